@@ -1,0 +1,33 @@
+"""From head scans to the tables of Huang et al. 2024: cohort, preprocessing, training, evaluation."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/folds.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+    tables,
+    preprocess,
+
+
+# The whole sentence: every table, and a picture of every scan to check the brain mask by.
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.preprocess.input,
+        f"{RESULTS}/figures/pathway.png",

@@ -1,0 +1,1 @@
+"""Joint lesion segmentation and MS / NMOSD classification of T2-FLAIR MRI."""

@@ -1,0 +1,87 @@
+"""Reading the tab-separated text that spreadsheets write: what it is, and each row's cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from msnmo.errors import bad_input
+
+EXPECTED = "a tab-separated UTF-8 text"
+SAVE_AS_TSV = "in the spreadsheet, save as tab-separated text (TSV), encoding UTF-8"
+# First bytes of files that a spreadsheet writes under any name
+FOREIGN_STARTS = {
+    b"PK\x03\x04": "an Excel or LibreOffice workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel 97-2003 workbook",
+    b"\x1f\x8b": "a gzip-compressed file",
+    b"\xff\xfe": "UTF-16 text (Excel's 'Unicode Text')",
+    b"\xfe\xff": "UTF-16 text (Excel's 'Unicode Text')",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its number as a spreadsheet shows it (the first is 1) and its cells, stripped."""
+
+    number: int
+    cells: list[str]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a tab-separated text that are not blank; the first is the header.
+
+    A byte-order mark, any kind of line end, blank lines and spaces around cells do no harm and are
+    dropped.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no UTF-8 text, holds a broken quotation, is empty, or is
+        separated by something other than tabs.
+    """
+    text = _decode(path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+    rows = []
+    try:
+        for number, cells in enumerate(reader, start=1):
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                rows.append(Row(number, stripped))
+    except csv.Error as error:
+        remedy = 'remove or double the quotation mark (") there'
+        raise bad_input(f"{path}, line {reader.line_num}", EXPECTED, str(error), remedy) from error
+    if not rows:
+        raise bad_input(path, "a header and one row a scan", "an empty file", "fill in the table")
+    _check_separator(path, rows[0])
+    return rows
+
+
+def _decode(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        remedy = "correct the path of the scan table (config key scans)"
+        raise bad_input(path, EXPECTED, str(error.strerror), remedy) from error
+    for start, kind in FOREIGN_STARTS.items():
+        if content.startswith(start):
+            raise bad_input(path, EXPECTED, kind, SAVE_AS_TSV)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{content[error.start]:02x} in line {line}, which is not UTF-8"
+        raise bad_input(path, EXPECTED, found, SAVE_AS_TSV) from error
+    if "\0" in text:
+        raise bad_input(path, EXPECTED, "zero bytes (UTF-16 or binary)", SAVE_AS_TSV)
+    return text
+
+
+def _check_separator(path: Path, header: Row) -> None:
+    if any(header.cells[1:]):
+        return
+    names = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
+    for separator, name in names.items():
+        if separator in header.cells[0]:
+            raise bad_input(path, EXPECTED, f"columns separated by {name}", SAVE_AS_TSV)

@@ -1,0 +1,323 @@
+"""The scan table: every scan of a cohort, checked row by row before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jsonschema import Draft202012Validator
+
+from msnmo.cohort.delimited import Row, read_rows
+from msnmo.errors import Finding, InputError, run_command
+from msnmo.files import write_tsv
+
+# A link to workflow/schemas, so that the installed package and the workflow share one copy
+SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
+COLUMNS: dict[str, dict[str, Any]] = SCHEMA["properties"]
+COHORT_COLUMNS = (
+    "scan",
+    "subject",
+    "session",
+    "diagnosis",
+    "flair",
+    "lesion_mask",
+    "stripped",
+    "bias_corrected",
+    "site",
+)
+ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
+MISSING = "n/a"
+RESERVED = re.compile(r"[{};]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One thing wrong in one cell; ordered as the table shows it."""
+
+    row: int
+    column: str
+    expected: str
+    found: str
+    remedy: str
+
+    def finding(self, path: Path) -> Finding:
+        where = f"{path}, row {self.row}" + (f", column {self.column}" if self.column else "")
+        return Finding(where, self.expected, self.found, self.remedy)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """One row of the table: its number and its cells by column, missing ones empty."""
+
+    row: int
+    cells: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        session = self.cells["session"]
+        return f"sub-{self.cells['subject']}" + (f"_ses-{session}" if session else "")
+
+    @property
+    def is_named(self) -> bool:
+        """Whether subject and session are ids, so that rows can be compared by them."""
+        return all(re.fullmatch(COLUMNS[name]["pattern"], self.cells[name]) for name in ID_PREFIXES)
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield the column and path, as written, of every file of the scan."""
+        if self.cells["flair"]:
+            yield "flair", self.cells["flair"]
+        for mask in self.cells["lesion_mask"].split(";"):
+            if mask.strip():
+                yield "lesion_mask", mask.strip()
+
+
+def read_scan_table(path: Path | str) -> pd.DataFrame:
+    """Read and check a scan table (its columns: workflow/schemas/scans.schema.yaml).
+
+    Parameters
+    ----------
+    path : Path or str
+        Tab-separated text; relative paths in it are relative to its folder.
+
+    Returns
+    -------
+    DataFrame
+        One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
+        session, diagnosis (MS or NMOSD), flair (absolute path), lesion_mask (absolute paths joined
+        with ``;``), stripped and bias_corrected (yes or no), site. All are text, empty where
+        nothing is known.
+
+    Raises
+    ------
+    InputError
+        With every problem of the whole table: file, row as a spreadsheet shows it, column.
+    """
+    path = Path(path)
+    header, *rows = read_rows(path)
+    problems = list(_header_problems(header))
+    scans = []
+    for row in rows:
+        scan, found = _read_row(header, row)
+        problems += found
+        scans += [scan] if scan else []
+    if not rows:
+        found = "a header alone"
+        problems.append(_Problem(header.number, "", "one row a scan", found, "add the scans"))
+    problems += _identity_problems(scans)
+    problems += _file_problems(scans, path.absolute().parent)
+    if problems:
+        order = {name: place for place, name in enumerate(COLUMNS)}
+        problems.sort(key=lambda problem: (problem.row, order.get(problem.column, -1)))
+        raise InputError(problem.finding(path) for problem in problems)
+    return _as_cohort(scans, path.absolute().parent)
+
+
+def _header_problems(header: Row) -> Iterator[_Problem]:
+    names = _trimmed(header.cells)
+    expected = f"columns {', '.join(COLUMNS)}"
+    for name in sorted(set(names) - set(COLUMNS)):
+        if not name:
+            remedy = "name the column, or remove it"
+        elif close := difflib.get_close_matches(name.lower(), COLUMNS, n=1):
+            remedy = f"rename it to {close[0]}"
+        else:
+            remedy = "remove the column"
+        yield _Problem(header.number, name, expected, f"unknown column {name!r}", remedy)
+    for name in sorted({name for name in names if names.count(name) > 1 and name in COLUMNS}):
+        found = f"{names.count(name)} columns {name}"
+        yield _Problem(header.number, name, "each column once", found, "remove all but one of them")
+    for name in SCHEMA["required"]:
+        if name not in names:
+            found = f"no column {name}"
+            remedy = f"add the column {name}: {COLUMNS[name]['description']}"
+            yield _Problem(header.number, "", f"a column {name}", found, remedy)
+
+
+def _trimmed(cells: list[str]) -> list[str]:
+    """Return the cells without empty ones at the end, which spreadsheets write past the table."""
+    filled = [index for index, cell in enumerate(cells, start=1) if cell]
+    return cells[: filled[-1]] if filled else []
+
+
+def _read_row(header: Row, row: Row) -> tuple[_Scan | None, list[_Problem]]:
+    """Return the row's cells by column, or None if it does not fit the header; and its problems."""
+    names, cells = _trimmed(header.cells), row.cells
+    if len(cells) < len(names) or any(cells[len(names) :]):
+        expected = f"{len(names)} cells, as in the header"
+        remedy = "look for a tab that is missing or too many; empty cells need their tab too"
+        count = len(cells) if len(cells) < len(names) else len(_trimmed(cells))
+        return None, [_Problem(row.number, "", expected, f"{count} cells", remedy)]
+    defaults = {name: entry.get("default", "") for name, entry in COLUMNS.items()}
+    given = {
+        name: "" if cell == MISSING else cell
+        for name, cell in zip(names, cells, strict=False)
+        if name in COLUMNS
+    }
+    scan = _Scan(row.number, defaults | {name: cell for name, cell in given.items() if cell})
+    return scan, [*_cell_problems(row.number, given), *_pair_problems(scan)]
+
+
+def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
+    told = set()
+    for error in VALIDATOR.iter_errors(cells):
+        if error.validator == "required":
+            continue  # said once, of the header
+        column = str(error.absolute_path[0])
+        if column not in told:
+            told.add(column)
+            cell = cells[column]
+            expected = COLUMNS[column]["description"]
+            yield _Problem(row, column, expected, _quoted(cell), _remedy(column, cell))
+    for column, cell in cells.items():
+        if CONTROL.search(cell) and column not in told:
+            remedy = "remove the tab, line end or other control character"
+            yield _Problem(row, column, "text in one line", repr(cell), remedy)
+
+
+def _quoted(cell: str) -> str:
+    if not cell:
+        return "an empty cell"
+    return f"'{cell}'" if len(cell) <= 80 else f"'{cell[:77]}...' ({len(cell)} characters)"
+
+
+def _remedy(column: str, cell: str) -> str:
+    choices = [choice for choice in COLUMNS[column].get("enum", []) if choice]
+    if choices:
+        return _remedy_of_choice(cell, choices)
+    prefix = ID_PREFIXES.get(column)
+    if prefix and cell.lower().startswith(prefix) and cell[len(prefix) :].isalnum():
+        return f"write {cell[len(prefix) :]}, without the prefix {prefix}"
+    if prefix:
+        return "give an id of letters and digits only" if cell else f"fill in the {column}'s id"
+    if not cell:
+        return "fill in the path"
+    if column == "lesion_mask" and not all(part.strip() for part in cell.split(";")):
+        return "remove the semicolon that has no path beside it"
+    return "convert the file to NIfTI (e.g. dcm2niix)"
+
+
+def _remedy_of_choice(cell: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(cell.lower(), [choice.lower() for choice in choices], n=1)
+    if close:
+        right = next(choice for choice in choices if choice.lower() == close[0])
+        return f"write {right}"
+    return f"write {' or '.join(choices)}, or leave the cell empty"
+
+
+def _pair_problems(scan: _Scan) -> Iterator[_Problem]:
+    """Find scans that can be neither learned from (diagnosis and mask) nor only predicted."""
+    diagnosis, mask = scan.cells["diagnosis"], scan.cells["lesion_mask"]
+    if diagnosis and not mask:
+        remedy = "give the lesion mask, or empty the diagnosis to have the scan predicted only"
+        expected = "a lesion mask, as the scan has a diagnosis (training needs both)"
+        yield _Problem(scan.row, "lesion_mask", expected, "no lesion mask", remedy)
+    if mask and not diagnosis:
+        remedy = "give the diagnosis, or empty the lesion mask to have the scan predicted only"
+        expected = "a diagnosis, as the scan has a lesion mask (training needs both)"
+        yield _Problem(scan.row, "diagnosis", expected, "no diagnosis", remedy)
+
+
+def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
+    """Find rows that are one scan, or one subject, by name and yet contradict each other."""
+    by_scan: dict[str, _Scan] = {}
+    by_subject: dict[str, _Scan] = {}
+    diagnosed: dict[str, _Scan] = {}
+    for scan in (scan for scan in scans if scan.is_named):
+        subject, diagnosis = scan.cells["subject"], scan.cells["diagnosis"]
+        first = by_subject.setdefault(subject.lower(), scan)
+        if first.cells["subject"] != subject:
+            yield _case_problem(scan, first, "subject")
+            continue
+        same = by_scan.setdefault(scan.name.lower(), scan)
+        if same.name != scan.name:
+            yield _case_problem(scan, same, "session")
+        elif same is not scan:
+            expected, found = "each scan once", f"{scan.name}, which is in row {same.row} too"
+            remedy = "remove one of the rows, or give each scan of the subject its own session"
+            yield _Problem(scan.row, "", expected, found, remedy)
+        valid = diagnosis and diagnosis in COLUMNS["diagnosis"]["enum"]
+        known = diagnosed.setdefault(subject, scan) if valid else scan
+        if known.cells["diagnosis"] != diagnosis:
+            found = f"{diagnosis} here and {known.cells['diagnosis']} in row {known.row}"
+            remedy = "correct the wrong one, or the subject's id"
+            yield _Problem(scan.row, "diagnosis", "one diagnosis a subject", found, remedy)
+
+
+def _case_problem(scan: _Scan, first: _Scan, column: str) -> _Problem:
+    found = f"'{scan.cells[column]}' here and '{first.cells[column]}' in row {first.row}"
+    expected = "ids that differ by more than capital letters (macOS would mix up their files)"
+    remedy = "write the id in one way, or rename one of the two"
+    return _Problem(scan.row, column, expected, found, remedy)
+
+
+def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
+    used: dict[Path, tuple[int, str]] = {}
+    for scan in scans:
+        for column, written in scan.files():
+            path = folder / written
+            if wrong := _wrong_path(path, written):
+                yield _Problem(scan.row, column, *wrong)
+                continue
+            real = path.resolve()
+            if real in used:
+                row, other = used[real]
+                found = f"'{written}', which is in row {row}, column {other} too"
+                remedy = "give each scan and each rater's mask its own file"
+                yield _Problem(scan.row, column, "each file once", found, remedy)
+            used.setdefault(real, (scan.row, column))
+
+
+def _wrong_path(path: Path, written: str) -> tuple[str, str, str] | None:
+    """Return what was expected, what was found and the remedy, or None if there is a file."""
+    if written.startswith("~"):
+        remedy = "write the home folder's whole path: ~ is not expanded"
+        return "an absolute path or one relative to the table", f"'{written}'", remedy
+    if RESERVED.search(str(path)):
+        remedy = "rename the folder or file"
+        return "a path without { } (Snakemake's) and ; (between masks)", f"'{path}'", remedy
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        remedy = "correct the path; relative paths are relative to the table"
+        return "a file", f"'{path}': {error.strerror}", remedy
+    return None if is_file else ("a file", f"'{path}' is a folder or device", "name the file in it")
+
+
+def _as_cohort(scans: list[_Scan], folder: Path) -> pd.DataFrame:
+    records = []
+    for scan in scans:
+        masks = [str(folder / path) for column, path in scan.files() if column == "lesion_mask"]
+        paths = {"flair": str(folder / scan.cells["flair"]), "lesion_mask": ";".join(masks)}
+        records.append(scan.cells | paths | {"scan": scan.name})
+    return pd.DataFrame(records, columns=list(COHORT_COLUMNS), dtype=object)
+
+
+def main() -> None:
+    """Check a scan table and write it as the cohort."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=Path, required=True, help="scans.tsv")
+    parser.add_argument("--out", type=Path, required=True, help="cohort.tsv")
+    arguments = parser.parse_args()
+    cohort = read_scan_table(arguments.scans)
+    cohort = cohort.mask(cohort == "")  # written as n/a
+    counts = cohort["diagnosis"].value_counts()
+    classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    unknown = len(cohort) - counts.sum()
+    print(f"{len(cohort)} scans of {cohort['subject'].nunique()} subjects: {classes or 'none'}")
+    if unknown:
+        print(f"{unknown} scans without a diagnosis: prediction only")
+    write_tsv(arguments.out, cohort)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,52 @@
+"""Make the demo cohort: simulated T2-FLAIR head scans of MS-like and NMOSD-like patients."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.errors import run_command
+
+
+def main() -> None:
+    """Make the cohort from the command line."""
+    default = Plan()
+    parser = argparse.ArgumentParser(prog="python -m msnmo.demo", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--ms", type=int, default=default.ms, help="MS scans")
+    parser.add_argument("--nmosd", type=int, default=default.nmosd, help="NMOSD scans")
+    parser.add_argument(
+        "--follow-ups",
+        type=int,
+        default=default.follow_ups,
+        help="subjects per class with a second session",
+    )
+    parser.add_argument(
+        "--stripped",
+        type=int,
+        default=default.stripped,
+        help="subjects per class that arrive skull-stripped and bias-corrected",
+    )
+    parser.add_argument(
+        "--raters",
+        type=int,
+        default=default.raters,
+        help="every n-th subject has masks of two raters (0: none)",
+    )
+    parser.add_argument(
+        "--min-voxel-mm",
+        type=float,
+        default=default.min_voxel_mm,
+        help="no voxel side is shorter; 3 makes tiny scans for tests",
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    arguments = vars(parser.parse_args())
+    out, workers = arguments.pop("out"), arguments.pop("workers")
+    table = make_cohort(out, Plan(**arguments), workers)
+    print(f"{len(table)} scans of {table['subject'].nunique()} subjects: {out / 'scans.tsv'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

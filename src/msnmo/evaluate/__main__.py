@@ -1,0 +1,77 @@
+"""Evaluate one method on one fold: DSC, PPV, TPR, VD of each scan, ACC, SN, SP, AUC of the fold."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.errors import bad_input, run_command
+from msnmo.evaluate.fold import evaluate_fold
+from msnmo.evaluate.inputs import read_manifest
+from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.files import write_tsv
+from msnmo.folds import read_folds, refuse_leak
+from msnmo.methods import get_method
+
+RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
+
+
+def main() -> None:
+    """Write the metrics of one method on the test scans of one fold."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate", description=__doc__)
+    parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest.tsv")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--method", required=True, help="the method's name in the config")
+    parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
+    parser.add_argument(
+        "--allow-leak", action="store_true", help="accept subjects on both sides (random split)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="table of metrics")
+    arguments = parser.parse_args()
+
+    method, fold = get_method(arguments.method), arguments.fold
+    folds = read_folds(arguments.folds)
+    tests = folds.loc[folds["fold"] == fold, ["scan", "diagnosis"]]
+    if tests.empty:
+        known = f"a fold from 0 to {folds['fold'].max()}"
+        raise bad_input(arguments.folds, known, f"fold {fold}", "correct --fold")
+    refuse_leak(folds, fold, arguments.allow_leak)
+    manifest = read_manifest(arguments.manifest)
+    metrics = evaluate_fold(arguments.predictions, manifest, tests, method.tasks)
+    _report(metrics, tests)
+    _warn(metrics, tests, manifest)
+    metrics.insert(0, "method", method.name)
+    metrics.insert(1, "fold", fold)
+    write_tsv(arguments.out, metrics)
+
+
+def _report(metrics: pd.DataFrame, tests: pd.DataFrame) -> None:
+    print(f"{len(tests)} test scans")
+    of_fold = metrics[metrics["scan"] == NOT_APPLICABLE]
+    for space, rows in of_fold.groupby("space", sort=False):
+        values = "  ".join(
+            f"{row.metric} {NOT_APPLICABLE if math.isnan(row.value) else f'{row.value:.4f}'}"
+            for row in rows.itertuples()
+        )
+        print(f"  {values}" + ("" if space == NOT_APPLICABLE else f"  ({space} space)"))
+
+
+def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    """Say what the figures leave out: nothing is left out silently."""
+    for name in sorted(RATE_OF_CLASS.keys() - set(tests["diagnosis"])):
+        print(f"warning: no test scan of class {name}: {RATE_OF_CLASS[name]} and AUC are n/a")
+    unread = manifest.loc[manifest["lesion"].isna(), "scan"]
+    if without := sorted(set(tests["scan"]) & set(unread)):
+        print(f"warning: without a lesion mask, so not in DSC, PPV, TPR, VD: {', '.join(without)}")
+    undefined = metrics[(metrics["scan"] != NOT_APPLICABLE) & metrics["value"].isna()]
+    for (scan, space), rows in undefined.groupby(["scan", "space"]):
+        names = ", ".join(rows["metric"])
+        print(f"warning: {scan} has an empty lesion mask in {space} space: {names} are n/a")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,105 @@
+"""All metrics of one method on the test scans of one fold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.errors import Finding, InputError
+from msnmo.evaluate.classification import classification_metrics, predicted_nmosd
+from msnmo.evaluate.inputs import (
+    PREDICTION_COLUMNS,
+    PREDICTION_TABLE,
+    find_discrepancies,
+    mask_pairs,
+)
+from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.segmentation import overlap_metrics
+from msnmo.files import read_tsv
+from msnmo.methods import Task
+
+COLUMNS = ["scan", "metric", "value", "space"]
+
+
+def evaluate_fold(
+    directory: Path, manifest: pd.DataFrame, tests: pd.DataFrame, tasks: Collection[Task]
+) -> pd.DataFrame:
+    """Return the metrics of one fold's test scans, per scan and for the fold.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the fold's predictions.
+    manifest : DataFrame
+        Columns scan, lesion, native_lesion (paths, or missing where readers have drawn no mask).
+    tests : DataFrame
+        The fold's test scans: columns scan, diagnosis (MS or NMOSD).
+    tasks : collection of {"segmentation", "classification"}
+        What the method predicts.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, metric, value (fractions, NaN where undefined), space (model, native or n/a).
+        First a row per scan for DSC, PPV, TPR and VD in both spaces and for ACC (1 if the class is
+        right, else 0), sorted by scan. Then a row for the fold, scan n/a, of each metric: the
+        mean over scans where it is defined, or for SN, SP and AUC the value of all scans.
+
+    Raises
+    ------
+    InputError
+        With every discrepancy between predictions, manifest and fold.
+    """
+    tests = tests.sort_values("scan")
+    predictions = read_tsv(directory / PREDICTION_TABLE, PREDICTION_COLUMNS)
+    findings = find_discrepancies(directory, predictions, manifest, tests, tasks)
+    scores, fold_scores = [], []
+    if "segmentation" in tasks:
+        scores, unusable = _segmentation_rows(directory, manifest, pd.Index(tests["scan"]))
+        findings += unusable
+        fold_scores = _means(scores)
+    if findings:
+        raise InputError(findings)
+    if "classification" in tasks:
+        by_scan, by_fold = _classification_rows(tests, predictions)
+        scores += by_scan
+        fold_scores += by_fold
+    by_scan = pd.DataFrame(scores, columns=COLUMNS).sort_values("scan", kind="stable")
+    return pd.concat([by_scan, pd.DataFrame(fold_scores, columns=COLUMNS)], ignore_index=True)
+
+
+def _segmentation_rows(
+    directory: Path, manifest: pd.DataFrame, scans: pd.Index
+) -> tuple[list[tuple], list[Finding]]:
+    rows, findings = [], []
+    for pair in mask_pairs(directory, manifest, scans):
+        try:
+            metrics = overlap_metrics(*pair.load())
+        except InputError as error:
+            findings += error.findings
+            continue
+        rows += [(pair.scan, name, value, pair.space) for name, value in metrics.items()]
+    return rows, findings
+
+
+def _means(rows: list[tuple]) -> list[tuple]:
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    means = table.groupby(["space", "metric"], sort=False)["value"].mean()
+    return [(NOT_APPLICABLE, metric, value, space) for (space, metric), value in means.items()]
+
+
+def _classification_rows(
+    tests: pd.DataFrame, predictions: pd.DataFrame
+) -> tuple[list[tuple], list[tuple]]:
+    p_nmosd = predictions.set_index("scan").loc[tests["scan"], "p_nmosd"].to_numpy()
+    nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
+    right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)
+    by_scan = [
+        (scan, "ACC", value, NOT_APPLICABLE)
+        for scan, value in zip(tests["scan"], right, strict=True)
+    ]
+    metrics = classification_metrics(nmosd, p_nmosd)
+    by_fold = [(NOT_APPLICABLE, name, value, NOT_APPLICABLE) for name, value in metrics.items()]
+    return by_scan, by_fold

@@ -1,0 +1,103 @@
+"""The joint model: sub-networks put together (section 3.2.1, Figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from msnmo.networks.classification import Classification
+from msnmo.networks.guidance import LesionGuidance, Variant
+from msnmo.networks.outputs import Outputs
+from msnmo.networks.segmentation import Segmentation
+from msnmo.networks.settings import ModelSettings, Size, check_size
+from msnmo.networks.sharing import InformationSharing
+
+
+class JointModel(nn.Module):
+    """Segment lesions and tell MS from NMOSD, each task guiding the other.
+
+    Parameters
+    ----------
+    sharing : Module
+        From an image (B, 1, X, Y, Z) to f_seg and f_cls.
+    segmentation : Module
+        From f_seg to the lesion logits and S_1 to S_4.
+    guidance : Module
+        From the lesion probability map and f_cls to the joint features.
+    classification : Classification
+        From the joint features to the class logits and F_1 to F_3.
+    """
+
+    def __init__(
+        self,
+        sharing: nn.Module,
+        segmentation: nn.Module,
+        guidance: nn.Module,
+        classification: Classification,
+    ):
+        super().__init__()
+        self.sharing = sharing
+        self.segmentation = segmentation
+        self.guidance = guidance
+        self.classification = classification
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Return both tasks' outputs for z-scored scans (B, 1, X, Y, Z) in model space."""
+        f_seg, f_cls = self.sharing(image)
+        lesion_logits, scale_logits = self.segmentation(f_seg)
+        joint = self.guidance(lesion_logits.sigmoid(), f_cls)
+        class_logits, features = self.classification(joint)
+        return Outputs(
+            lesion_logits=lesion_logits,
+            scale_logits=scale_logits,
+            class_logits=class_logits,
+            features=features,
+            class_weights=self.classification.class_weights,
+        )
+
+
+def build_joint_model(
+    settings: ModelSettings, size: Size, guidance: Variant = "full"
+) -> JointModel:
+    """Return the joint model with fresh weights that follow from torch's seed.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        Widths and choices.
+    size : (3,) tuple of int
+        Input size in voxels, each edge divisible by 16.
+    guidance : {"none", "dot", "concat", "add", "full"}
+        Variant of the lesion guidance module (Table 8).
+
+    Raises
+    ------
+    InputError
+        If the input size does not fit.
+    """
+    check_size(size)
+    channels = settings.base_channels
+    parts = {
+        "sharing": lambda: InformationSharing(settings, size),
+        "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
+        "guidance": lambda: LesionGuidance(channels, guidance, settings.guidance_activation),
+        "classification": lambda: Classification(channels),
+    }
+    return JointModel(**draw_apart(parts))
+
+
+def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, nn.Module]:
+    """Make each part with random numbers of its own.
+
+    So a variant of one part leaves the others' fresh weights as they are, and an ablation differs
+    from the joint model in that part alone.
+    """
+    seeds = torch.randint(2**31, (len(parts),)).tolist()
+    made = {}
+    for (name, make), seed in zip(parts.items(), seeds, strict=True):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            made[name] = make()
+    return made

@@ -1,0 +1,57 @@
+"""What a result was made with: versions of the software and the state of its source."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("msnmo", "torch", "monai", "numpy")
+NOT_KNOWN = "n/a"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of the libraries results depend on.
+
+    They are read from the installed packages' metadata, so that nothing heavy is imported.
+    """
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return NOT_KNOWN
+
+
+def git_state(source: Path = Path(__file__)) -> dict[str, str | bool]:
+    """Return the commit of the source code and whether it has been changed since.
+
+    Parameters
+    ----------
+    source : Path
+        A file of the source code.
+
+    Returns
+    -------
+    dict
+        ``commit`` (hexadecimal) and ``dirty``. Both ``n/a`` where the file is not tracked by git:
+        outside a repository, and for a package that is installed within somebody else's.
+    """
+    commit = _git(source, "rev-parse", "HEAD")
+    if commit is None or _git(source, "ls-files", "--error-unmatch", source.name) is None:
+        return {"commit": NOT_KNOWN, "dirty": NOT_KNOWN}
+    status = _git(source, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def _git(source: Path, *arguments: str) -> str | None:
+    """Return what git prints in the file's folder, or None where it fails or is not installed."""
+    command = ["git", "-C", str(source.resolve().parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

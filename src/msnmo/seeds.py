@@ -1,0 +1,24 @@
+"""Seeds that follow from what is computed, never from the order in which it is computed."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def derive_seed(seed: int, *parts: object) -> int:
+    """Return a 32-bit seed for one piece of work.
+
+    Parameters
+    ----------
+    seed : int
+        The user's seed (config key ``seed``).
+    *parts : object
+        What the work is, such as fold and method, or epoch and scan; compared by ``repr``.
+
+    Returns
+    -------
+    int
+        Value in [0, 2**32), the same on every machine and in every process.
+    """
+    text = repr((seed, *parts)).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "little")

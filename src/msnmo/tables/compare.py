@@ -1,0 +1,138 @@
+"""Our means over folds beside the reported numbers: what a table says, in no format yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, Space
+from msnmo.tables.layout import Table
+
+DECIMALS = 2
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What we measured of one metric of one method.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Percent, of the folds' values; NaN where undefined (sd: also with one fold).
+    n_folds, n_undefined_folds : int
+        Folds with and without a value.
+    n_scans, n_undefined_scans : int
+        Scans evaluated, and how many of these are in no mean because their value is undefined.
+    """
+
+    mean: float
+    sd: float
+    n_folds: int
+    n_undefined_folds: int
+    n_scans: int
+    n_undefined_scans: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one method: ours and the reported number.
+
+    Parameters
+    ----------
+    metric : str
+    space : {"model", "native", "n/a"}
+        Where masks were compared; n/a for classification.
+    ours : Ours or None
+        None if the method was not run.
+    reported : float or None
+        Percent; None if the paper has no such row.
+    rank : int or None
+        1 for the best and 2 for the second best of our methods in this table, else None.
+    """
+
+    metric: str
+    space: str
+    ours: Ours | None
+    reported: float | None
+    rank: int | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours as shown (rounded) minus the reported number, in percentage points."""
+        if self.ours is None or self.reported is None or math.isnan(self.ours.mean):
+            return None
+        # adding 0.0 turns -0.0 into 0.0
+        return round(round(self.ours.mean, DECIMALS) - self.reported, DECIMALS) + 0.0
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One method of a table and its cells, in the order of the table's metrics."""
+
+    label: str
+    method: str | None
+    cells: tuple[Cell, ...]
+
+
+def compare(table: Table, summary: pd.DataFrame, space: Space) -> list[ComparedRow]:
+    """Return the rows of a table: every one of the paper's, run or not.
+
+    Parameters
+    ----------
+    table : Table
+    summary : DataFrame
+        As `msnmo.aggregate.across_folds` returns.
+    space : {"model", "native"}
+        Which segmentation metrics to take.
+    """
+    results = {(row.method, row.metric, row.space): row for row in summary.itertuples()}
+    columns = []
+    for metric in table.metrics:
+        where = space if METRICS[metric].task == "segmentation" else NOT_APPLICABLE
+        ours = [ours_of(results.get((row.method, metric, where))) for row in table.rows]
+        means = [None if result is None else result.mean for result in ours]
+        columns.append(
+            [
+                Cell(metric, where, result, row.reported.get(metric), rank)
+                for row, result, rank in zip(
+                    table.rows, ours, ranks(means, METRICS[metric].best), strict=True
+                )
+            ]
+        )
+    return [
+        ComparedRow(row.label, row.method, cells)
+        for row, cells in zip(table.rows, zip(*columns, strict=True), strict=True)
+    ]
+
+
+def ours_of(row: Any) -> Ours | None:
+    """Return a row of `across_folds` (a named tuple) in percent; None for None."""
+    if row is None:
+        return None
+    counts = (row.n_folds, row.n_undefined_folds, row.n_scans, row.n_undefined_scans)
+    return Ours(100 * row.mean, 100 * row.sd, *(int(count) for count in counts))
+
+
+def ranks(means: Sequence[float | None], best: str) -> list[int | None]:
+    """Return 1 for the best and 2 for the second best value, None for the others.
+
+    Values are compared as shown, with two decimals, so equal numbers share a rank. One value alone
+    is not ranked.
+
+    Parameters
+    ----------
+    means : sequence of float or None
+        None or NaN where there is no value.
+    best : {"highest", "lowest"}
+    """
+    shown = [None if mean is None or math.isnan(mean) else round(mean, DECIMALS) for mean in means]
+    values = [value for value in shown if value is not None]
+    if len(values) < 2:
+        return [None] * len(shown)
+    ordered = sorted(set(values), reverse=best == "highest")
+    places = {value: place for place, value in enumerate(ordered[:2], start=1)}
+    return [places.get(value) for value in shown]

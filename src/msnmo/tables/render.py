@@ -1,0 +1,146 @@
+"""A table as tsv for machines, and as md, tex and html for people."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from tabulate import tabulate
+
+from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
+from msnmo.tables.content import NOT_RUN, Panel, Text, notes, panels
+from msnmo.tables.layout import Table
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "–": "--",
+    **{character: f"\\{character}" for character in "&%$#_"},
+}
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
+MARKDOWN_MARKS = {None: "", 1: "**", 2: "_"}
+# TeX is full of braces: its template is marked by what it does not use
+TEX_MARKS = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+}
+
+
+def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
+    """Return the table for machines: a row per method and metric, missing where not run.
+
+    Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
+    n_folds, n_undefined_folds, n_scans, n_undefined_scans, reported, difference, rank. Numbers are
+    in percent and are text already, so that equal results give equal bytes.
+    """
+    return pd.DataFrame(
+        {
+            "table": table.number,
+            "label": row.label,
+            "method": row.method,
+            "metric": cell.metric,
+            "space": cell.space,
+            "status": NOT_RUN if cell.ours is None else "run",
+            **_ours_columns(cell.ours),
+            "reported": _fixed(cell.reported, DECIMALS),
+            "difference": _fixed(cell.difference, DECIMALS),
+            "rank": _fixed(cell.rank, 0),
+        }
+        for row in rows
+        for cell in row.cells
+    )
+
+
+def _ours_columns(ours: Ours | None) -> dict[str, str | None]:
+    counts = ("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans")
+    return {
+        "ours_mean": _fixed(ours and ours.mean, 4),
+        "ours_sd": _fixed(ours and ours.sd, 4),
+        **{name: _fixed(ours and getattr(ours, name), 0) for name in counts},
+    }
+
+
+def _fixed(value: float | None, decimals: int) -> str | None:
+    return None if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def to_md(table: Table, rows: list[ComparedRow]) -> str:
+    """Return the table in Markdown whose columns also line up in a terminal."""
+    environment = _environment()
+    environment.filters |= {"e": escape_markdown, "pipe_table": _pipe_table}
+    return _fill(environment, "table.md.jinja", table, rows, second="italic")
+
+
+def to_tex(table: Table, rows: list[ComparedRow]) -> str:
+    r"""Return the table in LaTeX: compiles by itself, or is ``\input`` by a document."""
+    environment = _environment(**TEX_MARKS)
+    environment.filters["e"] = escape_tex
+    return _fill(environment, "table.tex.jinja", table, rows, second="underlined")
+
+
+def to_html(table: Table, rows: list[ComparedRow]) -> str:
+    """Return the table as one self-contained HTML page."""
+    return _fill(_environment(), "table.html.jinja", table, rows, second="underlined")
+
+
+def _environment(**marks: str) -> Environment:
+    return Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **marks,
+    )
+
+
+def _fill(
+    environment: Environment, template: str, table: Table, rows: list[ComparedRow], second: str
+) -> str:
+    content = {"panels": panels(table, rows), "notes": notes(table, rows, second)}
+    return environment.get_template(template).render(table=table, **content)
+
+
+def escape_tex(text: str) -> str:
+    """Return text that LaTeX (with UTF-8 input) prints as it stands."""
+    return "".join(TEX.get(character, character) for character in text)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it stands."""
+    return MARKDOWN_SPECIAL.sub(r"\\\1", text)
+
+
+def _pipe_table(panel: Panel, heading: str) -> str:
+    body = [
+        ["" if place else escape_markdown(block.label), line.name, *map(_markdown_cell, line.cells)]
+        for block in panel.blocks
+        for place, line in enumerate(block.lines)
+    ]
+    return tabulate(
+        body,
+        headers=[escape_markdown(heading), "", *panel.columns],
+        tablefmt="pipe",
+        colalign=["left", "left", *["right"] * len(panel.columns)],
+        disable_numparse=True,
+    )
+
+
+def _markdown_cell(cell: Text) -> str:
+    mark = MARKDOWN_MARKS[cell.rank]
+    return f"{mark}{cell.text}{mark}"

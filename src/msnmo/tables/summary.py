@@ -1,0 +1,64 @@
+"""Print every method's means over folds: the short answer at the end of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from msnmo.aggregate import across_folds, read_metrics
+from msnmo.errors import run_command
+from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
+from msnmo.methods import Task, get_method
+from msnmo.tables.compare import ours_of
+from msnmo.tables.content import ours_text
+
+
+def summarise(table: pd.DataFrame) -> str:
+    """Return the means ± sd over folds (percent) of every method, as text for a terminal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `msnmo.aggregate.read_metrics` returns.
+    """
+    summary = across_folds(table)
+    folds = table["fold"].nunique()
+    head = f"Mean ± sample standard deviation of the values of {folds} folds, percent"
+    tasks = [
+        _task_table(task, summary[summary["task"] == task]) for task in summary["task"].unique()
+    ]
+    return "\n\n".join([head, *tasks])
+
+
+def _task_table(task: Task, summary: pd.DataFrame) -> str:
+    names = metrics_of(task)
+    lines = []
+    for (method, space), rows in summary.groupby(["method", "space"], sort=False):
+        texts = {row.metric: ours_text(ours_of(row)) for row in rows.itertuples()}
+        where = "" if space == NOT_APPLICABLE else f"{space} space"
+        label = get_method(method).label
+        lines.append([label, where, rows["n_scans"].iloc[0], *(texts[name] for name in names)])
+    return tabulate(
+        lines,
+        headers=[task.capitalize(), "", "scans", *names],
+        colalign=["left", "left", *["right"] * (len(names) + 1)],
+        disable_numparse=True,
+    )
+
+
+def main() -> None:
+    """Print the summary and where the results are."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.tables.summary", description=__doc__)
+    parser.add_argument("--metrics", type=Path, required=True, help="table of all metrics")
+    parser.add_argument("--results", type=Path, help="folder to name below the summary")
+    arguments = parser.parse_args()
+    print(summarise(read_metrics(arguments.metrics)))
+    if arguments.results:
+        print(f"\nResults: {arguments.results}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Training: one method on the training scans of one fold."""

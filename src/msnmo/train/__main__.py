@@ -1,0 +1,150 @@
+"""Train one method on the training scans of one fold."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save as to_safetensors
+
+from msnmo.device import (
+    add_arguments,
+    device_name,
+    explain_full_memory,
+    peak_memory,
+    pick_device,
+    precision,
+    prepare,
+)
+from msnmo.errors import run_command
+from msnmo.files import atomic_path, write_json, write_tsv
+from msnmo.folds import refuse_leak
+from msnmo.methods import get_method
+from msnmo.provenance import git_state, versions
+from msnmo.train.data import TrainingScan, load_training_scans, read_fold
+from msnmo.train.loop import Job, Trained, train
+from msnmo.train.settings import Settings
+from msnmo.train.sigterm import leave_on_sigterm
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, write history, run.json and weights, and remove the checkpoint."""
+    given = _parse(arguments)
+    job = Job(given.method, given.fold, given.seed, Settings.parse(given.settings))
+    method = get_method(job.method)
+    device = pick_device(given.device)
+    prepare(device, given.threads)
+
+    fold = read_fold(given.manifest, given.folds, given.fold)
+    refuse_leak(fold.folds, given.fold, allow=given.allow_leak)
+    with explain_full_memory(
+        torch.device("cpu"),
+        f"holding {len(fold.train)} training scans in memory",
+        "lower the size that scans are resized to, or take a machine with more memory",
+    ):
+        scans = load_training_scans(fold.train, with_lesions="segmentation" in method.tasks)
+    with explain_full_memory(
+        device,
+        f"method {job.method}, {_tried(job, scans)}",
+        "lower train.batch_size, model.base_channels or the size that scans are resized to; see "
+        "that nothing else uses the device",
+    ):
+        trained = train(job, scans, device, given.checkpoint)
+
+    weights = _serialise(job, trained)
+    run = _describe(job, trained, scans, device, weights)
+    write_tsv(given.out_history, pd.DataFrame(trained.history))
+    write_json(given.out_run, run)
+    with atomic_path(given.out_weights) as temporary:  # last: they mark the training as finished
+        temporary.write_bytes(weights)
+    trained.checkpoint.remove()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.train", description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--fold", type=int, required=True, help="the fold to leave out")
+    parser.add_argument(
+        "--settings",
+        default="{}",
+        metavar="JSON",
+        help="config sections train, augment, loss and model; the paper's values by default",
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out-weights", type=Path, required=True, help="safetensors")
+    parser.add_argument("--out-history", type=Path, required=True, help="a row an epoch (TSV)")
+    parser.add_argument("--out-run", type=Path, required=True, help="how it was trained (JSON)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="state after each epoch, gone on from when the training was interrupted; removed at "
+        "the end",
+    )
+    parser.add_argument(
+        "--allow-leak", action="store_true", help="accept a subject on both sides of the split"
+    )
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
+    size = "x".join(map(str, scans[0].image.shape[1:]))
+    return (
+        f"train.batch_size {job.settings.train.batch_size} at size {size}, "
+        f"model.base_channels {job.settings.model.base_channels}"
+    )
+
+
+def _serialise(job: Job, trained: Trained) -> bytes:
+    """Return the weights as safetensors; equal weights give equal bytes."""
+    tensors = {name: x.cpu().contiguous() for name, x in trained.model.state_dict().items()}
+    # one key, because safetensors writes several in no fixed order
+    origin = json.dumps({"method": job.method, "fold": job.fold, "seed": job.seed})
+    return to_safetensors(tensors, metadata={"msnmo": origin})
+
+
+def _describe(
+    job: Job,
+    trained: Trained,
+    scans: Sequence[TrainingScan],
+    device: torch.device,
+    weights: bytes,
+) -> dict[str, Any]:
+    """Return the contents of run.json."""
+    return {
+        "method": job.method,
+        "fold": job.fold,
+        "seed": job.seed,
+        "settings": job.settings.to_json(),
+        "size": list(scans[0].image.shape[1:]),
+        "training_scans": [scan.scan for scan in scans],
+        "epochs": len(trained.history),
+        "resumed_from": trained.resumed_from,
+        "seconds": round(sum(row["seconds"] for row in trained.history), 3),
+        "peak_memory_bytes": peak_memory(device),
+        "device": device.type,
+        "device_name": device_name(device),
+        "precision": precision(device),
+        "threads": torch.get_num_threads(),
+        "parameters": sum(weight.numel() for weight in trained.model.parameters()),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+if __name__ == "__main__":
+    leave_on_sigterm(
+        "stopped by SIGTERM; the epochs finished so far are kept in the checkpoint: start the same "
+        "command again to go on"
+    )
+    run_command(main)

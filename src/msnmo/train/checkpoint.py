@@ -1,0 +1,119 @@
+"""The state of an unfinished training on disk, so that a killed one goes on where it was.
+
+The newest state and the one before it are kept: a state that turns out to be damaged costs one
+epoch, not the training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from msnmo.files import flush_to_disk
+
+
+def identity(parts: Mapping[str, Any]) -> str:
+    """Return a hash of all that a training follows from; a state of another hash is not used.
+
+    Parameters
+    ----------
+    parts : mapping of JSON types
+        Such as method, fold, seed, settings, and the scans with the hashes of their files.
+    """
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rng_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the state of torch's generators: the CPU's and the device's."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def restore_rng(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Restore what `rng_state` returned, as far as it was of this kind of device."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu" and device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type])
+
+
+class Checkpoint:
+    """The state of one training beside its outputs.
+
+    Parameters
+    ----------
+    path : Path
+        File of the newest state; the one before lies beside it as ``<stem>.previous<suffix>``.
+    identity : str
+        Hash of the training, from `identity`.
+    """
+
+    def __init__(self, path: Path, identity: str):
+        self.path = path
+        self.previous = path.with_name(f"{path.stem}.previous{path.suffix}")
+        self.identity = identity
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state (tensors, numbers, strings and containers of them) atomically.
+
+        A kill at any moment leaves the newest state, the one before, or both.
+        """
+        # A name of its own: what a killed write leaves is overwritten by the next, not piled up.
+        temporary = self._temporary
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"identity": self.identity, "state": dict(state)}, temporary)
+        flush_to_disk(temporary)
+        if self.path.exists():
+            self.path.replace(self.previous)
+        temporary.replace(self.path)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest state that is whole and of this training, or None.
+
+        What cannot be used is named on stderr.
+        """
+        for path in (self.path, self.previous):
+            if path.exists() and (state := self._read(path)) is not None:
+                return state
+        return None
+
+    def remove(self) -> None:
+        """Delete the states: the training's outputs are in place."""
+        for path in (self.path, self.previous, self._temporary):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _temporary(self) -> Path:
+        return self.path.with_name(f".tmp-{self.path.name}")
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            # torch does not compare the checksums that its files carry
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"checksum of {damaged} does not match")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            owner, state = content["identity"], content["state"]
+        except Exception as error:  # zipfile, pickle and torch each have their own kinds
+            print(
+                f"msnmo: checkpoint {path} is damaged, so it is not used: {error}", file=sys.stderr
+            )
+            return None
+        if owner != self.identity:
+            print(
+                f"msnmo: checkpoint {path} is of another training (its settings, seed or scans "
+                "differ), so it is not used",
+                file=sys.stderr,
+            )
+            return None
+        return state

@@ -1,0 +1,236 @@
+"""The training loop; `train` reads from top to bottom."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
+
+from msnmo.device import autocast, memory_format
+from msnmo.errors import MsnmoError, bad_input
+from msnmo.methods import LossWeights, get_method
+from msnmo.networks.losses import joint_loss
+from msnmo.seeds import derive_seed
+from msnmo.train.augment import augment, draw
+from msnmo.train.checkpoint import Checkpoint, identity, restore_rng, rng_state
+from msnmo.train.data import TrainingScan
+from msnmo.train.settings import Settings
+
+LOSSES = ("total", "segmentation", "classification", "cross")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    Parameters
+    ----------
+    method : str
+        Name in `msnmo.methods.METHODS`.
+    fold : int
+        The fold left out.
+    seed : int
+        The user's seed; all others follow from it.
+    settings : Settings
+    """
+
+    method: str
+    fold: int
+    seed: int
+    settings: Settings
+
+    def identity(self, scans: Sequence[TrainingScan], model: nn.Module) -> str:
+        """Return a hash of all that the weights follow from, the network's form included."""
+        return identity(
+            {
+                "method": self.method,
+                "fold": self.fold,
+                "seed": self.seed,
+                "settings": self.settings.to_json(),
+                "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
+                "network": {name: list(x.shape) for name, x in model.state_dict().items()},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Parameters
+    ----------
+    model : Module
+        With the last epoch's weights.
+    history : list of dict
+        A row an epoch: epoch (from 1), the losses' means over scans (None where a loss does not
+        apply to the method), lr and seconds.
+    resumed_from : list of int
+        For each time the training was taken up again, the last epoch that was finished before.
+    checkpoint : Checkpoint
+        To be removed once the outputs are in place.
+    """
+
+    model: nn.Module
+    history: list[dict[str, Any]]
+    resumed_from: list[int]
+    checkpoint: Checkpoint
+
+
+def train(
+    job: Job, scans: Sequence[TrainingScan], device: torch.device, checkpoint_path: Path
+) -> Trained:
+    """Train a method on the training scans of a fold (paper, section 4.2).
+
+    Parameters
+    ----------
+    job : Job
+    scans : sequence of TrainingScan
+        All of one shape.
+    device : torch.device
+        As set up by `msnmo.device.prepare`.
+    checkpoint_path : Path
+        Where the state is kept after each epoch. A state of this very job is gone on from.
+
+    Raises
+    ------
+    MsnmoError
+        If the loss or the weights are no longer finite: epoch and scans are named.
+    InputError
+        If no loss that applies to the method has a weight, or its network cannot take the shape.
+    """
+    settings = job.settings.train
+    weights, normalisation = loss_weights(job), job.settings.model.cam_normalisation
+    shape = tuple(scans[0].image.shape[1:])
+    model = fresh_model(job, shape).to(device, memory_format=memory_format(device)).train()
+    optimiser = Adam(model.parameters(), lr=settings.learning_rate)
+    plateau = ReduceLROnPlateau(
+        optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
+    )
+    history: list[dict[str, Any]] = []
+    resumed_from: list[int] = []
+
+    checkpoint = Checkpoint(checkpoint_path, job.identity(scans, model))
+    if state := checkpoint.load():
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        plateau.load_state_dict(state["plateau"])
+        restore_rng(state["rng"], device)
+        history = state["history"]
+        resumed_from = [*state["resumed_from"], len(history)]
+        _log(f"resuming after epoch {len(history)}/{settings.epochs} from {checkpoint_path}")
+
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        started, lr = time.perf_counter(), optimiser.param_groups[0]["lr"]
+        sums: Counter[str] = Counter()
+        for batch in _batches(job, scans, epoch):
+            image, lesion, label = _collate(job, batch, epoch, device)
+            with autocast(device):
+                outputs = model(image)
+                losses = joint_loss(outputs, lesion, label, weights, normalisation)
+            _refuse_non_finite([losses["total"]], job, epoch, batch)
+            optimiser.zero_grad()
+            losses["total"].backward()
+            optimiser.step()
+            for name, loss in losses.items():
+                sums[name] += loss.item() * len(batch)
+            del outputs, losses  # or they would hold memory throughout the next forward pass
+        means = {name: sums[name] / len(scans) if name in sums else None for name in LOSSES}
+        _refuse_non_finite(model.parameters(), job, epoch, batch)
+        plateau.step(means["total"])
+        seconds = time.perf_counter() - started
+        history.append({"epoch": epoch, **means, "lr": lr, "seconds": round(seconds, 3)})
+        checkpoint.save(
+            {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "plateau": plateau.state_dict(),
+                "rng": rng_state(device),
+                "history": history,
+                "resumed_from": resumed_from,
+            }
+        )
+        _log(_line(history[-1], settings.epochs))
+
+    return Trained(model.eval(), history, resumed_from, checkpoint)
+
+
+def fresh_model(job: Job, shape: tuple[int, int, int]) -> nn.Module:
+    """Return the method's network with the weights that its training starts from."""
+    torch.manual_seed(derive_seed(job.seed, job.fold, job.method, "init"))
+    return get_method(job.method).build(job.settings.model, shape)
+
+
+def loss_weights(job: Job) -> LossWeights:
+    """Return the weights of the losses that the job is trained with."""
+    method = get_method(job.method)
+    weights = method.loss_weights(job.settings.loss.weights)
+    if not any(getattr(weights, task) for task in method.tasks):
+        keys = " or ".join(f"loss.{task}" for task in sorted(method.tasks))
+        expected = f"a weight above 0 of a task of method {job.method}"
+        raise bad_input("config: loss", expected, "0", f"raise {keys}")
+    return weights
+
+
+def _batches(
+    job: Job, scans: Sequence[TrainingScan], epoch: int
+) -> Iterator[Sequence[TrainingScan]]:
+    """Yield the epoch's batches, in an order of its own; the last holds what is left."""
+    seed = derive_seed(job.seed, job.fold, job.method, epoch)
+    order = torch.randperm(len(scans), generator=torch.Generator().manual_seed(seed)).tolist()
+    size = job.settings.train.batch_size
+    starts = range(0, len(order), size)
+    # disable=None: a bar on a terminal, nothing in a log file
+    for start in tqdm(starts, f"epoch {epoch}", leave=False, disable=None, unit="batch"):
+        yield [scans[index] for index in order[start : start + size]]
+
+
+def _collate(
+    job: Job, batch: Sequence[TrainingScan], epoch: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return image and lesion mask (B, 1, X, Y, Z), augmented, and label (B,), on the device."""
+    # Apple's GPU has no nearest-neighbour sampling of volumes
+    where = torch.device("cpu") if device.type == "mps" else device
+    pairs = [
+        augment(
+            scan.image.to(where),
+            scan.lesion.to(where, torch.float32),
+            draw(job.settings.augment, derive_seed(job.seed, "augment", epoch, scan.scan)),
+        )
+        for scan in batch
+    ]
+    image, lesion = (torch.stack(each).to(device) for each in zip(*pairs, strict=True))
+    label = torch.tensor([scan.label for scan in batch], device=device)
+    return image.contiguous(memory_format=memory_format(device)), lesion, label
+
+
+def _refuse_non_finite(
+    values: Iterable[torch.Tensor], job: Job, epoch: int, batch: Sequence[TrainingScan]
+) -> None:
+    if all(torch.isfinite(value).all() for value in values):
+        return
+    names = ", ".join(scan.scan for scan in batch)
+    raise MsnmoError(
+        f"training of {job.method} came to a value that is not finite in epoch {epoch}, "
+        f"at scan{'s' if len(batch) > 1 else ''} {names}\n"
+        f"    remedy:   lower train.learning_rate ({job.settings.train.learning_rate:g}); if it "
+        "happens in epoch 1, look at the preprocessed images of these scans"
+    )
+
+
+def _line(row: dict[str, Any], epochs: int) -> str:
+    losses = "  ".join(f"{name} {row[name]:.4f}" for name in LOSSES if row[name] is not None)
+    return f"epoch {row['epoch']}/{epochs}  {losses}  lr {row['lr']:.3g}  {row['seconds']:.1f} s"
+
+
+def _log(line: str) -> None:
+    print(f"msnmo: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,334 @@
+"""A scan table is read right or every one of its problems is named, in one pass."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table
+from msnmo.errors import InputError
+from msnmo.files import read_tsv
+
+HEADER = ["subject", "session", "diagnosis", "flair", "lesion_mask", "stripped", "site"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with scans f0.nii.gz to f59.nii.gz and masks m0.nii.gz to m59.nii.gz."""
+    for number in range(60):
+        (tmp_path / f"f{number}.nii.gz").touch()
+        (tmp_path / f"m{number}.nii.gz").touch()
+    return tmp_path
+
+
+def write(folder, rows, *, header=HEADER, end="\n", encoding="utf-8"):
+    text = end.join("\t".join(cells) for cells in [header, *rows]) + end
+    path = folder / "scans.tsv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def findings_of(path):
+    with pytest.raises(InputError) as caught:
+        read_scan_table(path)
+    return caught.value.findings
+
+
+def row(number, **changes):
+    """One good row that uses the files of this number, with changes."""
+    cells = {
+        "subject": f"{number:02d}",
+        "session": "",
+        "diagnosis": "MS",
+        "flair": f"f{number}.nii.gz",
+        "lesion_mask": f"m{number}.nii.gz",
+        "stripped": "no",
+        "site": "",
+    }
+    return list((cells | changes).values())
+
+
+def test_a_good_table_gives_the_cohort(folder):
+    rows = [
+        row(1, subject="001", session="1", site="Köln, scanner 2"),
+        row(2, subject="001", session="2", lesion_mask="m2.nii.gz; m3.nii.gz"),
+        row(4, diagnosis="", lesion_mask="n/a", stripped="yes"),
+    ]
+    cohort = read_scan_table(write(folder, rows))
+    assert tuple(cohort.columns) == COHORT_COLUMNS
+    assert list(cohort["scan"]) == ["sub-001_ses-1", "sub-001_ses-2", "sub-04"]
+    assert list(cohort["subject"]) == ["001", "001", "04"]
+    assert list(cohort["diagnosis"]) == ["MS", "MS", ""]
+    assert list(cohort["flair"]) == [str(folder / f"f{n}.nii.gz") for n in (1, 2, 4)]
+    assert list(cohort["lesion_mask"]) == [
+        f"{folder}/m1.nii.gz",
+        f"{folder}/m2.nii.gz;{folder}/m3.nii.gz",
+        "",
+    ]
+    assert list(cohort["stripped"]) == ["no", "no", "yes"]
+    assert list(cohort["bias_corrected"]) == ["no", "no", "no"]
+    assert list(cohort["site"]) == ["Köln, scanner 2", "", ""]
+
+
+def test_optional_columns_may_be_absent_and_columns_come_in_any_order(folder):
+    path = write(folder, [["f1.nii.gz", "", "01"]], header=["flair", "diagnosis", "subject"])
+    (scan,) = read_scan_table(path).to_dict("records")
+    assert scan == {
+        "scan": "sub-01",
+        "subject": "01",
+        "session": "",
+        "diagnosis": "",
+        "flair": str(folder / "f1.nii.gz"),
+        "lesion_mask": "",
+        "stripped": "no",
+        "bias_corrected": "no",
+        "site": "",
+    }
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_what_spreadsheets_add_does_no_harm(folder, end, encoding):
+    past = ["", ""]  # empty cells past the table
+    blank = [""] * len([*HEADER, *past])
+    quoted = row(2, site='"a ""quoted"" site"') + past
+    rows = [row(1, subject=" 01 ") + past, blank, quoted, blank, []]
+    path = write(folder, rows, header=[*HEADER, *past], end=end, encoding=encoding)
+    cohort = read_scan_table(path)
+    assert list(cohort["scan"]) == ["sub-01", "sub-02"]
+    assert cohort["site"][1] == 'a "quoted" site'
+
+
+def test_rows_are_numbered_as_a_spreadsheet_shows_them(folder):
+    quoted_over_two_lines = row(1, site='"two\nlines"')
+    path = write(folder, [row(0), [""], quoted_over_two_lines, row(2, diagnosis="ms")])
+    places = [finding.file for finding in findings_of(path)]
+    assert places == [f"{path}, row 4, column site", f"{path}, row 5, column diagnosis"]
+
+
+def test_paths_with_spaces_and_unicode_and_absolute_paths(folder):
+    strange = folder / "Bögen und Räume (1)" / '患者 (x) "y" $z [1]'
+    strange.mkdir(parents=True)
+    (strange / "fl air.nii").touch()
+    (folder / "sub").mkdir()
+    rows = [
+        row(1, flair=f"../{strange.relative_to(folder)}/fl air.nii"),
+        row(2, flair=str(folder / "f2.nii.gz"), lesion_mask="../m2.nii.gz"),
+    ]
+    rows[0][4] = "../m1.nii.gz"
+    cohort = read_scan_table(write(folder / "sub", rows))
+    assert Path(cohort["flair"][0]).samefile(strange / "fl air.nii")
+    assert cohort["flair"][1] == str(folder / "f2.nii.gz")
+
+
+def test_relative_to_the_table_not_to_the_working_directory(folder, monkeypatch):
+    write(folder, [row(1)])
+    monkeypatch.chdir(folder.parent)
+    (flair,) = read_scan_table(f"{folder.name}/scans.tsv")["flair"]
+    assert flair == str(folder / "f1.nii.gz")
+
+
+LONG = "x" * 300
+# changes to a good row; column; words of what was found; words of the remedy
+BAD_ROWS = [
+    ({"subject": ""}, "subject", "an empty cell", "fill in the subject's id"),
+    ({"subject": "n/a"}, "subject", "an empty cell", "fill in"),
+    ({"subject": "sub-77"}, "subject", "'sub-77'", "write 77, without the prefix sub-"),
+    ({"subject": "P 1"}, "subject", "'P 1'", "letters and digits only"),
+    ({"subject": "P_1"}, "subject", "'P_1'", "letters and digits only"),
+    ({"subject": "Jürgen"}, "subject", "'Jürgen'", "letters and digits only"),
+    ({"subject": "٣"}, "subject", "'٣'", "letters and digits only"),
+    ({"subject": "../../etc"}, "subject", "'../../etc'", "letters and digits only"),
+    ({"subject": "1.0"}, "subject", "'1.0'", "letters and digits only"),
+    ({"subject": LONG}, "subject", "(300 characters)", "letters and digits only"),
+    ({"session": "ses-1"}, "session", "'ses-1'", "write 1, without the prefix ses-"),
+    ({"session": "2019/01"}, "session", "'2019/01'", "letters and digits only"),
+    ({"diagnosis": "ms"}, "diagnosis", "'ms'", "write MS"),
+    ({"diagnosis": "Nmosd"}, "diagnosis", "'Nmosd'", "write NMOSD"),
+    ({"diagnosis": "NMO"}, "diagnosis", "'NMO'", "write NMOSD"),
+    ({"diagnosis": "healthy"}, "diagnosis", "'healthy'", "MS or NMOSD, or leave the cell empty"),
+    ({"diagnosis": ""}, "diagnosis", "no diagnosis", "empty the lesion mask"),
+    ({"lesion_mask": ""}, "lesion_mask", "no lesion mask", "empty the diagnosis"),
+    ({"flair": ""}, "flair", "an empty cell", "fill in the path"),
+    ({"flair": "gone.nii.gz"}, "flair", "No such file", "relative to the table"),
+    ({"flair": "~/f1.nii.gz"}, "flair", "'~/f1.nii.gz'", "~ is not expanded"),
+    ({"flair": "folder.nii.gz"}, "flair", "is a folder", "name the file in it"),
+    ({"flair": "scan.mgz"}, "flair", "'scan.mgz'", "dcm2niix"),
+    ({"flair": f"{LONG}.nii"}, "flair", "File name too long", "correct the path"),
+    ({"flair": "f0.nii.gz/x.nii"}, "flair", "Not a directory", "correct the path"),
+    ({"flair": "f0.nii.gz"}, "flair", "in row 2, column flair too", "its own file"),
+    ({"flair": "./f0.nii.gz"}, "flair", "in row 2, column flair too", "its own file"),
+    ({"flair": "link.nii.gz"}, "flair", "in row 2, column flair too", "its own file"),
+    ({"flair": "m0.nii.gz"}, "flair", "in row 2, column lesion_mask too", "its own file"),
+    ({"lesion_mask": "m0.nii.gz"}, "lesion_mask", "in row 2, column lesion_mask", "its own file"),
+    ({"lesion_mask": "m58.nii.gz;m58.nii.gz"}, "lesion_mask", "m58.nii.gz", "its own file"),
+    ({"lesion_mask": "m59.nii.gz;"}, "lesion_mask", "'m59.nii.gz;'", "remove the semicolon"),
+    ({"lesion_mask": "m57.nii.gz,m56.nii.gz"}, "lesion_mask", "No such file", "correct the path"),
+    ({"lesion_mask": "gone.nii"}, "lesion_mask", "No such file", "correct the path"),
+    ({"stripped": "Yes"}, "stripped", "'Yes'", "write yes"),
+    ({"stripped": "TRUE"}, "stripped", "'TRUE'", "yes or no"),
+    ({"stripped": "1"}, "stripped", "'1'", "yes or no"),
+    ({"subject": "00"}, "", "sub-00, which is in row 2 too", "its own session"),
+    (
+        {"subject": "00", "session": "9", "diagnosis": "NMOSD"},
+        "diagnosis",
+        "MS in row 2",
+        "correct",
+    ),
+    ({"subject": "00", "session": "a"}, None, "", ""),
+    ({"subject": "00", "session": "A"}, "session", "'A' here and 'a' in row", "rename one"),
+    ({"subject": "Q"}, None, "", ""),
+    ({"subject": "q"}, "subject", "'q' here and 'Q' in row", "rename one"),
+    ({"site": '"a\nb"'}, "site", r"'a\nb'", "control character"),
+]
+
+
+def test_every_bad_row_has_its_own_line_in_one_pass(folder):
+    (folder / "folder.nii.gz").mkdir()
+    (folder / "scan.mgz").touch()
+    (folder / "link.nii.gz").symlink_to("f0.nii.gz")
+    rows = [row(0)] + [row(n, **bad[0]) for n, bad in enumerate(BAD_ROWS, start=1)]
+    path = write(folder, rows)
+    findings = findings_of(path)
+    for number, (_, column, found, remedy) in enumerate(BAD_ROWS, start=3):
+        where = f"{path}, row {number}"
+        here = [f for f in findings if f.file == where or f.file.startswith(f"{where},")]
+        if column is None:
+            assert here == []
+            continue
+        (finding,) = here
+        assert finding.file == (f"{where}, column {column}" if column else where)
+        assert found in finding.found
+        assert remedy in finding.remedy
+        assert finding.expected
+
+
+def test_one_row_may_have_several_problems(folder):
+    bad = row(1, subject="", diagnosis="x", flair="~/a.mgz", stripped="maybe")
+    columns = [finding.file.rpartition(" ")[2] for finding in findings_of(write(folder, [bad]))]
+    assert columns == ["subject", "diagnosis", "flair", "flair", "stripped"]
+
+
+def test_problems_of_header_and_rows_come_together(folder):
+    header = ["Subject", "diagnosis", "flair", "flair", "lesions", "", "age"]
+    rows = [["01", "MS", "f1.nii.gz", "f1.nii.gz", "m1.nii.gz", "?", "44"], ["02", "MS"]]
+    findings = findings_of(write(folder, rows, header=header))
+    text = "\n".join(map(str, findings))
+    for part in (
+        "unknown column 'Subject'",
+        "rename it to subject",
+        "unknown column 'lesions'",
+        "unknown column ''",
+        "name the column",
+        "unknown column 'age'",
+        "remove the column",
+        "2 columns flair",
+        "no column subject",
+        "row 2, column lesion_mask",
+        "2 cells",
+    ):
+        assert part in text
+
+
+def test_a_missing_tab_is_found_and_never_shifts_cells(folder):
+    header = ["subject", "diagnosis", "flair", "lesion_mask", "stripped", "bias_corrected"]
+    shifted = ["01", "MS", "f1.nii.gz", "m1.nii.gz", "yes"]
+    (finding,) = findings_of(write(folder, [shifted], header=header))
+    assert finding.file.endswith("row 2")
+    assert (finding.expected, finding.found) == ("6 cells, as in the header", "5 cells")
+    (finding,) = findings_of(write(folder, [[*shifted, "no", "yes"]], header=header))
+    assert finding.found == "7 cells"
+
+
+@pytest.mark.parametrize("name", ["a;b", "{scan}", "a}"])
+def test_paths_that_the_workflow_could_not_pass_on(folder, name):
+    odd = folder / name
+    odd.mkdir()
+    for file in ("f1.nii.gz", "m1.nii.gz"):
+        (odd / file).touch()
+    findings = findings_of(write(odd, [row(1)]))
+    assert [finding.remedy for finding in findings] == ["rename the folder or file"] * 2
+    assert all(name in finding.found for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"\xef\xbb\xbf\r\n\r\n", "an empty file"),
+        (b"subject,diagnosis,flair\n01,MS,f1.nii.gz\n", "separated by commas"),
+        (b"subject;diagnosis;flair\n01;MS;f1.nii.gz\n", "separated by semicolons"),
+        (b"subject diagnosis flair\n01 MS f1.nii.gz\n", "separated by spaces"),
+        ("subject\tflair\n".encode("utf-16"), "UTF-16"),
+        ("subject\tflair\n".encode("utf-16-le"), "zero bytes"),
+        ("subject\tsite\n01\tKöln\n".encode("latin-1"), "byte 0xf6 in line 2"),
+        (b"PK\x03\x04rest of a workbook", "workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "Excel 97-2003"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b'subject\tsite\n01\t"open\n02\tx\n', "unexpected end"),
+        (b"subject\tdiagnosis\tflair\n", "a header alone"),
+    ],
+)
+def test_files_that_are_no_scan_table(tmp_path, content, found):
+    path = tmp_path / "scans.tsv"
+    path.write_bytes(content)
+    (finding,) = findings_of(path)
+    assert found in finding.found
+    assert str(path) in finding.file
+    assert finding.remedy
+
+
+@pytest.mark.parametrize("make", [lambda path: None, Path.mkdir])
+def test_no_table_at_all(tmp_path, make):
+    make(tmp_path / "scans.tsv")
+    (finding,) = findings_of(tmp_path / "scans.tsv")
+    assert "config key scans" in finding.remedy
+
+
+def test_schema_is_valid_closed_and_described():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["additionalProperties"] is False
+    assert all(entry["description"] for entry in SCHEMA["properties"].values())
+
+
+def test_package_and_workflow_share_one_schema():
+    root = Path(__file__).parents[2]
+    assert yaml.safe_load((root / "workflow/schemas/scans.schema.yaml").read_text()) == SCHEMA
+    assert (root / "src/msnmo/cohort/scans.schema.yaml").is_symlink()
+
+
+def run_module(*arguments):
+    command = [sys.executable, "-m", "msnmo.cohort.table", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_command_writes_the_cohort(folder):
+    rows = [row(1), row(2, diagnosis="", lesion_mask="")]
+    result = run_module("--scans", write(folder, rows), "--out", folder / "out/cohort.tsv")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "2 scans of 2 subjects: 1 MS" in result.stdout
+    cohort = read_tsv(folder / "out/cohort.tsv", dict.fromkeys(COHORT_COLUMNS, str))
+    assert list(cohort["subject"]) == ["01", "02"]
+    assert cohort["diagnosis"].isna().tolist() == [False, True]
+    assert (folder / "out/cohort.tsv").read_text().splitlines()[2].split("\t")[3] == "n/a"
+
+
+def test_command_with_a_bad_table_leaves_no_cohort_and_no_traceback(folder):
+    path = write(folder, [row(1, diagnosis="ms")])
+    result = run_module("--scans", path, "--out", folder / "cohort.tsv")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "row 2, column diagnosis" in result.stderr
+    assert not (folder / "cohort.tsv").exists()
+
+
+def test_reading_a_scan_table_loads_no_imaging_library():
+    heavy = "{'nibabel', 'torch', 'SimpleITK', 'ants', 'nipype', 'monai', 'sklearn'}"
+    code = f"import msnmo.cohort.table, sys; print({heavy} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

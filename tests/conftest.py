@@ -1,0 +1,77 @@
+"""A small cohort in model space, shared by the tests of training and of prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.files import write_json, write_tsv
+from msnmo.geometry import Crop, ModelSpace, Resize
+from msnmo.volumes import Grid, save_volume
+
+SIZE = 32
+FOLDS = 3
+# three small lesions or a large one: the classes differ as much as a small network can learn
+LESIONS = {"MS": (3, 3.0), "NMOSD": (1, 6.0)}
+# left-handed, oblique, and of another shape and voxel size than model space
+NATIVE_SHAPE = (38, 46, 30)
+NATIVE_AFFINE = np.array(
+    [[-0.9, 0.05, 0.0, 20.0], [0.05, 0.8, -0.1, -15.0], [0.0, 0.1, 1.2, 3.0], [0, 0, 0, 1.0]]
+)
+
+
+@pytest.fixture(scope="session")
+def blob_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with manifest.tsv, folds.tsv and the files of 12 scans of 32³ voxels.
+
+    Lesions are bright balls in noise. Read-only: tests that break something copy the tables.
+    """
+    folder = tmp_path_factory.mktemp("cohort")
+    generator = np.random.default_rng(20240415)
+    rows = [
+        _write_scan(folder, generator, diagnosis, index)
+        for diagnosis in LESIONS
+        for index in range(6)
+    ]
+    table = pd.DataFrame(rows)
+    write_tsv(folder / "manifest.tsv", table.drop(columns="fold"))
+    write_tsv(folder / "folds.tsv", table[["scan", "subject", "diagnosis", "fold"]])
+    return folder
+
+
+def _write_scan(
+    folder: Path, generator: np.random.Generator, diagnosis: str, index: int
+) -> dict[str, object]:
+    scan = f"sub-{diagnosis}{index}"
+    count, radius = LESIONS[diagnosis]
+    lesion = np.zeros((SIZE,) * 3, dtype=bool)
+    voxels = np.moveaxis(np.indices(lesion.shape), 0, -1)
+    for centre in generator.uniform(8, SIZE - 8, (count, 3)):
+        lesion |= ((voxels - centre) ** 2).sum(axis=-1) <= radius**2
+    image = generator.normal(0, 0.5, lesion.shape) + 2.5 * lesion
+    space = _space()
+    save_volume(folder / f"{scan}_FLAIR.nii.gz", image, space.model)
+    save_volume(folder / f"{scan}_mask.nii.gz", lesion, space.model, np.uint8)
+    write_json(folder / f"{scan}.json", {"geometry": space.to_json()})
+    return {
+        "scan": scan,
+        "subject": scan,
+        "diagnosis": diagnosis,
+        "image": str(folder / f"{scan}_FLAIR.nii.gz"),
+        "lesion": str(folder / f"{scan}_mask.nii.gz"),
+        "sidecar": str(folder / f"{scan}.json"),
+        "native_lesion": None,
+        "native_brain": None,
+        "fold": index % FOLDS,
+    }
+
+
+def _space() -> ModelSpace:
+    native = Grid.from_affine(NATIVE_SHAPE, NATIVE_AFFINE)
+    brain = np.zeros(NATIVE_SHAPE, dtype=bool)
+    brain[4:34, 5:41, 2:28] = True
+    crop = Crop.around(brain, native)
+    return ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, (SIZE,) * 3, "stretch"))

@@ -1,0 +1,75 @@
+"""Individual anatomy: different people, nobody folded, the parts of a head where they belong."""
+
+import numpy as np
+import pytest
+
+from msnmo.demo.subject import FIELD_MM, Contrast, Subject, flair_head, true_brain
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_deformation_folds_nothing(model, seed):
+    u = Subject(model, seed).displacement
+    slope = np.stack([np.stack(np.gradient(part, FIELD_MM)) for part in u])
+    jacobian = np.linalg.det(np.eye(3) + np.moveaxis(slope, (0, 1), (-2, -1)))
+    assert jacobian.min() > 0.1
+
+
+def test_people_differ_by_millimetres(model):
+    one, two = (Subject(model, seed).displacement for seed in (1, 2))
+    assert 1.5 < np.sqrt(np.mean((one - two) ** 2)) < 6
+
+
+@pytest.fixture(scope="module")
+def person(model):
+    subject = Subject(model, 4)
+    return flair_head(subject)[0], Contrast.draw(subject.rng("tissue"))
+
+
+# Places in MNI mm, each well inside its structure.
+@pytest.mark.parametrize(
+    ("place", "part"),
+    [
+        ((33, 62, -36), "csf"),  # vitreous body of the eye
+        ((-10, 10, 16), "csf"),  # lateral ventricle
+        ((0, -46, -31), "csf"),  # fourth ventricle
+        ((25, -25, 35), "white"),
+        ((-25, 30, 20), "white"),
+        ((30, 45, -36), "fat"),  # orbit
+        ((31, 52, -66), "air"),  # maxillary sinus
+        ((0, -46, -90), "white"),  # cord
+        ((85, -110, 90), "air"),
+    ],
+)
+def test_structures_have_their_flair_intensity(model, person, place, part):
+    image, contrast = person
+    expected = {"csf": contrast.csf, "white": 1.0, "fat": contrast.fat, "air": 0.0}[part]
+    index = tuple(np.rint(model.to_index(np.array(place, dtype=float))).astype(int))
+    around = image[tuple(slice(i - 1, i + 2) for i in index)]
+    assert np.median(around) == pytest.approx(expected, abs=0.12 + 0.15 * expected)
+
+
+def test_cortex_is_brighter_than_white_matter(model, person):
+    image, contrast = person
+    grey = (model.brain > 0.99) & (np.abs(model.t1 - 0.64) < 0.02) & (model.cortex_mm == 0)
+    assert np.median(image[grey]) == pytest.approx(contrast.grey, abs=0.1)
+
+
+def test_skull_stripping_has_work(model, person):
+    """A dark rim parts brain and scalp; the scalp is as bright as a part of the brain."""
+    image, contrast = person
+    above = np.broadcast_to(
+        model.to_mm(np.indices((1, 1, image.shape[2])).reshape(3, -1).T)[:, 2] > 10, image.shape
+    )
+    depth = model.brain_mm
+    bone = above & (depth > contrast.rim_mm + 1.5) & (depth < contrast.rim_mm + 2.5)
+    scalp = above & (model.skin_mm < -2) & (model.skin_mm > -4)
+    assert np.median(image[bone]) < 0.3
+    assert np.median(image[scalp]) > 0.3
+
+
+def test_true_brain_ends_at_the_foramen_magnum(model):
+    brain = true_brain(model) > 0.5
+    lowest = model.to_mm(np.argwhere(brain).astype(float))[:, 2].min()
+    assert lowest == pytest.approx(-70, abs=2)
+    fluid = tuple(np.rint(model.to_index(np.array([-10.0, 10, 16]))).astype(int))
+    assert brain[fluid]

@@ -1,0 +1,235 @@
+"""A fold on disk: right values from misordered tables, and every contradiction named at once."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.errors import DataLeakageError, InputError
+from msnmo.evaluate import __main__ as command
+from msnmo.evaluate.fold import evaluate_fold
+from msnmo.files import write_tsv
+from msnmo.volumes import Grid, save_volume
+
+BOTH = frozenset({"segmentation", "classification"})
+SPACES = {"model": "space-model_desc", "native": "desc"}
+
+
+def evaluate(study, tasks=BOTH) -> pd.DataFrame:
+    return evaluate_fold(study.directory, study.manifest, study.tests, tasks)
+
+
+def value(metrics: pd.DataFrame, scan: str, metric: str, space: str = "n/a") -> float:
+    keys = (metrics["scan"] == scan) & (metrics["metric"] == metric) & (metrics["space"] == space)
+    (found,) = metrics.loc[keys, "value"]
+    return found
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+def problems(study, tasks=BOTH) -> list[str]:
+    study.write()
+    with pytest.raises(InputError) as caught:
+        evaluate(study, tasks)
+    return [str(finding) for finding in caught.value.findings]
+
+
+def run(study, monkeypatch, *options: str, fold: int = 0) -> Path:
+    study.write()
+    out = study.root / "metrics.tsv"
+    words = ["--predictions", str(study.directory), "--manifest", str(study.root / "manifest.tsv")]
+    words += ["--folds", str(study.root / "folds.tsv"), "--method", "joint", "--fold", str(fold)]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *words, "--out", str(out), *options])
+    command.main()
+    return out
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_each_scan_is_compared_with_its_own_truth(study, space):
+    metrics = evaluate(study)
+    name = SPACES[space]
+    scores = {
+        scan: dice(study.masks[scan, name], study.truths[scan, name])
+        for scan in study.tests["scan"]
+    }
+    for scan, score in scores.items():
+        assert value(metrics, scan, "DSC", space) == pytest.approx(score)
+    assert value(metrics, "n/a", "DSC", space) == pytest.approx(np.mean(list(scores.values())))
+    assert len(set(scores.values())) == 4
+
+
+def test_classes_follow_the_diagnosis_whatever_the_order(study):
+    # right: A (MS), D (NMOSD); wrong: B (NMOSD called MS), C (MS called NMOSD)
+    metrics = evaluate(study)
+    right = {scan: value(metrics, scan, "ACC") for scan in study.tests["scan"]}
+    assert right == {"sub-A": 1, "sub-B": 0, "sub-C": 0, "sub-D": 1}
+    of_fold = {name: value(metrics, "n/a", name) for name in ("ACC", "SN", "SP", "AUC")}
+    assert of_fold == {"ACC": 0.5, "SN": 0.5, "SP": 0.5, "AUC": 0.75}
+
+
+def test_order_of_the_rows_is_of_no_consequence(study):
+    expected = evaluate(study)
+    for name in ("folds", "manifest", "predictions"):
+        setattr(study, name, getattr(study, name).iloc[::-1])
+    study.write()
+    pd.testing.assert_frame_equal(evaluate(study), expected)
+
+
+def test_undefined_values_are_kept_out_of_means(study):
+    path = study.manifest.set_index("scan").loc["sub-A", "lesion"]
+    empty = np.zeros((6, 6, 6), np.uint8)
+    save_volume(path, empty, Grid.from_affine((6, 6, 6), np.diag([2.0, 2, 2, 1])), np.uint8)
+    metrics = evaluate(study)
+    assert math.isnan(value(metrics, "sub-A", "TPR", "model"))
+    assert value(metrics, "sub-A", "DSC", "model") == 0
+    others = [value(metrics, f"sub-{name}", "TPR", "model") for name in "BCD"]
+    assert value(metrics, "n/a", "TPR", "model") == pytest.approx(np.mean(others))
+
+
+def test_a_scan_without_a_lesion_mask_is_classified_only(study, monkeypatch, capsys):
+    study.manifest.loc[study.manifest["scan"] == "sub-B", ["lesion", "native_lesion"]] = None
+    metrics = evaluate(study)
+    assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC"}
+    run(study, monkeypatch)
+    assert "without a lesion mask, so not in DSC, PPV, TPR, VD: sub-B" in capsys.readouterr().out
+
+
+def test_a_method_of_one_task_needs_the_files_of_that_task_alone(study):
+    study.predictions[["p_ms", "p_nmosd"]] = np.nan
+    study.write()
+    assert set(evaluate(study, {"segmentation"})["metric"]) == {"DSC", "PPV", "TPR", "VD"}
+    study.predictions[["p_ms", "p_nmosd"]] = [0.25, 0.75]
+    study.write()
+    for path in study.directory.glob("*.nii.gz"):
+        path.unlink()
+    assert set(evaluate(study, {"classification"})["metric"]) == {"ACC", "SN", "SP", "AUC"}
+
+
+def test_every_discrepancy_is_reported_at_once(study):
+    study.predictions.loc[0, "scan"] = "sub-E"  # of the other fold; so sub-A has no row
+    study.predictions.loc[3, "diagnosis"] = "MS"  # sub-B has NMOSD in the folds
+    study.predictions.loc[2, ["p_ms", "p_nmosd"]] = [0.9, 0.9]  # sub-C
+    study.mask_path("sub-C", "desc").unlink()
+    stray = study.mask_path("sub-E", "desc")
+    study.mask_path("sub-D", "desc").replace(stray)
+    grid = Grid.from_affine((6, 6, 6), np.diag([2.0, 2.0, 2.1, 1.0]))
+    save_volume(study.mask_path("sub-A", "space-model_desc"), np.ones((6, 6, 6)), grid, np.uint8)
+    grid = Grid.from_affine((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0]))
+    labels = np.arange(216).reshape(6, 6, 6) % 3
+    save_volume(study.mask_path("sub-B", "space-model_desc"), labels, grid, np.uint8)
+
+    found = problems(study)
+    for words in (
+        "no row for sub-A",
+        "this fold does not test: sub-E",
+        "another diagnosis than the table of folds for sub-B",
+        "other values for sub-C",
+        f"also {stray.name}",
+    ):
+        assert sum(words in text for text in found) == 1, words
+    missing = [text for text in found if "no such file" in text]
+    assert ["sub-C_desc" in text for text in missing] == [True, False]
+    assert "sub-D_desc" in missing[1]
+    (grids,) = [text for text in found if "affine" in text]
+    assert "sub-A_space-model" in grids
+    assert "2.1" in grids
+    (binary,) = [text for text in found if "binary" in text]
+    assert "sub-B_space-model" in binary
+    assert len(found) == 9
+
+
+@pytest.mark.parametrize("pair", [(-0.1, 1.1), (0.4, 0.4), (math.nan, 1.0), (math.nan, math.nan)])
+def test_what_is_no_probability_is_an_error(study, pair):
+    study.predictions.loc[1, ["p_ms", "p_nmosd"]] = pair
+    (text,) = problems(study)
+    assert "other values for sub-D" in text
+    assert "predictions.tsv" in text
+
+
+def test_a_scan_predicted_twice_is_an_error(study):
+    study.predictions = pd.concat([study.predictions, study.predictions.iloc[[1]]])
+    assert ["more than one row for sub-D" in text for text in problems(study)] == [True]
+
+
+def test_a_scan_that_the_manifest_lacks_is_an_error(study):
+    study.manifest = study.manifest[study.manifest["scan"] != "sub-C"]
+    (text,) = problems(study)
+    assert "no row for sub-C" in text
+
+
+def test_a_scan_twice_in_the_manifest_is_an_error(study, monkeypatch):
+    study.manifest = pd.concat([study.manifest, study.manifest.iloc[[0]]])
+    with pytest.raises(InputError, match="sub-F more than once"):
+        run(study, monkeypatch)
+
+
+def test_a_subject_on_both_sides_is_refused_by_name_unless_allowed(study, monkeypatch, capsys):
+    study.folds.loc[study.folds["scan"] == "sub-E", "subject"] = "A"
+    with pytest.raises(DataLeakageError, match=r"\(A\)"):
+        run(study, monkeypatch)
+    assert not (study.root / "metrics.tsv").exists()
+    assert run(study, monkeypatch, "--allow-leak").exists()
+    assert "data leak" in capsys.readouterr().out
+
+
+def test_a_fold_that_is_not_there_is_an_error(study, monkeypatch):
+    with pytest.raises(InputError, match="fold from 0 to 1"):
+        run(study, monkeypatch, fold=2)
+
+
+def test_a_fold_of_one_class_warns_and_writes_na(study, monkeypatch, capsys):
+    swapped = study.folds["scan"].isin(["sub-B", "sub-D"])
+    study.folds["fold"] = swapped.astype(int)
+    study.folds.loc[study.folds["scan"].isin(["sub-E", "sub-F"]), "fold"] = 1
+    study.predictions = study.predictions[study.predictions["diagnosis"] == "MS"]
+    for scan in ("sub-B", "sub-D"):
+        for name in SPACES.values():
+            study.mask_path(scan, name).unlink()
+    lines = run(study, monkeypatch).read_text().splitlines()
+    assert "no test scan of class NMOSD: SN and AUC are n/a" in capsys.readouterr().out
+    assert "joint\t0\tn/a\tSN\tn/a\tn/a" in lines
+    assert "joint\t0\tn/a\tAUC\tn/a\tn/a" in lines
+    assert "joint\t0\tn/a\tSP\t0.5\tn/a" in lines
+
+
+def test_an_empty_lesion_mask_warns_by_name(study, monkeypatch, capsys):
+    path = study.manifest.set_index("scan").loc["sub-A", "lesion"]
+    grid = Grid.from_affine((6, 6, 6), np.diag([2.0, 2, 2, 1]))
+    save_volume(path, np.zeros((6, 6, 6)), grid, np.uint8)
+    run(study, monkeypatch)
+    printed = capsys.readouterr().out
+    assert "sub-A has an empty lesion mask in model space: TPR, VD are n/a" in printed
+
+
+def test_equal_inputs_give_equal_bytes(study, monkeypatch):
+    first = run(study, monkeypatch).read_bytes()
+    assert run(study, monkeypatch).read_bytes() == first
+
+
+def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path):
+    out = tmp_path / "metrics.tsv"
+    words = [sys.executable, "-m", "msnmo.evaluate", "--predictions", study.directory]
+    words += ["--manifest", tmp_path / "manifest.tsv", "--folds", tmp_path / "folds.tsv"]
+    words += ["--method", "joint", "--fold", "0", "--out", out]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert "4 test scans" in done.stdout
+    table = pd.read_csv(out, sep="\t")
+    assert list(table) == ["method", "fold", "scan", "metric", "value", "space"]
+    # 4 scans x (4 metrics x 2 spaces + ACC), and the fold's 4 x 2 + 4
+    assert len(table) == 4 * 9 + 12
+
+    before = out.read_bytes()
+    write_tsv(study.directory / "predictions.tsv", study.predictions.iloc[:2])
+    failed = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "no row for sub-B, sub-C" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert out.read_bytes() == before

@@ -1,0 +1,156 @@
+"""The four formats: golden files, escaping, the same bytes each time.
+
+The golden files hold Table 5 with three methods; a wanted change of the look changes them too.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.aggregate import across_folds
+from msnmo.files import write_tsv
+from msnmo.tables.compare import compare
+from msnmo.tables.layout import lay_out
+from msnmo.tables.render import escape_markdown, escape_tex, to_html, to_md, to_tex, to_tsv
+
+GOLDEN = Path(__file__).parent / "golden"
+LABEL = "50% & a_b <c|d>"
+FORMATS = {"md": to_md, "tex": to_tex, "html": to_html}
+
+
+def content(number, metrics, registry=None, space="model"):
+    table = lay_out(registry)[number] if registry else lay_out()[number]
+    return table, compare(table, across_folds(metrics), space)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_golden(ending, registry, three_methods):
+    text = FORMATS[ending](*content(5, three_methods, registry))
+    assert text == (GOLDEN / f"table-5.{ending}").read_text(encoding="utf-8")
+
+
+def test_golden_tsv(registry, three_methods, tmp_path):
+    write_tsv(tmp_path / "table.tsv", to_tsv(*content(5, three_methods, registry)))
+    assert (tmp_path / "table.tsv").read_text() == (GOLDEN / "table-5.tsv").read_text()
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_what_was_not_run_is_said_and_its_reported_number_shown(ending, joint_only):
+    text = FORMATS[ending](*content(7, joint_only))
+    assert text.count("not run") == 3 * 8
+    assert "73.80" in text
+    assert "Only local" in text
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_one_method_is_not_called_best(ending, joint_only):
+    text = FORMATS[ending](*content(3, joint_only))
+    marks = {"md": r"\*\*\d|_\d", "tex": r"\\textbf|\\underline", "html": r"<strong>|<u>"}
+    assert not re.search(marks[ending], text)
+    assert "best is" not in text
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_notes_state_folds_scans_space_and_what_is_left_out(ending, joint_only):
+    gap = (joint_only["scan"] == "sub-1a") & (joint_only["metric"] == "TPR")
+    joint_only.loc[gap, "value"] = np.nan
+    of_fold = (joint_only["scan"] == "n/a") & (joint_only["fold"] == 0)
+    joint_only.loc[of_fold & (joint_only["metric"] == "AUC"), "value"] = np.nan
+    text = FORMATS[ending](*content(9, joint_only, space="native"))
+    for words in (
+        "2 folds",
+        "Segmentation: 4 test scans, masks compared in native space.",
+        "Classification: 4 test scans.",
+        "Undefined for 1 scan without a true lesion, left out: Joint Model TPR.",
+        "Undefined in 1 of 2 folds, left out: Joint Model AUC.",
+        "Huang et al. 2024",
+    ):
+        assert words in text
+    assert ("85.00 ± n/a" if ending != "tex" else r"85.00 $\pm$ n/a") in text.replace("\u00a0", " ")
+
+
+def test_a_table_of_which_nothing_was_run_says_so(joint_only):
+    text = to_md(*content(3, joint_only[joint_only["metric"] == "ACC"]))
+    assert "None of these methods was run." in text
+    assert text.count("not run") == 4 * 4
+
+
+@pytest.mark.parametrize("number", [5, 7, 8])
+def test_markdown_columns_line_up_and_fit_a_terminal(number, joint_only):
+    lines = to_md(*content(number, joint_only)).splitlines()
+    pipes = [line for line in lines if line.startswith("|")]
+    panels = 2 if number == 7 else 1
+    assert len({len(line) for line in pipes}) <= panels
+    assert max(map(len, pipes)) <= 100
+
+
+def test_html_is_whole_labelled_and_escaped(registry, three_methods):
+    class Reader(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.text, self.scopes = [], [], []
+
+        def handle_starttag(self, tag, attributes):
+            if tag not in ("meta",):
+                self.open.append(tag)
+            if tag == "th":
+                self.scopes.append(dict(attributes).get("scope"))
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+        def handle_data(self, data):
+            self.text.append(data)
+
+    reader = Reader()
+    page = to_html(*content(5, three_methods, registry))
+    reader.feed(page)
+    assert reader.open == []
+    assert LABEL in reader.text
+    assert set(reader.scopes) == {"col", "row", "rowgroup"}
+    assert "<caption" in page
+    assert not re.search(r"(src|href)=|@import|url\(", page)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("50% & a_b <c>", r"50\% \& a\_b \textless{}c\textgreater{}"),
+        ("{x}\\~^#$|", r"\{x\}\textbackslash{}\textasciitilde{}\textasciicircum{}\#\$\textbar{}"),
+        ("−1.00 ± 2.00", r"$-$1.00 $\pm$ 2.00"),
+    ],
+)
+def test_tex_escapes(text, expected):
+    assert escape_tex(text) == expected
+
+
+def test_markdown_escapes():
+    assert escape_markdown("50% & a_b <c|d> *x* [y]") == r"50% \& a\_b \<c\|d\> \*x\* \[y\]"
+
+
+def test_the_command_writes_equal_bytes(joint_only, tmp_path):
+    metrics = tmp_path / "all.tsv"
+    write_tsv(metrics, joint_only)
+
+    def written(folder: str) -> dict[str, bytes]:
+        paths = {ending: tmp_path / folder / f"table.{ending}" for ending in ("tsv", *FORMATS)}
+        words = [f"--out-{ending}={path}" for ending, path in paths.items()]
+        command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
+        subprocess.run([*command, *words], check=True, capture_output=True)
+        return {ending: path.read_bytes() for ending, path in paths.items()}
+
+    first = written("one")
+    assert written("two") == first
+    table = pd.read_csv(tmp_path / "one" / "table.tsv", sep="\t", na_values="n/a")
+    dsc = table[(table["method"] == "joint") & (table["metric"] == "DSC")].iloc[0]
+    assert (dsc["ours_mean"], dsc["reported"], dsc["difference"]) == (71.0, 74.87, -3.87)
+    assert (dsc["n_folds"], dsc["n_scans"]) == (2, 4)
+    assert (table["status"] == "not run").sum() == 3 * 8

@@ -1,0 +1,55 @@
+"""What a user sees when something is wrong, and the exit code a workflow sees."""
+
+import subprocess
+import sys
+
+import pytest
+
+from msnmo.errors import DataLeakageError, Finding, InputError, MsnmoError, bad_input
+
+
+def test_all_findings_are_in_the_message():
+    findings = [Finding(f"f{n}", f"expected{n}", f"found{n}", f"remedy{n}") for n in range(3)]
+    error = InputError(iter(findings))
+    assert error.findings == findings
+    text = str(error)
+    assert text.startswith("3 input problems:")
+    assert all(word in text for n in range(3) for word in (f"f{n}", f"found{n}", f"remedy{n}"))
+    assert str(bad_input("a", "b", "c", "d")).startswith("1 input problem:")
+
+
+@pytest.mark.parametrize("kind", [InputError([Finding("a", "b", "c", "d")]), DataLeakageError()])
+def test_user_errors_are_one_family(kind):
+    assert isinstance(kind, MsnmoError)
+
+
+SCRIPT = """
+import sys
+from msnmo.errors import DataLeakageError, bad_input, run_command
+def main():
+    {body}
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "traceback"),
+    [
+        ("print('done')", 0, False),
+        ("raise bad_input('scan ä.nii', 'a', 'b', 'c')", 1, False),
+        ("raise DataLeakageError('subject 7 on both sides')", 1, False),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--wrong'])", 2, False),
+        ("1 / 0", 1, True),
+    ],
+)
+def test_exit_codes(body, code, traceback):
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(body=body)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == code
+    assert ("Traceback" in result.stderr) == traceback
+    if "raise" in body:
+        assert result.stderr.startswith("msnmo: error: ")

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from msnmo.train.checkpoint import Checkpoint, identity
+
+
+def _state(epoch: int) -> dict[str, Any]:
+    weights = torch.arange(1000, dtype=torch.float32) + epoch
+    return {"model": {"w": weights}, "history": [{"epoch": epoch, "total": 0.5, "cross": None}]}
+
+
+def _epoch(state: dict[str, Any] | None) -> int | None:
+    """Return the epoch of a state whose weights are that epoch's too."""
+    if state is None:
+        return None
+    epoch = state["history"][0]["epoch"]
+    assert torch.equal(state["model"]["w"], _state(epoch)["model"]["w"])
+    return epoch
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Checkpoint:
+    """A checkpoint after two epochs."""
+    checkpoint = Checkpoint(tmp_path / "run" / "checkpoint.pt", "this")
+    checkpoint.save(_state(1))
+    checkpoint.save(_state(2))
+    return checkpoint
+
+
+def test_the_newest_state_comes_back(saved: Checkpoint) -> None:
+    assert _epoch(Checkpoint(saved.path, "this").load()) == 2
+
+
+def test_no_file_is_no_state_and_no_complaint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Checkpoint(tmp_path / "checkpoint.pt", "this").load() is None
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, 3000])
+def test_a_truncated_state_is_named_and_the_one_before_is_used(
+    saved: Checkpoint, left: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved.path.write_bytes(saved.path.read_bytes()[:left])
+    assert _epoch(saved.load()) == 1
+    complaint = capsys.readouterr().err
+    assert str(saved.path) in complaint
+    assert "damaged" in complaint
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_changed_byte_never_brings_back_other_weights(
+    saved: Checkpoint, place: float, change: int
+) -> None:
+    whole = saved.path.read_bytes()
+    broken = bytearray(whole)
+    broken[int(place * len(broken))] ^= change
+    saved.path.write_bytes(broken)
+    try:
+        assert _epoch(saved.load()) in {1, 2}
+    finally:
+        saved.path.write_bytes(whole)
+
+
+def test_both_states_damaged_is_a_new_start(saved: Checkpoint) -> None:
+    saved.path.write_text("not a checkpoint")
+    saved.previous.write_text("")
+    assert saved.load() is None
+
+
+def test_a_state_of_another_training_is_not_used(
+    saved: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Checkpoint(saved.path, "other").load() is None
+    assert "another training" in capsys.readouterr().err
+
+
+def test_a_kill_between_the_two_renames_costs_nothing(saved: Checkpoint) -> None:
+    saved.path.replace(saved.previous)
+    assert _epoch(saved.load()) == 2
+
+
+def test_a_kill_in_the_middle_of_a_write_costs_one_epoch_and_leaves_no_rubbish(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_content: object, path: Path) -> None:
+        path.write_bytes(b"PK half a file")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            saved.save(_state(3))
+    assert _epoch(saved.load()) == 2
+    saved.save(_state(3))
+    assert set(saved.path.parent.iterdir()) == {saved.path, saved.previous}
+
+
+def test_code_in_a_state_is_never_run(saved: Checkpoint, tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "pwned",)
+
+    for path in (saved.path, saved.previous):
+        torch.save({"identity": "this", "state": Malicious()}, path)
+    assert saved.load() is None
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_remove_leaves_an_empty_folder(saved: Checkpoint) -> None:
+    saved.remove()
+    assert list(saved.path.parent.iterdir()) == []
+
+
+def test_identity_follows_from_values_and_not_from_their_order() -> None:
+    assert identity({"a": 1, "b": [2.5]}) == identity({"b": [2.5], "a": 1})
+    assert identity({"a": 1, "b": [2.5]}) != identity({"a": 1, "b": [2.6]})

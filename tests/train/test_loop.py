@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from msnmo.device import prepare
+from msnmo.errors import InputError, MsnmoError
+from msnmo.train import loop
+from msnmo.train.checkpoint import Checkpoint
+from msnmo.train.data import TrainingScan
+from msnmo.train.loop import Job, Trained, fresh_model, train
+from msnmo.train.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+def _job(seed: int = 1, **train_settings: Any) -> Job:
+    given = {
+        "train": {"epochs": 2, "learning_rate": 1e-3} | train_settings,
+        "model": {"base_channels": 4},
+    }
+    return Job("joint", 0, seed, Settings.from_mapping(given))
+
+
+def _scans(count: int = 5) -> list[TrainingScan]:
+    generator = torch.Generator().manual_seed(0)
+    scans = []
+    for index in range(count):
+        image = torch.randn(1, 16, 16, 16, generator=generator)
+        content = {"image": f"sha of image {index}", "lesion": f"sha of lesion {index}"}
+        scans.append(TrainingScan(f"sub-{index}", index % 2, image, image > 1.5, content))
+    return scans
+
+
+def _train(job: Job, folder: Path, scans: list[TrainingScan] | None = None) -> Trained:
+    prepare(CPU, threads=1)
+    return train(job, scans or _scans(), CPU, folder / "checkpoint.pt")
+
+
+def _losses(trained: Trained) -> list[tuple[Any, ...]]:
+    return [tuple(v for k, v in row.items() if k != "seconds") for row in trained.history]
+
+
+def _same_weights(one: Trained, other: Trained) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(*pair) for pair in pairs)
+
+
+def test_every_scan_is_seen_once_an_epoch_in_an_order_of_the_epochs_own() -> None:
+    scans = _scans()
+    orders = []
+    for epoch in (1, 2, 3):
+        batches = list(loop._batches(_job(), scans, epoch))
+        assert [len(batch) for batch in batches] == [2, 2, 1]
+        orders.append([scan.scan for batch in batches for scan in batch])
+        assert sorted(orders[-1]) == [scan.scan for scan in scans]
+    assert orders[0] != orders[1] != orders[2]
+    again = [scan.scan for batch in loop._batches(_job(), scans, 1) for scan in batch]
+    assert again == orders[0]
+
+
+def test_a_scans_augmentation_does_not_depend_on_its_batch() -> None:
+    """It follows from seed, epoch and scan alone, whatever was drawn before."""
+    scans, job = _scans(), _job()
+    alone = {s.scan: loop._collate(job, [s], 3, CPU) for s in scans}
+    torch.rand(7)
+    image, lesion, label = loop._collate(job, scans[::-1], 3, CPU)
+    for index, scan in enumerate(scans[::-1]):
+        for batched, single in zip((image, lesion, label), alone[scan.scan], strict=True):
+            assert torch.equal(batched[index], single[0])
+    other_epoch = loop._collate(job, scans[::-1], 4, CPU)[0]
+    other_seed = loop._collate(replace(job, seed=2), scans[::-1], 3, CPU)[0]
+    assert not torch.equal(image, other_epoch)
+    assert not torch.equal(image, other_seed)
+
+
+def test_first_weights_follow_from_seed_fold_and_method() -> None:
+    def weights(job: Job) -> torch.Tensor:
+        torch.rand(3)
+        return torch.cat([x.flatten() for x in fresh_model(job, (16, 16, 16)).parameters()])
+
+    assert torch.equal(weights(_job()), weights(_job()))
+    assert not torch.equal(weights(_job()), weights(_job(seed=2)))
+    assert not torch.equal(weights(_job()), weights(replace(_job(), fold=1)))
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    one, other = (_train(_job(), tmp_path / name) for name in "ab")
+    assert _same_weights(one, other)
+    assert _losses(one) == _losses(other)
+
+
+def test_history_holds_the_mean_over_scans_of_each_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five scans at batch 2: the scan left over counts as much as the others, not twice."""
+    seen = []
+
+    def recording(outputs: Any, lesion: torch.Tensor, *rest: Any) -> dict[str, torch.Tensor]:
+        losses = joint_loss(outputs, lesion, *rest)
+        seen.append((len(lesion), losses["total"].item(), losses["cross"].item()))
+        return losses
+
+    joint_loss = loop.joint_loss
+    monkeypatch.setattr(loop, "joint_loss", recording)
+    row = _train(_job(epochs=1), tmp_path).history[0]
+    assert row["total"] == pytest.approx(sum(n * total for n, total, _ in seen) / 5)
+    assert row["cross"] == pytest.approx(sum(n * cross for n, _, cross in seen) / 5)
+    assert row["total"] == pytest.approx(
+        row["segmentation"] + 0.8 * row["classification"] + row["cross"]
+    )
+
+
+def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With weights that stand still the loss is level: 1 best epoch, then patience + 1 more."""
+    monkeypatch.setattr(loop.Adam, "step", lambda self: None)
+    job = _job(epochs=8, learning_rate=0.1, plateau_patience=2)
+    job = replace(job, settings=replace(job.settings, augment=_no_augmentation()))
+    whole = _train(job, tmp_path / "whole")
+    rates = [row["lr"] / 0.1 for row in whole.history]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25])
+
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            _train(job, tmp_path / "halves")
+    resumed = _train(job, tmp_path / "halves")
+    assert resumed.resumed_from == [3]
+    assert _losses(resumed) == _losses(whole)
+
+
+def _no_augmentation() -> Any:
+    return Settings.from_mapping(
+        {"augment": {"flip_probability": 0, "rotation_probability": 0}}
+    ).augment
+
+
+def _interrupt_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
+    counter, save = itertools.count(1), Checkpoint.save
+
+    def save_and_stop(self: Checkpoint, state: dict[str, Any]) -> None:
+        save(self, state)
+        if next(counter) == epochs:
+            raise KeyboardInterrupt
+
+    patch.setattr(Checkpoint, "save", save_and_stop)
+
+
+@pytest.mark.parametrize("change", ["seed", "fold", "setting", "file", "scan", "code"])
+def test_a_checkpoint_of_another_job_is_not_gone_on_from(
+    tmp_path: Path,
+    change: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _train(_job(epochs=1), tmp_path)
+    job, scans = _job(epochs=1), _scans()
+    if change == "setting":
+        job = _job(epochs=2)
+    elif change == "file":
+        scans[0] = replace(scans[0], content={"image": "another sha", "lesion": "another sha"})
+    elif change == "scan":
+        scans = scans[:-1]
+    elif change == "code":
+        monkeypatch.setattr(loop, "fresh_model", _network_of_another_release)
+    else:
+        job = replace(job, **{change: 7})
+    capsys.readouterr()
+    assert _train(job, tmp_path, scans).resumed_from == []
+    assert "another training" in capsys.readouterr().err
+
+
+def _network_of_another_release(job: Job, shape: tuple[int, int, int]) -> torch.nn.Module:
+    model = fresh_model(job, shape)
+    model.register_buffer("release", torch.tensor(2))
+    return model
+
+
+def test_one_line_an_epoch_and_no_bar_off_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _train(_job(), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"msnmo: epoch {n}/2  total ") for n, line in enumerate(lines, 1))
+
+
+def test_a_loss_that_is_not_finite_names_epoch_scans_and_remedy(tmp_path: Path) -> None:
+    scans = _scans(2)
+    scans[1].image[0, 3, 3, 3] = float("inf")
+    with pytest.raises(MsnmoError, match="epoch 1") as error:
+        _train(_job(), tmp_path, scans)
+    for words in ("sub-0", "sub-1", "train.learning_rate (0.001)", "joint"):
+        assert words in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_never_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step of the last epoch can overflow when no loss is left to show it."""
+
+    def overflow(self: torch.optim.Adam) -> None:
+        for weight in self.param_groups[0]["params"]:
+            weight.data.fill_(float("nan"))
+
+    monkeypatch.setattr(loop.Adam, "step", overflow)
+    with pytest.raises(MsnmoError, match="not finite in epoch 1"):
+        _train(_job(epochs=1), tmp_path, _scans(2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_without_any_loss_is_refused(tmp_path: Path) -> None:
+    job = _job()
+    settings = Settings.from_mapping({"loss": {"segmentation": 0, "classification": 0}})
+    with pytest.raises(InputError, match=r"loss\.classification or loss\.segmentation"):
+        _train(replace(job, settings=replace(job.settings, loss=settings.loss)), tmp_path)

@@ -1,0 +1,196 @@
+"""The command as a whole: its files, its refusals, and training that is killed and goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+from msnmo.errors import DataLeakageError, InputError, MsnmoError
+from msnmo.files import sha256, write_tsv
+from msnmo.networks.joint import JointModel
+from msnmo.train.__main__ import main
+
+SETTINGS: dict[str, Any] = {
+    "train": {"epochs": 6, "learning_rate": 0.003, "plateau_patience": 0},
+    "model": {"base_channels": 4},
+}
+OUTPUTS = ["history.tsv", "run.json", "weights.safetensors"]
+
+
+def _command(cohort: Path, out: Path, **changed: str) -> list[str]:
+    options = {
+        "manifest": str(cohort / "manifest.tsv"),
+        "folds": str(cohort / "folds.tsv"),
+        "method": "joint",
+        "fold": "0",
+        "settings": json.dumps(SETTINGS),
+        "seed": "5",
+        "out-weights": str(out / "weights.safetensors"),
+        "out-history": str(out / "history.tsv"),
+        "out-run": str(out / "run.json"),
+        "checkpoint": str(out / "checkpoint.pt"),
+        "device": "cpu",
+    }
+    options |= {name.replace("_", "-"): value for name, value in changed.items()}
+    return [part for name, value in options.items() for part in (f"--{name}", value)]
+
+
+def _brief(**train_settings: Any) -> str:
+    section = {"epochs": 1, **train_settings}
+    return json.dumps({"train": section, "model": {"base_channels": 4}})
+
+
+@pytest.fixture(scope="module")
+def whole(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of a training that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole")
+    main(_command(blob_cohort, out))
+    return out
+
+
+def test_outputs_say_how_they_were_made(blob_cohort: Path, whole: Path) -> None:
+    assert sorted(path.name for path in whole.iterdir()) == OUTPUTS
+    run = json.loads((whole / "run.json").read_text())
+    assert (run["method"], run["fold"], run["seed"]) == ("joint", 0, 5)
+    assert run["settings"]["train"]["epochs"] == run["epochs"] == 6
+    assert run["settings"]["loss"]["classification"] == 0.8
+    assert run["training_scans"] == [
+        f"sub-{name}{n}" for name in ("MS", "NMOSD") for n in (1, 2, 4, 5)
+    ]
+    assert run["resumed_from"] == []
+    assert (run["device"], run["threads"], run["size"]) == ("cpu", 1, [32, 32, 32])
+    assert run["weights_sha256"] == sha256(whole / "weights.safetensors")
+    assert run["versions"]["torch"] == torch.__version__
+    assert 1e8 < run["peak_memory_bytes"] < 1e11
+    assert run["seconds"] > 0
+
+    with safe_open(whole / "weights.safetensors", framework="pt") as file:
+        shapes = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118
+        assert json.loads(file.metadata()["msnmo"]) == {"method": "joint", "fold": 0, "seed": 5}
+    assert 0 < run["parameters"] <= sum(tensor.numel() for tensor in shapes)
+
+    history = pd.read_csv(whole / "history.tsv", sep="\t")
+    assert list(history["epoch"]) == list(range(1, 7))
+    assert history["total"].iloc[-1] < history["total"].iloc[0]
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    blob_cohort: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM in one epoch, SIGKILL in a later one, then to the end."""
+    stopped, said = _run_until(_command(blob_cohort, tmp_path), "epoch 1/6", signal.SIGTERM)
+    assert stopped == 143
+    assert "stopped by SIGTERM" in said
+    killed, said = _run_until(_command(blob_cohort, tmp_path), "epoch 3/6", signal.SIGKILL)
+    assert killed == -signal.SIGKILL
+    assert "resuming after epoch" in said
+    assert (tmp_path / "checkpoint.pt").exists()
+    assert not any((tmp_path / name).exists() for name in OUTPUTS)
+
+    main(_command(blob_cohort, tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == OUTPUTS
+    weights = "weights.safetensors"
+    assert (tmp_path / weights).read_bytes() == (whole / weights).read_bytes()
+    one, other = (pd.read_csv(out / "history.tsv", sep="\t") for out in (tmp_path, whole))
+    pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"))
+    first, second = json.loads((tmp_path / "run.json").read_text())["resumed_from"]
+    assert 1 <= first < second
+    assert 3 <= second < 6
+    assert f"resuming after epoch {second}/6" in capsys.readouterr().err
+
+
+def _run_until(command: list[str], line: str, stop: signal.Signals) -> tuple[int, str]:
+    """Run the command, send it a signal in the epoch after a line, return exit code and stderr."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "msnmo.train", *command], stderr=subprocess.PIPE, text=True
+    )
+    said = []
+    for text in process.stderr:
+        said.append(text)
+        if line in text:
+            time.sleep(0.05)
+            process.send_signal(stop)
+    return process.wait(timeout=60), "".join(said)
+
+
+def test_a_leak_is_refused_by_name_unless_it_is_wanted(
+    blob_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = pd.read_csv(blob_cohort / "folds.tsv", sep="\t")
+    folds.loc[folds["scan"].isin(["sub-MS0", "sub-MS1"]), "subject"] = "sub-twice"
+    write_tsv(tmp_path / "folds.tsv", folds)
+    command = _command(blob_cohort, tmp_path, folds=str(tmp_path / "folds.tsv"), settings=_brief())
+    with pytest.raises(DataLeakageError, match="sub-twice"):
+        main(command)
+    assert [path.name for path in tmp_path.iterdir()] == ["folds.tsv"]
+    main([*command, "--allow-leak"])
+    assert "1 subject (sub-twice)" in capsys.readouterr().out
+    assert (tmp_path / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+        MemoryError(),
+    ],
+)
+def test_full_memory_says_what_was_tried_and_what_to_lower(
+    blob_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(JointModel, "forward", full)
+    with pytest.raises(MsnmoError, match="out of memory on cpu") as raised:
+        main(_command(blob_cohort, tmp_path, settings=_brief(batch_size=3)))
+    tried, lower = str(raised.value).split("remedy")
+    assert "train.batch_size 3 at size 32x32x32, model.base_channels 4" in tried
+    assert "GiB" in tried
+    assert all(key in lower for key in ("train.batch_size", "model.base_channels", "size"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"method": "unet3d"}, "joint"),
+        ({"fold": "9"}, "folds 0 to 2"),
+        ({"settings": '{"train": {"epoch": 3}}'}, "epochs"),
+        ({"folds": "/nowhere/folds.tsv"}, "/nowhere/folds.tsv"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    blob_cohort: Path, tmp_path: Path, changed: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        main(_command(blob_cohort, tmp_path, **changed))
+
+
+def test_threads_that_make_no_sense_are_a_wrong_command_line(
+    blob_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*_command(blob_cohort, tmp_path), "--threads", "0"])
+    assert stop.value.code == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_training_runs_on_cuda(blob_cohort: Path, tmp_path: Path) -> None:
+    main(_command(blob_cohort, tmp_path, device="cuda"))
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["device"] == "cuda"
+    assert torch.cuda.get_device_name() == run["device_name"]
+    history = pd.read_csv(tmp_path / "history.tsv", sep="\t")
+    assert history["total"].iloc[-1] < 0.8 * history["total"].iloc[0]

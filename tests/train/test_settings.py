@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from msnmo.errors import InputError
+from msnmo.train.settings import AugmentSettings, LossSettings, OptimiserSettings, Settings
+
+
+def test_defaults_are_the_papers_protocol() -> None:
+    settings = Settings.parse("{}")
+    assert settings.train == OptimiserSettings(
+        epochs=200, batch_size=2, learning_rate=1e-4, plateau_patience=10, plateau_factor=0.5
+    )
+    assert settings.augment == AugmentSettings(
+        flip_probability=0.5, rotation_probability=0.5, rotation_degrees=15
+    )
+    weights = settings.loss.weights
+    assert (weights.segmentation, weights.classification, weights.cross) == (1, 0.8, 1)
+    assert weights.eta == (0.25, 0.25, 0.5)
+
+
+def test_json_round_trip_keeps_every_value() -> None:
+    given = {
+        "train": {"epochs": 3, "learning_rate": 0.01},
+        "augment": {"rotation_degrees": 0},
+        "loss": {"cross": 0},
+        "model": {"base_channels": 8},
+    }
+    settings = Settings.from_mapping(given)
+    assert Settings.parse(json.dumps(settings.to_json())) == settings
+    for section, values in given.items():
+        assert values.items() <= settings.to_json()[section].items()
+
+
+def test_every_finding_of_every_section_is_reported_at_once() -> None:
+    with pytest.raises(InputError) as error:
+        Settings.parse(
+            '{"train": {"epochs": 0, "batch_size": 1.5}, "augment": {"angle": 3}, '
+            '"model": {"base_channels": 0}, "loss": {"cross": -1}}'
+        )
+    files = [finding.file for finding in error.value.findings]
+    assert files == [
+        "config: train.epochs",
+        "config: train.batch_size",
+        "config: augment",
+        "config: model.base_channels",
+        "config: loss.cross",
+    ]
+    assert "flip_probability" in str(error.value)
+    assert "angle" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"train": {"learning_rate": "1e-4"}}', "1.0e-4"),
+        ('{"train": {"epochs": true}}', "whole number"),
+        ('{"train": {"learning_rate": NaN}}', "above 0"),
+        ('{"loss": {"segmentation": Infinity}}', "at least 0"),
+        ('{"augment": {"flip_probability": 1.01}}', "from 0 to 1"),
+        ('{"training": {}}', "train, augment, loss, model"),
+        ('{"model": 3}', "base_channels"),
+        ("[]", "mapping"),
+        ("{", "JSON"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Settings.parse(text)
+
+
+def test_sections_check_values_however_they_are_made() -> None:
+    with pytest.raises(InputError, match=r"loss\.cross"):
+        LossSettings(cross=float("nan"))
+
+
+def test_settings_are_read_without_torch() -> None:
+    code = "import sys, msnmo.train.settings, msnmo.provenance; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,67 @@
+# Per method and fold: train on the other folds, predict the scans of this one.
+# A training reruns when its data, folds or settings change, not when our code does: nights are long.
+
+ALLOW_LEAK = "--allow-leak" if config["folds"]["split"] == "random" else ""
+
+
+rule train_fold:
+    input:
+        manifest=rules.list_manifest.output,
+        folds=rules.split_folds.output,
+    output:
+        weights=f"{MODEL}/weights.safetensors",
+        history=f"{MODEL}/history.tsv",
+        run=f"{MODEL}/run.json",
+    log:
+        f"{LOGS}/train_fold/{{method}}/fold-{{fold}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=1,
+    params:
+        settings=section("train", "augment", "loss", "model"),
+        seed=config["seed"],
+        leak=ALLOW_LEAK,
+        device=config["compute"]["device"],
+        cpu_threads=config["compute"]["threads"],
+        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
+        # goes on from here
+        checkpoint=f"{MODEL}/checkpoint.pt",
+    shell:
+        "python -m msnmo.train --manifest {input.manifest:q} --folds {input.folds:q}"
+        " --method {wildcards.method} --fold {wildcards.fold} --settings {params.settings:q}"
+        " --seed {params.seed} --device {params.device} --threads {params.cpu_threads} {params.leak}"
+        " --checkpoint {params.checkpoint:q} --out-weights {output.weights:q}"
+        " --out-history {output.history:q} --out-run {output.run:q} 2>&1 | tee -a {log:q}"
+
+
+rule predict_fold:
+    input:
+        manifest=rules.list_manifest.output,
+        folds=rules.split_folds.output,
+        weights=rules.train_fold.output.weights,
+        run=rules.train_fold.output.run,
+    output:
+        directory(f"{RESULTS}/predictions/{{method}}/fold-{{fold}}"),
+    log:
+        f"{LOGS}/predict_fold/{{method}}/fold-{{fold}}.log",
+    benchmark:
+        f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=1,
+    params:
+        threshold=config["predict"]["threshold"],
+        device=config["compute"]["device"],
+        cpu_threads=config["compute"]["threads"],
+        code=code("predict"),
+    shell:
+        "python -m msnmo.predict --manifest {input.manifest:q} --folds {input.folds:q}"
+        " --method {wildcards.method} --fold {wildcards.fold} --weights {input.weights:q}"
+        " --run {input.run:q} --threshold {params.threshold} --device {params.device}"
+        " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
