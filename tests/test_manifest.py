@@ -42,7 +42,7 @@ def preprocessed(tmp_path):
 
 def test_paths_of_every_scan(preprocessed):
     table = build_manifest(COHORT, patterns_in(preprocessed))
-    assert list(table.columns) == ["scan", "subject", "diagnosis", *PATTERNS]
+    assert list(table.columns) == ["scan", "subject", "diagnosis", *PATTERNS, "content"]
     first, second = table.to_dict("records")
     for name in PATTERNS:
         path = f"{preprocessed}/sub-001/ses-2/sub-001_ses-2_{name}_001.nii.gz"
@@ -103,3 +103,14 @@ def test_wrong_patterns_are_refused_as_a_wrong_command(change, message, monkeypa
         run_main(monkeypatch, "--cohort", "c.tsv", *command, "--out", "m.tsv")
     assert stopped.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_the_content_changes_with_a_file_and_with_no_other_thing(preprocessed):
+    before = build_manifest(COHORT, patterns_in(preprocessed))
+    path = Path(before["image"].iloc[0])
+    path.write_bytes(path.read_bytes())
+    same = build_manifest(COHORT, patterns_in(preprocessed))
+    assert same.equals(before)
+    path.write_bytes(path.read_bytes() + b"x")
+    changed = build_manifest(COHORT, patterns_in(preprocessed))
+    assert list(changed["content"] != before["content"]) == [True, *[False] * (len(COHORT) - 1)]

@@ -65,7 +65,7 @@ class Crop:
         if not brain.any():
             raise ValueError("the brain mask is empty")
         axes, flips = ras_order(native.affine)
-        seen = _reorder(brain, axes, flips)
+        seen = reorder(brain, axes, flips)
         extents = [np.flatnonzero(seen.any(axis=_others(axis))) for axis in range(3)]
         start = tuple(int(extent[0]) for extent in extents)
         stop = tuple(int(extent[-1]) + 1 for extent in extents)
@@ -89,10 +89,14 @@ class Crop:
             to_native[source, 3] = last - first if flip else first
         return Grid.from_affine(self.shape, self.native.affine @ to_native)
 
+    def reorder(self, data: np.ndarray) -> np.ndarray:
+        """Return native data whole, in RAS+ order."""
+        return reorder(data, self.axes, self.flips)
+
     def apply(self, data: np.ndarray) -> np.ndarray:
         """Return native data cropped, in RAS+ order."""
         box = tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
-        return np.ascontiguousarray(_reorder(data, self.axes, self.flips)[box])
+        return np.ascontiguousarray(self.reorder(data)[box])
 
     def invert(self, cropped: np.ndarray) -> np.ndarray:
         """Return cropped data on the native grid, 0 outside the box."""
@@ -308,7 +312,8 @@ def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray
     return resize.apply(mask, order) >= 0.5
 
 
-def _reorder(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarray:
+def reorder(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarray:
+    """Return data with its axes permuted and flipped as `ras_order` says."""
     turned = data.transpose(axes)
     return turned[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 

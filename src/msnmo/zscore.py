@@ -10,7 +10,7 @@ import numpy as np
 
 from msnmo.errors import bad_input, run_command
 from msnmo.files import read_json, write_json
-from msnmo.volumes import load_mask, load_volume, save_volume
+from msnmo.volumes import check_same_grid, load_mask, load_volume, save_volume
 
 Over = Literal["brain", "whole_volume"]
 
@@ -59,6 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     scan, brain = load_volume(arguments.image), load_mask(arguments.brain)
+    check_same_grid(arguments.brain, brain, arguments.image, scan)
     try:
         scaled = zscore(scan.data, brain.data, arguments.over)
     except ValueError as error:

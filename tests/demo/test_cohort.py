@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from msnmo.cohort.table import read_scan_table
 from msnmo.demo.cohort import COLUMNS, Plan, Scan, make_cohort, make_scan, plan_scans
@@ -48,7 +49,7 @@ def test_paths_in_the_scan_table_are_relative(cohort):
     assert not any(Path(path).is_absolute() for path in paths)
 
 
-def test_equal_seeds_give_equal_bytes_whatever_the_workers(cohort, tmp_path):
+def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path):
     plan = Plan(seed=3, ms=1, nmosd=1, follow_ups=0, stripped=0, min_voxel_mm=5)
     make_cohort(tmp_path / "one", plan)
     make_cohort(tmp_path / "two", plan, workers=2)
@@ -94,11 +95,12 @@ def test_two_raters_agree_with_the_truth_but_not_wholly(cohort):
     pairs = scans_of(cohort)
     pairs = pairs[pairs["lesion_mask"].str.contains(";")]
     assert 0 < len(pairs) < 8
+    agreement = []
     for row in pairs.itertuples():
         one, two = (load_mask(path).data for path in row.lesion_mask.split(";"))
-        lesion = truth(cohort, row.scan, "label-lesion").data
         assert (one != two).any()
-        assert dice(one & two, lesion) > 0.5
+        agreement.append(dice(one & two, truth(cohort, row.scan, "label-lesion").data))
+    assert np.mean(agreement) > 0.6
 
 
 def test_orientations_voxel_sizes_and_storage_differ(cohort):
@@ -140,8 +142,8 @@ def test_two_sessions_show_the_same_anatomy_and_no_lesion_less(cohort, subject):
     brain = moved(cohort, second, first, "desc-brain")
     assert dice(brain, truth(cohort, first, "desc-brain").data) > 0.93
     lesion = truth(cohort, first, "label-lesion").data
-    kept = moved(cohort, second, first, "label-lesion") & lesion
-    assert kept.sum() > 0.6 * lesion.sum()
+    later = ndimage.binary_dilation(moved(cohort, second, first, "label-lesion"))
+    assert (later & lesion).sum() > 0.85 * lesion.sum()
     assert drawn[second]["lesion_ml"] > 0.9 * drawn[first]["lesion_ml"]
     assert len(drawn[second]["lesions"]) > len(drawn[first]["lesions"])
 

@@ -29,7 +29,7 @@ ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-LABELLED = SCANS[SCANS["lesion_mask"].notna()]
+LABELLED = SCANS[SCANS["lesion_mask"] != ""]
 
 
 wildcard_constraints:

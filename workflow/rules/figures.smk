@@ -5,6 +5,7 @@ rule draw_mosaic:
     input:
         image=of_scan("flair"),
         mask=rules.strip_skull.output.mask,
+        sidecar=rules.strip_skull.output.sidecar,
     output:
         f"{RESULTS}/figures/mosaic/{{folder}}/{{scan}}.png",
     log:
@@ -16,8 +17,8 @@ rule draw_mosaic:
     params:
         code=code("mosaic"),
     shell:
-        "python -m msnmo.mosaic --image {input.image:q} --mask {input.mask:q} --out {output:q}"
-        " > {log:q} 2>&1"
+        "python -m msnmo.mosaic --image {input.image:q} --mask {input.mask:q}"
+        " --sidecar {input.sidecar:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule preprocess:

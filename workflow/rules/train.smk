@@ -1,6 +1,8 @@
 # Per method and fold: train on the other folds, predict the scans of this one.
 # A training reruns when its data, folds or settings change, not when our code does: nights are long.
 
+# one job at a time holds a GPU; on the CPU alone, jobs run side by side as cores allow
+GPU = 0 if config["compute"]["device"] == "cpu" else 1
 ALLOW_LEAK = "--allow-leak" if config["folds"]["split"] == "random" else ""
 
 
@@ -20,7 +22,7 @@ rule train_fold:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
     params:
         settings=section("train", "augment", "loss", "model"),
         seed=config["seed"],
@@ -54,7 +56,7 @@ rule predict_fold:
         "../../envs/torch.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=1,
+        gpu=GPU,
     params:
         threshold=config["predict"]["threshold"],
         device=config["compute"]["device"],

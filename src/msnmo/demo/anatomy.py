@@ -36,13 +36,15 @@ TURBINATES = (
     ((7, 52, -60), (3.5, 18, 4.5)),
     ((6, 48, -49), (3, 12, 3)),
 )
+# Places in the lateral ventricles: frontal horn and atrium (mirrored in x).
+VENTRICLES = ((6, 14, 14), (28, -44, 8))
 BRAIN_END_Z = -70.0  # the foramen magnum: below it brainstem becomes cord, which is no brain
 
 
 class Tissue(IntEnum):
     """What fills the head outside the brain, where a fixed structure says so."""
 
-    LAYERED = 0  # skull and scalp by their depth, see `paint_head`
+    LAYERED = 0  # skull and scalp by their depth, see `subject`
     AIR = 1
     FLUID = 2
     BONE = 3
@@ -53,7 +55,7 @@ class Tissue(IntEnum):
     CORD = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadModel:
     """Maps of the head on one MNI grid of (X, Y, Z) voxels.
 
@@ -235,16 +237,13 @@ def _skin_distance(hull_mm: np.ndarray) -> np.ndarray:
 def _lateral_ventricles(t1: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Return the fluid of both lateral ventricles (bodies, frontal and occipital horns, atria)."""
     x, y, z = _axes(BUILD_MM)
-    box = (np.abs(x) < 40) & (np.abs(x) > 1.5) & (y > -75) & (y < 40) & (z > -16) & (z < 34)
-    fluid = brain & (t1 < 0.55) & box
-    labels, _ = ndimage.label(fluid & (np.abs(x) + 0 * y < 36))
-    seeds = [(side * 8, 14, 12) for side in (-1, 1)] + [(side * 27, -44, 8) for side in (-1, 1)]
-    indices = [
-        tuple(round((p - low[0]) / BUILD_MM) for p, low in zip(seed, BOX_MM, strict=True))
-        for seed in seeds
-    ]
-    wanted = {int(labels[index]) for index in indices} - {0}
-    return np.isin(labels, sorted(wanted))
+    side = np.abs(x)
+    box = (side < 36) & (side > 1.5) & (y > -75) & (y < 40) & (z > -16) & (z < 34)
+    labels, _ = ndimage.label(brain & (t1 < 0.55) & box)
+    seeds = [(sign * at[0], *at[1:]) for sign in (-1, 1) for at in VENTRICLES]
+    low = np.array(BOX_MM)[:, 0]
+    index = np.rint((np.array(seeds) - low) / BUILD_MM).astype(int)
+    return np.isin(labels, np.setdiff1d(labels[tuple(index.T)], [0]))
 
 
 def _cerebral_cortex(t1: np.ndarray, brain: np.ndarray, hull_mm: np.ndarray) -> np.ndarray:
@@ -252,8 +251,7 @@ def _cerebral_cortex(t1: np.ndarray, brain: np.ndarray, hull_mm: np.ndarray) -> 
     x, y, z = _axes(BUILD_MM)
     central = (np.abs(x) < 33) & (y > -45) & (y < 25) & (z > -15) & (z < 32)
     cerebellum = (y < -30) & (z < -14 + (y + 30) * -0.12)
-    grey = brain & (t1 < 0.74) & (hull_mm < 0)
-    return grey & ~central & ~cerebellum & (np.abs(x) + 0 * y < 90)
+    return brain & (t1 < 0.74) & (hull_mm < 0) & ~central & ~cerebellum
 
 
 def _ball(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: tuple, radii: tuple) -> np.ndarray:

@@ -161,7 +161,7 @@ def _make_job(job: tuple[Path, Plan, Scan]) -> tuple[dict[str, str | None], dict
 def make_scan(out: Path, plan: Plan, scan: Scan) -> tuple[dict[str, str | None], dict[str, Any]]:
     """Make one scan, its masks and its truth; return its table row and what was drawn."""
     protocol = scanner.PROTOCOLS[scan.protocol]
-    rng = np.random.default_rng(derive_seed(plan.seed, "scan", scan.subject, scan.session))
+    rng = np.random.default_rng(derive_seed(plan.seed, "scan", scan.name))
     subject, volumes, shown = _head(plan, scan)
     acquisition = scanner.draw_acquisition(protocol, rng, plan.min_voxel_mm)
     flair, lesion_share, brain_share = scanner.sample(subject, acquisition, volumes)

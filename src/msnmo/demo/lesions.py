@@ -19,7 +19,8 @@ trivial; they are no epidemiology.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +52,10 @@ class Kind:
         What the lesion stays within.
     jitter_mm : float
         Standard deviation of the place.
+    edge_mm : float
+        Width of the edge, from full lesion to none.
+    brightness : (low, high)
+        Range of the FLAIR intensity relative to white matter.
     """
 
     places: tuple[tuple[float, float, float], ...] = ()
@@ -60,79 +65,91 @@ class Kind:
     along: Literal["ventricle"] | tuple[float, float, float] = (0.0, 1.0, 0.0)
     confine: Confine = "white"
     jitter_mm: float = 1.5
+    edge_mm: float = 1.2
+    brightness: tuple[float, float] = (1.45, 1.72)
 
+
+# Lesions of NMOSD are less sharply bounded than the ovoid ones of MS.
+HAZY = {"edge_mm": 2.5, "brightness": (1.38, 1.64)}
 
 KINDS: dict[str, Kind] = {
     "periventricular": Kind(
-        site="periventricular", radius_mm=(2.5, 4.6), elongation=(1.4, 2.2), along="ventricle"
+        site="periventricular", radius_mm=(2.8, 4.9), elongation=(1.4, 2.2), along="ventricle"
     ),
     "confluent-horn": Kind(
         places=((30, -48, 18), (20, 32, 8), (26, -30, 26)),
-        radius_mm=(5.0, 8.5),
+        radius_mm=(4.4, 6.4),
         elongation=(1.2, 2.0),
         along=(0.2, 1.0, 0.1),
         jitter_mm=3.0,
     ),
     "callosal-septal": Kind(
-        site="callosal", radius_mm=(2.2, 3.6), elongation=(1.3, 2.0), along="ventricle"
+        site="callosal", radius_mm=(2.5, 3.9), elongation=(1.3, 2.0), along="ventricle"
     ),
-    "juxtacortical": Kind(site="juxtacortical", radius_mm=(2.6, 5.0), confine="tissue"),
-    "deep-white": Kind(site="deep", radius_mm=(2.2, 4.2)),
+    "juxtacortical": Kind(site="juxtacortical", radius_mm=(2.9, 5.0), confine="tissue"),
+    "deep-white": Kind(site="deep", radius_mm=(2.5, 4.5)),
     "punctate": Kind(site="deep", radius_mm=(1.2, 1.9), elongation=(1.0, 1.2)),
     "infratentorial": Kind(
         places=((18, -46, -34), (24, -58, -38), (9, -22, -32), (20, -38, -34)),
-        radius_mm=(2.8, 4.5),
+        radius_mm=(3.0, 4.6),
         confine="tissue",
         jitter_mm=2.5,
     ),
     "third-ventricle": Kind(
+        **HAZY,
         places=((6, -14, 6), (6, -20, 3), (6, -8, 6)),
-        radius_mm=(4.2, 6.5),
+        radius_mm=(5.0, 7.5),
         elongation=(1.2, 1.6),
         confine="tissue",
     ),
     "hypothalamus": Kind(
-        places=((4, -3, -10),), radius_mm=(3.5, 5.0), confine="tissue", jitter_mm=1.0
+        **HAZY, places=((4, -3, -10),), radius_mm=(4.0, 6.0), confine="tissue", jitter_mm=1.0
     ),
     "aqueduct": Kind(
+        **HAZY,
         places=((1, -31, -10),),
-        radius_mm=(4.0, 6.0),
+        radius_mm=(4.8, 7.0),
         elongation=(1.2, 1.6),
-        along=(0.0, -0.3, 1.0),
+        along=(0.0, 0.35, 1.0),
         confine="tissue",
         jitter_mm=1.0,
     ),
     "fourth-ventricle": Kind(
+        **HAZY,
         places=((2, -36, -32), (6, -38, -36)),
-        radius_mm=(3.8, 6.0),
+        radius_mm=(4.8, 7.2),
         elongation=(1.1, 1.6),
-        along=(0.0, -0.3, 1.0),
+        along=(0.0, 0.35, 1.0),
         confine="tissue",
     ),
     "dorsal-medulla": Kind(
-        places=((1, -45, -52),),
-        radius_mm=(3.2, 4.6),
+        **HAZY,
+        places=((1, -43, -54),),
+        radius_mm=(4.0, 5.4),
         elongation=(1.5, 2.3),
-        along=(0.0, -0.25, 1.0),
+        along=(0.0, 0.4, 1.0),
         confine="tissue",
         jitter_mm=1.0,
     ),
     "corticospinal": Kind(
+        **HAZY,
         places=((24, -18, 8), (17, -17, -6)),
-        radius_mm=(3.8, 5.2),
+        radius_mm=(4.6, 6.4),
         elongation=(2.2, 3.2),
         along=(0.42, -0.08, 0.9),
         confine="tissue",
     ),
     "large-hemispheric": Kind(
+        **HAZY,
         places=((32, -36, 28), (30, -10, 32), (28, 22, 26), (36, -58, 18), (34, 38, 6)),
-        radius_mm=(9.0, 15.0),
+        radius_mm=(8.5, 14.0),
         elongation=(1.1, 1.7),
         jitter_mm=5.0,
     ),
     "long-callosal": Kind(
+        **HAZY,
         places=((8, -36, 14), (7, -12, 26)),
-        radius_mm=(5.5, 7.5),
+        radius_mm=(6.0, 8.0),
         elongation=(1.6, 2.4),
         along=(1.0, 0.2, 0.0),
         jitter_mm=2.0,
@@ -151,30 +168,30 @@ class Prior:
 
 PRIORS: dict[Diagnosis, tuple[Prior, ...]] = {
     "MS": (
-        Prior("periventricular", 1.0, (3, 10)),
-        Prior("confluent-horn", 0.65, (1, 3)),
-        Prior("callosal-septal", 0.8, (1, 3)),
-        Prior("juxtacortical", 0.9, (1, 6)),
+        Prior("periventricular", 1.0, (5, 14)),
+        Prior("confluent-horn", 0.7, (1, 4)),
+        Prior("callosal-septal", 0.85, (1, 4)),
+        Prior("juxtacortical", 0.95, (2, 7)),
         Prior("deep-white", 0.6, (1, 4)),
         Prior("punctate", 0.6, (1, 5)),
-        Prior("infratentorial", 0.5, (1, 2)),
-        Prior("large-hemispheric", 0.12, (1, 1)),
-        Prior("fourth-ventricle", 0.10, (1, 1)),
-        Prior("third-ventricle", 0.10, (1, 1)),
+        Prior("infratentorial", 0.4, (1, 2)),
+        Prior("large-hemispheric", 0.08, (1, 1)),
+        Prior("fourth-ventricle", 0.05, (1, 1)),
+        Prior("third-ventricle", 0.05, (1, 1)),
     ),
     "NMOSD": (
-        Prior("third-ventricle", 0.65, (1, 2)),
-        Prior("hypothalamus", 0.5, (1, 2)),
-        Prior("aqueduct", 0.45, (1, 1)),
-        Prior("fourth-ventricle", 0.5, (1, 2)),
+        Prior("third-ventricle", 0.75, (1, 2)),
+        Prior("hypothalamus", 0.55, (1, 2)),
+        Prior("aqueduct", 0.55, (1, 1)),
+        Prior("fourth-ventricle", 0.6, (1, 2)),
         Prior("dorsal-medulla", 0.6, (1, 1)),
-        Prior("corticospinal", 0.45, (1, 2)),
-        Prior("large-hemispheric", 0.5, (1, 1)),
-        Prior("long-callosal", 0.25, (1, 1)),
-        Prior("deep-white", 0.7, (1, 6)),
-        Prior("punctate", 0.9, (2, 9)),
-        Prior("periventricular", 0.40, (1, 4)),
-        Prior("juxtacortical", 0.25, (1, 3)),
+        Prior("corticospinal", 0.6, (1, 2)),
+        Prior("large-hemispheric", 0.55, (1, 1)),
+        Prior("long-callosal", 0.3, (1, 1)),
+        Prior("deep-white", 0.4, (1, 3)),
+        Prior("punctate", 0.6, (1, 4)),
+        Prior("periventricular", 0.20, (1, 3)),
+        Prior("juxtacortical", 0.15, (1, 2)),
     ),
 }
 
@@ -213,19 +230,18 @@ class Lesion:
     growth: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lesion as JSON types, places and radii rounded to 0.1 mm for reading."""
+        """Return the lesion as JSON types, places and radii rounded for reading."""
         content = asdict(self)
         for key in ("centre_mm", "radii_mm", "along"):
             content[key] = [round(float(value), 2) for value in content[key]]
         return content | {"brightness": round(self.brightness, 3), "growth": round(self.growth, 3)}
 
 
+@lru_cache
 def candidates(model: HeadModel, site: str) -> np.ndarray:
     """Return the (N, 3) voxel indices where lesions of a site may be centred."""
-    place = [
-        model.origin_mm[a] + np.arange(n) * model.spacing_mm for a, n in enumerate(model.t1.shape)
-    ]
-    x, y, z = np.ix_(*place)
+    lengths = zip(model.origin_mm, model.t1.shape, strict=True)
+    x, y, z = np.ix_(*[low + np.arange(n) * model.spacing_mm for low, n in lengths])
     near, cortex, white = model.ventricle_mm, model.cortex_mm, model.white > 0.6
     cerebrum = (z > -18) & white
     maps = {
@@ -260,7 +276,7 @@ def draw_lesion(model: HeadModel, name: str, rng: np.random.Generator) -> Lesion
         centre_mm=tuple(float(v) for v in centre),
         radii_mm=tuple(float(v) for v in radii),
         along=tuple(float(v) for v in along / np.linalg.norm(along)),
-        brightness=float(rng.uniform(1.42, 1.70)),
+        brightness=float(rng.uniform(*kind.brightness)),
         seed=int(rng.integers(2**32)),
     )
 
@@ -270,14 +286,12 @@ def follow_up(
 ) -> list[Lesion]:
     """Return the second session's list: some lesions have grown, some are new."""
     grown = [
-        Lesion(**(asdict(one) | {"growth": float(rng.uniform(1.08, 1.25))}))
-        if rng.random() < 0.4
-        else one
+        replace(one, growth=float(rng.uniform(1.08, 1.25))) if rng.random() < 0.4 else one
         for one in lesions
     ]
     names = [prior.kind for prior in PRIORS[diagnosis] if prior.chance >= 0.5]
     fresh = [draw_lesion(model, str(rng.choice(names)), rng) for _ in range(rng.integers(1, 4))]
-    return grown + [Lesion(**(asdict(one) | {"session": 2})) for one in fresh]
+    return grown + [replace(one, session=2) for one in fresh]
 
 
 def paint_lesions(
@@ -292,7 +306,7 @@ def paint_lesions(
     Parameters
     ----------
     image, tissue : (X, Y, Z) ndarray of float32
-        Healthy head and tissue share on the model's grid (`compose`).
+        Healthy head and tissue share on the model's grid (`flair_head`).
     session : int
         1 or 2.
     """
@@ -317,17 +331,12 @@ def _shape(model: HeadModel, lesion: Lesion, growth: float) -> tuple[tuple[slice
     low = np.maximum(np.floor(model.to_index(centre - reach)).astype(int), 0)
     high = np.minimum(np.ceil(model.to_index(centre + reach)).astype(int) + 1, model.t1.shape)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    points = model.to_mm(
-        np.stack(
-            np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)], indexing="ij"),
-            -1,
-        )
-    )
+    index = np.meshgrid(*map(np.arange, low, high), indexing="ij")
+    points = model.to_mm(np.stack(index, axis=-1))
     local = (points - centre) @ _frame(np.array(lesion.along)).T / radii
     distance = np.linalg.norm(local, axis=-1)
     edge = 1 + 0.16 * _edge_noise(lesion, points)
-    soft_mm = 1.2  # the edge of a lesion is no wall: partial volume and oedema
-    depth = (edge - distance) * radii.min() / soft_mm
+    depth = (edge - distance) * radii.min() / KINDS[lesion.kind].edge_mm
     return box, np.clip(depth + 0.5, 0, 1).astype(np.float32)
 
 
@@ -345,7 +354,7 @@ def _draw_centre(model: HeadModel, kind: Kind, rng: np.random.Generator) -> tupl
     if kind.places:
         place = np.array(kind.places[rng.integers(len(kind.places))]) * (side, 1, 1)
         return place + rng.normal(0, kind.jitter_mm, size=3), side
-    sites = _sites(model, kind.site)
+    sites = candidates(model, kind.site)
     place = model.to_mm(sites[rng.integers(len(sites))].astype(float))
     return place, 1 if place[0] > 0 else -1
 
@@ -367,13 +376,3 @@ def _frame(along: np.ndarray) -> np.ndarray:
     second = np.cross(along, helper)
     second /= np.linalg.norm(second)
     return np.stack([along, second, np.cross(along, second)])
-
-
-_SITES: dict[tuple[float, str], np.ndarray] = {}
-
-
-def _sites(model: HeadModel, site: str) -> np.ndarray:
-    key = (model.spacing_mm, site)
-    if key not in _SITES:
-        _SITES[key] = candidates(model, site)
-    return _SITES[key]

@@ -97,7 +97,7 @@ class Subject:
         field = [sum(mm * smooth_noise(rng, width) for mm, width in waves) for _ in range(3)]
         step = round(FIELD_MM / self.model.spacing_mm)
         distance = ndimage.gaussian_filter(self.model.ventricle_mm[::step, ::step, ::step], 1.0)
-        pull = rng.uniform(-1.0, 2.6) * np.exp(-((np.maximum(distance, 0) / 14) ** 2))
+        pull = rng.uniform(-0.8, 1.6) * np.exp(-((np.maximum(distance, 0) / 14) ** 2))
         return (field - pull * np.stack(np.gradient(distance, FIELD_MM))).astype(np.float32)
 
     def to_template(self, points_mm: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def _head_contrast(
     intensity[Tissue.MUCOSA] = contrast.mucosa
     intensity[Tissue.CORD] = 1.05
     fixed = intensity[model.structures] * (1 + 0.08 * noise["fascia"])
-    between = (model.structures == Tissue.MUSCLE) & (np.abs(noise["fascia"] - 0.6) < 0.12)
+    between = (model.structures == Tissue.MUSCLE) & (np.abs(noise["fascia"]) < 0.09)
     fixed = np.where(between, 0.7 * contrast.fat, fixed)  # fat between muscles
     layered = model.structures == Tissue.LAYERED
     return np.where(layered, _layers(model, contrast, noise["skull"]), fixed)
@@ -215,7 +215,7 @@ def _layers(model: HeadModel, contrast: Contrast, vary: np.ndarray) -> np.ndarra
     """Return fluid rim, dura, skull with diploe and scalp by their depth."""
     depth = model.brain_mm - contrast.rim_mm * (1 + 0.4 * vary)  # 0 at the dura
     thickness = contrast.skull_mm * (1 + 0.15 * vary)
-    diploe = np.clip(1.6 - np.abs(depth / thickness - 0.5) * 5, 0, 1)
+    diploe = np.clip(1.3 - np.abs(depth / thickness - 0.55) * 5, 0, 1)
     skull = 0.03 + (contrast.marrow - 0.03) * diploe
     skin = -model.skin_mm
     scalp = np.where(skin < 1.6, 0.6 * contrast.fat + 0.15, contrast.fat)

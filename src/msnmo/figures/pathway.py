@@ -6,22 +6,17 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-
-from msnmo.errors import bad_input, run_command
-from msnmo.files import atomic_path, read_tsv
-from msnmo.geometry import ModelSpace, resample
-from msnmo.volumes import Grid, load_mask, load_volume
-
-mpl.use("agg")
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
+
+from msnmo.drawing import BRAIN, PREDICTION, TRUTH, outline, overlay, plane, save, show
+from msnmo.errors import bad_input, run_command
+from msnmo.files import read_tsv
+from msnmo.geometry import ModelSpace
+from msnmo.volumes import load_mask, load_volume
 
 METRIC_COLUMNS = {"method": str, "scan": str, "metric": str, "value": float, "space": str}
-# Okabe and Ito's colours, which colour-blind readers tell apart
-TRUTH, PREDICTION, BRAIN = "#56B4E9", "#D55E00", "#F0E442"
 
 
 def choose_scan(metrics: pd.DataFrame, method: str) -> str:
@@ -40,7 +35,7 @@ def choose_scan(metrics: pd.DataFrame, method: str) -> str:
 
 @dataclass(frozen=True)
 class Slices:
-    """Axial slices of one height, in native and in model space, all seen from below: left is right.
+    """Axial slices at one height, in native and in model space.
 
     Parameters
     ----------
@@ -54,42 +49,17 @@ class Slices:
     height: int
 
     def native(self, data: np.ndarray) -> np.ndarray:
-        """Return the slice of native (I, J, K) data at the height, resampled to square pixels."""
+        """Return the slice of native (I, J, K) data at the height, with square pixels."""
         crop, resize = self.space.crop, self.space.resize
-        turned = data.transpose(crop.axes)
-        turned = turned[tuple(slice(None, None, -1 if flip else 1) for flip in crop.flips)]
         step = resize.source[2] / resize.content[2]
         index = crop.start[2] + (self.height - resize.start[2] + 0.5) * step - 0.5
-        plane = turned[:, :, int(np.clip(np.rint(index), 0, turned.shape[2] - 1))]
-        return _square(plane, crop.grid)
+        turned = crop.reorder(data)
+        nearest = int(np.clip(np.rint(index), 0, turned.shape[2] - 1))
+        return plane(turned, crop.grid.voxel_mm, axis=2, index=nearest)
 
     def model(self, data: np.ndarray) -> np.ndarray:
         """Return the slice of model-space data at the height."""
         return data[:, :, self.height]
-
-
-def _square(plane: np.ndarray, grid: Grid) -> np.ndarray:
-    across, along = grid.voxel_mm[:2]
-    finest = min(across, along)
-    shape = (round(plane.shape[0] * across / finest), round(plane.shape[1] * along / finest), 1)
-    return resample(plane[:, :, None].astype(np.float32), shape, order=1)[:, :, 0]
-
-
-def _show(axes: Axes, title: str, plane: np.ndarray, **options: object) -> None:
-    """Draw a slice with the patient's right on the left and the front on top (radiological)."""
-    axes.imshow(plane[::-1].T, origin="lower", cmap="gray", interpolation="nearest", **options)
-    axes.set_title(title, fontsize=9)
-    axes.axis("off")
-
-
-def _outline(axes: Axes, plane: np.ndarray, colour: str) -> None:
-    if plane.max() >= 0.5 > plane.min():
-        axes.contour(plane[::-1].T, levels=[0.5], colors=[colour], linewidths=0.9)
-
-
-def _overlay(axes: Axes, plane: np.ndarray, colours: str, top: float) -> None:
-    seen = np.ma.masked_less(plane[::-1].T, 0.05 * top)
-    axes.imshow(seen, origin="lower", cmap=colours, vmin=0, vmax=top, alpha=0.6)
 
 
 def draw_pathway(files: dict[str, Path], title: str, out: Path) -> None:
@@ -120,26 +90,23 @@ def draw_pathway(files: dict[str, Path], title: str, out: Path) -> None:
 
     figure, panels = plt.subplots(1, 6, figsize=(15, 3.4), dpi=110, layout="constrained")
     bright = {"vmin": 0, "vmax": float(np.percentile(native["n4"], 99.5)) or 1.0}
-    _show(panels[0], "1  T2-FLAIR as it arrived\nand brain mask", native["flair"])
-    _outline(panels[0], native["brain"], BRAIN)
-    _show(panels[1], "2  skull-stripped, N4", native["n4"], **bright)
+    show(panels[0], native["flair"], "1  T2-FLAIR as it arrived\nand brain mask")
+    outline(panels[0], native["brain"], BRAIN)
+    show(panels[1], native["n4"], "2  skull-stripped, N4", **bright)
     shades = {"vmin": -2.5, "vmax": 3.5}
     z = slices.model(model["image"])
     size = " x ".join(str(length) for length in space.resize.target)
-    _show(panels[2], f"3  model space, {size}\nz-score; annotated lesions", z, **shades)
-    _outline(panels[2], slices.model(model["lesion"]), TRUTH)
-    _show(panels[3], "4  lesion probability", z, **shades)
-    _overlay(panels[3], slices.model(model["probability"]), "autumn_r", 1.0)
-    _show(panels[4], "5  localisation map\nof the predicted class", z, **shades)
-    _overlay(panels[4], localisation, "viridis", float(localisation.max()) or 1.0)
-    _show(panels[5], "6  back on the native grid:\npredicted, annotated", native["n4"], **bright)
-    _outline(panels[5], masks["native_lesion"], TRUTH)
-    _outline(panels[5], masks["native_prediction"], PREDICTION)
+    show(panels[2], z, f"3  model space, {size}\nz-score; annotated lesions", **shades)
+    outline(panels[2], slices.model(model["lesion"]), TRUTH)
+    show(panels[3], z, "4  lesion probability", **shades)
+    overlay(panels[3], slices.model(model["probability"]), "autumn_r", 1.0)
+    show(panels[4], z, "5  localisation map\nof the predicted class", **shades)
+    overlay(panels[4], localisation, "viridis", float(localisation.max()) or 1.0)
+    show(panels[5], native["n4"], "6  back on the native grid:\npredicted, annotated", **bright)
+    outline(panels[5], masks["native_lesion"], TRUTH)
+    outline(panels[5], masks["native_prediction"], PREDICTION)
     figure.supxlabel(title, fontsize=9)
-    with atomic_path(out) as temporary:
-        # without the metadata the bytes name the version of matplotlib
-        figure.savefig(temporary, format="png", metadata={"Software": None})
-    plt.close(figure)
+    save(figure, out)
 
 
 def main() -> None:

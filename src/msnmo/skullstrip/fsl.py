@@ -106,7 +106,7 @@ def _last_words(error: Exception) -> str:
 
 def _fsl_home(bet: Path) -> Path:
     """Return FSLDIR, or where it must be for this `bet` (FSL's, conda's or a module's layout)."""
-    if "FSLDIR" in os.environ:
+    if os.environ.get("FSLDIR"):
         return Path(os.environ["FSLDIR"])
     # bin/bet may be a link, and share/fsl/bin/bet a wrapper deep inside
     places = [*bet.parents, *bet.resolve().parents]

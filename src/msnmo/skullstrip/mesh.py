@@ -62,21 +62,17 @@ def icosphere(subdivisions: int) -> tuple[np.ndarray, Topology]:
 
 def normals(vertices: np.ndarray, topology: Topology) -> np.ndarray:
     """Return the (N, 3) outward unit normals: the mean of the triangles' around each vertex."""
-    summed = topology.face_sum @ _face_normals(vertices[topology.faces])
+    summed = topology.face_sum @ _face_normals(vertices.take(topology.faces, axis=0))
     length = np.sqrt(np.einsum("ij,ij->i", summed, summed))
     return summed / np.maximum(length, 1e-12)[:, None]
 
 
 def mean_edge(vertices: np.ndarray, topology: Topology) -> float:
     """Return the mean distance between neighbouring vertices."""
-    along = vertices[topology.edges[:, 0]] - vertices[topology.edges[:, 1]]
+    # `take` is several times faster than indexing, and this runs a thousand times
+    ends = vertices.take(topology.edges, axis=0)
+    along = ends[:, 0] - ends[:, 1]
     return float(np.sqrt(np.einsum("ij,ij->i", along, along)).mean())
-
-
-def enclosed_volume(vertices: np.ndarray, topology: Topology) -> float:
-    """Return the volume inside a closed mesh (divergence theorem)."""
-    corners = vertices[topology.faces]
-    return float(np.einsum("ij,ij->", corners[:, 0], _face_normals(corners)) / 6.0)
 
 
 def self_intersects(vertices: np.ndarray, topology: Topology) -> bool:
@@ -174,7 +170,7 @@ def _incidence(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) ->
 def _face_normals(corners: np.ndarray) -> np.ndarray:
     """Return the (F, 3) normals of (F, 3, 3) triangles, as long as twice the triangle's area."""
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    # numpy.cross is several times slower, and this runs a thousand times
+    # numpy.cross is several times slower
     x = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
     y = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
     z = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
@@ -182,36 +178,26 @@ def _face_normals(corners: np.ndarray) -> np.ndarray:
 
 
 def _edges_pierce(triangles: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether an edge of a triangle goes through its target; (P, 3, 3) each."""
+    """Whether an edge of any triangle goes through its target; (P, 3, 3) each."""
+    offset = triangles - targets[:, :1]
+    height = np.einsum("pij,pj->pi", offset, _face_normals(targets))
+    sides = ([0, 1], [1, 2], [2, 0])
+    return any(_segments_pierce(triangles[:, s], height[:, s], targets) for s in sides)
+
+
+def _segments_pierce(segments: np.ndarray, height: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether any segment (P, 2, 3), its ends so high over the target's plane, goes through it."""
+    across = height[:, 0] * height[:, 1] < 0
+    segments, height, targets = segments[across], height[across], targets[across]
     origin = targets[:, 0]
     u, v = targets[:, 1] - origin, targets[:, 2] - origin
-    normal = _face_normals(targets)
-    height = np.einsum("pij,pj->pi", triangles - origin[:, None], normal)
-    return any(
-        _segment_pierces(triangles[:, a], triangles[:, b], height[:, a], height[:, b], origin, u, v)
-        for a, b in ((0, 1), (1, 2), (2, 0))
-    )
-
-
-def _segment_pierces(
-    start: np.ndarray,
-    end: np.ndarray,
-    start_height: np.ndarray,
-    end_height: np.ndarray,
-    origin: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-) -> bool:
-    """Whether any segment goes through the triangle (origin, origin + u, origin + v)."""
-    across = start_height * end_height < 0
-    start, end, origin, u, v = (values[across] for values in (start, end, origin, u, v))
-    fraction = start_height[across] / (start_height[across] - end_height[across])
-    point = start + fraction[:, None] * (end - start) - origin
+    fraction = height[:, 0] / (height[:, 0] - height[:, 1])
+    point = segments[:, 0] + fraction[:, None] * (segments[:, 1] - segments[:, 0]) - origin
     uu, uv, vv = (np.einsum("ij,ij->i", a, b) for a, b in ((u, u), (u, v), (v, v)))
-    pu, pv = (np.einsum("ij,ij->i", point, a) for a in (u, v))
-    scale = uu * vv - uv * uv
+    pu, pv = (np.einsum("ij,ij->i", point, side) for side in (u, v))
     along_u, along_v = vv * pu - uv * pv, uu * pv - uv * pu
-    return bool(((along_u >= 0) & (along_v >= 0) & (along_u + along_v <= scale)).any())
+    inside = (along_u >= 0) & (along_v >= 0) & (along_u + along_v <= uu * vv - uv * uv)
+    return bool(inside.any())
 
 
 def _lines_over_faces(
