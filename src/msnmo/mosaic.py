@@ -166,7 +166,8 @@ def draw(path: Path, rows: Sequence[np.ndarray], title: str) -> None:
         for plane, row in zip(PLANES, rows, strict=True):
             bottom, side = top + row.shape[0], row.shape[1]
             canvas[top:bottom, :side] = row
-            label = {"color": "white", "fontsize": 8}
+            shade = {"facecolor": "black", "edgecolor": "none", "pad": 1.0}
+            label = {"color": "white", "fontsize": 8, "bbox": shade}
             axes.text(4, top + 4, plane.name, va="top", **label)
             axes.text(4, (top + bottom) / 2, plane.left, va="center", **label)
             axes.text(side - 4, (top + bottom) / 2, plane.right, ha="right", va="center", **label)

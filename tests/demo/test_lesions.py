@@ -52,7 +52,7 @@ def test_loads_are_of_several_ml_and_do_not_tell_the_class(table):
     assert all(2 < np.median(load) < 15 for load in loads.values())
     labels = np.repeat([0, 1], PER_CLASS)
     area = roc_auc_score(labels, np.concatenate([loads["MS"], loads["NMOSD"]]))
-    assert 0.3 < area < 0.7
+    assert 0.25 < area < 0.75
 
 
 def test_places_tell_the_class(table):

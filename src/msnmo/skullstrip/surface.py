@@ -15,19 +15,21 @@ Where we differ from the paper, and why:
   that slices of 4 mm, any orientation and any obliqueness are treated alike and the cost does not
   grow with the scan.
 - Beyond the field of view the scan continues as its outermost voxels: in 2D FLAIR the brain often
-  ends at the last slice, and a drop to zero there would pull the surface in.
+  ends at the last slice, and a drop to zero there is no edge of the brain. In a slab that holds a
+  part of the brain only, the surface grows far out of it and then mostly crosses itself, which is
+  flagged; within the slab the mask is still a good one.
 - b_t = 0.45 + frac / 2. As in BET a larger frac gives a smaller brain, and the workflow's frac of
   0.4 (the best setting of FSL's BET on FLAIR) is b_t = 0.65. With the paper's d_1 and d_2 its
-  b_t = 0.5 lets the surface leave the brain in FLAIR, where cerebrospinal fluid is dark and the
-  meninges are not; from 0.55 to 0.7 the masks differ little; from 0.85 (frac 0.8) the surface
-  begins to fold, and at 0.95 it collapses.
+  b_t = 0.5 takes in meninges and orbital tissue in FLAIR, where fluid is dark and these are not;
+  from 0.55 to 0.7 the masks differ little; from 0.85 (frac 0.8) the surface begins to fold, and at
+  0.95 it collapses.
 - The voxels that the surface itself passes count as brain: it is moved outwards by 1 mm before
   filling. The masks then have the extent of those of FSL's BET.
 - `robust`, which the paper does not have, starts again from the centre of the brain found, as the
   option of that name of FSL's BET is said to do in its user guide.
 
-The two settings above and the 1 mm were chosen on five FLAIRs of three people, all with the same
-values; the engine's figures on those five are therefore not those of unseen scans.
+The line from frac to b_t and the 1 mm were chosen on five FLAIRs of three people, the same for all
+five; the figures of the engine on them are therefore not those of unseen scans.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extr
     Parameters
     ----------
     scan : Volume
-        A head, T2-FLAIR or T1-weighted, any grid.
+        A T2-FLAIR head scan on any grid.
     frac : float
         In [0, 1]; larger gives a smaller brain. b_t of the paper is ``0.45 + frac / 2``.
     robust : bool
@@ -173,7 +175,9 @@ def head_sphere(scan: Volume, t2: float, t98: float) -> Sphere:
     the radius is that of a sphere with the volume of these voxels.
     """
     head = scan.data > t2 + THRESHOLD * (t98 - t2)
-    mass = np.where(head, np.minimum(scan.data, t98) - t2, 0.0)
+    mass = np.minimum(scan.data, np.float32(t98))
+    mass -= np.float32(t2)
+    mass *= head
     along = [mass.sum(axis=axes, dtype=np.float64) for axes in ((1, 2), (0, 2), (0, 1))]
     index = [np.arange(len(line)) @ line / line.sum() for line in along]
     centre = scan.grid.affine[:3, :3] @ index + scan.grid.affine[:3, 3]
@@ -183,12 +187,20 @@ def head_sphere(scan: Volume, t2: float, t98: float) -> Sphere:
 
 def robust_intensities(scan: Volume, sphere: Sphere, t2: float, t98: float) -> Intensities:
     """Return the thresholds, with t_m the median intensity between t_2 and t_98 in the sphere."""
-    i, j, k = np.ogrid[tuple(slice(n) for n in scan.grid.shape)]
-    squared = np.zeros(scan.grid.shape, np.float32)
-    for row, centre in zip(scan.grid.affine[:3], sphere.centre, strict=True):
-        step = row.astype(np.float32)
-        squared += (i * step[0] + j * step[1] + k * step[2] + np.float32(row[3] - centre)) ** 2
-    inside = scan.data[squared < sphere.radius**2]
+    affine = scan.grid.affine
+    inverse = np.linalg.inv(affine)
+    middle = inverse[:3, :3] @ sphere.centre + inverse[:3, 3]
+    reach = sphere.radius * np.linalg.norm(inverse[:3, :3], axis=1)
+    low = np.maximum(np.ceil(middle - reach), 0).astype(int)
+    high = np.minimum(np.floor(middle + reach) + 1, scan.grid.shape).astype(int)
+    box = tuple(slice(*ends) for ends in zip(low, np.maximum(low, high), strict=True))
+    i, j, k = np.ogrid[box]
+    # (mm from the centre) squared, summed over the scanner's axes
+    squared = sum(
+        (i * row[0] + j * row[1] + k * row[2] + (row[3] - centre)) ** 2
+        for row, centre in zip(affine[:3], sphere.centre, strict=True)
+    )
+    inside = scan.data[box][squared < sphere.radius**2]
     inside = inside[(inside > t2) & (inside < t98)]
     if inside.size == 0:
         raise ValueError("no voxel of medium intensity lies in the middle of the head")
