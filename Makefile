@@ -21,7 +21,7 @@ lint: $(READY)
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --configfile tests/workflow/lint.yaml --lint
+	$(BIN)/snakemake --lint
 
 # The lock holds every package but torch, whose wheels differ by accelerator: pip takes the one for this machine.
 $(READY): requirements.lock pyproject.toml

@@ -24,10 +24,12 @@ localrules:
     preprocess,
 
 
-# The whole sentence: every table, and a picture of every scan to check the brain mask by.
+# The whole sentence: every table, and a picture of every scan to check the brain mask by. The
+# weights are named too, so that a fold whose weights were deleted is trained again.
 rule all:
     default_target: True
     input:
         rules.tables.input,
         rules.preprocess.input,
+        expand(rules.train_fold.output.weights, method=METHODS, fold=FOLDS),
         f"{RESULTS}/figures/pathway.png",

@@ -38,9 +38,12 @@ def command(module, **options):
         words += [f"--{name.replace('_', '-')}", *map(str, values)]
     main = importlib.import_module(f"msnmo.{module}").main
     stderr = io.StringIO()
-    with patch.object(sys, "argv", words), contextlib.redirect_stderr(stderr):
-        with pytest.raises(SystemExit) as left:
-            run_command(main)
+    with (
+        patch.object(sys, "argv", words),
+        contextlib.redirect_stderr(stderr),
+        pytest.raises(SystemExit) as left,
+    ):
+        run_command(main)
     return Result(left.value.code, stderr.getvalue())
 
 

@@ -8,8 +8,7 @@ import matplotlib as mpl
 import numpy as np
 
 from msnmo.files import atomic_path
-from msnmo.geometry import ras_order, reorder, resample
-from msnmo.volumes import Volume
+from msnmo.geometry import resample
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -18,14 +17,6 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, on grey
 BRAIN, TRUTH, PREDICTION = "#F0E442", "#56B4E9", "#D55E00"
-CONVENTION = "radiological: the patient's right is on the left"
-PLANES = ("sagittal", "coronal", "axial")
-
-
-def ras_volume(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """Return a volume's voxels in RAS+ order and their (3,) sizes in mm."""
-    axes, flips = ras_order(volume.grid.affine)
-    return reorder(volume.data, axes, flips), volume.grid.voxel_mm[list(axes)]
 
 
 def plane(data: np.ndarray, voxel_mm: np.ndarray, axis: int, index: int) -> np.ndarray:

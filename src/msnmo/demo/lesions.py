@@ -9,12 +9,17 @@ Where lesions lie and what shape they have follows, much simplified, what the li
   thalamus, dorsal medulla and area postrema, along the corticospinal tract, large hemispheric white
   matter lesions, long callosal lesions, and unspecific punctate ones (Kim et al., Neurology 2015,
   84:1165; Wingerchuk et al., Neurology 2015, 85:177; Pittock et al., Arch. Neurol. 2006, 63:390).
+- Diffusely abnormal white matter around the ventricles, brighter than normal and without a sharp
+  edge, in MS (Seewann et al., Arch. Neurol. 2009, 66:601) more than in NMOSD; readers do not
+  outline it. Ventricles widen with the brain's atrophy in MS (Bermel and Bakshi, Lancet Neurol.
+  2006, 5:158); that they widen less in NMOSD is our simplification.
 - Both: lesions next to the body of a lateral ventricle, of the U-fibres or of Dawson's type are
   what tells MS from NMOSD (Matthews et al., Neurology 2013, 80:1330), but some NMOSD have them and
   some MS have brainstem or tumefactive lesions, so the classes overlap here as well.
 
-The probabilities and counts in `PRIORS` are ours, chosen so that class is learnable but not
-trivial; they are no epidemiology.
+The probabilities, counts, sizes and intensities in `PRIORS`, `KINDS` and `HALO` are ours, chosen so
+that a small network learns from a dozen scans within minutes, yet not perfectly; they are no
+epidemiology.
 """
 
 from __future__ import annotations
@@ -66,49 +71,49 @@ class Kind:
     confine: Confine = "white"
     jitter_mm: float = 1.5
     edge_mm: float = 1.2
-    brightness: tuple[float, float] = (1.45, 1.72)
+    brightness: tuple[float, float] = (1.70, 2.15)
 
 
-# Lesions of NMOSD are less sharply bounded than the ovoid ones of MS.
-HAZY = {"edge_mm": 2.5, "brightness": (1.38, 1.64)}
+# Lesions of NMOSD are less sharply bounded and fainter than the ovoid ones of MS.
+HAZY = {"edge_mm": 2.5, "brightness": (1.42, 1.75)}
 
 KINDS: dict[str, Kind] = {
     "periventricular": Kind(
-        site="periventricular", radius_mm=(2.8, 4.9), elongation=(1.4, 2.2), along="ventricle"
+        site="periventricular", radius_mm=(3.9, 6.9), elongation=(1.4, 2.2), along="ventricle"
     ),
     "confluent-horn": Kind(
         places=((30, -48, 18), (20, 32, 8), (26, -30, 26)),
-        radius_mm=(4.4, 6.4),
+        radius_mm=(6.2, 9.0),
         elongation=(1.2, 2.0),
         along=(0.2, 1.0, 0.1),
         jitter_mm=3.0,
     ),
     "callosal-septal": Kind(
-        site="callosal", radius_mm=(2.5, 3.9), elongation=(1.3, 2.0), along="ventricle"
+        site="callosal", radius_mm=(3.5, 5.5), elongation=(1.3, 2.0), along="ventricle"
     ),
-    "juxtacortical": Kind(site="juxtacortical", radius_mm=(2.9, 5.0), confine="tissue"),
-    "deep-white": Kind(site="deep", radius_mm=(2.5, 4.5)),
+    "juxtacortical": Kind(site="juxtacortical", radius_mm=(4.1, 7.0), confine="tissue"),
+    "deep-white": Kind(site="deep", radius_mm=(3.5, 6.3)),
     "punctate": Kind(site="deep", radius_mm=(1.2, 1.9), elongation=(1.0, 1.2)),
     "infratentorial": Kind(
         places=((18, -46, -34), (24, -58, -38), (9, -22, -32), (20, -38, -34)),
-        radius_mm=(3.0, 4.6),
+        radius_mm=(4.2, 6.4),
         confine="tissue",
         jitter_mm=2.5,
     ),
     "third-ventricle": Kind(
         **HAZY,
         places=((6, -14, 6), (6, -20, 3), (6, -8, 6)),
-        radius_mm=(5.0, 7.5),
+        radius_mm=(6.0, 9.0),
         elongation=(1.2, 1.6),
         confine="tissue",
     ),
     "hypothalamus": Kind(
-        **HAZY, places=((4, -3, -10),), radius_mm=(4.0, 6.0), confine="tissue", jitter_mm=1.0
+        **HAZY, places=((4, -3, -10),), radius_mm=(4.8, 7.2), confine="tissue", jitter_mm=1.0
     ),
     "aqueduct": Kind(
         **HAZY,
         places=((1, -31, -10),),
-        radius_mm=(4.8, 7.0),
+        radius_mm=(5.8, 8.4),
         elongation=(1.2, 1.6),
         along=(0.0, 0.35, 1.0),
         confine="tissue",
@@ -117,7 +122,7 @@ KINDS: dict[str, Kind] = {
     "fourth-ventricle": Kind(
         **HAZY,
         places=((2, -36, -32), (6, -38, -36)),
-        radius_mm=(4.8, 7.2),
+        radius_mm=(5.8, 8.6),
         elongation=(1.1, 1.6),
         along=(0.0, 0.35, 1.0),
         confine="tissue",
@@ -125,7 +130,7 @@ KINDS: dict[str, Kind] = {
     "dorsal-medulla": Kind(
         **HAZY,
         places=((1, -43, -54),),
-        radius_mm=(4.0, 5.4),
+        radius_mm=(4.8, 6.5),
         elongation=(1.5, 2.3),
         along=(0.0, 0.4, 1.0),
         confine="tissue",
@@ -134,7 +139,7 @@ KINDS: dict[str, Kind] = {
     "corticospinal": Kind(
         **HAZY,
         places=((24, -18, 8), (17, -17, -6)),
-        radius_mm=(4.6, 6.4),
+        radius_mm=(5.5, 7.7),
         elongation=(2.2, 3.2),
         along=(0.42, -0.08, 0.9),
         confine="tissue",
@@ -142,14 +147,14 @@ KINDS: dict[str, Kind] = {
     "large-hemispheric": Kind(
         **HAZY,
         places=((32, -36, 28), (30, -10, 32), (28, 22, 26), (36, -58, 18), (34, 38, 6)),
-        radius_mm=(8.5, 14.0),
+        radius_mm=(10.2, 16.8),
         elongation=(1.1, 1.7),
         jitter_mm=5.0,
     ),
     "long-callosal": Kind(
         **HAZY,
         places=((8, -36, 14), (7, -12, 26)),
-        radius_mm=(6.0, 8.0),
+        radius_mm=(7.2, 9.6),
         elongation=(1.6, 2.4),
         along=(1.0, 0.2, 0.0),
         jitter_mm=2.0,
@@ -194,6 +199,14 @@ PRIORS: dict[Diagnosis, tuple[Prior, ...]] = {
         Prior("juxtacortical", 0.15, (1, 2)),
     ),
 }
+
+
+# Diffusely abnormal white matter: its brightness at the ventricle over normal white matter, as a
+# share of it, and how fast it falls off; the classes' ranges overlap
+HALO: dict[Diagnosis, tuple[float, float]] = {"MS": (0.10, 0.35), "NMOSD": (0.0, 0.14)}
+HALO_MM = 8.0
+# How far the walls of the lateral ventricles are moved outwards, in mm; the ranges overlap too
+WIDENING_MM: dict[Diagnosis, tuple[float, float]] = {"MS": (1.2, 4.2), "NMOSD": (-0.8, 1.4)}
 
 
 @dataclass(frozen=True)
@@ -279,6 +292,27 @@ def draw_lesion(model: HeadModel, name: str, rng: np.random.Generator) -> Lesion
         brightness=float(rng.uniform(*kind.brightness)),
         seed=int(rng.integers(2**32)),
     )
+
+
+def diffuse_white_matter(
+    image: np.ndarray,
+    tissue: np.ndarray,
+    model: HeadModel,
+    diagnosis: Diagnosis,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the FLAIR head with the diffusely abnormal white matter of one person.
+
+    Its brightness falls off with the distance to the lateral ventricles, by `HALO_MM`.
+
+    Parameters
+    ----------
+    image, tissue : (X, Y, Z) ndarray of float32
+        Healthy head and tissue share on the model's grid (`flair_head`).
+    """
+    white = np.clip((model.t1 - 0.70) / 0.10, 0, 1) * tissue
+    fall = np.exp(-np.maximum(model.ventricle_mm, 0) / HALO_MM)
+    return image * (1 + np.float32(rng.uniform(*HALO[diagnosis])) * fall * white)
 
 
 def follow_up(
