@@ -83,3 +83,14 @@ def test_classification_teaches_segmentation(inputs, variant):
     lesion_map.requires_grad_(True)
     LesionGuidance(4, variant, "sigmoid")(lesion_map, d).square().sum().backward()
     assert lesion_map.grad.abs().max() > 0
+
+
+def test_attention_starts_as_the_lesion_map():
+    """Alpha is low where there is no lesion and high within one, before any training."""
+    guidance = LesionGuidance(4, "full", "sigmoid")
+    lesion = torch.zeros(1, 1, 16, 16, 16)
+    lesion[..., 4:12, 4:12, 4:12] = 1
+    with torch.no_grad():
+        alpha = attention(guidance.lesion(lesion), "sigmoid")
+    assert alpha[0, 0, 0, 0, 0] == pytest.approx(1 / (1 + np.exp(4)), abs=1e-6)
+    assert alpha[0, 0, 4, 4, 4] == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-6)

@@ -114,8 +114,7 @@ def _class_scans(plan: Plan, diagnosis: lesions.Diagnosis, count: int) -> Iterat
     subjects = max(count - plan.follow_ups, 0)
     for number in range(1, subjects + 1):
         sessions = ("1", "2") if number <= plan.follow_ups else (None,)
-        # few thick-slice scans: how they look is easier to learn by heart than the lesions are
-        protocol = "2d" if number % 5 == 1 else "3d"
+        protocol = ("3d", "2d")[number % 2]
         if number > subjects - plan.stripped:
             protocol = "research"
         # halved, so that raters and sites vary independently
@@ -223,15 +222,12 @@ def _row(scan: Scan, protocol: scanner.Protocol, masks: list[str]) -> dict[str, 
 def _head(plan: Plan, scan: Scan) -> tuple[Subject, list[np.ndarray], list[lesions.Lesion]]:
     """Return the person, maps of FLAIR, lesion and brain on the model's grid, and the lesions."""
     model = head_model(1 if plan.min_voxel_mm < BUILD_MM else BUILD_MM)
-    widening = lesions.WIDENING_MM[scan.diagnosis]
-    subject = Subject(model, derive_seed(plan.seed, "subject", scan.subject), widening)
+    subject = Subject(model, derive_seed(plan.seed, "subject", scan.subject))
     shown = lesions.draw_lesions(model, scan.diagnosis, subject.rng("lesions"))
     session = 2 if scan.session == "2" else 1
     if session == 2:
         shown = lesions.follow_up(model, scan.diagnosis, shown, subject.rng("follow-up"))
     healthy, tissue = flair_head(subject)
-    diffuse = subject.rng("diffuse")
-    healthy = lesions.diffuse_white_matter(healthy, tissue, model, scan.diagnosis, diffuse)
     head, share = lesions.paint_lesions(healthy, tissue, model, shown, session)
     return subject, [head, share, true_brain(model)], shown
 

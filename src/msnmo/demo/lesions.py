@@ -9,17 +9,12 @@ Where lesions lie and what shape they have follows, much simplified, what the li
   thalamus, dorsal medulla and area postrema, along the corticospinal tract, large hemispheric white
   matter lesions, long callosal lesions, and unspecific punctate ones (Kim et al., Neurology 2015,
   84:1165; Wingerchuk et al., Neurology 2015, 85:177; Pittock et al., Arch. Neurol. 2006, 63:390).
-- Diffusely abnormal white matter around the ventricles, brighter than normal and without a sharp
-  edge, in MS (Seewann et al., Arch. Neurol. 2009, 66:601) more than in NMOSD; readers do not
-  outline it. Ventricles widen with the brain's atrophy in MS (Bermel and Bakshi, Lancet Neurol.
-  2006, 5:158); that they widen less in NMOSD is our simplification.
 - Both: lesions next to the body of a lateral ventricle, of the U-fibres or of Dawson's type are
   what tells MS from NMOSD (Matthews et al., Neurology 2013, 80:1330), but some NMOSD have them and
   some MS have brainstem or tumefactive lesions, so the classes overlap here as well.
 
-The probabilities, counts, sizes and intensities in `PRIORS`, `KINDS` and `HALO` are ours, chosen so
-that a small network learns from a dozen scans within minutes, yet not perfectly; they are no
-epidemiology.
+The probabilities and counts in `PRIORS` are ours, chosen so that class is learnable but not
+trivial; they are no epidemiology.
 """
 
 from __future__ import annotations
@@ -71,11 +66,11 @@ class Kind:
     confine: Confine = "white"
     jitter_mm: float = 1.5
     edge_mm: float = 1.2
-    brightness: tuple[float, float] = (1.70, 2.15)
+    brightness: tuple[float, float] = (1.45, 1.72)
 
 
-# Lesions of NMOSD are less sharply bounded and fainter than the ovoid ones of MS.
-HAZY = {"edge_mm": 2.5, "brightness": (1.42, 1.75)}
+# Lesions of NMOSD are less sharply bounded than the ovoid ones of MS.
+HAZY = {"edge_mm": 2.5, "brightness": (1.38, 1.64)}
 
 KINDS: dict[str, Kind] = {
     "periventricular": Kind(
@@ -201,14 +196,6 @@ PRIORS: dict[Diagnosis, tuple[Prior, ...]] = {
 }
 
 
-# Diffusely abnormal white matter: its brightness at the ventricle over normal white matter, as a
-# share of it, and how fast it falls off; the classes' ranges overlap
-HALO: dict[Diagnosis, tuple[float, float]] = {"MS": (0.10, 0.35), "NMOSD": (0.0, 0.14)}
-HALO_MM = 8.0
-# How far the walls of the lateral ventricles are moved outwards, in mm; the ranges overlap too
-WIDENING_MM: dict[Diagnosis, tuple[float, float]] = {"MS": (1.2, 4.2), "NMOSD": (-0.8, 1.4)}
-
-
 @dataclass(frozen=True)
 class Lesion:
     """One ellipsoidal lesion with an uneven edge.
@@ -292,27 +279,6 @@ def draw_lesion(model: HeadModel, name: str, rng: np.random.Generator) -> Lesion
         brightness=float(rng.uniform(*kind.brightness)),
         seed=int(rng.integers(2**32)),
     )
-
-
-def diffuse_white_matter(
-    image: np.ndarray,
-    tissue: np.ndarray,
-    model: HeadModel,
-    diagnosis: Diagnosis,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return the FLAIR head with the diffusely abnormal white matter of one person.
-
-    Its brightness falls off with the distance to the lateral ventricles, by `HALO_MM`.
-
-    Parameters
-    ----------
-    image, tissue : (X, Y, Z) ndarray of float32
-        Healthy head and tissue share on the model's grid (`flair_head`).
-    """
-    white = np.clip((model.t1 - 0.70) / 0.10, 0, 1) * tissue
-    fall = np.exp(-np.maximum(model.ventricle_mm, 0) / HALO_MM)
-    return image * (1 + np.float32(rng.uniform(*HALO[diagnosis])) * fall * white)
 
 
 def follow_up(

@@ -47,8 +47,8 @@ class Contrast:
         """Draw one person's contrast; half of the scans have their fat suppressed."""
         suppressed = rng.random() < 0.5
         return cls(
-            grey=rng.uniform(1.24, 1.30),
-            csf=rng.uniform(0.09, 0.11),
+            grey=rng.uniform(1.20, 1.34),
+            csf=rng.uniform(0.06, 0.14),
             dura=rng.uniform(0.15, 0.55),
             marrow=rng.uniform(0.12, 0.25) if suppressed else rng.uniform(0.3, 0.6),
             fat=rng.uniform(0.35, 0.6) if suppressed else rng.uniform(0.9, 1.5),
@@ -69,13 +69,10 @@ class Subject:
         The common anatomy.
     seed : int
         Seed of everything individual.
-    widening_mm : (low, high)
-        Range that the outward shift of the lateral ventricles' walls is drawn from.
     """
 
     model: HeadModel
     seed: int
-    widening_mm: tuple[float, float] = (-0.8, 1.6)
 
     def rng(self, part: str) -> np.random.Generator:
         """Return the generator of one part of this person (``part`` keeps parts independent)."""
@@ -92,15 +89,15 @@ class Subject:
         """(3, A, B, C) displacement in mm on the `FIELD_MM` lattice of the head's box.
 
         A point p of this person, at template size, shows the template's point p + u(p). Two scales:
-        1 mm over lobes, 0.3 mm over gyri; and the ventricles made wider (atrophy) or narrower. Each
+        2 mm over lobes, 0.6 mm over gyri; and the ventricles made wider (atrophy) or narrower. Each
         scale moves far less than it spans, so that the Jacobian determinant stays positive.
         """
         rng = self.rng("displacement")
-        waves = ((1.0, 26.0), (0.3, 9.0))
+        waves = ((1.9, 26.0), (0.6, 9.0))
         field = [sum(mm * smooth_noise(rng, width) for mm, width in waves) for _ in range(3)]
         step = round(FIELD_MM / self.model.spacing_mm)
         distance = ndimage.gaussian_filter(self.model.ventricle_mm[::step, ::step, ::step], 1.0)
-        pull = rng.uniform(*self.widening_mm) * np.exp(-((np.maximum(distance, 0) / 14) ** 2))
+        pull = rng.uniform(-0.8, 1.6) * np.exp(-((np.maximum(distance, 0) / 14) ** 2))
         return (field - pull * np.stack(np.gradient(distance, FIELD_MM))).astype(np.float32)
 
     def to_template(self, points_mm: np.ndarray) -> np.ndarray:
@@ -184,14 +181,14 @@ def _brain_contrast(
     The template's T1 intensity orders fluid, cortex, deep grey and white matter; FLAIR turns that
     order round above fluid. Where fluid ends and how thick the cortex is varies smoothly.
     """
-    edge = 0.5 * (T1_CSF + T1_GREY) + 0.05 + 0.015 * noise["edge"]
+    edge = 0.5 * (T1_CSF + T1_GREY) + 0.05 + 0.025 * noise["edge"]
     tissue = _ramp((model.t1 - edge) / 0.09)
-    white = (model.t1 - T1_GREY + 0.01 * noise["cortex"]) / (T1_WHITE - T1_GREY - 0.02)
+    white = (model.t1 - T1_GREY + 0.02 * noise["cortex"]) / (T1_WHITE - T1_GREY - 0.02)
     white = np.clip(white, 0, 1)
     # a voxel half white matter, half ventricle has the T1 intensity of cortex, yet holds none
     beside = np.exp(-np.square(np.maximum(model.ventricle_mm, 0) / 1.6)) * (model.white > 0.2)
     white = np.maximum(white, 0.8 * beside)
-    value = (contrast.grey + (1 - contrast.grey) * white) * (1 + 0.02 * noise["white"])
+    value = (contrast.grey + (1 - contrast.grey) * white) * (1 + 0.03 * noise["white"])
     return contrast.csf + (value - contrast.csf) * tissue, tissue
 
 

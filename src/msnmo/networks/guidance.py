@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from msnmo.networks.settings import Activation
 
+GUIDANCE_LOGIT = 4.0
+
 Variant = Literal["none", "dot", "concat", "add", "full"]
 
 
@@ -46,6 +48,8 @@ class LesionGuidance(nn.Module):
             None if variant == "none" else nn.Conv3d(1, 1, kernel_size=3, stride=2, padding=1)
         )
         self.fusion = Fusion(channels) if variant in ("concat", "full") else None
+        if self.lesion is not None:
+            start_as_lesion_map(self.lesion)
 
     def forward(self, lesion_probability: Tensor, f_cls: Tensor) -> Tensor:
         """Return J.
@@ -67,6 +71,17 @@ class LesionGuidance(nn.Module):
         if self.adds:
             features = features + lesion
         return features if self.fusion is None else self.fusion(lesion, features)
+
+
+def start_as_lesion_map(convolution: nn.Conv3d) -> None:
+    """Let f_P start as the mean of P over its kernel, so that alpha starts as the lesion map.
+
+    Without lesions P' starts at -`GUIDANCE_LOGIT`, within a lesion at +`GUIDANCE_LOGIT`: alpha is
+    0.02 and 0.98. From a random start alpha is about 0.5 everywhere, and on small cohorts
+    classification learns the anatomy of the training scans by heart instead of their lesions.
+    """
+    nn.init.constant_(convolution.weight, 2 * GUIDANCE_LOGIT / convolution.weight.numel())
+    nn.init.constant_(convolution.bias, -GUIDANCE_LOGIT)
 
 
 class Fusion(nn.Module):
