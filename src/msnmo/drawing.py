@@ -54,8 +54,8 @@ def outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
 
 
 def overlay(axes: Axes, values: np.ndarray, colours: str, top: float) -> None:
-    """Lay a map of values from 0 to `top` over a slice; its lowest twentieth stays clear."""
-    seen = np.ma.masked_less(_seen(values), 0.05 * top)
+    """Lay a map of values from 0 to `top` over a slice; its lowest quarter stays clear."""
+    seen = np.ma.masked_less(_seen(values), 0.25 * top)
     axes.imshow(seen, origin="lower", cmap=colours, vmin=0, vmax=top, alpha=0.6)
 
 

@@ -253,7 +253,7 @@ def _description() -> dict[str, Any]:
         "BIDSVersion": "1.9.0",
         "DatasetType": "raw",
         "GeneratedBy": [{"Name": "msnmo.demo"}],
-        "License": "CC0; the anatomy is derived from the ICBM 2009a template, see README",
+        "License": "that of the ICBM 2009a template the anatomy is derived from, see README",
     }
 
 
