@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from msnmo.files import write_json, write_tsv
 from msnmo.geometry import Crop, ModelSpace, Resize
 from msnmo.volumes import Grid, save_volume
+
+# a loaded machine is slow, not wrong
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 SIZE = 32
 FOLDS = 3
