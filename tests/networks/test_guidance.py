@@ -85,6 +85,14 @@ def test_classification_teaches_segmentation(inputs, variant):
     assert lesion_map.grad.abs().max() > 0
 
 
+def test_a_random_start_is_at_hand():
+    kept, drawn = (
+        LesionGuidance(4, "full", "sigmoid", start) for start in ("lesion_map", "random")
+    )
+    assert kept.lesion.weight.unique().numel() == 1
+    assert drawn.lesion.weight.unique().numel() == 27
+
+
 def test_attention_starts_as_the_lesion_map():
     """Alpha is low where there is no lesion and high within one, before any training."""
     guidance = LesionGuidance(4, "full", "sigmoid")

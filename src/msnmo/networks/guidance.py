@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from msnmo.networks.settings import Activation
+from msnmo.networks.settings import Activation, GuidanceStart
 
 GUIDANCE_LOGIT = 4.0
 
@@ -37,9 +37,17 @@ class LesionGuidance(nn.Module):
     activation : {"sigmoid", "softmax_spatial"}
         Equation 7 says softmax, its sentence sigmoid. Over the one channel of P' a softmax is
         constant, so ``softmax_spatial`` takes it over the volume.
+    start : {"lesion_map", "random"}
+        How f_P starts (`start_as_lesion_map`).
     """
 
-    def __init__(self, channels: int, variant: Variant, activation: Activation):
+    def __init__(
+        self,
+        channels: int,
+        variant: Variant,
+        activation: Activation,
+        start: GuidanceStart = "lesion_map",
+    ):
         super().__init__()
         self.attends = variant in ("dot", "full")
         self.adds = variant == "add"
@@ -48,7 +56,7 @@ class LesionGuidance(nn.Module):
             None if variant == "none" else nn.Conv3d(1, 1, kernel_size=3, stride=2, padding=1)
         )
         self.fusion = Fusion(channels) if variant in ("concat", "full") else None
-        if self.lesion is not None:
+        if self.lesion is not None and start == "lesion_map":
             start_as_lesion_map(self.lesion)
 
     def forward(self, lesion_probability: Tensor, f_cls: Tensor) -> Tensor:

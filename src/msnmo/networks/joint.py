@@ -82,7 +82,9 @@ def build_joint_model(
     parts = {
         "sharing": lambda: InformationSharing(settings, size),
         "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
-        "guidance": lambda: LesionGuidance(channels, guidance, settings.guidance_activation),
+        "guidance": lambda: LesionGuidance(
+            channels, guidance, settings.guidance_activation, settings.guidance_start
+        ),
         "classification": lambda: Classification(channels),
     }
     return JointModel(**draw_apart(parts))

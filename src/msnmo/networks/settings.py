@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from msnmo.errors import Finding, InputError, bad_input
 
 Activation = Literal["sigmoid", "softmax_spatial"]
+GuidanceStart = Literal["lesion_map", "random"]
 Normalisation = Literal["relu_max", "sigmoid"]
 Size = tuple[int, int, int]
 
@@ -33,6 +34,9 @@ class ModelSettings:
         Edge of an attention window, in tokens.
     guidance_activation : {"sigmoid", "softmax_spatial"}
         How the lesion guidance module makes its attention map (equation 7).
+    guidance_start : {"lesion_map", "random"}
+        How the convolution f_P of the lesion guidance module starts: such that its attention map
+        is the lesion map, or at random.
     cam_normalisation : {"relu_max", "sigmoid"}
         How localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11).
     lesion_prior_logit : float
@@ -52,6 +56,7 @@ class ModelSettings:
     mlp_ratio: int = 4
     window: int = 5
     guidance_activation: Activation = "sigmoid"
+    guidance_start: GuidanceStart = "lesion_map"
     cam_normalisation: Normalisation = "relu_max"
     lesion_prior_logit: float = -2.3
     crossover_start: float = 0.9
@@ -82,7 +87,11 @@ class ModelSettings:
 
     def _wrong_values(self) -> list[Finding]:
         counts = ("base_channels", "heads", "mlp_ratio", "window")
-        choices = {"guidance_activation": Activation, "cam_normalisation": Normalisation}
+        choices = {
+            "guidance_activation": Activation,
+            "guidance_start": GuidanceStart,
+            "cam_normalisation": Normalisation,
+        }
         wrong = [
             self._finding(name, "a whole number of at least 1")
             for name in counts
