@@ -25,7 +25,7 @@ MICRO = {
     "resize": {"size": [32, 32, 32]},
     "folds": {"k": 2},
     "model": {"base_channels": 8},
-    "train": {"epochs": 3, "learning_rate": 1.0e-3},
+    "train": {"epochs": 5, "learning_rate": 1.0e-3},
     "compute": {"device": "cpu", "threads": 1},
     "skull_strip": {"engine": "surface"},
 }
@@ -161,8 +161,8 @@ def kill_when_running(process, module, clone):
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         jobs = [job for job in psutil.process_iter(["cmdline"]) if runs(job, module, clone)]
-        if jobs and ready(module, clone):
-            jobs[0].kill()
+        if killable := [job for job in jobs if ready(module, job)]:
+            killable[0].kill()
             return
         time.sleep(0.05)
     pytest.fail(f"{module} never ran")
@@ -173,10 +173,12 @@ def runs(job, module, clone):
     return command[1:3] == ["-m", module] and any(str(clone) in part for part in command)
 
 
-def ready(module, clone):
-    """Let a training finish an epoch first, so that there is a checkpoint to go on from."""
-    checkpoints = list((clone / "disturbed/models").rglob("checkpoint.pt"))
-    return bool(checkpoints) if module == "msnmo.train" else True
+def ready(module, job):
+    """Let the training finish an epoch first, so that it has a checkpoint to go on from."""
+    if module != "msnmo.train":
+        return True
+    command = job.info["cmdline"]
+    return Path(command[command.index("--checkpoint") + 1]).is_file()
 
 
 def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, clone, cohort):
