@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 
-from msnmo.errors import bad_input, run_command
+from msnmo.errors import run_command
 from msnmo.files import atomic_path, read_json
-from msnmo.volumes import Grid, load_mask, load_volume
+from msnmo.volumes import Grid, check_same_grid, load_mask, load_volume
 
 COLUMNS = 7
 # The longest side of the head, in pixels; the head is what is brighter than this share of white
@@ -209,10 +209,7 @@ def main() -> None:
         if file is None:
             continue
         mask = load_mask(file)
-        if not mask.grid.matches(scan.grid):
-            expected = f"the grid of {arguments.image}"
-            found = f"shape {mask.grid.shape} and affine {mask.grid.affine.tolist()}"
-            raise bad_input(file, expected, found, "give the mask that belongs to this scan")
+        check_same_grid(file, mask, arguments.image, scan)
         outlines.append((mask.data, colour))
         millilitres[place] = int(mask.data.sum()) * mask.grid.voxel_ml
     draw(arguments.out, paint(scan.data, outlines, scan.grid), _title(arguments, *millilitres))
