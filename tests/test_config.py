@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from msnmo.config import check_config
+from msnmo.config import check_config, method_settings
 from msnmo.errors import InputError
+from msnmo.methods import METHODS
+from msnmo.train.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -58,11 +60,63 @@ def test_a_number_that_yaml_reads_as_text_gets_the_right_hint(config):
 
 def test_every_key_is_described():
     def leaves(schema, path=""):
-        for name, entry in schema["properties"].items():
+        for name, given in schema["properties"].items():
+            entry = given | section(given)
             if "properties" in entry:
                 yield from leaves(entry, f"{path}{name}.")
             else:
                 yield f"{path}{name}", entry
 
+    def section(entry):
+        return schema["$defs"].get(entry.get("$ref", "").removeprefix("#/$defs/"), {})
+
     schema = yaml.safe_load(SCHEMA.read_text())
     assert [name for name, entry in leaves(schema) if "description" not in entry] == []
+
+
+def test_the_default_config_shows_every_setting_of_every_method(config):
+    """Nothing hides in the code: the sections of config.yaml are complete, and are the defaults."""
+    for name, method in METHODS.items():
+        settings = Settings.from_mapping(method_settings(config, name), method)
+        assert settings == Settings.from_mapping({}, method), name
+        given = method_settings(config, name)["model"]
+        assert set(given) == set(settings.to_json()["model"]), name
+
+
+def test_a_methods_own_settings_come_over_the_common_ones(config):
+    before = {name: method_settings(config, name) for name in METHODS}
+    config["method_settings"]["only_seg"] = {"train": {"learning_rate": 0.01}}
+    after = {name: method_settings(config, name) for name in METHODS}
+    assert after.pop("only_seg")["train"] == config["train"] | {"learning_rate": 0.01}
+    assert after == {name: before[name] for name in after}
+
+
+def test_what_weighs_tasks_or_shapes_the_joint_model_is_none_of_the_baselines_business(config):
+    """So changing it does not train them again."""
+    before = method_settings(config, "unet"), method_settings(config, "resnet50")
+    config["loss"]["cross"] = 0.5
+    config["model"]["base_channels"] = 16
+    assert before == (method_settings(config, "unet"), method_settings(config, "resnet50"))
+
+
+def test_wrong_settings_of_methods_are_named_by_method_and_key(config):
+    config["model"]["heads"] = 5
+    config["method_settings"] |= {
+        "unet": {"model": {"channels": [8]}},
+        "vnet": {"model": {"width": 2}},
+        "only_cls": {"loss": {"cross": 1.0}},
+    }
+    assert sorted(finding.file for finding in findings(config)) == [
+        "config: method_settings.only_cls.loss",
+        "config: method_settings.unet.model.channels",
+        "config: method_settings.vnet.model",
+        "config: model.heads",
+    ]
+
+
+def test_settings_of_unknown_methods_and_folds_that_are_not_there_are_named(config):
+    config["method_settings"]["resnet"] = {}
+    assert "resnet50" in findings(config)[0].expected
+    del config["method_settings"]["resnet"]
+    config["folds"]["only"] = [0, 5]
+    assert [finding.found for finding in findings(config)] == ["5"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from msnmo.errors import Finding, InputError
-from msnmo.methods import METHODS
+from msnmo.methods import BOTH_TASKS, METHODS, ModelSettings
+from msnmo.train.settings import Settings
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:
-    """Check the merged config against its JSON Schema and the list of methods.
+    """Check the merged config against its JSON Schema, the list of methods and their settings.
 
     Raises
     ------
@@ -25,16 +27,71 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
     rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
     errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: list(e.path))
     findings = [_finding(error) for error in errors]
-    chosen = config.get("methods")
-    if isinstance(chosen, list):
-        findings += [_unknown_method(name) for name in chosen if name not in METHODS]
+    for key in ("methods", "method_settings"):
+        named = config.get(key)
+        if isinstance(named, list | dict):
+            findings += [_unknown_method(key, name) for name in named if name not in METHODS]
+    findings = findings or [*_wrong_folds(config["folds"]), *_wrong_settings(config)]
     if findings:
         raise InputError(findings)
 
 
-def _unknown_method(name: object) -> Finding:
+def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """Return the settings that a method is trained with, by section.
+
+    Those of the config's sections train and augment, loss for a method of both tasks, and model
+    for the joint model and its ablations; over them what stands under the method's own name. So a
+    change retrains the methods that it concerns, and no other.
+    """
+    method, own = METHODS[name], config["method_settings"].get(name, {})
+    sections = ["train", "augment"]
+    if method.tasks == BOTH_TASKS:
+        sections.append("loss")
+    if method.settings is ModelSettings:
+        sections.append("model")
+    common = {section: config[section] for section in sections}
+    return {
+        section: {**common.get(section, {}), **own.get(section, {})}
+        for section in dict.fromkeys([*sections, "model", *own])
+    }
+
+
+def _wrong_settings(config: Mapping[str, Any]) -> list[Finding]:
+    """Find values that a method's sections refuse, each once."""
+    findings = {}
+    for name in dict.fromkeys([*config["methods"], *config["method_settings"]]):
+        own = config["method_settings"].get(name, {})
+        if "loss" in own and METHODS[name].tasks != BOTH_TASKS:
+            where, expected = f"config: method_settings.{name}.loss", "no such section"
+            found = f"weights of losses, of which {name} has one"
+            findings[where] = Finding(where, expected, found, "remove the section")
+        try:
+            Settings.from_mapping(method_settings(config, name), METHODS[name])
+        except InputError as error:
+            for finding in error.findings:
+                section, _, rest = finding.file.removeprefix("config: ").partition(".")
+                place = f"method_settings.{name}.{section}" if section in own else section
+                where = f"config: {place}" + (f".{rest}" if rest else "")
+                findings[where] = replace(finding, file=where)
+    return list(findings.values())
+
+
+def _wrong_folds(folds: Mapping[str, Any]) -> list[Finding]:
+    return [
+        Finding(
+            "config: folds.only",
+            f"folds from 0 to {folds['k'] - 1}, as folds.k is {folds['k']}",
+            str(fold),
+            "correct the list; an empty one means all folds",
+        )
+        for fold in folds["only"]
+        if fold >= folds["k"]
+    ]
+
+
+def _unknown_method(key: str, name: object) -> Finding:
     remedy = "correct the name"
-    return Finding("config key methods", f"one of {', '.join(METHODS)}", repr(name), remedy)
+    return Finding(f"config key {key}", f"one of {', '.join(METHODS)}", repr(name), remedy)
 
 
 def _finding(error: ValidationError) -> Finding:

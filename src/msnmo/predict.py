@@ -30,7 +30,7 @@ from msnmo.device import (
 from msnmo.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.files import read_json, sha256, write_tsv
 from msnmo.geometry import ModelSpace
-from msnmo.methods import ModelSettings, get_method
+from msnmo.methods import get_method
 from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.train.data import read_fold
 from msnmo.volumes import Volume, load_volume, save_volume
@@ -102,10 +102,10 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     InputError
         Naming the weights file, if it is missing, damaged, or of another training or network.
     """
-    method, size = run["method"], tuple(run["size"])
+    method, size = get_method(run["method"]), tuple(run["size"])
     tensors = _read_weights(weights, run)
-    model = get_method(method).build(ModelSettings.from_mapping(run["settings"]["model"]), size)
-    _refuse_other_network(weights, method, model.state_dict(), tensors)
+    model = method.build(method.settings.from_mapping(run["settings"]["model"]), size)
+    _refuse_other_network(weights, method.name, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return model.to(device, memory_format=memory_format(device)).eval()
 

@@ -27,7 +27,7 @@ def test_unknown_keys_are_named_beside_the_allowed_ones():
         ({"lesion_prior_logit": float("nan")}, "model.lesion_prior_logit"),
         ({"guidance_activation": "softmax"}, "one of sigmoid, softmax_spatial"),
         ({"guidance_activation": ["sigmoid"]}, "one of sigmoid, softmax_spatial"),
-        ({"cam_normalisation": None}, "one of relu_max, sigmoid"),
+        ({"guidance_start": None}, "one of lesion_map, random"),
         ({"base_channels": 9, "heads": 3}, "an even number"),
         ({"heads": 5}, r"a divisor of base_channels \(32\)"),
     ],
@@ -39,7 +39,7 @@ def test_values_that_cannot_be_are_refused(section, message):
 
 def test_all_wrong_values_are_reported_at_once():
     with pytest.raises(InputError) as caught:
-        ModelSettings.from_mapping({"heads": 0, "window": -1, "cam_normalisation": "max"})
+        ModelSettings.from_mapping({"heads": 0, "window": -1, "guidance_start": "max"})
     assert len(caught.value.findings) == 3
 
 

@@ -10,11 +10,14 @@ import torch
 
 from msnmo.device import prepare
 from msnmo.errors import InputError, MsnmoError
+from msnmo.methods import METHODS
 from msnmo.train import loop
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
 from msnmo.train.loop import Job, Trained, fresh_model, train
-from msnmo.train.settings import Settings
+from msnmo.train.settings import AugmentSettings, LossSettings, Settings
+
+JOINT = METHODS["joint"]
 
 CPU = torch.device("cpu")
 
@@ -24,7 +27,7 @@ def _job(seed: int = 1, **train_settings: Any) -> Job:
         "train": {"epochs": 2, "learning_rate": 1e-3} | train_settings,
         "model": {"base_channels": 4},
     }
-    return Job("joint", 0, seed, Settings.from_mapping(given))
+    return Job("joint", 0, seed, Settings.from_mapping(given, JOINT))
 
 
 def _scans(count: int = 5) -> list[TrainingScan]:
@@ -82,7 +85,7 @@ def test_a_scans_augmentation_does_not_depend_on_its_batch() -> None:
 def test_first_weights_follow_from_seed_fold_and_method() -> None:
     def weights(job: Job) -> torch.Tensor:
         torch.rand(3)
-        return torch.cat([x.flatten() for x in fresh_model(job, (16, 16, 16)).parameters()])
+        return torch.cat([x.flatten() for x in fresh_model(job, (16, 16, 16), [0, 1]).parameters()])
 
     assert torch.equal(weights(_job()), weights(_job()))
     assert not torch.equal(weights(_job()), weights(_job(seed=2)))
@@ -137,9 +140,7 @@ def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
 
 
 def _no_augmentation() -> Any:
-    return Settings.from_mapping(
-        {"augment": {"flip_probability": 0, "rotation_probability": 0}}
-    ).augment
+    return AugmentSettings(flip_probability=0, rotation_probability=0)
 
 
 def _interrupt_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
@@ -177,8 +178,8 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     assert "another training" in capsys.readouterr().err
 
 
-def _network_of_another_release(job: Job, shape: tuple[int, int, int]) -> torch.nn.Module:
-    model = fresh_model(job, shape)
+def _network_of_another_release(*arguments: Any) -> torch.nn.Module:
+    model = fresh_model(*arguments)
     model.register_buffer("release", torch.tensor(2))
     return model
 
@@ -219,6 +220,13 @@ def test_weights_that_are_not_finite_are_never_kept(
 
 def test_a_job_without_any_loss_is_refused(tmp_path: Path) -> None:
     job = _job()
-    settings = Settings.from_mapping({"loss": {"segmentation": 0, "classification": 0}})
+    loss = LossSettings(segmentation=0, classification=0)
     with pytest.raises(InputError, match=r"loss\.classification or loss\.segmentation"):
-        _train(replace(job, settings=replace(job.settings, loss=settings.loss)), tmp_path)
+        _train(replace(job, settings=replace(job.settings, loss=loss)), tmp_path)
+
+
+def test_classification_starts_at_the_classes_shares_of_the_training_scans() -> None:
+    for method in ("joint", "only_cls", "densenet121"):
+        job = replace(_job(), method=method, settings=Settings.from_mapping({}, METHODS[method]))
+        bias = fresh_model(job, (32, 32, 32), [0, 0, 0, 0, 0, 1]).class_bias
+        torch.testing.assert_close(bias.softmax(0), torch.tensor([6 / 8, 2 / 8]))

@@ -21,6 +21,7 @@ from msnmo.demo.cohort import Plan, make_cohort
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 MICRO = {
+    "methods": ["joint"],
     "n4": {"iterations": [5], "tolerance": 1.0e-3},
     "resize": {"size": [32, 32, 32]},
     "folds": {"k": 2},

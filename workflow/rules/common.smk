@@ -11,7 +11,7 @@ sys.path.insert(0, str(SOURCE))
 
 from msnmo.code_version import code_version
 from msnmo.cohort.table import read_scan_table
-from msnmo.config import check_config
+from msnmo.config import check_config, method_settings
 from msnmo.environment import prepare_jobs
 from msnmo.errors import MsnmoError
 
@@ -24,7 +24,7 @@ except MsnmoError as error:
 
 RESULTS = config["results"]
 METHODS = config["methods"]
-FOLDS = range(config["folds"]["k"])
+FOLDS = config["folds"]["only"] or list(range(config["folds"]["k"]))
 ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}"
 LOGS = f"{RESULTS}/logs"
@@ -63,9 +63,9 @@ def pattern(path):
     return lambda wildcards: path
 
 
-def section(*names):
-    """Return sections of the config as one JSON argument."""
-    return json.dumps({name: config[name] for name in names})
+def settings_of_method(wildcards):
+    """Return what a method is trained with, and nothing that does not concern it, as JSON."""
+    return json.dumps(method_settings(config, wildcards.method), sort_keys=True)
 
 
 def code(module):

@@ -24,7 +24,7 @@ rule train_fold:
     resources:
         gpu=GPU,
     params:
-        settings=section("train", "augment", "loss", "model"),
+        settings=settings_of_method,
         seed=config["seed"],
         leak=ALLOW_LEAK,
         device=config["compute"]["device"],

@@ -1,4 +1,4 @@
-"""The joint model: sub-networks put together (section 3.2.1, Figure 3)."""
+"""The joint model: sub-networks put together (section 3.2.1, Figure 3), and each task alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from msnmo.networks.guidance import LesionGuidance, Variant
 from msnmo.networks.outputs import Outputs
 from msnmo.networks.segmentation import Segmentation
 from msnmo.networks.settings import ModelSettings, Size, check_size
-from msnmo.networks.sharing import InformationSharing
+from msnmo.networks.sharing import LocalBranch, Sharing, build_sharing
+from msnmo.seeds import derive_seed
 
 
 class JointModel(nn.Module):
@@ -43,6 +44,11 @@ class JointModel(nn.Module):
         self.guidance = guidance
         self.classification = classification
 
+    @property
+    def class_bias(self) -> nn.Parameter:
+        """Bias of the fully connected layer, (2,)."""
+        return self.classification.fully_connected.bias
+
     def forward(self, image: Tensor) -> Outputs:
         """Return both tasks' outputs for z-scored scans (B, 1, X, Y, Z) in model space."""
         f_seg, f_cls = self.sharing(image)
@@ -58,8 +64,59 @@ class JointModel(nn.Module):
         )
 
 
+class SegmentationModel(nn.Module):
+    """The segmentation subnetwork alone, on a plain stem ("Only Seg Model").
+
+    Parameters
+    ----------
+    stem : Module
+        From an image (B, 1, X, Y, Z) to f_seg.
+    segmentation : Segmentation
+    """
+
+    def __init__(self, stem: nn.Module, segmentation: nn.Module):
+        super().__init__()
+        self.stem = stem
+        self.segmentation = segmentation
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Return the lesion logits for z-scored scans (B, 1, X, Y, Z) in model space."""
+        lesion_logits, scale_logits = self.segmentation(self.stem(image))
+        return Outputs(lesion_logits=lesion_logits, scale_logits=scale_logits)
+
+
+class ClassificationModel(nn.Module):
+    """The classification subnetwork alone, on a plain stem ("Only Cls Model").
+
+    Parameters
+    ----------
+    stem : Module
+        From an image (B, 1, X, Y, Z) to f_cls.
+    classification : Classification
+    """
+
+    def __init__(self, stem: nn.Module, classification: Classification):
+        super().__init__()
+        self.stem = stem
+        self.classification = classification
+
+    @property
+    def class_bias(self) -> nn.Parameter:
+        """Bias of the fully connected layer, (2,)."""
+        return self.classification.fully_connected.bias
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Return the class logits for z-scored scans (B, 1, X, Y, Z) in model space."""
+        class_logits, features = self.classification(self.stem(image))
+        return Outputs(
+            class_logits=class_logits,
+            features=features,
+            class_weights=self.classification.class_weights,
+        )
+
+
 def build_joint_model(
-    settings: ModelSettings, size: Size, guidance: Variant = "full"
+    settings: ModelSettings, size: Size, sharing: Sharing = "crossover", guidance: Variant = "full"
 ) -> JointModel:
     """Return the joint model with fresh weights that follow from torch's seed.
 
@@ -69,6 +126,8 @@ def build_joint_model(
         Widths and choices.
     size : (3,) tuple of int
         Input size in voxels, each edge divisible by 16.
+    sharing : {"crossover", "none", "local", "global"}
+        Variant of the information-sharing subnetwork (Table 7).
     guidance : {"none", "dot", "concat", "add", "full"}
         Variant of the lesion guidance module (Table 8).
 
@@ -80,7 +139,7 @@ def build_joint_model(
     check_size(size)
     channels = settings.base_channels
     parts = {
-        "sharing": lambda: InformationSharing(settings, size),
+        "sharing": lambda: build_sharing(settings, size, sharing),
         "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
         "guidance": lambda: LesionGuidance(
             channels, guidance, settings.guidance_activation, settings.guidance_start
@@ -90,16 +149,38 @@ def build_joint_model(
     return JointModel(**draw_apart(parts))
 
 
-def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, nn.Module]:
-    """Make each part with random numbers of its own.
+def build_segmentation_model(settings: ModelSettings, size: Size) -> SegmentationModel:
+    """Return the segmentation subnetwork on a stem like the local branch, with fresh weights."""
+    check_size(size)
+    channels = settings.base_channels
+    parts = {
+        "stem": lambda: LocalBranch(channels),
+        "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
+    }
+    return SegmentationModel(**draw_apart(parts))
 
-    So a variant of one part leaves the others' fresh weights as they are, and an ablation differs
-    from the joint model in that part alone.
+
+def build_classification_model(settings: ModelSettings, size: Size) -> ClassificationModel:
+    """Return the classification subnetwork on a stem like the local branch, with fresh weights."""
+    check_size(size)
+    channels = settings.base_channels
+    parts = {
+        "stem": lambda: LocalBranch(channels),
+        "classification": lambda: Classification(channels),
+    }
+    return ClassificationModel(**draw_apart(parts))
+
+
+def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, nn.Module]:
+    """Make each part with random numbers that follow from its name and torch's seed.
+
+    So a variant of one part, or its absence, leaves the others' fresh weights as they are, and an
+    ablation differs from the joint model in that part alone.
     """
-    seeds = torch.randint(2**31, (len(parts),)).tolist()
+    seed = int(torch.randint(2**31, ()))
     made = {}
-    for (name, make), seed in zip(parts.items(), seeds, strict=True):
+    for name, make in parts.items():
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(derive_seed(seed, name))
             made[name] = make()
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from monai.losses.dice import DiceLoss
+from monai.losses.ds_loss import DeepSupervisionLoss
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,10 +15,13 @@ from msnmo.networks.settings import PAPER_WEIGHTS, LossWeights, Normalisation
 __all__ = ["LossWeights", "cross_task_loss", "joint_loss", "segmentation_loss"]
 
 # 1 - (2 sum(xy) + 1e-5) / (sum(x) + sum(y) + 1e-5), a scan at a time, mean over the batch
-_dice_loss = DiceLoss(sigmoid=True)
+# with deep supervision, a level's weight is half the finer one's (nnU-Net)
+_dice_loss = DeepSupervisionLoss(DiceLoss(sigmoid=True), weight_mode="exp")
 
 
-def segmentation_loss(lesion_logits: Tensor, lesion: Tensor) -> Tensor:
+def segmentation_loss(
+    lesion_logits: Tensor, lesion: Tensor, supervised_logits: tuple[Tensor, ...] = ()
+) -> Tensor:
     """Return the soft Dice loss, mean over scans (equation 13).
 
     Parameters
@@ -26,8 +30,11 @@ def segmentation_loss(lesion_logits: Tensor, lesion: Tensor) -> Tensor:
         Lesion map before its sigmoid.
     lesion : (B, 1, X, Y, Z) Tensor of float
         Lesion mask, 0 or 1.
+    supervised_logits : tuple of (B, 1, X, Y, Z) Tensor
+        Maps trained beside the first, fine to coarse: their losses are added with weights 1/2,
+        1/4 and so on.
     """
-    return _dice_loss(lesion_logits.float(), lesion.float())
+    return _dice_loss([lesion_logits, *supervised_logits], lesion.float())
 
 
 def cross_task_loss(
@@ -92,7 +99,9 @@ def joint_loss(
     terms = {}
     with torch.autocast(label.device.type, enabled=False):
         if outputs.lesion_logits is not None and weights.segmentation:
-            terms["segmentation"] = segmentation_loss(outputs.lesion_logits, lesion)
+            terms["segmentation"] = segmentation_loss(
+                outputs.lesion_logits, lesion, outputs.supervised_logits
+            )
         if outputs.class_logits is not None and weights.classification:
             terms["classification"] = F.cross_entropy(outputs.class_logits.float(), label)
         if outputs.scale_logits and outputs.features and weights.cross:

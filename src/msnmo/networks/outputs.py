@@ -18,6 +18,9 @@ class Outputs:
     scale_logits : tuple of Tensor
         S_1 to S_4, (B, 1, x, y, z) each, coarse to fine: 1/8, 1/4, 1/2 and 1/1 of the input's
         size. Empty for networks without them.
+    supervised_logits : tuple of (B, 1, X, Y, Z) Tensor of float32
+        Maps of coarser levels, fine to coarse, that are trained beside `lesion_logits` (deep
+        supervision). Empty for networks without.
     class_logits : (B, 2) Tensor of float32, optional
         MS and NMOSD before the softmax (equation 6); None if the network does not classify.
     features : tuple of Tensor
@@ -29,6 +32,7 @@ class Outputs:
 
     lesion_logits: Tensor | None = None
     scale_logits: tuple[Tensor, ...] = ()
+    supervised_logits: tuple[Tensor, ...] = ()
     class_logits: Tensor | None = None
     features: tuple[Tensor, ...] = ()
     class_weights: tuple[Tensor, ...] = ()

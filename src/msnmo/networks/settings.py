@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from math import isfinite
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
 
-from msnmo.errors import Finding, InputError, bad_input
+from msnmo.errors import Finding, bad_input
+from msnmo.section import Section, at_least, number, one_of
 
 Activation = Literal["sigmoid", "softmax_spatial"]
 GuidanceStart = Literal["lesion_map", "random"]
@@ -19,8 +18,8 @@ TOKEN = 16
 
 
 @dataclass(frozen=True)
-class ModelSettings:
-    """Sizes and choices of the joint model.
+class ModelSettings(Section):
+    """Sizes and choices of the joint model and its ablations.
 
     Parameters
     ----------
@@ -37,8 +36,6 @@ class ModelSettings:
     guidance_start : {"lesion_map", "random"}
         How the convolution f_P of the lesion guidance module starts: such that its attention map
         is the lesion map, or at random.
-    cam_normalisation : {"relu_max", "sigmoid"}
-        How localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11).
     lesion_prior_logit : float
         Bias that the segmentation heads start with. Their weights add up to 2, so -2.3 starts
         the lesion probability at sigmoid(-4.6) = 0.01.
@@ -51,84 +48,30 @@ class ModelSettings:
         If a value has another type or range, or the values do not fit one another.
     """
 
-    base_channels: int = 32
-    heads: int = 4
-    mlp_ratio: int = 4
-    window: int = 5
-    guidance_activation: Activation = "sigmoid"
-    guidance_start: GuidanceStart = "lesion_map"
-    cam_normalisation: Normalisation = "relu_max"
-    lesion_prior_logit: float = -2.3
-    crossover_start: float = 0.9
-
-    def __post_init__(self) -> None:
-        if findings := [*self._wrong_values()] or [*self._wrong_combinations()]:
-            raise InputError(findings)
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> ModelSettings:
-        """Return the settings of the config's ``model`` section; keys left out keep defaults.
-
-        Raises
-        ------
-        InputError
-            If there is an unknown key or a wrong value; all unknown keys are named at once.
-        """
-        allowed = [field.name for field in fields(cls)]
-        if unknown := sorted(set(mapping) - set(allowed)):
-            expected = f"keys among {', '.join(allowed)}"
-            raise bad_input("config: model", expected, ", ".join(unknown), "remove or rename them")
-        return cls(**mapping)
+    section: ClassVar[str] = "model"
+    base_channels: int = at_least(1, 32)
+    heads: int = at_least(1, 4)
+    mlp_ratio: int = at_least(1, 4)
+    window: int = at_least(1, 5)
+    guidance_activation: Activation = one_of(get_args(Activation), "sigmoid")
+    guidance_start: GuidanceStart = one_of(get_args(GuidanceStart), "lesion_map")
+    lesion_prior_logit: float = number(-2.3)
+    crossover_start: float = number(0.9)
 
     @property
     def embedding(self) -> int:
         """Channels of a token of the global branch: equation 4 adds it to the local one's."""
         return self.base_channels
 
-    def _wrong_values(self) -> list[Finding]:
-        counts = ("base_channels", "heads", "mlp_ratio", "window")
-        choices = {
-            "guidance_activation": Activation,
-            "guidance_start": GuidanceStart,
-            "cam_normalisation": Normalisation,
-        }
-        wrong = [
-            self._finding(name, "a whole number of at least 1")
-            for name in counts
-            if not _is_count(getattr(self, name))
-        ]
-        wrong += [
-            self._finding(name, f"one of {', '.join(get_args(kind))}")
-            for name, kind in choices.items()
-            if getattr(self, name) not in get_args(kind)
-        ]
-        wrong += [
-            self._finding(name, "a number")
-            for name in ("lesion_prior_logit", "crossover_start")
-            if not _is_number(getattr(self, name))
-        ]
-        return wrong
-
-    def _wrong_combinations(self) -> list[Finding]:
+    def wrong_combinations(self) -> list[Finding]:
+        """Return widths that cannot be halved or shared out among the heads."""
         wrong = []
         if self.base_channels % 2:
-            wrong.append(self._finding("base_channels", "an even number"))
+            wrong.append(self.finding("base_channels", "an even number"))
         if self.base_channels % self.heads:
             expected = f"a divisor of base_channels ({self.base_channels})"
-            wrong.append(self._finding("heads", expected))
+            wrong.append(self.finding("heads", expected))
         return wrong
-
-    def _finding(self, name: str, expected: str) -> Finding:
-        found = repr(getattr(self, name))
-        return Finding(f"config: model.{name}", expected, found, f"change model.{name}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 @dataclass(frozen=True)
@@ -153,16 +96,16 @@ class LossWeights:
 PAPER_WEIGHTS = LossWeights()
 
 
-def check_size(size: Size) -> None:
-    """Refuse an input size that the networks cannot halve often enough.
+def check_size(size: Size, multiple: int = TOKEN, least: int = TOKEN) -> None:
+    """Refuse an input size that a network cannot halve often enough.
 
     Raises
     ------
     InputError
-        If an edge is not a positive multiple of 16.
+        If an edge is not a multiple of `multiple` or is shorter than `least`.
     """
-    if len(size) != 3 or any(edge < TOKEN or edge % TOKEN for edge in size):
+    if len(size) != 3 or any(edge < least or edge % multiple for edge in size):
         found = " x ".join(str(edge) for edge in size)
-        expected = f"three edges, each divisible by {TOKEN} (a token of the global branch)"
-        remedy = "set the size that scans are resized to, such as 160 160 160 or 48 48 48"
+        expected = f"three edges of at least {least}, each divisible by {multiple}"
+        remedy = "set the size that scans are resized to, such as 160 160 160 or 64 64 64"
         raise bad_input("model input size", expected, found, remedy)

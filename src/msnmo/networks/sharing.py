@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from monai.networks.nets.swin_unetr import BasicLayer
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from torch.nn import functional as F
 
 from msnmo.networks.blocks import conv_block
 from msnmo.networks.settings import TOKEN, ModelSettings, Size
+
+Sharing = Literal["crossover", "none", "local", "global"]
 
 
 class LocalBranch(nn.Sequential):
@@ -106,3 +110,56 @@ class InformationSharing(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return f_seg and f_cls, (B, C, X/2, Y/2, Z/2), for an image of (B, 1, X, Y, Z)."""
         return self.crossover(self.local_branch(image), self.global_branch(image))
+
+
+class HardSharing(nn.Module):
+    """One branch whose features serve both tasks ("Only local", "Only global").
+
+    Parameters
+    ----------
+    branch : Module
+        `LocalBranch` or `GlobalBranch`.
+    """
+
+    def __init__(self, branch: nn.Module):
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f_seg and f_cls, which are one tensor."""
+        shared = self.branch(image)
+        return shared, shared
+
+
+class SeparateStems(nn.Module):
+    """A stem for each task and nothing shared ("w/o share"); a stem is like the local branch."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.segmentation_stem = LocalBranch(channels)
+        self.classification_stem = LocalBranch(channels)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f_seg and f_cls."""
+        return self.segmentation_stem(image), self.classification_stem(image)
+
+
+def build_sharing(settings: ModelSettings, size: Size, sharing: Sharing) -> nn.Module:
+    """Return the information-sharing subnetwork or a variant of it (Table 7).
+
+    Parameters
+    ----------
+    settings : ModelSettings
+    size : (3,) tuple of int
+        Input size in voxels, divisible by 16.
+    sharing : {"crossover", "none", "local", "global"}
+    """
+    match sharing:
+        case "crossover":
+            return InformationSharing(settings, size)
+        case "none":
+            return SeparateStems(settings.base_channels)
+        case "local":
+            return HardSharing(LocalBranch(settings.base_channels))
+        case "global":
+            return HardSharing(GlobalBranch(settings, size))

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ from msnmo.train.sigterm import leave_on_sigterm
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, write history, run.json and weights, and remove the checkpoint."""
     given = _parse(arguments)
-    job = Job(given.method, given.fold, given.seed, Settings.parse(given.settings))
-    method = get_method(job.method)
+    method = get_method(given.method)
+    job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
     device = pick_device(given.device)
     prepare(device, given.threads)
 
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with explain_full_memory(
         device,
         f"method {job.method}, {_tried(job, scans)}",
-        "lower train.batch_size, model.base_channels or the size that scans are resized to; see "
-        "that nothing else uses the device",
+        "lower train.batch_size, the network's width (base_channels or channels) or the size that "
+        "scans are resized to; see that nothing else uses the device",
     ):
         trained = train(job, scans, device, given.checkpoint)
 
@@ -98,10 +99,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
     size = "x".join(map(str, scans[0].image.shape[1:]))
-    return (
-        f"train.batch_size {job.settings.train.batch_size} at size {size}, "
-        f"model.base_channels {job.settings.model.base_channels}"
-    )
+    network = json.dumps(asdict(job.settings.model))
+    return f"train.batch_size {job.settings.train.batch_size} at size {size}, model {network}"
 
 
 def _serialise(job: Job, trained: Trained) -> bytes:

@@ -109,9 +109,13 @@ def train(
         If no loss that applies to the method has a weight, or its network cannot take the shape.
     """
     settings = job.settings.train
-    weights, normalisation = loss_weights(job), job.settings.model.cam_normalisation
+    weights, normalisation = loss_weights(job), job.settings.loss.cam_normalisation
     shape = tuple(scans[0].image.shape[1:])
-    model = fresh_model(job, shape).to(device, memory_format=memory_format(device)).train()
+    model = (
+        fresh_model(job, shape, [scan.label for scan in scans])
+        .to(device, memory_format=memory_format(device))
+        .train()
+    )
     optimiser = Adam(model.parameters(), lr=settings.learning_rate)
     plateau = ReduceLROnPlateau(
         optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
@@ -164,10 +168,24 @@ def train(
     return Trained(model.eval(), history, resumed_from, checkpoint)
 
 
-def fresh_model(job: Job, shape: tuple[int, int, int]) -> nn.Module:
+def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) -> nn.Module:
     """Return the method's network with the weights that its training starts from."""
     torch.manual_seed(derive_seed(job.seed, job.fold, job.method, "init"))
-    return get_method(job.method).build(job.settings.model, shape)
+    method = get_method(job.method)
+    model = method.build(job.settings.model, shape)
+    if "classification" in method.tasks:
+        start_at_class_prior(model.class_bias, labels)
+    return model
+
+
+def start_at_class_prior(bias: nn.Parameter, labels: Sequence[int]) -> None:
+    """Let the class logits start at the classes' shares of the training scans.
+
+    A scan of each class is added to the count, so that a class without a scan has a start too.
+    """
+    counts = [1 + labels.count(label) for label in range(len(bias))]
+    with torch.no_grad():
+        bias.copy_(torch.tensor(counts, dtype=bias.dtype).div(sum(counts)).log())
 
 
 def loss_weights(job: Job) -> LossWeights:

@@ -1,0 +1,103 @@
+"""The networks that the joint model is compared with."""
+
+import pytest
+import torch
+from torch import nn
+
+from msnmo.errors import InputError
+from msnmo.methods import METHODS
+from msnmo.networks.baseline_settings import DynUNetSettings, SwinUNETRSettings, UNetSettings
+from msnmo.networks.baselines import with_norm
+from msnmo.networks.losses import joint_loss, segmentation_loss
+
+SEGMENTERS = ["unet", "vnet", "attention_unet", "nnunet_plain"]
+CLASSIFIERS = ["resnet50", "densenet121", "senet50"]
+CUBE = (32, 32, 32)
+
+
+def build(name, size=CUBE, **settings):
+    torch.manual_seed(0)
+    method = METHODS[name]
+    return method.build(method.settings(**settings), size)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_segmentation_starts_at_the_lesion_prior(name):
+    """As the joint model does: at a lesion probability of about 0.01, not one half."""
+    with torch.no_grad():
+        outputs = build(name).eval()(torch.randn(2, 1, *CUBE))
+    assert outputs.lesion_logits.shape == (2, 1, *CUBE)
+    assert 0.003 < outputs.lesion_probability.median() < 0.03
+
+
+@pytest.mark.parametrize("name", SEGMENTERS[:2] + CLASSIFIERS)
+def test_no_batch_norm_is_left_unless_it_is_asked_for(name):
+    kinds = {type(module) for module in build(name).modules()}
+    assert nn.BatchNorm3d not in kinds
+    assert kinds & {nn.InstanceNorm3d, nn.GroupNorm}
+    assert nn.BatchNorm3d in {type(module) for module in build(name, norm="batch").modules()}
+
+
+def test_batch_norm_is_replaced_with_as_many_weights():
+    network = nn.Sequential(nn.Conv3d(1, 48, 3), nn.Sequential(nn.BatchNorm3d(48)))
+    before = sum(each.numel() for each in network.parameters())
+    group = with_norm(network, "group")[1][0]
+    assert (group.num_groups, group.num_channels) == (16, 48)
+    assert sum(each.numel() for each in network.parameters()) == before
+
+
+@pytest.mark.parametrize("name", SEGMENTERS[:3] + CLASSIFIERS)
+def test_a_single_scan_is_predicted_as_it_is_in_a_batch(name):
+    """Nothing that is predicted of a patient depends on who else is in the batch."""
+    network, scans = build(name).eval(), torch.randn(2, 1, *CUBE)
+    with torch.no_grad():
+        both, first = network(scans), network(scans[:1])
+    for field in ("lesion_logits", "class_logits"):
+        if getattr(both, field) is not None:
+            torch.testing.assert_close(
+                getattr(first, field)[0], getattr(both, field)[0], rtol=1e-3, atol=1e-4
+            )
+
+
+@pytest.mark.parametrize("name", ["vnet", "resnet50"])
+def test_the_last_batch_of_one_scan_can_be_trained_on(name):
+    network = build(name).train()
+    outputs = network(torch.randn(1, 1, *CUBE))
+    lesion = torch.zeros(1, 1, *CUBE)
+    joint_loss(outputs, lesion, torch.tensor([1]), METHODS[name].loss_weights())["total"].backward()
+
+
+def test_deep_supervision_trains_each_level_with_half_the_weight_of_the_finer_one():
+    network = build("nnunet_plain", channels=(4, 8, 8, 8), supervised_levels=2).train()
+    image, lesion = torch.randn(1, 1, *CUBE), torch.zeros(1, 1, *CUBE)
+    lesion[..., 8:20, 8:20, 8:20] = 1
+    outputs = network(image)
+    assert [tuple(each.shape[2:]) for each in outputs.supervised_logits] == [CUBE, CUBE]
+    parts = [outputs.lesion_logits, *outputs.supervised_logits]
+    expected = sum(segmentation_loss(each, lesion) / 2**i for i, each in enumerate(parts))
+    loss = joint_loss(outputs, lesion, torch.tensor([0]), METHODS["nnunet_plain"].loss_weights())
+    torch.testing.assert_close(loss["total"], expected)
+    assert network.eval()(image).supervised_logits == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (UNetSettings, {"channels": (4, 8, 8, 8, 8, 8)}, "at most five levels"),
+        (UNetSettings, {"norm": "layer"}, "one of batch, instance, group"),
+        (UNetSettings, {"channels": (4, 0)}, "two or more whole numbers"),
+        (UNetSettings, {"channels": 32}, "two or more whole numbers"),
+        (DynUNetSettings, {"channels": (4, 8, 8)}, "at most 1, two fewer"),
+        (SwinUNETRSettings, {"feature_size": 16}, "a multiple of 12"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(kind, values, words):
+    with pytest.raises(InputError, match=words):
+        kind(**values)
+
+
+def test_sizes_that_a_network_cannot_halve_are_refused():
+    with pytest.raises(InputError, match="at least 64, each divisible by 32"):
+        build("swin_unetr", size=(48, 48, 48))
+    with pytest.raises(InputError, match="divisible by 16"):
+        build("unet", size=(40, 48, 48))
