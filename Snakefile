@@ -9,8 +9,10 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/selection.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
@@ -21,15 +23,15 @@ include: "workflow/rules/figures.smk"
 localrules:
     all,
     tables,
+    figures,
     preprocess,
 
 
-# The whole sentence: every table, and a picture of every scan to check the brain mask by. The
-# weights are named too, so that a fold whose weights were deleted is trained again.
+# The whole sentence: every table and figure, and a picture of every scan to check its brain mask by.
 rule all:
     default_target: True
     input:
         rules.tables.input,
+        rules.figures.input,
         rules.preprocess.input,
-        expand(rules.train_fold.output.weights, method=METHODS, fold=FOLDS),
-        f"{RESULTS}/figures/pathway.png",
+        f"{RESULTS}/metrics/all.tsv",

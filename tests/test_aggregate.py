@@ -40,19 +40,19 @@ def two_folds(method: str = "joint") -> dict[str, pd.DataFrame]:
     }
 
 
-def problems(tables, methods=("joint",), folds_count=2) -> str:
+def problems(tables, methods=("joint",), folds=(0, 1)) -> str:
     with pytest.raises(InputError) as caught:
-        combine_folds(tables, methods, folds_count)
+        combine_folds(tables, methods, folds)
     return str(caught.value)
 
 
 def test_order_is_that_of_methods_and_folds_whatever_the_files(tmp_path):
     tables = two_folds("joint") | two_folds("vnet")
-    combined = combine_folds(tables, ["vnet", "joint"], 2)
+    combined = combine_folds(tables, ["vnet", "joint"], [0, 1])
     places = combined[["method", "fold"]].drop_duplicates().to_numpy().tolist()
     assert places == [["vnet", 0], ["vnet", 1], ["joint", 0], ["joint", 1]]
     backwards = dict(reversed(tables.items()))
-    pd.testing.assert_frame_equal(combine_folds(backwards, ["vnet", "joint"], 2), combined)
+    pd.testing.assert_frame_equal(combine_folds(backwards, ["vnet", "joint"], [0, 1]), combined)
     assert len(combined) == sum(map(len, tables.values()))
 
 
@@ -61,7 +61,7 @@ def test_every_missing_unknown_and_repeated_fold_is_named():
     tables["again.tsv"] = tables["joint-1.tsv"]
     tables["other.tsv"] = fold_table("vnet", 0, {"sub-A": 0.1})
     tables["late.tsv"] = fold_table("joint", 7, {"sub-E": 0.1})
-    text = problems(tables, folds_count=3)
+    text = problems(tables, folds=range(3))
     assert "fold 2 of method joint" in text
     assert "joint-1.tsv, again.tsv" in text
     assert "other.tsv" in text
@@ -104,7 +104,7 @@ def test_methods_of_one_task_need_the_scans_of_that_task_alone():
     tables = two_folds("joint") | two_folds("vnet")
     for name in ("vnet-0.tsv", "vnet-1.tsv"):
         tables[name] = tables[name][tables[name]["metric"] == "DSC"]
-    combine_folds(tables, ["joint", "vnet"], 2)
+    combine_folds(tables, ["joint", "vnet"], [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,9 @@ def test_wrong_tables_are_refused(tmp_path, column, values, words):
 
 
 def test_mean_and_spread_by_hand():
-    summary = across_folds(combine_folds(two_folds(), ["joint"], 2)).set_index(["metric", "space"])
+    summary = across_folds(combine_folds(two_folds(), ["joint"], [0, 1])).set_index(
+        ["metric", "space"]
+    )
     # folds' means 0.3 and 0.7: mean 0.5, sample sd 0.4 / sqrt(2)
     dsc = summary.loc[("DSC", "model")]
     assert dsc["mean"] == pytest.approx(0.5)
@@ -139,7 +141,7 @@ def test_mean_and_spread_by_hand():
 def test_undefined_folds_and_scans_are_counted_and_left_out():
     tables = two_folds()
     tables["joint-1.tsv"] = fold_table("joint", 1, {"sub-C": NAN, "sub-D": 0.8}, AUC=NAN)
-    summary = across_folds(combine_folds(tables, ["joint"], 2)).set_index(["metric", "space"])
+    summary = across_folds(combine_folds(tables, ["joint"], [0, 1])).set_index(["metric", "space"])
     dsc, auc = summary.loc[("DSC", "native")], summary.loc[("AUC", "n/a")]
     assert dsc["mean"] == pytest.approx((0.3 + 0.8) / 2)
     assert (dsc["n_scans"], dsc["n_undefined_scans"], dsc["n_undefined_folds"]) == (4, 1, 0)
@@ -154,7 +156,7 @@ def test_spread_equals_numpy(scores):
         f"{fold}": fold_table("joint", fold, {f"sub-{fold}": score})
         for fold, score in enumerate(scores)
     }
-    summary = across_folds(combine_folds(tables, ["joint"], len(scores)))
+    summary = across_folds(combine_folds(tables, ["joint"], range(len(scores))))
     dsc = summary[summary["metric"] == "DSC"].iloc[0]
     assert dsc["mean"] == pytest.approx(np.mean(scores))
     assert dsc["sd"] == pytest.approx(np.std(scores, ddof=1), abs=1e-12)
@@ -166,15 +168,15 @@ def test_the_command_joins_files_and_keeps_values_and_na(tmp_path):
     for name, table in tables.items():
         write_tsv(tmp_path / name, table)
     out = tmp_path / "all.tsv"
-    words = [sys.executable, "-m", "msnmo.aggregate", "--methods", "joint", "--folds-count", "2"]
+    words = [sys.executable, "-m", "msnmo.aggregate", "--methods", "joint", "--folds", "0", "1"]
     words += ["--metrics", *map(str, sorted(tmp_path.glob("joint-*.tsv"))), "--out", str(out)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     assert done.stdout == "1 methods, 2 folds, 4 scans\n"
-    expected = combine_folds(tables, ["joint"], 2)
+    expected = combine_folds(tables, ["joint"], [0, 1])
     pd.testing.assert_frame_equal(read_metrics(out), expected)
     assert "joint\t1\tsub-D\tDSC\tn/a\tmodel" in out.read_text().splitlines()
 
-    words[words.index("--folds-count") + 1] = "3"
+    words.insert(words.index("--metrics"), "2")
     failed = subprocess.run(words, check=False, capture_output=True, text=True)
     assert failed.returncode == 1
     assert "fold 2 of method joint" in failed.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
+from msnmo.evaluate.metrics import DESCRIPTORS, METRICS, NOT_APPLICABLE
 from msnmo.files import read_tsv, write_tsv
 from msnmo.methods import get_method
 
@@ -25,8 +25,8 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns method, fold, scan (n/a in the rows of a whole fold), metric, value (a fraction, NaN
-        where undefined), space (model, native or n/a).
+        Columns method, fold, scan (n/a in the rows of a whole fold), metric, value (NaN where
+        undefined), space (model, native or n/a).
 
     Raises
     ------
@@ -34,14 +34,15 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
         If a column is missing, a value has another type, or a metric is unknown.
     """
     table = read_tsv(path, COLUMNS)[list(COLUMNS)]
-    if unknown := sorted(set(table["metric"].astype(str)) - METRICS.keys()):
-        expected = f"metrics {', '.join(METRICS)}"
+    known = [*METRICS, *DESCRIPTORS]
+    if unknown := sorted(set(table["metric"].astype(str)) - set(known)):
+        expected = f"metrics {', '.join(known)}"
         raise bad_input(path, expected, ", ".join(unknown), EVALUATE_AGAIN)
     return table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
 
 
 def combine_folds(
-    tables: Mapping[str, pd.DataFrame], methods: Sequence[str], folds_count: int
+    tables: Mapping[str, pd.DataFrame], methods: Sequence[str], folds: Sequence[int]
 ) -> pd.DataFrame:
     """Return one table of every fold of every method.
 
@@ -51,8 +52,8 @@ def combine_folds(
         By file name, what `read_metrics` returned: one fold of one method each.
     methods : sequence of str
         The methods that must be there, in the order that is wanted.
-    folds_count : int
-        Number of folds: each method must have folds 0 to ``folds_count - 1`` once.
+    folds : sequence of int
+        The folds that each method must have, once.
 
     Returns
     -------
@@ -65,7 +66,7 @@ def combine_folds(
         With every missing, repeated or unknown method or fold; else with every repeated row and
         every scan that one method was evaluated on and another was not.
     """
-    wanted = list(product(dict.fromkeys(methods), range(folds_count)))
+    wanted = list(product(dict.fromkeys(methods), folds))
     places = defaultdict(list)
     for name, table in tables.items():
         for place in table[["method", "fold"]].drop_duplicates().itertuples(index=False, name=None):
@@ -167,8 +168,10 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     summary = folds.agg(mean="mean", sd="std", n_folds="count", size="size").reset_index()
     summary["n_undefined_folds"] = summary.pop("size") - summary["n_folds"]
 
-    of_scan = table[~of_fold].assign(
-        task=table["metric"].map(lambda name: METRICS[name].task), undefined=table["value"].isna()
+    of_scan = table[~of_fold & table["metric"].isin(METRICS)]
+    of_scan = of_scan.assign(
+        task=of_scan["metric"].map(lambda name: METRICS[name].task),
+        undefined=of_scan["value"].isna(),
     )
     scans = of_scan.groupby(["method", "task"])["scan"].nunique().rename("n_scans")
     undefined = of_scan.groupby(key)["undefined"].sum().rename("n_undefined_scans")
@@ -181,7 +184,7 @@ def main() -> None:
     """Write the metrics of all methods and folds as one table."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.aggregate", description=__doc__)
     parser.add_argument("--methods", nargs="+", required=True, help="in the order wanted")
-    parser.add_argument("--folds-count", type=int, required=True, help="number of folds")
+    parser.add_argument("--folds", nargs="+", type=int, required=True, help="in that order")
     parser.add_argument(
         "--metrics", nargs="+", required=True, help="tables of one fold of one method each"
     )
@@ -190,9 +193,9 @@ def main() -> None:
 
     methods = [get_method(name).name for name in arguments.methods]
     tables = {name: read_metrics(name) for name in arguments.metrics}
-    combined = combine_folds(tables, methods, arguments.folds_count)
+    combined = combine_folds(tables, methods, arguments.folds)
     scans = combined.loc[combined["scan"] != NOT_APPLICABLE, "scan"].nunique()
-    print(f"{len(methods)} methods, {arguments.folds_count} folds, {scans} scans")
+    print(f"{len(methods)} methods, {len(arguments.folds)} folds, {scans} scans")
     write_tsv(arguments.out, combined)
 
 

@@ -66,12 +66,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the settings of each method's network, by method",
     )
     parser.add_argument(
-        "--size", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"), help="in voxels"
+        "--sizes", type=_size, nargs="+", required=True, metavar="XxYxZ", help="in voxels"
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)
-    rows = [measure(name, own, tuple(given.size)) for name, own in given.settings.items()]
+    rows = [
+        measure(name, own, size) for size in given.sizes for name, own in given.settings.items()
+    ]
     write_tsv(given.out, pd.DataFrame(rows))
+
+
+def _size(text: str) -> Size:
+    edges = tuple(int(edge) for edge in text.split("x"))
+    if len(edges) != 3:
+        raise argparse.ArgumentTypeError(f"expected three edges such as 160x160x160, not {text}")
+    return edges
 
 
 if __name__ == "__main__":

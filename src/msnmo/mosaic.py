@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
-from nibabel.orientations import apply_orientation, io_orientation
+from matplotlib.figure import Figure
 
+from msnmo.drawing import CONVENTION, PLANES, Plane, cut, save, upright
 from msnmo.errors import run_command
-from msnmo.files import atomic_path, read_json
+from msnmo.files import read_json
+from msnmo.geometry import ras_order
 from msnmo.volumes import Grid, check_same_grid, load_mask, load_volume
 
 COLUMNS = 7
@@ -20,38 +22,8 @@ LONGEST_PIXELS = 220
 DIM = 0.08
 GAP_PIXELS = 4
 BRAIN_COLOUR, LESION_COLOUR = (1.0, 0.85, 0.0), (1.0, 0.15, 0.15)
-CONVENTION = "radiological: the patient's left is on the right"
 DOTS_PER_INCH = 100
 TITLE_PIXELS = 44
-
-
-@dataclass(frozen=True)
-class Plane:
-    """One row of the picture, cut from arrays whose axes run to the right, front and top.
-
-    Parameters
-    ----------
-    name : str
-    normal, across, up : int
-        Axis that the slices are stacked along, axis drawn from right to left, axis drawn upwards.
-    left, right : str
-        Side of the patient at the left and right of the picture.
-    """
-
-    name: str
-    normal: int
-    across: int
-    up: int
-    left: str
-    right: str
-
-
-# Every axis across is mirrored: the radiological view, and the nose at the left
-PLANES = (
-    Plane("axial", normal=2, across=0, up=1, left="R", right="L"),
-    Plane("coronal", normal=1, across=0, up=2, left="R", right="L"),
-    Plane("sagittal", normal=0, across=1, up=2, left="A", right="P"),
-)
 
 
 def paint(
@@ -76,12 +48,12 @@ def paint(
     list of (height, width, 3) ndarray
         RGB in [0, 1], in the order of `PLANES`; the first pixel is the upper left.
     """
-    turn = io_orientation(grid.affine)
-    grey = _grey(apply_orientation(image, turn))
-    masks = [(apply_orientation(mask, turn), colour) for mask, colour in outlines]
+    grey = _grey(upright(image, grid.affine))
+    masks = [(upright(mask, grid.affine), colour) for mask, colour in outlines]
     seen = _bounding_box(np.logical_or.reduce([grey > DIM, *(mask for mask, _ in masks)]))
     grey, masks = grey[seen], [(mask[seen], colour) for mask, colour in masks]
-    voxel_mm = grid.voxel_mm[np.argsort(turn[:, 0])]
+    axes, _ = ras_order(grid.affine)
+    voxel_mm = grid.voxel_mm[list(axes)]
     pixel_mm = float((voxel_mm * grey.shape).max()) / LONGEST_PIXELS
     return [_row(plane, grey, masks, voxel_mm / pixel_mm) for plane in PLANES]
 
@@ -93,7 +65,7 @@ def _row(
     pixels_per_voxel: np.ndarray,
 ) -> np.ndarray:
     index = [
-        _pixel_voxels(grey.shape[axis], pixels_per_voxel[axis]) for axis in (plane.across, plane.up)
+        _pixel_voxels(grey.shape[axis], pixels_per_voxel[axis]) for axis in (plane.up, plane.across)
     ]
     panels = []
     for place in _places(masks[0][0], plane.normal):
@@ -108,8 +80,7 @@ def _row(
 
 def _cut(volume: np.ndarray, plane: Plane, place: int, index: list[np.ndarray]) -> np.ndarray:
     """Return one slice as pixels, upper left first."""
-    flat = np.moveaxis(volume, plane.normal, 0)[place]
-    return flat[np.ix_(*index)].T[::-1, ::-1]
+    return cut(volume, plane, place)[np.ix_(*index)]
 
 
 def _rim(shape: np.ndarray) -> np.ndarray:
@@ -151,13 +122,10 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 def draw(path: Path, rows: Sequence[np.ndarray], title: str) -> None:
     """Write the rows of `paint` with labels and a title as PNG; equal input gives equal bytes."""
-    import matplotlib as mpl  # noqa: PLC0415 (as the next)
-    from matplotlib.figure import Figure  # noqa: PLC0415 (half a second that tests do not need)
-
     width = max(row.shape[1] for row in rows)
     height = sum(row.shape[0] for row in rows) + GAP_PIXELS * (len(rows) - 1) + TITLE_PIXELS
     canvas = np.zeros((height, width, 3), np.float32)
-    # Text at the sizes of this module, whatever the user's matplotlibrc says
+    # text at the sizes of this module, whatever the user's matplotlibrc says
     with mpl.rc_context(mpl.rcParamsDefault):
         figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -174,9 +142,7 @@ def draw(path: Path, rows: Sequence[np.ndarray], title: str) -> None:
             top = bottom + GAP_PIXELS
         axes.imshow(canvas, interpolation="nearest", aspect="auto")
         axes.text(6, 4, title, va="top", color="white", fontsize=9, parse_math=False)
-        with atomic_path(path) as temporary:
-            # Without the name of the program, whose version would be in the bytes
-            figure.savefig(temporary, format="png", metadata={"Software": None})
+    save(figure, path)
 
 
 def _title(arguments: argparse.Namespace, brain_ml: float, lesion_ml: float | None) -> str:

@@ -253,9 +253,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     device = pick_device(given.device)
     prepare(device, given.threads)
-    run = _read_run(given.run, given.method, given.fold)
+    run = read_run(given.run, given.method, given.fold)
     test = read_fold(given.manifest, given.folds, given.fold).test
-    _refuse_trained_on(test, run, given.run)
+    refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
     rows = []
     with atomic_folder(given.out) as folder:
@@ -293,7 +293,8 @@ def _probability(text: str) -> float:
     return value
 
 
-def _read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
+def read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
+    """Return the run.json of a training, checked to be of this method and fold."""
     run = read_json(path)
     needed = ("method", "fold", "settings", "size", "training_scans", "weights_sha256")
     if missing := [key for key in needed if key not in run]:
@@ -305,7 +306,7 @@ def _read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
     return run
 
 
-def _refuse_trained_on(test: pd.DataFrame, run: dict[str, Any], path: Path) -> None:
+def refuse_trained_on(test: pd.DataFrame, run: dict[str, Any], path: Path) -> None:
     """Stop if the network was trained on a scan it is to be tested on: folds may have changed."""
     both = sorted(set(run["training_scans"]) & set(test["scan"]))
     if both:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import pearsonr
 
 from msnmo.errors import DataLeakageError, InputError
 from msnmo.evaluate import __main__ as command
 from msnmo.evaluate.fold import evaluate_fold
+from msnmo.evaluate.metrics import metrics_of
 from msnmo.files import write_tsv
-from msnmo.volumes import Grid, save_volume
+from msnmo.volumes import Grid, load_volume, save_volume
 
 BOTH = frozenset({"segmentation", "classification"})
 SPACES = {"model": "space-model_desc", "native": "desc"}
@@ -97,20 +99,22 @@ def test_undefined_values_are_kept_out_of_means(study):
 def test_a_scan_without_a_lesion_mask_is_classified_only(study, monkeypatch, capsys):
     study.manifest.loc[study.manifest["scan"] == "sub-B", ["lesion", "native_lesion"]] = None
     metrics = evaluate(study)
-    assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC"}
+    assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC", "P_NMOSD"}
     run(study, monkeypatch)
-    assert "without a lesion mask, so not in DSC, PPV, TPR, VD: sub-B" in capsys.readouterr().out
+    assert "without a lesion mask, so masks are not compared: sub-B" in capsys.readouterr().out
 
 
 def test_a_method_of_one_task_needs_the_files_of_that_task_alone(study):
     study.predictions[["p_ms", "p_nmosd"]] = np.nan
     study.write()
-    assert set(evaluate(study, {"segmentation"})["metric"]) == {"DSC", "PPV", "TPR", "VD"}
+    masks = {*metrics_of("segmentation"), *metrics_of("segmentation", paper=False)}
+    assert set(evaluate(study, {"segmentation"})["metric"]) == masks | {"V_TRUE", "V_PRED"}
     study.predictions[["p_ms", "p_nmosd"]] = [0.25, 0.75]
     study.write()
     for path in study.directory.glob("*.nii.gz"):
         path.unlink()
-    assert set(evaluate(study, {"classification"})["metric"]) == {"ACC", "SN", "SP", "AUC"}
+    classes = set(metrics_of("classification"))
+    assert set(evaluate(study, {"classification"})["metric"]) == classes | {"P_NMOSD"}
 
 
 def test_every_discrepancy_is_reported_at_once(study):
@@ -206,7 +210,7 @@ def test_an_empty_lesion_mask_warns_by_name(study, monkeypatch, capsys):
     save_volume(path, np.zeros((6, 6, 6)), grid, np.uint8)
     run(study, monkeypatch)
     printed = capsys.readouterr().out
-    assert "sub-A has an empty lesion mask in model space: TPR, VD are n/a" in printed
+    assert "sub-A: an empty lesion mask in model space: TPR, VD are n/a" in printed
 
 
 def test_equal_inputs_give_equal_bytes(study, monkeypatch):
@@ -223,8 +227,34 @@ def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path)
     assert "4 test scans" in done.stdout
     table = pd.read_csv(out, sep="\t")
     assert list(table) == ["method", "fold", "scan", "metric", "value", "space"]
-    # 4 scans x (4 metrics x 2 spaces + ACC), and the fold's 4 x 2 + 4
-    assert len(table) == 4 * 9 + 12
+    # 4 scans x (4 metrics x 2 spaces + 6 and 2 volumes in native space + ACC and P_NMOSD), and the
+    # fold's 4 x 2 + 6 + VC + 4
+    assert len(table) == 4 * 18 + 19
+
+
+def test_volumes_and_their_correlation_are_those_of_the_native_masks(study):
+    metrics = evaluate(study, {"segmentation"})
+    native = metrics[metrics["space"] == "native"].set_index(["scan", "metric"])["value"]
+    scans = sorted(study.tests["scan"])
+    voxel_ml = load_volume(study.manifest["native_lesion"][0]).grid.voxel_ml
+    volumes = {
+        name: [masks[scan, "desc"].sum() * voxel_ml for scan in scans]
+        for name, masks in (("V_TRUE", study.truths), ("V_PRED", study.masks))
+    }
+    for name, values in volumes.items():
+        np.testing.assert_allclose([native[scan, name] for scan in scans], values)
+    r = pearsonr(volumes["V_TRUE"], volumes["V_PRED"]).statistic
+    assert native["n/a", "VC"] == pytest.approx(r)
+    means = [abs(a - b) for a, b in zip(*volumes.values(), strict=True)]
+    assert native["n/a", "AVD"] == pytest.approx(np.mean(means))
+
+
+def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_path):
+    out = tmp_path / "metrics.tsv"
+    words = [sys.executable, "-m", "msnmo.evaluate", "--predictions", study.directory]
+    words += ["--manifest", tmp_path / "manifest.tsv", "--folds", tmp_path / "folds.tsv"]
+    words += ["--method", "joint", "--fold", "0", "--out", out]
+    out.write_text("before")
 
     before = out.read_bytes()
     write_tsv(study.directory / "predictions.tsv", study.predictions.iloc[:2])

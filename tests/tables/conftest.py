@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from msnmo.aggregate import COLUMNS
+from msnmo.evaluate.metrics import METRICS
 from msnmo.methods import METHODS, Method
+from msnmo.tables.layout import TABLES
 
 
 def metrics_table(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
@@ -17,16 +20,42 @@ def metrics_table(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
     rows = []
     for method, metrics in values.items():
         for metric, numbers in metrics.items():
-            classes = metric in ("ACC", "SN", "SP", "AUC")
-            spaces = {"n/a": 0.0} if classes else {"model": 0.0, "native": -0.01}
+            spaces = {"model": 0.0, "native": -0.01}
+            if METRICS[metric].task == "classification":
+                spaces = {"n/a": 0.0}
             for fold, number in enumerate(numbers):
-                scans = () if metric in ("SN", "SP", "AUC") else (f"sub-{fold}a", f"sub-{fold}b")
+                scans = () if METRICS[metric].of_fold else (f"sub-{fold}a", f"sub-{fold}b")
                 rows += [
                     (method, fold, scan, metric, number + shift, space)
                     for space, shift in spaces.items()
                     for scan in (*scans, "n/a")
                 ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def statistics_table(summary: pd.DataFrame, tables: tuple[str, ...]) -> pd.DataFrame:
+    """Return an interval of 3 to either side of each number, and p of 0.01 but for the joint model.
+
+    As `msnmo.statistics` writes it and a table reads it.
+    """
+    rows = [
+        {
+            "table": table,
+            "metric": row.metric,
+            "space": row.space,
+            "method": row.method,
+            "n_scans": 4,
+            "n_subjects": 3,
+            "ci_low": METRICS[row.metric].scale * row.mean - 3,
+            "ci_high": METRICS[row.metric].scale * row.mean + 3,
+            "test": None if row.method == "joint" else "wilcoxon",
+            "p": np.nan if row.method == "joint" else 0.0101,
+            "p_holm": np.nan if row.method == "joint" else 0.0202,
+        }
+        for table in tables
+        for row in summary.itertuples()
+    ]
+    return pd.DataFrame(rows)
 
 
 @pytest.fixture
@@ -45,6 +74,18 @@ def joint_only() -> pd.DataFrame:
             }
         }
     )
+
+
+@pytest.fixture
+def as_metrics():
+    """`metrics_table`, for tests."""
+    return metrics_table
+
+
+@pytest.fixture
+def statistics():
+    """A function: the statistics of a summary over folds, for every table."""
+    return lambda summary: statistics_table(summary, TABLES)
 
 
 @pytest.fixture

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 
-from msnmo.aggregate import across_folds
+from msnmo.aggregate import COLUMNS, across_folds
 from msnmo.tables.compare import Cell, Ours, compare, ranks
 from msnmo.tables.layout import lay_out
 
 NAN = math.nan
 
 
-def cells(table, summary, space="model"):
-    return {
+@pytest.fixture
+def cells(statistics):
+    return lambda table, summary, space="model": {
         (row.label, cell.metric): cell
-        for row in compare(table, summary, space)
+        for row in compare(table, summary, statistics(summary), space)
         for cell in row.cells
     }
 
 
-def test_ours_beside_reported(joint_only):
-    found = cells(lay_out()[3], across_folds(joint_only))
+def test_ours_beside_reported(joint_only, cells):
+    found = cells(lay_out()["3"], across_folds(joint_only))
     dsc = found["Joint Model", "DSC"]
     assert dsc.ours.mean == pytest.approx(71.0)
     assert dsc.ours.sd == pytest.approx(100 * 0.02 / math.sqrt(2))
@@ -31,8 +33,8 @@ def test_ours_beside_reported(joint_only):
     assert found["Joint Model", "TPR"].difference == 0
 
 
-def test_what_was_not_run_keeps_its_reported_number_and_no_other(joint_only):
-    found = cells(lay_out()[3], across_folds(joint_only))
+def test_what_was_not_run_keeps_its_reported_number_and_no_other(joint_only, cells):
+    found = cells(lay_out()["3"], across_folds(joint_only))
     assert len(found) == 4 * 4
     for label in ("3D UNet", "VNet", "AttentionUNet"):
         cell = found[label, "VD"]
@@ -40,17 +42,17 @@ def test_what_was_not_run_keeps_its_reported_number_and_no_other(joint_only):
         assert cell.reported > 0
 
 
-def test_space_chooses_masks_and_leaves_classes(joint_only):
+def test_space_chooses_masks_and_leaves_classes(joint_only, cells):
     summary = across_folds(joint_only)
-    native = cells(lay_out()[9], summary, "native")
+    native = cells(lay_out()["9"], summary, "native")
     assert native["Joint Model", "DSC"].ours.mean == pytest.approx(70.0)
     assert native["Joint Model", "DSC"].space == "native"
     assert native["Joint Model", "ACC"].ours.mean == pytest.approx(85.0)
     assert native["Joint Model", "ACC"].space == "n/a"
 
 
-def test_best_and_second_of_ours(registry, three_methods):
-    found = cells(lay_out(registry)[5], across_folds(three_methods))
+def test_best_and_second_of_ours(registry, three_methods, cells):
+    found = cells(lay_out(registry)["5"], across_folds(three_methods))
     place = {key: cell.rank for key, cell in found.items()}
     assert place["Joint Model", "DSC"] == 1
     assert place["Only Seg Model", "DSC"] == 2
@@ -85,3 +87,39 @@ def test_difference_is_that_of_the_numbers_shown(mean, difference):
     cell = Cell("DSC", "model", Ours(mean, 1.0, 5, 0, 131, 0), 74.87)
     # as text, because -0.0 equals 0.0 and would be shown as -0.00
     assert str(cell.difference) == difference
+
+
+def test_how_sure_a_number_is_comes_from_its_own_table_and_space(joint_only, statistics):
+    summary = across_folds(joint_only)
+    given = statistics(summary)
+    given.loc[given["table"] != "3", "ci_low"] = 99.0
+    given.loc[given["space"] != "native", "ci_high"] = 99.0
+    rows = compare(lay_out()["3"], summary, given, "native")
+    sure = rows[-1].cells[0].sureness
+    assert (sure.low, sure.high) == (pytest.approx(67.0), pytest.approx(73.0))
+    assert (sure.test, sure.n_scans, sure.n_subjects) == (None, 4, 3)
+    assert rows[0].cells[0].sureness is None
+
+
+def test_a_method_beyond_the_paper_is_a_row_only_if_it_was_run(three_methods, statistics):
+    metrics = three_methods.replace({"method": {"odd": "nnunet_plain"}})
+    for shown, table in ((True, metrics), (False, three_methods)):
+        summary = across_folds(table)
+        rows = compare(lay_out()["3"], summary, statistics(summary), "model")
+        assert ("nnU-Net (plain)" in [row.label for row in rows]) == shown
+        assert "SwinUNETR" not in [row.label for row in rows]
+
+
+def test_the_supplement_is_in_the_metrics_own_units_and_native_space(statistics):
+    values = {"LTPR": 0.5, "HD95": 4.0, "AVD": 2.0, "VC": 0.9}
+    rows = [
+        ("only_seg", fold, "n/a", metric, value + fold / 10, "native")
+        for metric, value in values.items()
+        for fold in (0, 1)
+    ]
+    rows.append(("only_seg", 0, "sub-1", "DSC", 0.5, "native"))
+    summary = across_folds(pd.DataFrame(rows, columns=list(COLUMNS)))
+    (row,) = compare(lay_out()["S1"], summary, statistics(summary), "model")
+    shown = {cell.metric: cell.ours.mean for cell in row.cells if cell.ours is not None}
+    assert shown == pytest.approx({"LTPR": 55.0, "HD95": 4.05, "AVD": 2.05, "VC": 0.95})
+    assert {cell.space for cell in row.cells} == {"native"}

@@ -6,6 +6,7 @@ The golden files hold Table 5 with three methods; a wanted change of the look ch
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -16,55 +17,75 @@ import pandas as pd
 import pytest
 
 from msnmo.aggregate import across_folds
+from msnmo.evaluate.metrics import METRICS
 from msnmo.files import write_tsv
+from msnmo.methods import METHODS
 from msnmo.tables.compare import compare
+from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
-from msnmo.tables.render import escape_markdown, escape_tex, to_html, to_md, to_tex, to_tsv
+from msnmo.tables.render import FORMATS, SECOND, escape_markdown, escape_tex, to_tsv
 
 GOLDEN = Path(__file__).parent / "golden"
 LABEL = "50% & a_b <c|d>"
-FORMATS = {"md": to_md, "tex": to_tex, "html": to_html}
 
 
-def content(number, metrics, registry=None, space="model"):
-    table = lay_out(registry)[number] if registry else lay_out()[number]
-    return table, compare(table, across_folds(metrics), space)
+@pytest.fixture
+def compared(statistics):
+    """A function: a table and its rows."""
+
+    def make(number, metrics, registry=None, space="model"):
+        table = (lay_out(registry) if registry else lay_out())[str(number)]
+        summary = across_folds(metrics)
+        return table, compare(table, summary, statistics(summary), space)
+
+    return make
+
+
+@pytest.fixture
+def text(compared):
+    """A function: a table in one format."""
+
+    def make(ending, *given, **options):
+        return FORMATS[ending](page(*compared(*given, **options), 0.95, SECOND[ending]))
+
+    return make
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_golden(ending, registry, three_methods):
-    text = FORMATS[ending](*content(5, three_methods, registry))
-    assert text == (GOLDEN / f"table-5.{ending}").read_text(encoding="utf-8")
+def test_golden(ending, registry, three_methods, text):
+    assert text(ending, 5, three_methods, registry) == (GOLDEN / f"table-5.{ending}").read_text(
+        encoding="utf-8"
+    )
 
 
-def test_golden_tsv(registry, three_methods, tmp_path):
-    write_tsv(tmp_path / "table.tsv", to_tsv(*content(5, three_methods, registry)))
+def test_golden_tsv(registry, three_methods, compared, tmp_path):
+    write_tsv(tmp_path / "table.tsv", to_tsv(*compared(5, three_methods, registry)))
     assert (tmp_path / "table.tsv").read_text() == (GOLDEN / "table-5.tsv").read_text()
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_what_was_not_run_is_said_and_its_reported_number_shown(ending, joint_only):
-    text = FORMATS[ending](*content(7, joint_only))
-    assert text.count("not run") == 3 * 8
-    assert "73.80" in text
-    assert "Only local" in text
+def test_what_was_not_run_is_said_and_its_reported_number_shown(ending, joint_only, text):
+    shown = text(ending, 7, joint_only)
+    assert shown.count("not run") == 3 * 8
+    assert "73.80" in shown
+    assert "Only local" in shown
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_one_method_is_not_called_best(ending, joint_only):
-    text = FORMATS[ending](*content(3, joint_only))
+def test_one_method_is_not_called_best(ending, joint_only, text):
+    shown = text(ending, 3, joint_only)
     marks = {"md": r"\*\*\d|_\d", "tex": r"\\textbf|\\underline", "html": r"<strong>|<u>"}
-    assert not re.search(marks[ending], text)
-    assert "best is" not in text
+    assert not re.search(marks[ending], shown)
+    assert "best is" not in shown
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_notes_state_folds_scans_space_and_what_is_left_out(ending, joint_only):
+def test_notes_state_folds_scans_space_and_what_is_left_out(ending, joint_only, text):
     gap = (joint_only["scan"] == "sub-1a") & (joint_only["metric"] == "TPR")
     joint_only.loc[gap, "value"] = np.nan
     of_fold = (joint_only["scan"] == "n/a") & (joint_only["fold"] == 0)
     joint_only.loc[of_fold & (joint_only["metric"] == "AUC"), "value"] = np.nan
-    text = FORMATS[ending](*content(9, joint_only, space="native"))
+    shown = text(ending, 9, joint_only, space="native")
     for words in (
         "2 folds",
         "Segmentation: 4 test scans, masks compared in native space.",
@@ -73,26 +94,28 @@ def test_notes_state_folds_scans_space_and_what_is_left_out(ending, joint_only):
         "Undefined in 1 of 2 folds, left out: Joint Model AUC.",
         "Huang et al. 2024",
     ):
-        assert words in text
-    assert ("85.00 ± n/a" if ending != "tex" else r"85.00 $\pm$ n/a") in text.replace("\u00a0", " ")
+        assert words in shown
+    assert ("85.00 ± n/a" if ending != "tex" else r"85.00 $\pm$ n/a") in shown.replace(
+        "\u00a0", " "
+    )
 
 
-def test_a_table_of_which_nothing_was_run_says_so(joint_only):
-    text = to_md(*content(3, joint_only[joint_only["metric"] == "ACC"]))
-    assert "None of these methods was run." in text
-    assert text.count("not run") == 4 * 4
+def test_a_table_of_which_nothing_was_run_says_so(joint_only, text):
+    shown = text("md", 3, joint_only[joint_only["metric"] == "ACC"])
+    assert "None of these methods was run." in shown
+    assert shown.count("not run") == 4 * 4
 
 
 @pytest.mark.parametrize("number", [5, 7, 8])
-def test_markdown_columns_line_up_and_fit_a_terminal(number, joint_only):
-    lines = to_md(*content(number, joint_only)).splitlines()
+def test_markdown_columns_line_up_and_fit_a_terminal(number, joint_only, text):
+    lines = text("md", number, joint_only).splitlines()
     pipes = [line for line in lines if line.startswith("|")]
     panels = 2 if number == 7 else 1
     assert len({len(line) for line in pipes}) <= panels
     assert max(map(len, pipes)) <= 100
 
 
-def test_html_is_whole_labelled_and_escaped(registry, three_methods):
+def test_html_is_whole_labelled_and_escaped(registry, three_methods, text):
     class Reader(HTMLParser):
         def __init__(self):
             super().__init__()
@@ -111,13 +134,13 @@ def test_html_is_whole_labelled_and_escaped(registry, three_methods):
             self.text.append(data)
 
     reader = Reader()
-    page = to_html(*content(5, three_methods, registry))
-    reader.feed(page)
+    shown = text("html", 5, three_methods, registry)
+    reader.feed(shown)
     assert reader.open == []
     assert LABEL in reader.text
     assert set(reader.scopes) == {"col", "row", "rowgroup"}
-    assert "<caption" in page
-    assert not re.search(r"(src|href)=|@import|url\(", page)
+    assert "<caption" in shown
+    assert not re.search(r"(src|href)=|@import|url\(", shown)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +159,16 @@ def test_markdown_escapes():
     assert escape_markdown("50% & a_b <c|d> *x* [y]") == r"50% \& a\_b \<c\|d\> \*x\* \[y\]"
 
 
-def test_the_command_writes_equal_bytes(joint_only, tmp_path):
-    metrics = tmp_path / "all.tsv"
+def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
+    metrics, sure = tmp_path / "all.tsv", tmp_path / "statistics.tsv"
     write_tsv(metrics, joint_only)
+    write_tsv(sure, statistics(across_folds(joint_only)))
 
     def written(folder: str) -> dict[str, bytes]:
         paths = {ending: tmp_path / folder / f"table.{ending}" for ending in ("tsv", *FORMATS)}
         words = [f"--out-{ending}={path}" for ending, path in paths.items()]
-        command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
+        command = [sys.executable, "-m", "msnmo.tables", "--table", "7"]
+        command += ["--metrics", metrics, "--statistics", sure]
         subprocess.run([*command, *words], check=True, capture_output=True)
         return {ending: path.read_bytes() for ending, path in paths.items()}
 
@@ -152,5 +177,52 @@ def test_the_command_writes_equal_bytes(joint_only, tmp_path):
     table = pd.read_csv(tmp_path / "one" / "table.tsv", sep="\t", na_values="n/a")
     dsc = table[(table["method"] == "joint") & (table["metric"] == "DSC")].iloc[0]
     assert (dsc["ours_mean"], dsc["reported"], dsc["difference"]) == (71.0, 74.87, -3.87)
-    assert (dsc["n_folds"], dsc["n_scans"]) == (2, 4)
+    assert (dsc["n_folds"], dsc["n_scans"], dsc["n_subjects"]) == (2, 4, 3)
+    assert (dsc["ci_low"], dsc["ci_high"]) == (68.0, 74.0)
     assert (table["status"] == "not run").sum() == 3 * 8
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_how_sure_the_numbers_are_stands_beside_them(ending, registry, three_methods, text):
+    shown = text(ending, 5, three_methods, registry)
+    for words in (
+        "63.00--69.00" if ending == "tex" else "63.00–69.00",
+        "0.020",
+        "DSC, PPV, TPR, VD by Wilcoxon",
+        "bootstrap of 3 subjects",
+        "take scans as independent",
+    ):
+        assert words in shown
+    assert len(re.findall(r"p \(Holm\)", shown)) == 2
+
+
+@pytest.fixture
+def every(as_metrics):
+    """Metrics of all methods of the registry, of two folds of two scans."""
+    rng = np.random.default_rng(0)
+    values = {
+        name: {
+            metric.name: list(rng.uniform(0.5, 0.9, 2))
+            for metric in METRICS.values()
+            if metric.task in method.tasks
+        }
+        for name, method in METHODS.items()
+    }
+    return as_metrics(values)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+@pytest.mark.parametrize("number", [3, 4, 7, 9, "S1"])
+def test_tex_compiles_alone_and_within_a_document(number, every, text, tmp_path):
+    """On pages as many as there are floats, without a line that runs out of the page."""
+    (tmp_path / "table.tex").write_text(text("tex", number, every), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\usepackage[margin=2cm]{geometry}"
+        r"\begin{document}\input{table}\end{document}"
+    )
+    for name in ("table", "paper"):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout
+        assert "too large for page" not in done.stdout

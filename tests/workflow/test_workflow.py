@@ -20,16 +20,16 @@ from msnmo.demo.cohort import Plan, make_cohort
 
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
-MICRO = {
-    "methods": ["joint"],
-    "n4": {"iterations": [5], "tolerance": 1.0e-3},
-    "resize": {"size": [32, 32, 32]},
-    "folds": {"k": 2},
-    "model": {"base_channels": 8},
-    "train": {"epochs": 5, "learning_rate": 1.0e-3},
-    "compute": {"device": "cpu", "threads": 1},
-    "skull_strip": {"engine": "surface"},
-}
+MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
+JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
+TABLES = [f"table-{number}" for number in (*range(1, 10), "S1")]
+FIGURES = [
+    *(f"figure-{number}" for number in (2, 8, 9, 10, 11, 12)),
+    "training-curves",
+    "bland-altman",
+    "confusion",
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,9 @@ def clone(tmp_path_factory):
     return folder
 
 
-def write_config(clone, cohort, results):
+def write_config(clone, cohort, results, **changed):
     config = MICRO | {"scans": str(cohort / "scans.tsv"), "results": str(clone / results)}
+    config |= changed
     path = clone / f"{results}.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     return path
@@ -72,8 +73,20 @@ def start(clone, config, *arguments):
 
 def run(clone, config, *arguments):
     process = start(clone, config, *arguments)
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=1200)
     return process.returncode, output
+
+
+def jobs(output):
+    """The number of jobs of each rule that a dry run announces."""
+    counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in counts}
+
+
+def trained(output):
+    """The methods and folds that a dry run would train."""
+    rules = re.findall(r"^rule train_fold:.*?wildcards: ([^\n]*)", output, re.MULTILINE | re.DOTALL)
+    return sorted(tuple(part.split("=")[1] for part in rule.split(", ")) for rule in rules)
 
 
 def tables(clone, results):
@@ -83,7 +96,7 @@ def tables(clone, results):
 
 @pytest.fixture(scope="module")
 def undisturbed(clone, cohort):
-    config = write_config(clone, cohort, "undisturbed")
+    config = write_config(clone, cohort, "undisturbed", **JOINT_ALONE)
     code, output = run(clone, config)
     assert code == 0, output
     return clone / "undisturbed", config
@@ -92,9 +105,8 @@ def undisturbed(clone, cohort):
 def test_every_result_is_there(undisturbed):
     results, _ = undisturbed
     assert sorted(tables(results.parent, "undisturbed")) == sorted(
-        f"table-{number}.{ending}"
-        for number in range(3, 10)
-        for ending in ("tsv", "md", "tex", "html")
+        [f"{name}.{ending}" for name in TABLES for ending in ("tsv", "md", "tex", "html")]
+        + ["complexity.tsv", "statistics.tsv"]
     )
     metrics = pd.read_csv(results / "metrics/all.tsv", sep="\t")
     assert set(metrics["metric"]) >= {"DSC", "PPV", "TPR", "VD", "ACC", "SN", "SP", "AUC"}
@@ -102,7 +114,7 @@ def test_every_result_is_there(undisturbed):
     assert (results / "figures/pathway.png").stat().st_size > 10_000
     assert len(list((results / "figures/mosaic").rglob("*.png"))) == 8
     history = pd.read_csv(results / "models/joint/fold-0/history.tsv", sep="\t")
-    assert len(history) == MICRO["train"]["epochs"]
+    assert len(history) == JOINT_ALONE["train"]["epochs"]
 
 
 def test_native_masks_lie_on_the_scans_own_grid(undisturbed, cohort):
@@ -152,8 +164,9 @@ def test_a_deleted_fold_reruns_that_fold_and_what_follows(undisturbed):
         _, output = run(results.parent, config, "--dry-run")
     finally:
         moved.rename(weights)
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE))
-    assert counts["train_fold"] == counts["predict_fold"] == counts["evaluate_fold"] == "1"
+    counts = jobs(output)
+    assert counts["train_fold"] == counts["predict_fold"] == counts["evaluate_fold"] == 1
+    assert counts["write_table"] == 8
     assert "zscore_scan" not in counts
 
 
@@ -183,7 +196,7 @@ def ready(module, job):
 
 
 def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, clone, cohort):
-    config = write_config(clone, cohort, "disturbed")
+    config = write_config(clone, cohort, "disturbed", **JOINT_ALONE)
     for module in ("msnmo.n4", "msnmo.train"):
         process = start(clone, config)
         kill_when_running(process, module, clone)
@@ -228,3 +241,76 @@ def test_a_wrong_table_stops_before_anything_runs(clone, cohort, tmp_path):
     assert code == 1
     assert "scans.tsv, row" in output
     assert not (clone / "wrong").exists()
+
+
+@pytest.fixture(scope="module")
+def everything(clone, cohort):
+    """The paper's results section: all its methods, tables and figures, as small as can be."""
+    config = write_config(clone, cohort, "everything")
+    code, output = run(clone, config)
+    assert code == 0, output
+    return clone / "everything", config
+
+
+def test_every_method_has_its_rows_in_every_table(everything):
+    results, _ = everything
+    for number in (*range(3, 10), "S1"):
+        table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
+        assert set(table["status"]) == {"run"}, number
+        assert (table["n_folds"] + table["n_undefined_folds"] == 2).all()
+    statistics = pd.read_csv(results / "tables/statistics.tsv", sep="\t")
+    assert set(statistics["method"]) == set(PAPER)
+    assert statistics["table"].unique().tolist() == [*map(str, range(3, 10)), "S1"]
+    complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
+    assert complexity["method"].tolist() == PAPER * 2
+    assert complexity["size"].unique().tolist() == ["32x32x32", "160x160x160"]
+
+
+def test_every_figure_is_drawn(everything):
+    results, _ = everything
+    for name in FIGURES:
+        assert (results / f"figures/{name}.png").stat().st_size > 10_000, name
+        assert (results / f"figures/{name}.svg").read_text().startswith("<?xml"), name
+    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
+
+
+def test_a_second_run_of_everything_trains_nothing(everything):
+    results, config = everything
+    code, output = run(results.parent, config, "--dry-run")
+    assert code == 0
+    assert "Nothing to be done" in output
+
+
+def test_one_methods_learning_rate_trains_that_method_alone(everything, cohort):
+    results, _ = everything
+    changed = MICRO["method_settings"] | {"only_seg": {"train": {"learning_rate": 0.01}}}
+    config = write_config(results.parent, cohort, "everything", method_settings=changed)
+    _, output = run(results.parent, config, "--dry-run")
+    assert trained(output) == [("only_seg", "0"), ("only_seg", "1")]
+    counts = jobs(output)
+    assert counts["predict_fold"] == counts["evaluate_fold"] == 2
+    assert counts["write_table"] == 2, "Tables 5 and S1 show it"
+
+
+def test_one_table_or_figure_trains_what_it_shows_and_no_more(clone, cohort):
+    config = write_config(clone, cohort, "nothing_yet")
+    wanted = {
+        "table_1": [],
+        "table_7": ["joint", "only_global", "only_local", "without_sharing"],
+        "figure_11": ["joint", "only_cls"],
+        "figure_2": [],
+    }
+    for target, methods in wanted.items():
+        code, output = run(clone, config, "--dry-run", target)
+        assert code == 0, output
+        assert trained(output) == [(name, fold) for name in methods for fold in "01"], target
+
+
+def test_methods_and_folds_are_chosen_by_the_config(clone, cohort):
+    folds = {"k": 4, "only": [1]}
+    config = write_config(clone, cohort, "chosen", methods=["unet", "resnet50"], folds=folds)
+    code, output = run(clone, config, "--dry-run")
+    assert code == 0, output
+    assert trained(output) == [("resnet50", "1"), ("unet", "1")]
+    assert "map_gradcam" not in jobs(output)
+    assert "draw_pathway" not in jobs(output)

@@ -37,7 +37,10 @@ wildcard_constraints:
     folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
     method=r"[a-z0-9_]+",
     fold=r"\d+",
-    table=r"\d+",
+    described=r"[12]",
+    table=r"[3-9]|S1",
+    figure=r"[a-z0-9-]+",
+    selection=r"[A-Za-z0-9-]+",
 
 
 def of_scan(column):

@@ -1,4 +1,4 @@
-# From predictions to one long table of every metric.
+# From predictions to long tables of every metric, and to the tests between methods.
 
 
 rule evaluate_fold:
@@ -13,7 +13,7 @@ rule evaluate_fold:
     benchmark:
         f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}.tsv"
     conda:
-        "../../envs/image.yaml"
+        "../../envs/torch.yaml"
     params:
         leak=ALLOW_LEAK,
         code=code("evaluate"),
@@ -23,21 +23,45 @@ rule evaluate_fold:
         " --fold {wildcards.fold} {params.leak} --out {output:q} > {log:q} 2>&1"
 
 
+# a selection is a table, a figure or all: each waits for the methods that it shows, and no other
 rule aggregate_metrics:
     input:
-        expand(rules.evaluate_fold.output, method=METHODS, fold=FOLDS),
+        fold_metrics,
     output:
-        f"{RESULTS}/metrics/all.tsv",
+        f"{RESULTS}/metrics/{{selection}}.tsv",
     log:
-        f"{LOGS}/aggregate_metrics.log",
+        f"{LOGS}/aggregate_metrics/{{selection}}.log",
     benchmark:
-        f"{BENCHMARKS}/aggregate_metrics.tsv"
+        f"{BENCHMARKS}/aggregate_metrics/{{selection}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
-        methods=METHODS,
-        k=len(FOLDS),
+        methods=lambda wildcards: methods_of(wildcards.selection),
+        folds=FOLDS,
         code=code("aggregate"),
     shell:
-        "python -m msnmo.aggregate --methods {params.methods} --folds-count {params.k}"
+        "python -m msnmo.aggregate --methods {params.methods} --folds {params.folds}"
         " --metrics {input:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule compare_methods:
+    input:
+        metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/statistics/table-{{table}}.tsv",
+    log:
+        f"{LOGS}/compare_methods/{{table}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_methods/{{table}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("statistics"),
+    shell:
+        "python -m msnmo.statistics --metrics {input.metrics:q} --folds {input.folds:q}"
+        " --tables {wildcards.table} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"

@@ -1,35 +1,71 @@
-# Pictures to check a run by.
+# Every figure of the paper, and what its readers ask for.
 
 
-rule draw_mosaic:
+# the four scans of Figure 12, by the networks that did not see them in training
+rule map_gradcam:
     input:
-        image=of_scan("flair"),
-        mask=rules.strip_skull.output.mask,
-        sidecar=rules.strip_skull.output.sidecar,
+        metrics=f"{RESULTS}/metrics/figure-12.tsv",
+        manifest=rules.list_manifest.output,
+        folds=rules.split_folds.output,
+        weights=expand(rules.train_fold.output.weights, method="joint", fold=FOLDS),
+        runs=expand(rules.train_fold.output.run, method="joint", fold=FOLDS),
     output:
-        f"{RESULTS}/figures/mosaic/{{folder}}/{{scan}}.png",
+        directory(f"{RESULTS}/gradcam"),
     log:
-        f"{LOGS}/draw_mosaic/{{folder}}/{{scan}}.log",
+        f"{LOGS}/map_gradcam.log",
     benchmark:
-        f"{BENCHMARKS}/draw_mosaic/{{folder}}/{{scan}}.tsv"
+        f"{BENCHMARKS}/map_gradcam.tsv"
     conda:
-        "../../envs/report.yaml"
+        "../../envs/torch.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
     params:
-        code=code("mosaic"),
+        weights=pattern(rules.train_fold.output.weights.replace("{method}", "joint")),
+        run=pattern(rules.train_fold.output.run.replace("{method}", "joint")),
+        device=config["compute"]["device"],
+        cpu_threads=config["compute"]["threads"],
+        code=code("gradcam"),
     shell:
-        "python -m msnmo.mosaic --image {input.image:q} --mask {input.mask:q}"
-        " --sidecar {input.sidecar:q} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.gradcam --metrics {input.metrics:q} --manifest {input.manifest:q}"
+        " --folds {input.folds:q} --method joint --weights {params.weights:q}"
+        " --run {params.run:q} --device {params.device} --threads {params.cpu_threads}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
-rule preprocess:
+rule draw_figure:
     input:
-        rules.list_manifest.output,
-        per_scan(f"{RESULTS}/figures/mosaic/{{folder}}/{{scan}}.png"),
+        unpack(figure_inputs),
+        manifest=rules.list_manifest.output,
+        cohort=rules.read_cohort.output,
+        folds=rules.split_folds.output,
+    output:
+        png=f"{RESULTS}/figures/{{figure}}.png",
+        svg=f"{RESULTS}/figures/{{figure}}.svg",
+    log:
+        f"{LOGS}/draw_figure/{{figure}}.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_figure/{{figure}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        options=figure_options,
+        augment=json.dumps(config["augment"]),
+        seed=config["seed"],
+        code=lambda wildcards: [
+            code("figures"),
+            code(catalogue.get_figure(wildcards.figure).module.removeprefix("msnmo.")),
+        ],
+    shell:
+        "python -m msnmo.figures --figure {wildcards.figure} {params.options:q}"
+        " --manifest {input.manifest:q} --cohort {input.cohort:q} --folds {input.folds:q}"
+        " --augment {params.augment:q} --seed {params.seed} --out-png {output.png:q}"
+        " --out-svg {output.svg:q} > {log:q} 2>&1"
 
 
 rule draw_pathway:
     input:
-        metrics=rules.aggregate_metrics.output,
+        metrics=f"{RESULTS}/metrics/all.tsv",
         manifest=rules.list_manifest.output,
         cohort=rules.read_cohort.output,
         folds=rules.split_folds.output,
@@ -42,7 +78,7 @@ rule draw_pathway:
     conda:
         "../../envs/report.yaml"
     params:
-        method=METHODS[0],
+        method=lambda wildcards: OF_BOTH_TASKS[0],
         n4=pattern(rules.correct_bias.output.image),
         predictions=pattern(rules.predict_fold.output[0]),
         code=code("figures.pathway"),
@@ -50,3 +86,21 @@ rule draw_pathway:
         "python -m msnmo.figures.pathway --metrics {input.metrics:q} --manifest {input.manifest:q}"
         " --cohort {input.cohort:q} --folds {input.folds:q} --method {params.method}"
         " --n4 {params.n4:q} --predictions {params.predictions:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule figures:
+    input:
+        expand(rules.draw_figure.output, figure=FIGURES),
+        rules.draw_pathway.output if OF_BOTH_TASKS else [],
+        weights_of("all"),
+
+
+# `snakemake figure_8` trains and predicts what Figure 8 shows, and no more
+for name in FIGURES:
+
+    rule:
+        name:
+            name.replace("-", "_")
+        input:
+            expand(rules.draw_figure.output, figure=name),
+            weights_of(name),

@@ -1,4 +1,4 @@
-"""Evaluate one method on one fold: DSC, PPV, TPR, VD of each scan, ACC, SN, SP, AUC of the fold."""
+"""Evaluate one method on one fold: every metric of each scan and of the fold."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) ->
         print(f"warning: no test scan of class {name}: {RATE_OF_CLASS[name]} and AUC are n/a")
     unread = manifest.loc[manifest["lesion"].isna(), "scan"]
     if without := sorted(set(tests["scan"]) & set(unread)):
-        print(f"warning: without a lesion mask, so not in DSC, PPV, TPR, VD: {', '.join(without)}")
+        print(f"warning: without a lesion mask, so masks are not compared: {', '.join(without)}")
     undefined = metrics[(metrics["scan"] != NOT_APPLICABLE) & metrics["value"].isna()]
     for (scan, space), rows in undefined.groupby(["scan", "space"]):
         names = ", ".join(rows["metric"])
-        print(f"warning: {scan} has an empty lesion mask in {space} space: {names} are n/a")
+        print(f"warning: {scan}: an empty lesion mask in {space} space: {names} are n/a")
 
 
 if __name__ == "__main__":

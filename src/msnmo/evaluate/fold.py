@@ -12,10 +12,17 @@ from msnmo.evaluate.classification import classification_metrics, predicted_nmos
 from msnmo.evaluate.inputs import (
     PREDICTION_COLUMNS,
     PREDICTION_TABLE,
+    MaskPair,
     find_discrepancies,
     mask_pairs,
 )
-from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.lesions import (
+    distance_metrics,
+    lesion_metrics,
+    volume_correlation,
+    volume_metrics,
+)
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.files import read_tsv
 from msnmo.methods import Task
@@ -42,10 +49,12 @@ def evaluate_fold(
     Returns
     -------
     DataFrame
-        Columns scan, metric, value (fractions, NaN where undefined), space (model, native or n/a).
-        First a row per scan for DSC, PPV, TPR and VD in both spaces and for ACC (1 if the class is
-        right, else 0), sorted by scan. Then a row for the fold, scan n/a, of each metric: the
-        mean over scans where it is defined, or for SN, SP and AUC the value of all scans.
+        Columns scan, metric, value (fractions, mm or ml; NaN where undefined), space (model,
+        native or n/a). First a row per scan for DSC, PPV, TPR and VD in both spaces, for the
+        lesion-wise metrics, distances and volumes in native space, for ACC (1 if the class is
+        right, else 0) and for the probability of NMOSD, sorted by scan. Then a row for the fold,
+        scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP, AUC and
+        VC the value of all scans.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def evaluate_fold(
     if "segmentation" in tasks:
         scores, unusable = _segmentation_rows(directory, manifest, pd.Index(tests["scan"]))
         findings += unusable
-        fold_scores = _means(scores)
+        fold_scores = _fold_rows(scores)
     if findings:
         raise InputError(findings)
     if "classification" in tasks:
@@ -76,7 +85,7 @@ def _segmentation_rows(
     rows, findings = [], []
     for pair in mask_pairs(directory, manifest, scans):
         try:
-            metrics = overlap_metrics(*pair.load())
+            metrics = _mask_metrics(pair)
         except InputError as error:
             findings += error.findings
             continue
@@ -84,10 +93,27 @@ def _segmentation_rows(
     return rows, findings
 
 
-def _means(rows: list[tuple]) -> list[tuple]:
+def _mask_metrics(pair: MaskPair) -> dict[str, float]:
+    prediction, truth, grid = pair.load()
+    metrics = overlap_metrics(prediction, truth)
+    if pair.space == "native":
+        metrics |= lesion_metrics(prediction, truth)
+        metrics |= distance_metrics(prediction, truth, grid)
+        metrics |= volume_metrics(prediction, truth, grid)
+    return metrics
+
+
+def _fold_rows(rows: list[tuple]) -> list[tuple]:
+    """Return the means over scans, and what is defined for all scans of a fold together."""
     table = pd.DataFrame(rows, columns=COLUMNS)
-    means = table.groupby(["space", "metric"], sort=False)["value"].mean()
-    return [(NOT_APPLICABLE, metric, value, space) for (space, metric), value in means.items()]
+    judged = table[table["metric"].isin(METRICS)]
+    means = judged.groupby(["space", "metric"], sort=False)["value"].mean()
+    of_fold = [(NOT_APPLICABLE, metric, value, space) for (space, metric), value in means.items()]
+    volumes = table.pivot_table(index="scan", columns="metric", values="value", sort=False)
+    if {"V_TRUE", "V_PRED"} <= set(volumes):
+        correlation = volume_correlation(volumes["V_TRUE"], volumes["V_PRED"])
+        of_fold.append((NOT_APPLICABLE, "VC", correlation, "native"))
+    return of_fold
 
 
 def _classification_rows(
@@ -97,8 +123,9 @@ def _classification_rows(
     nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)
     by_scan = [
-        (scan, "ACC", value, NOT_APPLICABLE)
-        for scan, value in zip(tests["scan"], right, strict=True)
+        (scan, metric, value, NOT_APPLICABLE)
+        for scan, *values in zip(tests["scan"], right, p_nmosd, strict=True)
+        for metric, value in zip(("ACC", "P_NMOSD"), values, strict=True)
     ]
     metrics = classification_metrics(nmosd, p_nmosd)
     by_fold = [(NOT_APPLICABLE, name, value, NOT_APPLICABLE) for name, value in metrics.items()]

@@ -44,8 +44,8 @@ class MaskPair:
     prediction: Path
     truth: Path
 
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return both masks as bool voxels of one grid.
+    def load(self) -> tuple[np.ndarray, np.ndarray, Grid]:
+        """Return both masks as bool voxels, and their one grid.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class MaskPair:
             expected = f"the grid of {self.truth}: {_describe(truth.grid)}"
             found = _describe(prediction.grid)
             raise bad_input(self.prediction, expected, found, PREDICT_AGAIN)
-        return prediction.data, truth.data
+        return prediction.data, truth.data, truth.grid
 
 
 def mask_pairs(directory: Path, manifest: pd.DataFrame, scans: pd.Index) -> list[MaskPair]:

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from msnmo.methods import Task
 
 Space = Literal["model", "native"]
+Unit = Literal["%", "mm", "ml", "r"]
 NOT_APPLICABLE = "n/a"
 """In the columns scan and space: the row is of a whole fold, or compares no masks."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of the paper's section 4.2.
+    """One metric.
 
     Parameters
     ----------
     name : str
-        As in the paper's tables.
+        As in the paper's tables, or as the field calls it.
     task : {"segmentation", "classification"}
         The task that it judges.
     best : {"highest", "lowest"}
         Which of two values is the better one.
+    unit : {"%", "mm", "ml", "r"}
+        What tables show it in; values of a % metric are kept as fractions. r is a correlation.
+    paper : bool
+        Whether it is one of the paper's section 4.2; the others are compared in native space only,
+        where a millimetre is one and lesions are as the reader drew them.
+    of_fold : bool
+        Whether it is defined for a fold alone, not for a scan.
     """
 
     name: str
     task: Task
     best: Literal["highest", "lowest"] = "highest"
+    unit: Unit = "%"
+    paper: bool = True
+    of_fold: bool = False
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied with to be shown."""
+        return 100.0 if self.unit == "%" else 1.0
 
 
 METRICS = {
@@ -39,13 +56,45 @@ METRICS = {
         Metric("TPR", "segmentation"),
         Metric("VD", "segmentation", best="lowest"),
         Metric("ACC", "classification"),
-        Metric("SN", "classification"),
-        Metric("SP", "classification"),
-        Metric("AUC", "classification"),
+        Metric("SN", "classification", of_fold=True),
+        Metric("SP", "classification", of_fold=True),
+        Metric("AUC", "classification", of_fold=True),
+        Metric("LTPR", "segmentation", paper=False),
+        Metric("LFPR", "segmentation", best="lowest", paper=False),
+        Metric("LF1", "segmentation", paper=False),
+        Metric("HD95", "segmentation", best="lowest", unit="mm", paper=False),
+        Metric("ASD", "segmentation", best="lowest", unit="mm", paper=False),
+        Metric("AVD", "segmentation", best="lowest", unit="ml", paper=False),
+        Metric("VC", "segmentation", unit="r", paper=False, of_fold=True),
     )
 }
+DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
+"""Per scan, neither good nor bad: predicted probability of NMOSD; true, predicted volume in ml."""
 
 
-def metrics_of(task: Task) -> list[str]:
-    """Return the names of a task's metrics, in the paper's order."""
-    return [metric.name for metric in METRICS.values() if metric.task == task]
+def metrics_of(task: Task, paper: bool = True) -> list[str]:
+    """Return the names of a task's metrics: the paper's, in its order, or those beyond it."""
+    return [each.name for each in METRICS.values() if each.task == task and each.paper == paper]
+
+
+def space_of(metric: str, space: Space) -> str:
+    """Return the space that a table which compares masks in `space` takes a metric from."""
+    if METRICS[metric].task == "classification":
+        return NOT_APPLICABLE
+    return space if METRICS[metric].paper else "native"
+
+
+def tasks_of(metrics: Iterable[str]) -> list[Task]:
+    """Return the tasks that metrics judge, each once."""
+    return list(dict.fromkeys(METRICS[metric].task for metric in metrics))
+
+
+SUPPLEMENT = "S1"
+"""The table of what the paper does not report: lesions, distances and volumes."""
+TABLE_METRICS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("3", "5"), tuple(metrics_of("segmentation"))),
+    **dict.fromkeys(("4", "6", "8"), tuple(metrics_of("classification"))),
+    **dict.fromkeys(("7", "9"), (*metrics_of("segmentation"), *metrics_of("classification"))),
+    SUPPLEMENT: tuple(metrics_of("segmentation", paper=False)),
+}
+"""The metrics that each table compares, in its order."""

@@ -7,30 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from msnmo.drawing import BRAIN, PREDICTION, TRUTH, outline, overlay, plane, save, show
-from msnmo.errors import bad_input, run_command
+from msnmo.choose import METRIC_COLUMNS, choose_scan
+from msnmo.drawing import (
+    AXIAL,
+    BRAIN,
+    PREDICTION,
+    TRUTH,
+    cut,
+    mark_sides,
+    outline,
+    overlay,
+    save,
+    show,
+    show_zscore,
+    square_pixels,
+)
+from msnmo.errors import run_command
+from msnmo.figures.style import house_style
 from msnmo.files import read_tsv
 from msnmo.geometry import ModelSpace
 from msnmo.volumes import load_mask, load_volume
-
-METRIC_COLUMNS = {"method": str, "scan": str, "metric": str, "value": float, "space": str}
-
-
-def choose_scan(metrics: pd.DataFrame, method: str) -> str:
-    """Return the scan of median DSC in model space: neither the best nor the worst is shown.
-
-    Of an even number the lower middle one; equal values are ordered by scan id.
-    """
-    rows = metrics[
-        (metrics["method"] == method) & (metrics["metric"] == "DSC") & (metrics["space"] == "model")
-    ]
-    rows = rows.dropna(subset=["scan", "value"]).sort_values(["value", "scan"])
-    if rows.empty:
-        raise bad_input("metrics", f"DSC per scan of {method}", "none", "evaluate the method first")
-    return str(rows["scan"].iloc[(len(rows) - 1) // 2])
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,14 @@ class Slices:
         index = crop.start[2] + (self.height - resize.start[2] + 0.5) * step - 0.5
         turned = crop.reorder(data)
         nearest = int(np.clip(np.rint(index), 0, turned.shape[2] - 1))
-        return plane(turned, crop.grid.voxel_mm, axis=2, index=nearest)
+        return square_pixels(cut(turned, AXIAL, nearest), crop.grid.voxel_mm, AXIAL)
 
     def model(self, data: np.ndarray) -> np.ndarray:
         """Return the slice of model-space data at the height."""
-        return data[:, :, self.height]
+        return cut(data, AXIAL, self.height)
 
 
-def draw_pathway(files: dict[str, Path], title: str, out: Path) -> None:
+def draw_pathway(files: dict[str, Path], title: str) -> Figure:
     """Draw six steps of one scan at the height where its lesions cover most.
 
     Parameters
@@ -72,8 +70,6 @@ def draw_pathway(files: dict[str, Path], title: str, out: Path) -> None:
         localisation and native_prediction.
     title : str
         Line under the picture.
-    out : Path
-        PNG.
     """
     space = ModelSpace.from_sidecar(files["sidecar"])
     model = {name: load_volume(files[name]).data for name in ("image", "lesion", "probability")}
@@ -88,25 +84,27 @@ def draw_pathway(files: dict[str, Path], title: str, out: Path) -> None:
     }
     localisation = np.maximum(slices.model(load_volume(files["localisation"]).data), 0)
 
-    figure, panels = plt.subplots(1, 6, figsize=(15, 3.4), dpi=110, layout="constrained")
+    figure = Figure((15, 3.4), dpi=110, layout="constrained")
+    panels = figure.subplots(1, 6)
     bright = {"vmin": 0, "vmax": float(np.percentile(native["n4"], 99.5)) or 1.0}
     show(panels[0], native["flair"], "1  T2-FLAIR as it arrived\nand brain mask")
     outline(panels[0], native["brain"], BRAIN)
     show(panels[1], native["n4"], "2  skull-stripped, N4", **bright)
-    shades = {"vmin": -2.5, "vmax": 3.5}
     z = slices.model(model["image"])
     size = " x ".join(str(length) for length in space.resize.target)
-    show(panels[2], z, f"3  model space, {size}\nz-score; annotated lesions", **shades)
+    show_zscore(panels[2], z, f"3  model space, {size}\nz-score; annotated lesions")
     outline(panels[2], slices.model(model["lesion"]), TRUTH)
-    show(panels[3], z, "4  lesion probability", **shades)
+    show_zscore(panels[3], z, "4  lesion probability")
     overlay(panels[3], slices.model(model["probability"]), "autumn_r", 1.0)
-    show(panels[4], z, "5  localisation map\nof the predicted class", **shades)
+    show_zscore(panels[4], z, "5  localisation map\nof the predicted class")
     overlay(panels[4], localisation, "viridis", float(localisation.max()) or 1.0)
     show(panels[5], native["n4"], "6  back on the native grid:\npredicted, annotated", **bright)
     outline(panels[5], masks["native_lesion"], TRUTH)
     outline(panels[5], masks["native_prediction"], PREDICTION)
+    for panel in panels:
+        mark_sides(panel, AXIAL)
     figure.supxlabel(title, fontsize=9)
-    save(figure, out)
+    return figure
 
 
 def main() -> None:
@@ -140,7 +138,9 @@ def main() -> None:
         "native_prediction": folder / f"{scan}_desc-lesion_mask.nii.gz",
     } | {name: Path(manifest[name]) for name in ("image", "lesion", "sidecar", "native_lesion")}
     title = f"{scan}, test scan of fold {fold}: {cohort['diagnosis']}, P(NMOSD) = {p_nmosd:.2f}"
-    draw_pathway(files, title, arguments.out)
+    with house_style():
+        figure = draw_pathway(files, title)
+    save(figure, arguments.out)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ class AttentionUNetSettings(_EncoderDecoder):
     Parameters
     ----------
     norm, lesion_prior_logit, channels
-        As of `UNetSettings`. Its first level works at full size, where 32 channels of two scans
-        of 160^3 would not leave room in 24 GB: 16.
+        As of `UNetSettings`; half the widths, because its first level works at full size, on
+        eight times the voxels.
     dropout : float
     """
 

@@ -6,36 +6,69 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+import pandas as pd
+
 from msnmo.aggregate import across_folds, read_metrics
 from msnmo.errors import run_command
 from msnmo.evaluate.metrics import Space
-from msnmo.files import write_text, write_tsv
+from msnmo.files import read_tsv, write_text, write_tsv
+from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import compare
-from msnmo.tables.layout import lay_out
-from msnmo.tables.render import to_html, to_md, to_tex, to_tsv
+from msnmo.tables.content import Page, page
+from msnmo.tables.layout import DESCRIBED, TABLES, lay_out
+from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+
+STATISTICS_COLUMNS = {
+    **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
+    **dict.fromkeys(("n_scans", "n_subjects"), int),
+    **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm"), float),
+}
 
 
 def main() -> None:
     """Write one table in each of the formats asked for."""
-    tables = lay_out()
+    given = _parse()
+    table, pages = _described(given) if given.table in DESCRIBED else _compared(given)
+    write_tsv(given.out_tsv, table)
+    for name, render in FORMATS.items():
+        write_text(getattr(given, f"out_{name}"), render(pages[name]))
+
+
+def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    cohort = read_cohort(given.cohort)
+    made = composition(cohort) if given.table == "1" else acquisition(cohort)
+    return page_to_tsv(made), dict.fromkeys(FORMATS, made)
+
+
+def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = lay_out()[given.table]
+    summary = across_folds(read_metrics(given.metrics))
+    statistics = read_tsv(given.statistics, STATISTICS_COLUMNS)
+    # "n/a" is a space here, no missing value
+    statistics = statistics.fillna({"space": "n/a"})
+    rows = compare(table, summary, statistics, given.space)
+    pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
+    return to_tsv(table, rows), pages
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
-    parser.add_argument("--table", type=int, choices=tables, required=True, help="its number")
-    parser.add_argument("--metrics", type=Path, required=True, help="table of all metrics")
+    parser.add_argument("--table", choices=TABLES, required=True, help="its number")
+    parser.add_argument("--cohort", type=Path, help="cohort.tsv, for tables 1 and 2")
+    parser.add_argument("--metrics", type=Path, help="table of metrics, for the others")
+    parser.add_argument("--statistics", type=Path, help="statistics.tsv, for the others")
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
     parser.add_argument("--out-tsv", type=Path, required=True)
-    parser.add_argument("--out-md", type=Path, required=True)
-    parser.add_argument("--out-tex", type=Path, required=True)
-    parser.add_argument("--out-html", type=Path, required=True)
-    arguments = parser.parse_args()
-
-    table = tables[arguments.table]
-    rows = compare(table, across_folds(read_metrics(arguments.metrics)), arguments.space)
-    write_tsv(arguments.out_tsv, to_tsv(table, rows))
-    write_text(arguments.out_md, to_md(table, rows))
-    write_text(arguments.out_tex, to_tex(table, rows))
-    write_text(arguments.out_html, to_html(table, rows))
+    for name in FORMATS:
+        parser.add_argument(f"--out-{name}", type=Path, required=True)
+    given = parser.parse_args()
+    needed = ("cohort",) if given.table in DESCRIBED else ("metrics", "statistics")
+    if missing := [name for name in needed if getattr(given, name) is None]:
+        parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
+    return given
 
 
 if __name__ == "__main__":

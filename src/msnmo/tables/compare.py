@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, Space
+from msnmo.evaluate.metrics import METRICS, Space, space_of
 from msnmo.tables.layout import Table
 
 DECIMALS = 2
@@ -22,7 +22,7 @@ class Ours:
     Parameters
     ----------
     mean, sd : float
-        Percent, of the folds' values; NaN where undefined (sd: also with one fold).
+        Of the folds' values, in the metric's unit; NaN where undefined (sd: also with one fold).
     n_folds, n_undefined_folds : int
         Folds with and without a value.
     n_scans, n_undefined_scans : int
@@ -35,6 +35,31 @@ class Ours:
     n_undefined_folds: int
     n_scans: int
     n_undefined_scans: int
+
+
+@dataclass(frozen=True)
+class Sureness:
+    """How sure a number is, and its difference to the joint model's.
+
+    Parameters
+    ----------
+    low, high : float
+        Confidence interval, in the metric's unit; NaN where undefined.
+    p, p_holm : float
+        Of the paired test against the joint model, and corrected; NaN where nothing was tested.
+    test : str or None
+        The test's name.
+    n_scans, n_subjects : int
+        That the interval is made of.
+    """
+
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    test: str | None
+    n_scans: int
+    n_subjects: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,8 @@ class Cell:
         Percent; None if the paper has no such row.
     rank : int or None
         1 for the best and 2 for the second best of our methods in this table, else None.
+    sureness : Sureness or None
+        None if the method was not run.
     """
 
     metric: str
@@ -59,6 +86,7 @@ class Cell:
     ours: Ours | None
     reported: float | None
     rank: int | None = None
+    sureness: Sureness | None = None
 
     @property
     def difference(self) -> float | None:
@@ -78,43 +106,61 @@ class ComparedRow:
     cells: tuple[Cell, ...]
 
 
-def compare(table: Table, summary: pd.DataFrame, space: Space) -> list[ComparedRow]:
-    """Return the rows of a table: every one of the paper's, run or not.
+def compare(
+    table: Table, summary: pd.DataFrame, statistics: pd.DataFrame, space: Space
+) -> list[ComparedRow]:
+    """Return the rows of a table: every one of the paper's, run or not, and others that were run.
 
     Parameters
     ----------
     table : Table
     summary : DataFrame
         As `msnmo.aggregate.across_folds` returns.
+    statistics : DataFrame
+        As `msnmo.statistics` writes: a row per method and metric of this table, among others.
     space : {"model", "native"}
-        Which segmentation metrics to take.
+        Where the paper's metrics compare masks.
     """
     results = {(row.method, row.metric, row.space): row for row in summary.itertuples()}
+    of_table = statistics[statistics["table"] == table.number]
+    sureness = {(row.method, row.metric, row.space): row for row in of_table.itertuples()}
+    run = set(summary["method"])
+    rows = [row for row in table.rows if row.reported or row.method in run]
     columns = []
     for metric in table.metrics:
-        where = space if METRICS[metric].task == "segmentation" else NOT_APPLICABLE
-        ours = [ours_of(results.get((row.method, metric, where))) for row in table.rows]
+        where = space_of(metric, space)
+        ours = [ours_of(results.get((row.method, metric, where))) for row in rows]
         means = [None if result is None else result.mean for result in ours]
+        sure = [_sureness(sureness.get((row.method, metric, where))) for row in rows]
+        places = ranks(means, METRICS[metric].best)
         columns.append(
             [
-                Cell(metric, where, result, row.reported.get(metric), rank)
-                for row, result, rank in zip(
-                    table.rows, ours, ranks(means, METRICS[metric].best), strict=True
-                )
+                Cell(metric, where, result, row.reported.get(metric), rank, how_sure)
+                for row, result, rank, how_sure in zip(rows, ours, places, sure, strict=True)
             ]
         )
     return [
         ComparedRow(row.label, row.method, cells)
-        for row, cells in zip(table.rows, zip(*columns, strict=True), strict=True)
+        for row, cells in zip(rows, zip(*columns, strict=True), strict=True)
     ]
 
 
-def ours_of(row: Any) -> Ours | None:
-    """Return a row of `across_folds` (a named tuple) in percent; None for None."""
+def _sureness(row: Any) -> Sureness | None:
     if row is None:
         return None
+    test = None if pd.isna(row.test) else str(row.test)
+    numbers = (row.ci_low, row.ci_high, row.p, row.p_holm)
+    counts = (row.n_scans, row.n_subjects)
+    return Sureness(*map(float, numbers), test, *(int(count) for count in counts))
+
+
+def ours_of(row: Any) -> Ours | None:
+    """Return a row of `across_folds` (a named tuple) in the metric's unit; None for None."""
+    if row is None:
+        return None
+    scale = METRICS[row.metric].scale
     counts = (row.n_folds, row.n_undefined_folds, row.n_scans, row.n_undefined_scans)
-    return Ours(100 * row.mean, 100 * row.sd, *(int(count) for count in counts))
+    return Ours(scale * row.mean, scale * row.sd, *(int(count) for count in counts))
 
 
 def ranks(means: Sequence[float | None], best: str) -> list[int | None]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.methods import Task
-from msnmo.tables.compare import DECIMALS, Cell, ComparedRow, Ours
+from msnmo.tables.compare import DECIMALS, Cell, ComparedRow, Ours, Sureness
 from msnmo.tables.layout import Table
 from msnmo.tables.reported import CITATION
 
 NOT_RUN = "not run"
 NOTHING = "–"
+WIDEST = 4
+"""Columns that stand side by side."""
+LONGEST = 48
+"""Lines of a table on one printed page."""
+TESTS = {
+    "wilcoxon": "Wilcoxon's signed rank",
+    "mcnemar": "McNemar's exact test",
+    "bootstrap": "bootstrap of the difference",
+}
+SUPPLEMENT_NOTES = (
+    "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); LF1: their "
+    "harmonic mean.",
+    "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: Pearson's "
+    "r of the volumes.",
+)
 
 
 @dataclass(frozen=True)
@@ -42,31 +57,95 @@ class Block:
 
 @dataclass(frozen=True)
 class Panel:
-    """The columns of one task: eight metrics side by side fit neither page nor phone."""
+    """The columns that stand side by side: more than four fit neither page nor phone."""
 
     title: str
     columns: tuple[str, ...]
     blocks: tuple[Block, ...]
 
 
-def panels(table: Table, rows: list[ComparedRow]) -> list[Panel]:
-    """Return a table's columns of each task, with every row."""
-    return [
-        Panel(
-            task.capitalize(),
-            tuple(f"{metric} (%)" for metric in table.metrics if METRICS[metric].task == task),
-            tuple(
-                Block(row.label, tuple(_lines([c for c in row.cells if _task(c) == task])))
-                for row in rows
-            ),
-        )
-        for task in dict.fromkeys(METRICS[metric].task for metric in table.metrics)
-    ]
+@dataclass(frozen=True)
+class Page:
+    """A whole table as its readers see it.
+
+    Parameters
+    ----------
+    number, caption : str
+    heading, lines : str
+        Of the first column, and of the second, which names the lines of a block.
+    panels : tuple of Panel
+    notes : tuple of str
+        Sentences below the table.
+    """
+
+    number: str
+    caption: str
+    heading: str
+    lines: str
+    panels: tuple[Panel, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its panels together are more than a printed page holds."""
+        return sum(len(block.lines) for panel in self.panels for block in panel.blocks) > LONGEST
 
 
-def _lines(cells: list[Cell]) -> Iterator[Line]:
-    """Yield the lines that say something: a method that is not the paper's has only ours."""
+def page(table: Table, rows: list[ComparedRow], confidence: float, second: str) -> Page:
+    """Return a table of results.
+
+    Parameters
+    ----------
+    table : Table
+    rows : list of ComparedRow
+    confidence : float
+        Of the intervals, within 0 and 1.
+    second : str
+        How the format marks the second best.
+    """
+    return Page(
+        table.number,
+        table.caption,
+        table.heading,
+        "",
+        tuple(_panels(table, rows, _percent(confidence))),
+        tuple(_notes(table, rows, _percent(confidence), second)),
+    )
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} %"
+
+
+def _panels(table: Table, rows: list[ComparedRow], level: str) -> Iterator[Panel]:
+    """Yield the columns of each task, at most `WIDEST` side by side, with every row."""
+    for task in tasks_of(table.metrics):
+        metrics = [metric for metric in table.metrics if METRICS[metric].task == task]
+        for some in batched(metrics, WIDEST):
+            shown = [[cell for cell in row.cells if cell.metric in some] for row in rows]
+            yield Panel(
+                task.capitalize(),
+                tuple(f"{metric} ({METRICS[metric].unit})" for metric in some),
+                tuple(
+                    Block(row.label, tuple(_lines(cells, level)))
+                    for row, cells in zip(rows, shown, strict=True)
+                ),
+            )
+
+
+def batched(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """Yield the values in groups of at most `most`."""
+    for start in range(0, len(values), most):
+        yield values[start : start + most]
+
+
+def _lines(cells: list[Cell], level: str) -> Iterator[Line]:
+    """Yield the lines that say something: a method that was not run has no interval."""
     yield Line("ours", tuple(Text(ours_text(cell.ours), cell.rank) for cell in cells))
+    if any(cell.sureness is not None for cell in cells):
+        yield Line(f"{level} CI", tuple(Text(_interval(cell.sureness)) for cell in cells))
+    if any(cell.sureness is not None and cell.sureness.test for cell in cells):
+        yield Line("p (Holm)", tuple(Text(_p(cell.sureness)) for cell in cells))
     if any(cell.reported is not None for cell in cells):
         yield Line("reported", tuple(Text(_number(cell.reported)) for cell in cells))
     if any(cell.difference is not None for cell in cells):
@@ -83,6 +162,20 @@ def ours_text(ours: Ours | None) -> str:
     return f"{_number(ours.mean)} ± {sd}"
 
 
+def _interval(sureness: Sureness | None) -> str:
+    if sureness is None or math.isnan(sureness.low):
+        return NOTHING
+    # a dash before a minus sign cannot be read
+    dash = " to " if sureness.low < 0 else "–"
+    return f"{_number(sureness.low)}{dash}{_number(sureness.high)}"
+
+
+def _p(sureness: Sureness | None) -> str:
+    if sureness is None or math.isnan(sureness.p_holm):
+        return NOTHING
+    return f"{sureness.p_holm:.3f}" if sureness.p_holm >= 0.001 else "<0.001"
+
+
 def _number(value: float | None, sign: str = "") -> str:
     if value is None:
         return NOTHING
@@ -90,28 +183,44 @@ def _number(value: float | None, sign: str = "") -> str:
     return f"{plus}{value:.{DECIMALS}f}".replace("-", "−")
 
 
-def notes(table: Table, rows: list[ComparedRow], second: str) -> list[str]:
-    """Return the sentences below a table: what its numbers are and what is in no mean.
-
-    Parameters
-    ----------
-    table : Table
-    rows : list of ComparedRow
-    second : str
-        How the format marks the second best.
-    """
+def _notes(table: Table, rows: list[ComparedRow], level: str, second: str) -> list[str]:
+    """Return the sentences below a table: what its numbers are and what is in no mean."""
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
-    sentences += _gap_notes(rows)
+    sentences += [*_gap_notes(rows), *_sureness_notes(cells, level)]
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
-    if "VD" in table.metrics:
-        sentences.append("VD: lower is better.")
+    if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:
+        sentences.append(f"{', '.join(lowest)}: lower is better.")
+    if not any(cell.reported is not None for row in rows for cell in row.cells):
+        return [*sentences, *SUPPLEMENT_NOTES]
     return [
         *sentences,
         f"Reported: {CITATION}; measured on the paper's own cohort.",
         "Difference: ours minus reported, in percentage points; it is no test.",
     ]
+
+
+def _sureness_notes(cells: list[Cell], level: str) -> Iterator[str]:
+    sure = [cell for cell in cells if cell.sureness is not None]
+    if sure:
+        subjects = max(cell.sureness.n_subjects for cell in sure)
+        yield f"{level} CI: bootstrap of {subjects} subjects, of the networks as trained."
+    tests: dict[str, list[str]] = {}
+    for cell in sure:
+        if cell.sureness.test:
+            tests.setdefault(cell.sureness.test, []).append(cell.metric)
+    if tests:
+        named = "; ".join(
+            f"{', '.join(dict.fromkeys(metrics))} by {TESTS[test]}"
+            for test, metrics in tests.items()
+        )
+        yield (
+            f"p: two-sided, against the joint model on the same scans: {named}; Holm's correction "
+            "over the methods of the table, for each metric."
+        )
+    if tests.keys() - {"bootstrap"}:
+        yield "The paired tests take scans as independent, also those of one subject."
 
 
 def _ours_notes(cells: list[Cell]) -> list[str]:

@@ -2,29 +2,36 @@
 
 Rows and columns are those of the paper (`reported`), then any method of the registry that names the
 table as its own without being in the paper. So a method becomes a row by its entry in
-`msnmo.methods` alone, and a row of the paper is there whether or not its method can be run.
+`msnmo.methods` alone. The workflow reads this list at every start: nothing slow is imported here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS
 from msnmo.methods import METHODS, Method
 from msnmo.tables.reported import read_reported
 
-CAPTIONS = {
-    3: "Comparative experimental results of the lesion segmentation method",
-    4: "Comparative experimental results of lesion classification method",
-    5: "The influence of the joint learning strategy on segmentation task",
-    6: "The influence of the joint learning strategy on classification task",
-    7: "The influence of the information-sharing module",
-    8: "The effect of the LGM on classification performance",
-    9: "The effect of cross-task loss function",
-}
-"""The paper's captions."""
+TABLES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", SUPPLEMENT)
+"""Every table by its number; the supplement is not the paper's."""
+DESCRIBED = ("1", "2")
+"""The tables of the cohort itself, which need no method."""
 
-ROW_HEADINGS = {8: "Interactive mode"}
+CAPTIONS = {
+    "3": "Comparative experimental results of the lesion segmentation method",
+    "4": "Comparative experimental results of lesion classification method",
+    "5": "The influence of the joint learning strategy on segmentation task",
+    "6": "The influence of the joint learning strategy on classification task",
+    "7": "The influence of the information-sharing module",
+    "8": "The effect of the LGM on classification performance",
+    "9": "The effect of cross-task loss function",
+    SUPPLEMENT: "Lesions, distances and volumes of every method that segments",
+}
+"""The paper's captions, and the supplement's."""
+
+ROW_HEADINGS = {"8": "Interactive mode"}
 """What the paper heads the first column with, where it is not "Method"."""
 
 
@@ -49,13 +56,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One of the paper's tables of results.
+    """One table of results.
 
     Parameters
     ----------
-    number : int
+    number : str
     caption : str
-        The paper's.
     heading : str
         Of the first column.
     metrics : tuple of str
@@ -63,15 +69,15 @@ class Table:
     rows : tuple of Row
     """
 
-    number: int
+    number: str
     caption: str
     heading: str
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
-def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[int, Table]:
-    """Return every table by its number.
+def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[str, Table]:
+    """Return every table of results by its number.
 
     Parameters
     ----------
@@ -82,11 +88,32 @@ def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[int, Table]:
     for number, reported in read_reported().items():
         ours = {method.label: method.name for method in methods.values() if number in method.tables}
         labels = [*reported, *(label for label in ours if label not in reported)]
-        tables[number] = Table(
-            number,
-            CAPTIONS[number],
-            ROW_HEADINGS.get(number, "Method"),
-            tuple(next(iter(reported.values()))),
-            tuple(Row(label, ours.get(label), reported.get(label, {})) for label in labels),
-        )
+        rows = tuple(Row(label, ours.get(label), reported.get(label, {})) for label in labels)
+        tables[str(number)] = _table(str(number), rows)
+    segmenting = [each for each in methods.values() if "segmentation" in each.tasks]
+    tables[SUPPLEMENT] = _table(
+        SUPPLEMENT, tuple(Row(method.label, method.name, {}) for method in segmenting)
+    )
     return tables
+
+
+def _table(number: str, rows: tuple[Row, ...]) -> Table:
+    heading = ROW_HEADINGS.get(number, "Method")
+    return Table(number, CAPTIONS[number], heading, TABLE_METRICS[number], rows)
+
+
+def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
+    """Return those of the chosen methods that a table shows, in the order they were chosen.
+
+    Parameters
+    ----------
+    table : str
+        One of `TABLES`; those of the cohort show none, the supplement all that segment.
+    chosen : sequence of str
+        Names of methods.
+    """
+    if table in DESCRIBED:
+        return []
+    if table == SUPPLEMENT:
+        return [name for name in chosen if "segmentation" in METHODS[name].tasks]
+    return [name for name in chosen if int(table) in METHODS[name].tables]

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from tabulate import tabulate
 
 from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
-from msnmo.tables.content import NOT_RUN, Panel, Text, notes, panels
+from msnmo.tables.content import NOT_RUN, Page, Panel, Text
 from msnmo.tables.layout import Table
 
 TEX = {
@@ -25,6 +25,7 @@ TEX = {
     "±": r"$\pm$",
     "−": r"$-$",
     "–": "--",
+    "°": r"\textdegree{}",
     **{character: f"\\{character}" for character in "&%$#_"},
 }
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
@@ -44,8 +45,9 @@ def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
     Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
-    n_folds, n_undefined_folds, n_scans, n_undefined_scans, reported, difference, rank. Numbers are
-    in percent and are text already, so that equal results give equal bytes.
+    n_folds, n_undefined_folds, n_scans, n_undefined_scans, n_subjects, ci_low, ci_high, reported,
+    difference, rank, test, p, p_holm. Numbers are in the metric's unit and are text already, so
+    that equal results give equal bytes.
     """
     return pd.DataFrame(
         {
@@ -56,12 +58,39 @@ def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
             "space": cell.space,
             "status": NOT_RUN if cell.ours is None else "run",
             **_ours_columns(cell.ours),
+            "n_subjects": _fixed(cell.sureness and cell.sureness.n_subjects, 0),
+            "ci_low": _fixed(cell.sureness and cell.sureness.low, 4),
+            "ci_high": _fixed(cell.sureness and cell.sureness.high, 4),
             "reported": _fixed(cell.reported, DECIMALS),
             "difference": _fixed(cell.difference, DECIMALS),
             "rank": _fixed(cell.rank, 0),
+            "test": cell.sureness and cell.sureness.test,
+            "p": _fixed(cell.sureness and cell.sureness.p, 6),
+            "p_holm": _fixed(cell.sureness and cell.sureness.p_holm, 6),
         }
         for row in rows
         for cell in row.cells
+    )
+
+
+def page_to_tsv(page: Page) -> pd.DataFrame:
+    """Return a described table for machines: a row per cell.
+
+    Columns table, panel, row, line, column, value.
+    """
+    return pd.DataFrame(
+        {
+            "table": page.number,
+            "panel": panel.title,
+            "row": block.label,
+            "line": line.name,
+            "column": column,
+            "value": cell.text,
+        }
+        for panel in page.panels
+        for block in panel.blocks
+        for line in block.lines
+        for column, cell in zip(panel.columns, line.cells, strict=True)
     )
 
 
@@ -78,23 +107,28 @@ def _fixed(value: float | None, decimals: int) -> str | None:
     return None if value is None or math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def to_md(table: Table, rows: list[ComparedRow]) -> str:
+def to_md(page: Page) -> str:
     """Return the table in Markdown whose columns also line up in a terminal."""
     environment = _environment()
     environment.filters |= {"e": escape_markdown, "pipe_table": _pipe_table}
-    return _fill(environment, "table.md.jinja", table, rows, second="italic")
+    return _fill(environment, "table.md.jinja", page)
 
 
-def to_tex(table: Table, rows: list[ComparedRow]) -> str:
+def to_tex(page: Page) -> str:
     r"""Return the table in LaTeX: compiles by itself, or is ``\input`` by a document."""
     environment = _environment(**TEX_MARKS)
     environment.filters["e"] = escape_tex
-    return _fill(environment, "table.tex.jinja", table, rows, second="underlined")
+    return _fill(environment, "table.tex.jinja", page)
 
 
-def to_html(table: Table, rows: list[ComparedRow]) -> str:
+def to_html(page: Page) -> str:
     """Return the table as one self-contained HTML page."""
-    return _fill(_environment(), "table.html.jinja", table, rows, second="underlined")
+    return _fill(_environment(), "table.html.jinja", page)
+
+
+SECOND = {"md": "italic", "tex": "underlined", "html": "underlined"}
+"""How each format marks the second best."""
+FORMATS = {"md": to_md, "tex": to_tex, "html": to_html}
 
 
 def _environment(**marks: str) -> Environment:
@@ -109,11 +143,8 @@ def _environment(**marks: str) -> Environment:
     )
 
 
-def _fill(
-    environment: Environment, template: str, table: Table, rows: list[ComparedRow], second: str
-) -> str:
-    content = {"panels": panels(table, rows), "notes": notes(table, rows, second)}
-    return environment.get_template(template).render(table=table, **content)
+def _fill(environment: Environment, template: str, page: Page) -> str:
+    return environment.get_template(template).render(page=page)
 
 
 def escape_tex(text: str) -> str:
@@ -126,7 +157,7 @@ def escape_markdown(text: str) -> str:
     return MARKDOWN_SPECIAL.sub(r"\\\1", text)
 
 
-def _pipe_table(panel: Panel, heading: str) -> str:
+def _pipe_table(panel: Panel, page: Page) -> str:
     body = [
         ["" if place else escape_markdown(block.label), line.name, *map(_markdown_cell, line.cells)]
         for block in panel.blocks
@@ -134,7 +165,7 @@ def _pipe_table(panel: Panel, heading: str) -> str:
     ]
     return tabulate(
         body,
-        headers=[escape_markdown(heading), "", *panel.columns],
+        headers=[escape_markdown(page.heading), page.lines, *panel.columns],
         tablefmt="pipe",
         colalign=["left", "left", *["right"] * len(panel.columns)],
         disable_numparse=True,

@@ -1,0 +1,157 @@
+"""The list of figures: what each shows, of which methods, and what it is drawn from.
+
+This is the only place that knows the list. The workflow reads it at every start, so nothing slow is
+imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from msnmo.errors import bad_input
+from msnmo.methods import METHODS, Task
+
+Source = Literal["metrics", "predictions", "history", "gradcam"]
+
+JOINT = "joint"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of the results.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the config and in paths; "figure-8" is the paper's Figure 8.
+    title : str
+        What it shows.
+    methods : tuple of str
+        Names of the methods that it can show, in the order they are shown; empty where it shows
+        none.
+    reads : frozenset of {"metrics", "predictions", "history", "gradcam"}
+        What it is drawn from, beyond the manifest, the cohort and the folds.
+    module : str
+        Dotted name of the module whose `draw` makes it.
+    needed : frozenset of str
+        The methods without which it cannot be drawn.
+    """
+
+    name: str
+    title: str
+    methods: tuple[str, ...]
+    reads: frozenset[Source]
+    module: str
+    needed: frozenset[str] = frozenset()
+
+
+def _of_table(number: int) -> tuple[str, ...]:
+    """Return the rows of a table, the joint model last."""
+    rows = [name for name, method in METHODS.items() if number in method.tables]
+    return tuple(sorted(rows, key=lambda name: name == JOINT))
+
+
+def _of_task(task: Task) -> tuple[str, ...]:
+    return tuple(name for name, method in METHODS.items() if task in method.tasks)
+
+
+_ALL = (
+    Figure(
+        "figure-2",
+        "Augmentation of a training scan",
+        (),
+        frozenset(),
+        "msnmo.figures.augmentation",
+    ),
+    Figure(
+        "figure-8",
+        "Lesions as annotated and as each segmentation method finds them",
+        _of_table(3),
+        frozenset({"metrics", "predictions"}),
+        "msnmo.figures.overlays",
+    ),
+    Figure(
+        "figure-9",
+        "ROC curves of the classification methods",
+        _of_table(4),
+        frozenset({"metrics", "predictions"}),
+        "msnmo.figures.roc",
+    ),
+    Figure(
+        "figure-10",
+        "True and false lesion voxels without and with joint learning",
+        _of_table(5),
+        frozenset({"metrics", "predictions"}),
+        "msnmo.figures.outcomes",
+    ),
+    Figure(
+        "figure-11",
+        "ROC curves without and with joint learning",
+        _of_table(6),
+        frozenset({"metrics", "predictions"}),
+        "msnmo.figures.roc",
+    ),
+    Figure(
+        "figure-12",
+        "Localisation maps of the joint model beside the annotation",
+        (JOINT,),
+        frozenset({"metrics", "predictions", "gradcam"}),
+        "msnmo.figures.localisation",
+        needed=frozenset({JOINT}),
+    ),
+    Figure(
+        "training-curves",
+        "Loss of each training by epoch",
+        tuple(METHODS),
+        frozenset({"history"}),
+        "msnmo.figures.training_curves",
+    ),
+    Figure(
+        "bland-altman",
+        "Agreement of predicted and annotated lesion volumes",
+        _of_task("segmentation"),
+        frozenset({"metrics"}),
+        "msnmo.figures.bland_altman",
+    ),
+    Figure(
+        "confusion",
+        "Confusion matrices of the classification methods",
+        _of_task("classification"),
+        frozenset({"metrics"}),
+        "msnmo.figures.confusion",
+    ),
+)
+
+FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure in _ALL})
+"""Every figure by name."""
+
+
+def get_figure(name: str) -> Figure:
+    """Return the figure of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none; the known names are listed.
+    """
+    if name not in FIGURES:
+        known = ", ".join(FIGURES)
+        raise bad_input("config: figures", f"one of {known}", name, "correct the figure's name")
+    return FIGURES[name]
+
+
+def methods_of(name: str, chosen: Collection[str]) -> list[str]:
+    """Return those of the chosen methods that a figure shows, in its order."""
+    return [method for method in get_figure(name).methods if method in chosen]
+
+
+def drawable(chosen: Collection[str]) -> list[str]:
+    """Return the names of the figures that can be drawn when the chosen methods were run."""
+    return [
+        name
+        for name, figure in FIGURES.items()
+        if figure.needed <= set(chosen) and (not figure.methods or methods_of(name, chosen))
+    ]

@@ -1,0 +1,79 @@
+"""True and false lesion voxels of each method, on the scans (Figure 10)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from msnmo.choose import LOW_MEDIAN_HIGH, choose_scans
+from msnmo.drawing import TRUTH, outline
+from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, fill, reference_method, title_of
+from msnmo.figures.inputs import Inputs
+from msnmo.figures.style import house_style, put_below
+from msnmo.methods import get_method
+
+# The paper's colours; the rims are for readers to whom red and green are one colour
+COLOURS = {"true positive": "#E8000B", "false positive": "#1AC938", "false negative": "#FFE400"}
+RIMS = {
+    "false positive": {"colour": "white", "linestyle": "-"},
+    "false negative": {"colour": "black", "linestyle": "--"},
+}
+
+
+def draw(inputs: Inputs) -> Figure:
+    """Draw the true and false voxels of those of `inputs.methods` that segment.
+
+    Of the scans at the quartiles of the DSC in model space of the joint model, else of the first
+    method.
+
+    Raises
+    ------
+    InputError
+        If no method segments or was evaluated, or a mask cannot be read.
+    """
+    methods = inputs.methods_of("segmentation")
+    reference = reference_method(methods)
+    chosen = choose_scans(inputs.metrics, inputs.folds, reference, LOW_MEDIAN_HIGH)
+    cases = [Case.load(inputs, scan) for scan in chosen["scan"]]
+    with house_style():
+        figure, panels = case_grid(cases, columns=2 + len(methods))
+        for case, (_, annotated, *others) in zip(cases, panels, strict=True):
+            truth = case.slice_of(case.lesion)
+            case.show(annotated, "annotated\n")
+            fill(annotated, truth, case.aspect, TRUTH)
+            for axes, method in zip(others, methods, strict=True):
+                case.show(axes, title_of(inputs, method, case))
+                for name, region in outcomes(case.prediction(inputs, method), truth).items():
+                    fill(axes, region, case.aspect, COLOURS[name], opacity=0.75)
+                    if name in RIMS:
+                        outline(axes, region, linewidth=0.7, **RIMS[name])
+        note = (
+            f"The scans at the quartiles of the DSC of {get_method(reference).label}, lowest first,"
+            f" at the height of most annotated lesion. DSC of the whole scan, {CONVENTION_NOTE}"
+        )
+        put_below(figure, note, _legend(), columns=4)
+    return figure
+
+
+def outcomes(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the voxels of each outcome; no voxel has two.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray of bool
+        Of one shape.
+    """
+    return {
+        "true positive": prediction & truth,
+        "false positive": prediction & ~truth,
+        "false negative": truth & ~prediction,
+    }
+
+
+def _legend() -> list[Patch]:
+    cues = {"true positive": "", "false positive": " (white rim)", "false negative": " (dashes)"}
+    outcomes_shown = [
+        Patch(facecolor=colour, label=f"{name}{cues[name]}") for name, colour in COLOURS.items()
+    ]
+    return [Patch(facecolor=TRUTH, label="annotated lesion"), *outcomes_shown]

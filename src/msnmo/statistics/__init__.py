@@ -1,0 +1,1 @@
+"""How sure the comparisons of a table are: intervals, paired tests, correction for several."""

@@ -1,0 +1,135 @@
+"""Bootstrap of the tables' numbers over subjects.
+
+A table's number is the mean over folds of a fold's value. A replicate draws as many subjects of
+each diagnosis as there are, with replacement; a scan counts as often as its subject was drawn, in
+the fold that it was tested in. All methods are seen on the same replicates, so that their
+differences are paired. What another training would vary by is not drawn: the intervals are those of
+these trained networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
+
+
+def draw_subjects(folds: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
+    """Return how often each subject is drawn.
+
+    Parameters
+    ----------
+    folds : DataFrame
+        Columns subject, diagnosis.
+    replicates : int
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row per subject (index, sorted), a column per replicate; int. The first column is all
+        ones: the cohort itself.
+    """
+    rng = np.random.default_rng(seed)
+    subjects = folds.drop_duplicates("subject").sort_values("subject")
+    counts = np.ones((len(subjects), replicates + 1), dtype=np.int64)
+    for _, rows in sorted(subjects.reset_index(drop=True).groupby("diagnosis")):
+        share = np.full(len(rows), 1 / len(rows))
+        counts[rows.index, 1:] = rng.multinomial(len(rows), share, size=replicates).T
+    return pd.DataFrame(counts, index=pd.Index(subjects["subject"]))
+
+
+def mean(values: np.ndarray) -> Statistic:
+    """Return the mean over the scans whose value is defined."""
+    defined = ~np.isnan(values)
+    known = np.where(defined, values, 0.0)
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        return _divide(counts @ known, counts @ defined)
+
+    return statistic
+
+
+def auc(nmosd: np.ndarray, p_nmosd: np.ndarray) -> Statistic:
+    """Return the area under the ROC curve: the share of right pairs, a tie counting one half."""
+    positive, negative = p_nmosd[nmosd], p_nmosd[~nmosd]
+    right = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        of_positive, of_negative = counts[:, nmosd], counts[:, ~nmosd]
+        pairs = of_positive.sum(axis=1) * of_negative.sum(axis=1)
+        return _divide(((of_positive @ right) * of_negative).sum(axis=1), pairs)
+
+    return statistic
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
+    """Return Pearson's r; undefined where either is the same in all scans drawn."""
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        total = counts.sum(axis=1)
+        centred = [each - _divide(counts @ each, total)[:, None] for each in (first, second)]
+        product = (counts * centred[0] * centred[1]).sum(axis=1)
+        spread = np.prod([(counts * each**2).sum(axis=1) for each in centred], axis=0)
+        # of numbers that are equal but for the last digits there is no spread
+        return _divide(product, np.sqrt(np.where(spread > 1e-18, spread, 0.0)))
+
+    return statistic
+
+
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+
+
+@dataclass(frozen=True)
+class FoldStatistic:
+    """What a fold's value is made of.
+
+    Parameters
+    ----------
+    subjects : (N,) ndarray of str
+        Of the fold's scans.
+    statistic : callable
+        Of how often each of these scans counts.
+    """
+
+    subjects: np.ndarray
+    statistic: Statistic
+
+
+def replicate(folds: list[FoldStatistic], drawn: pd.DataFrame) -> np.ndarray:
+    """Return a table's number in the cohort (first) and in each replicate, (R + 1,).
+
+    A fold without a value, such as an AUC of one class, is left out of its replicate's mean; NaN
+    where no fold has one.
+    """
+    values = np.array([each.statistic(drawn.loc[each.subjects].to_numpy().T) for each in folds])
+    defined = ~np.isnan(values)
+    return _divide(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0))
+
+
+def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the percentile interval of the replicates that have a value; NaN if none has."""
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined):
+        return np.nan, np.nan
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def p_value(differences: np.ndarray) -> float:
+    """Return the two-sided p of no difference: how rarely a replicate falls on zero's other side.
+
+    Never 0: the cohort itself counts as one replicate more.
+    """
+    defined = differences[~np.isnan(differences)]
+    if not len(defined):
+        return np.nan
+    rarer = min((defined <= 0).sum(), (defined >= 0).sum())
+    return float(min(1.0, 2 * (rarer + 1) / (len(defined) + 1)))

@@ -1,0 +1,102 @@
+"""The results of a small run, as the figures of scans read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.figures.inputs import Inputs
+from msnmo.files import write_tsv
+from msnmo.volumes import Grid, save_volume
+
+SHAPE = (12, 16, 10)
+GRID = Grid.from_affine(SHAPE, np.diag([2.0, 1.0, 3.0, 1.0]))
+# at the patient's left (low x) and front (high y), largest in slice 6
+LESION = np.zeros(SHAPE, dtype=bool)
+LESION[2:4, 10:13, 5] = True
+LESION[2:5, 10:13, 6] = True
+MASKS = {
+    "joint": np.roll(LESION, 1, axis=1),  # one row too far to the front
+    "unet": LESION,
+    "only_seg": np.zeros_like(LESION),
+}
+DSC = {"joint": 2 / 3, "unet": 1.0, "only_seg": 0.0}
+SCANS = {"sub-M1": "MS", "sub-M2": "MS", "sub-N1": "NMOSD", "sub-N2": "NMOSD"}
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Inputs]:
+    """Write scans in model space of no cubic shape, and what methods made of them."""
+
+    def write(
+        methods: tuple[str, ...] = tuple(MASKS), scans: dict[str, str] | None = None
+    ) -> Inputs:
+        scans = scans or SCANS
+        for place, scan in enumerate(scans):
+            _write_scan(tmp_path, scan, place)
+            for method in methods:
+                folder = tmp_path / f"predictions/{method}/fold-{place % 2}"
+                _write_prediction(folder, scan, method)
+        for method in methods:
+            for fold in (0, 1):
+                _write_classes(tmp_path / f"predictions/{method}/fold-{fold}", scans)
+        return _inputs(tmp_path, methods, scans)
+
+    return write
+
+
+def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> Inputs:
+    table = pd.DataFrame({"scan": list(scans), "diagnosis": list(scans.values())})
+    manifest = table.assign(
+        image=[str(folder / f"{scan}.nii.gz") for scan in scans],
+        lesion=[str(folder / f"{scan}_lesion.nii.gz") for scan in scans],
+    )
+    folds = table.assign(subject=table["scan"], fold=[n % 2 for n in range(len(scans))])
+    rows = [
+        (method, place % 2, scan, "DSC", DSC[method] - 0.01 * place, "model")
+        for method in methods
+        for place, scan in enumerate(scans)
+    ]
+    columns = ["method", "fold", "scan", "metric", "value", "space"]
+    inputs = Inputs(
+        methods=methods,
+        metrics=pd.DataFrame(rows, columns=columns),
+        manifest=manifest,
+        cohort=table,
+        folds=folds,
+        predictions=str(folder / "predictions/{method}/fold-{fold}"),
+        history="",
+        gradcam=folder / "gradcam",
+        augment={"rotation_degrees": 10},
+        seed=1,
+    )
+    for name in ("metrics", "manifest", "cohort", "folds"):
+        write_tsv(folder / f"{name}.tsv", getattr(inputs, name))
+    return inputs
+
+
+def _write_scan(folder: Path, scan: str, place: int) -> None:
+    image = np.zeros(SHAPE, dtype=np.float32)
+    image[1:-1, 1:-1, 1:-1] = np.random.default_rng(place).normal(0, 0.3, (10, 14, 8))
+    save_volume(folder / f"{scan}.nii.gz", image + 2 * LESION, GRID)
+    lesion = LESION.copy()
+    lesion[8, 4, 2 : 2 + place] = True  # the later the scan, the larger its lesions
+    save_volume(folder / f"{scan}_lesion.nii.gz", lesion, GRID, np.uint8)
+    save_volume(folder / f"gradcam/{scan}_space-model_desc-gradcam_map.nii.gz", image, GRID)
+
+
+def _write_prediction(folder: Path, scan: str, method: str) -> None:
+    stem = folder / f"{scan}_space-model_desc"
+    save_volume(f"{stem}-lesion_mask.nii.gz", MASKS[method], GRID, np.uint8)
+    for number in (1, 2, 3):
+        values = np.where(MASKS[method], float(number), -1.0)
+        save_volume(f"{stem}-localisation{number}_map.nii.gz", values, GRID)
+
+
+def _write_classes(folder: Path, scans: dict[str, str]) -> None:
+    table = pd.DataFrame({"scan": list(scans), "p_nmosd": [0.25] * len(scans)})
+    write_tsv(folder / "predictions.tsv", table)

@@ -1,0 +1,73 @@
+# What each table and figure shows of the methods that the config chooses, and so what it waits for.
+
+from msnmo.figures import catalogue
+from msnmo.methods import BOTH_TASKS
+from msnmo.methods import METHODS as REGISTRY
+from msnmo.tables import layout
+
+FORMATS = ["tsv", "md", "tex", "html"]
+COMPARED = [
+    table
+    for table in layout.TABLES
+    if table not in layout.DESCRIBED and layout.methods_of(table, METHODS)
+]
+TABLES = [*layout.DESCRIBED, *COMPARED]
+FIGURES = catalogue.drawable(METHODS)
+# the methods that both segment and classify: the pathway shows the first
+OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
+
+
+def methods_of(selection):
+    """Return the methods of the config that a table, a figure or `all` shows."""
+    if selection == "all":
+        return METHODS
+    if selection.startswith("table-"):
+        return layout.methods_of(selection.removeprefix("table-"), METHODS)
+    return catalogue.methods_of(selection, METHODS)
+
+
+def fold_metrics(wildcards):
+    """Return the metrics of every fold of the methods that a table or figure shows."""
+    methods = methods_of(wildcards.selection)
+    return expand(rules.evaluate_fold.output, method=methods, fold=FOLDS)
+
+
+def table_files(*tables):
+    """Return the files of tables."""
+    return expand(
+        f"{RESULTS}/tables/table-{{table}}.{{format}}", table=tables, format=FORMATS
+    )
+
+
+def weights_of(selection):
+    """Return the weights of what a table or figure shows: deleted ones are trained again."""
+    return expand(
+        rules.train_fold.output.weights, method=methods_of(selection), fold=FOLDS
+    )
+
+
+def figure_inputs(wildcards):
+    """Return what a figure is drawn from, by the catalogue."""
+    figure = catalogue.get_figure(wildcards.figure)
+    methods = methods_of(wildcards.figure)
+    sources = {
+        "metrics": f"{RESULTS}/metrics/{wildcards.figure}.tsv",
+        "predictions": expand(rules.predict_fold.output, method=methods, fold=FOLDS),
+        "history": expand(rules.train_fold.output.history, method=methods, fold=FOLDS),
+        "gradcam": rules.map_gradcam.output,
+    }
+    return {name: sources[name] for name in figure.reads}
+
+
+def figure_options(wildcards):
+    """Return the options of a figure's command that depend on the figure."""
+    figure = catalogue.get_figure(wildcards.figure)
+    sources = {
+        "metrics": [f"{RESULTS}/metrics/{wildcards.figure}.tsv"],
+        "predictions": rules.predict_fold.output,
+        "history": [rules.train_fold.output.history],
+        "gradcam": rules.map_gradcam.output,
+    }
+    options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]
+    methods = methods_of(wildcards.figure)
+    return [*options, *(["--methods", *methods] if methods else [])]
