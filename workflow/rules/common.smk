@@ -39,7 +39,6 @@ wildcard_constraints:
     fold=r"\d+",
     described=r"[12]",
     table=r"[3-9]|S1",
-    figure=r"[a-z0-9-]+",
     selection=r"[A-Za-z0-9-]+",
 
 

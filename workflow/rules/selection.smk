@@ -17,6 +17,10 @@ FIGURES = catalogue.drawable(METHODS)
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
 
 
+wildcard_constraints:
+    figure="|".join(catalogue.FIGURES),
+
+
 def methods_of(selection):
     """Return the methods of the config that a table, a figure or `all` shows."""
     if selection == "all":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from msnmo.drawing import AXIAL, CONVENTION, cut, mark_sides, pixel_aspect, show_zscore
+from msnmo.drawing import AXIAL, CONVENTION, TRUTH, cut, mark_sides, pixel_aspect, show_zscore
 from msnmo.errors import bad_input
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, wrapped
@@ -25,6 +25,8 @@ REFERENCE = "joint"
 TITLE_HEIGHT = 0.4
 """Inches of two lines of text above a panel."""
 CONVENTION_NOTE = f"in model space; {CONVENTION}."
+
+Paint = Callable[["Axes", "Case", np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -173,3 +175,28 @@ def case_grid(cases: Sequence[Case], columns: int) -> tuple[Figure, list[list[Ax
         case.show(block[0], f"{wrapped(case.scan, 0.9 * side)}\n{case.diagnosis}, T2-FLAIR")
         mark_sides(block[0], AXIAL, SMALL - 1)
     return figure, panels
+
+
+def compare_masks(
+    inputs: Inputs, methods: Sequence[str], cases: Sequence[Case], paint: Paint
+) -> Figure:
+    """Return a figure of scans beside their annotation and each method's mask.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    methods : sequence of str
+        Methods that segment.
+    cases : sequence of Case
+    paint : callable
+        Draws on a method's panel: takes axes, the scan, the predicted and the true slice.
+    """
+    figure, panels = case_grid(cases, columns=2 + len(methods))
+    for case, (_, annotated, *others) in zip(cases, panels, strict=True):
+        truth = case.slice_of(case.lesion)
+        case.show(annotated, "annotated\n")
+        fill(annotated, truth, case.aspect, TRUTH)
+        for axes, method in zip(others, methods, strict=True):
+            case.show(axes, title_of(inputs, method, case))
+            paint(axes, case, case.prediction(inputs, method), truth)
+    return figure

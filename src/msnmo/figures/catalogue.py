@@ -77,7 +77,7 @@ _ALL = (
         "figure-9",
         "ROC curves of the classification methods",
         _of_table(4),
-        frozenset({"metrics", "predictions"}),
+        frozenset({"metrics"}),
         "msnmo.figures.roc",
     ),
     Figure(
@@ -91,7 +91,7 @@ _ALL = (
         "figure-11",
         "ROC curves without and with joint learning",
         _of_table(6),
-        frozenset({"metrics", "predictions"}),
+        frozenset({"metrics"}),
         "msnmo.figures.roc",
     ),
     Figure(

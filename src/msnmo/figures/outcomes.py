@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from msnmo.choose import LOW_MEDIAN_HIGH, choose_scans
 from msnmo.drawing import TRUTH, outline
-from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, fill, reference_method, title_of
+from msnmo.figures.cases import CONVENTION_NOTE, Case, compare_masks, fill, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import house_style, put_below
 from msnmo.methods import get_method
@@ -37,23 +38,20 @@ def draw(inputs: Inputs) -> Figure:
     chosen = choose_scans(inputs.metrics, inputs.folds, reference, LOW_MEDIAN_HIGH)
     cases = [Case.load(inputs, scan) for scan in chosen["scan"]]
     with house_style():
-        figure, panels = case_grid(cases, columns=2 + len(methods))
-        for case, (_, annotated, *others) in zip(cases, panels, strict=True):
-            truth = case.slice_of(case.lesion)
-            case.show(annotated, "annotated\n")
-            fill(annotated, truth, case.aspect, TRUTH)
-            for axes, method in zip(others, methods, strict=True):
-                case.show(axes, title_of(inputs, method, case))
-                for name, region in outcomes(case.prediction(inputs, method), truth).items():
-                    fill(axes, region, case.aspect, COLOURS[name], opacity=0.75)
-                    if name in RIMS:
-                        outline(axes, region, linewidth=0.7, **RIMS[name])
+        figure = compare_masks(inputs, methods, cases, _paint)
         note = (
             f"The scans at the quartiles of the DSC of {get_method(reference).label}, lowest first,"
             f" at the height of most annotated lesion. DSC of the whole scan, {CONVENTION_NOTE}"
         )
         put_below(figure, note, _legend(), columns=4)
     return figure
+
+
+def _paint(axes: Axes, case: Case, prediction: np.ndarray, truth: np.ndarray) -> None:
+    for name, region in outcomes(prediction, truth).items():
+        fill(axes, region, case.aspect, COLOURS[name], opacity=0.75)
+        if name in RIMS:
+            outline(axes, region, linewidth=0.7, **RIMS[name])
 
 
 def outcomes(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from msnmo.choose import MEDIAN, choose_in_each_class
 from msnmo.drawing import PREDICTION, TRUTH
-from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, fill, reference_method, title_of
+from msnmo.figures.cases import CONVENTION_NOTE, Case, compare_masks, fill, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import house_style, put_below
 from msnmo.methods import get_method
@@ -39,17 +39,7 @@ def draw(inputs: Inputs) -> Figure:
     chosen = choose_in_each_class(inputs.metrics, inputs.folds, reference, MEDIAN)
     cases = [Case.load(inputs, scan) for scan in chosen["scan"]]
     with house_style():
-        figure, panels = case_grid(cases, columns=2 + len(methods))
-        for case, (_, annotated, *others) in zip(cases, panels, strict=True):
-            truth = case.slice_of(case.lesion)
-            case.show(annotated, "annotated\n")
-            fill(annotated, truth, case.aspect, TRUTH)
-            for axes, method in zip(others, methods, strict=True):
-                prediction = case.prediction(inputs, method)
-                case.show(axes, title_of(inputs, method, case))
-                fill(axes, prediction, case.aspect, PREDICTION)
-                _box(axes, truth & ~prediction, MISSED)
-                _box(axes, prediction & ~truth, INVENTED)
+        figure = compare_masks(inputs, methods, cases, _paint)
         classes = " and ".join(chosen["diagnosis"])
         note = (
             f"The {classes} scan of median DSC of {get_method(reference).label} in its class, at"
@@ -63,6 +53,12 @@ def draw(inputs: Inputs) -> Figure:
         ]
         put_below(figure, note, handles, columns=4)
     return figure
+
+
+def _paint(axes: Axes, case: Case, prediction: np.ndarray, truth: np.ndarray) -> None:
+    fill(axes, prediction, case.aspect, PREDICTION)
+    _box(axes, truth & ~prediction, MISSED)
+    _box(axes, prediction & ~truth, INVENTED)
 
 
 def largest_region(mask: np.ndarray) -> tuple[slice, slice] | None:

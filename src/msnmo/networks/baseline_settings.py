@@ -20,14 +20,23 @@ LESION_PRIOR_LOGIT = -4.6
 
 
 @dataclass(frozen=True)
-class _SegmentationBaseline(Section):
+class SegmentationSettings(Section):
+    """What the networks that segment have in common.
+
+    Parameters
+    ----------
+    norm : {"batch", "instance", "group"}
+    lesion_prior_logit : float
+        Bias that the last convolution starts with.
+    """
+
     section: ClassVar[str] = "model"
     norm: Norm = one_of(get_args(Norm), "instance")
     lesion_prior_logit: float = number(LESION_PRIOR_LOGIT)
 
 
 @dataclass(frozen=True)
-class _EncoderDecoder(_SegmentationBaseline):
+class _EncoderDecoder(SegmentationSettings):
     channels: tuple[int, ...] = counts(1, (32, 64, 128, 256, 512))
 
     def wrong_combinations(self) -> list[Finding]:
@@ -72,7 +81,7 @@ class AttentionUNetSettings(_EncoderDecoder):
 
 
 @dataclass(frozen=True)
-class VNetSettings(_SegmentationBaseline):
+class VNetSettings(SegmentationSettings):
     """V-Net (Milletari et al. 2016) as MONAI's `VNet`; its widths are fixed there.
 
     Parameters

@@ -26,6 +26,7 @@ from msnmo.networks.baseline_settings import (
     ClassifierSettings,
     DynUNetSettings,
     Norm,
+    SegmentationSettings,
     SwinUNETRSettings,
     UNetSettings,
     VNetSettings,
@@ -107,10 +108,7 @@ def build_unet(settings: UNetSettings, size: Size) -> SegmentationBaseline:
         num_res_units=settings.residual_units,
         norm="batch",
     )
-    heads = [_last_convolution(network)]
-    return SegmentationBaseline(
-        with_norm(network, settings.norm), heads, settings.lesion_prior_logit
-    )
+    return _segmenter(network, settings)
 
 
 def build_attention_unet(settings: AttentionUNetSettings, size: Size) -> SegmentationBaseline:
@@ -123,10 +121,7 @@ def build_attention_unet(settings: AttentionUNetSettings, size: Size) -> Segment
         strides=[2] * (len(settings.channels) - 1),
         dropout=settings.dropout,
     )
-    heads = [_last_convolution(network)]
-    return SegmentationBaseline(
-        with_norm(network, settings.norm), heads, settings.lesion_prior_logit
-    )
+    return _segmenter(network, settings)
 
 
 def build_vnet(settings: VNetSettings, size: Size) -> SegmentationBaseline:
@@ -138,10 +133,7 @@ def build_vnet(settings: VNetSettings, size: Size) -> SegmentationBaseline:
         dropout_prob_down=settings.dropout,
         dropout_prob_up=(settings.dropout, settings.dropout),
     )
-    heads = [_last_convolution(network)]
-    return SegmentationBaseline(
-        with_norm(network, settings.norm), heads, settings.lesion_prior_logit
-    )
+    return _segmenter(network, settings)
 
 
 def build_dynunet(settings: DynUNetSettings, size: Size) -> SegmentationBaseline:
@@ -160,11 +152,7 @@ def build_dynunet(settings: DynUNetSettings, size: Size) -> SegmentationBaseline
         deep_supr_num=settings.supervised_levels,
         norm_name="batch",
     )
-    outputs = [network.output_block, *network.deep_supervision_heads]
-    heads = [_last_convolution(block) for block in outputs]
-    return SegmentationBaseline(
-        with_norm(network, settings.norm), heads, settings.lesion_prior_logit
-    )
+    return _segmenter(network, settings, network.output_block, *network.deep_supervision_heads)
 
 
 def build_swin_unetr(settings: SwinUNETRSettings, size: Size) -> SegmentationBaseline:
@@ -177,8 +165,9 @@ def build_swin_unetr(settings: SwinUNETRSettings, size: Size) -> SegmentationBas
     """
     check_size(size, **SWIN_EDGES)
     network = SwinUNETR(**IMAGE, out_channels=1, feature_size=settings.feature_size)
-    heads = [_last_convolution(network.out)]
-    return SegmentationBaseline(network, heads, settings.lesion_prior_logit)
+    return SegmentationBaseline(
+        network, [_last_convolution(network.out)], settings.lesion_prior_logit
+    )
 
 
 def build_resnet(settings: ClassifierSettings, size: Size, depth: str) -> ClassificationBaseline:
@@ -202,6 +191,16 @@ def build_senet50(settings: ClassifierSettings, size: Size) -> ClassificationBas
     check_size(size)
     network = SEResNet50(**IMAGE, num_classes=CLASSES)
     return ClassificationBaseline(with_norm(network, settings.norm), "last_linear")
+
+
+def _segmenter(
+    network: nn.Module, settings: SegmentationSettings, *outputs: nn.Module
+) -> SegmentationBaseline:
+    """Return a network with the norm of its settings; `outputs` hold its last convolutions."""
+    heads = [_last_convolution(block) for block in outputs or [network]]
+    return SegmentationBaseline(
+        with_norm(network, settings.norm), heads, settings.lesion_prior_logit
+    )
 
 
 def with_norm(network: nn.Module, norm: Norm) -> nn.Module:
