@@ -30,7 +30,7 @@ def test_operations_are_counted_as_by_hand(monkeypatch):
     monkeypatch.setattr(complexity, "get_method", lambda name: method)
     row = measure("tiny", {}, (100, 50, 20))
     assert float(row["gflop"]) == pytest.approx(2 * 2 * 27 * 100 * 50 * 20 / 1e9, abs=0.05)
-    assert float(row["parameters"]) == pytest.approx((2 * 27 + 2) / 1e6, abs=5e-4)
+    assert float(row["parameters_millions"]) == pytest.approx((2 * 27 + 2) / 1e6, abs=5e-4)
 
 
 def test_the_joint_model_at_full_size():
@@ -39,7 +39,7 @@ def test_the_joint_model_at_full_size():
         "method": "joint",
         "label": "Joint Model",
         "size": "160x160x160",
-        "parameters": "5.619",
+        "parameters_millions": "5.619",
         "gflop": "748.0",
     }
 

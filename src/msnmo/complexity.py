@@ -36,7 +36,7 @@ def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any
     Returns
     -------
     dict
-        method, label, size, parameters (millions, trainable) and gflop: 10^9 floating-point
+        method, label, size, parameters_millions (trainable) and gflop: 10^9 floating-point
         operations of convolutions and matrix products, a multiplication and an addition counting
         as two; norms, activations and interpolations are not counted (torch's FlopCounterMode).
     """
@@ -50,7 +50,7 @@ def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any
         "method": name,
         "label": method.label,
         "size": "x".join(map(str, size)),
-        "parameters": f"{trainable / 1e6:.3f}",
+        "parameters_millions": f"{trainable / 1e6:.3f}",
         "gflop": f"{counter.get_total_flops() / 1e9:.1f}",
     }
 
