@@ -27,7 +27,7 @@ def draw(inputs: Inputs) -> Figure:
     """Draw the lesions of those of `inputs.methods` that segment, beside the annotation.
 
     One scan of each class: of median DSC in model space of the joint model, else of the first
-    method. The largest missed and the largest invented region of the slice are boxed.
+    method. The largest under- and the largest over-segmented region of the slice are boxed.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def draw(inputs: Inputs) -> Figure:
         handles = [
             Patch(color=TRUTH, label="annotated lesion"),
             Patch(color=PREDICTION, label="predicted lesion"),
-            Patch(label="largest missed region", **MISSED),
-            Patch(label="largest invented region", **INVENTED),
+            Patch(label="largest under-segmentation", **MISSED),
+            Patch(label="largest over-segmentation", **INVENTED),
         ]
         put_below(figure, note, handles, columns=4)
     return figure

@@ -138,7 +138,7 @@ def _scale(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
 
 
 def _handles(histories: Mapping[str, Mapping[int, pd.DataFrame]]) -> list[Line2D]:
