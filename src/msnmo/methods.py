@@ -28,7 +28,7 @@ from msnmo.section import Section
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["METHODS", "LossWeights", "Method", "ModelSettings", "get_method"]
+__all__ = ["JOINT", "METHODS", "LossWeights", "Method", "ModelSettings", "get_method"]
 
 Task = Literal["segmentation", "classification"]
 Build = Callable[[Any, Size], "nn.Module"]
@@ -151,6 +151,8 @@ _ALL = (
     _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings),
 )
 
+JOINT = "joint"
+"""The paper's own method, which the others are compared with."""
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
 """Every method by name; the order is that of a table's rows."""
 

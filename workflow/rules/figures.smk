@@ -7,8 +7,8 @@ rule map_gradcam:
         metrics=f"{RESULTS}/metrics/figure-12.tsv",
         manifest=rules.list_manifest.output,
         folds=rules.split_folds.output,
-        weights=expand(rules.train_fold.output.weights, method="joint", fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method="joint", fold=FOLDS),
+        weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
+        runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
     output:
         directory(f"{RESULTS}/gradcam"),
     log:
@@ -21,14 +21,15 @@ rule map_gradcam:
     resources:
         gpu=GPU,
     params:
-        weights=pattern(rules.train_fold.output.weights.replace("{method}", "joint")),
-        run=pattern(rules.train_fold.output.run.replace("{method}", "joint")),
+        weights=pattern(rules.train_fold.output.weights),
+        run=pattern(rules.train_fold.output.run),
+        method=JOINT,
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
         code=code("gradcam"),
     shell:
         "python -m msnmo.gradcam --metrics {input.metrics:q} --manifest {input.manifest:q}"
-        " --folds {input.folds:q} --method joint --weights {params.weights:q}"
+        " --folds {input.folds:q} --method {params.method} --weights {params.weights:q}"
         " --run {params.run:q} --device {params.device} --threads {params.cpu_threads}"
         " --out {output:q} > {log:q} 2>&1"
 

@@ -1,7 +1,7 @@
 # What each table and figure shows of the methods that the config chooses, and so what it waits for.
 
 from msnmo.figures import catalogue
-from msnmo.methods import BOTH_TASKS
+from msnmo.methods import BOTH_TASKS, JOINT
 from msnmo.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 

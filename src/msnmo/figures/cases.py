@@ -17,11 +17,10 @@ from msnmo.drawing import AXIAL, CONVENTION, TRUTH, cut, mark_sides, pixel_aspec
 from msnmo.errors import bad_input
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, wrapped
-from msnmo.methods import get_method
+from msnmo.methods import JOINT, get_method
 from msnmo.volumes import check_same_grid, load_mask, load_volume
 
 MOST_COLUMNS = 6
-REFERENCE = "joint"
 TITLE_HEIGHT = 0.4
 """Inches of two lines of text above a panel."""
 CONVENTION_NOTE = f"in model space; {CONVENTION}."
@@ -110,7 +109,7 @@ class Case:
 
 def reference_method(methods: Sequence[str]) -> str:
     """Return the method whose DSC decides which scans are shown: joint, else the first."""
-    return REFERENCE if REFERENCE in methods else methods[0]
+    return JOINT if JOINT in methods else methods[0]
 
 
 def dsc_of(metrics: pd.DataFrame, method: str, scan: str) -> str:

@@ -12,11 +12,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from msnmo.errors import bad_input
-from msnmo.methods import METHODS, Task
+from msnmo.methods import JOINT, METHODS, Task
 
 Source = Literal["metrics", "predictions", "history", "gradcam"]
-
-JOINT = "joint"
 
 
 @dataclass(frozen=True)

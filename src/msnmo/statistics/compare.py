@@ -19,7 +19,7 @@ from msnmo.evaluate.metrics import (
     Space,
     space_of,
 )
-from msnmo.methods import METHODS
+from msnmo.methods import JOINT, METHODS
 from msnmo.statistics.bootstrap import (
     FoldStatistic,
     auc,
@@ -30,7 +30,6 @@ from msnmo.statistics.bootstrap import (
     replicate,
 )
 
-REFERENCE = "joint"
 PROPORTIONS: Mapping[str, tuple[str, ...]] = {
     "ACC": ("MS", "NMOSD"),
     "SN": ("NMOSD",),
@@ -175,7 +174,7 @@ def _statistic(metric: str, fold: pd.DataFrame) -> Callable[[np.ndarray], np.nda
 def _row(
     metric: str, method: str, compared: Mapping[str, Comparison], confidence: float
 ) -> dict[str, object]:
-    own, joint = compared[method], compared.get(REFERENCE)
+    own, joint = compared[method], compared.get(JOINT)
     low, high = interval(own.replicates[1:], confidence)
     row = {
         "method": method,
@@ -187,7 +186,7 @@ def _row(
         "ci_low": low,
         "ci_high": high,
     }
-    if joint is None or method == REFERENCE:
+    if joint is None or method == JOINT:
         return row
     differences = own.replicates - joint.replicates
     low, high = interval(differences[1:], confidence)
