@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/selection.smk"
+include: "workflow/rules/check.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/preprocess.smk"
 include: "workflow/rules/quality.smk"
@@ -23,6 +24,7 @@ include: "workflow/rules/figures.smk"
 localrules:
     all,
     tables,
+    check,
     figures,
     preprocess,
 

@@ -24,7 +24,7 @@ from scipy import ndimage
 
 from msnmo.errors import bad_input
 from msnmo.files import read_json
-from msnmo.volumes import Grid
+from msnmo.volumes import Grid, Volume
 
 Shape = tuple[int, int, int]
 Mode = Literal["stretch", "pad"]
@@ -310,6 +310,23 @@ def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray
     """
     order = {"linear": 1, "nearest": 0}[how]
     return resize.apply(mask, order) >= 0.5
+
+
+def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
+    """Return a binary mask on another grid, by their places in scanner mm.
+
+    Linear, voxels of at least 0.5 kept. Where the new voxels are larger than the mask's own, the
+    mask is smoothed first, so that a voxel is kept where half of it is marked.
+    """
+    to_mask = np.linalg.solve(mask.grid.affine, grid.affine)
+    factor = np.linalg.norm(to_mask[:3, :3], axis=1)
+    values = mask.data.astype(np.float32)
+    if (factor > 1).any():
+        values = ndimage.gaussian_filter(values, np.maximum(0, (factor - 1) / 2), mode="constant")
+    moved = ndimage.affine_transform(
+        values, to_mask[:3, :3], to_mask[:3, 3], output_shape=grid.shape, order=1, mode="constant"
+    )
+    return Volume(moved >= 0.5, grid)
 
 
 def reorder(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarray:

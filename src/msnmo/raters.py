@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK
 
 from msnmo.errors import InputError, run_command
+from msnmo.geometry import resample_to_grid
 from msnmo.volumes import Grid, check_same_grid, load_mask, load_volume, save_volume
 
 How = Literal["intersection", "union", "majority", "staple"]
@@ -57,7 +58,9 @@ def _staple(masks: Sequence[np.ndarray], votes: np.ndarray) -> np.ndarray:
     return probability > 0.5 + 1e-6
 
 
-def load_raters(flair: Path | str, masks: Sequence[Path | str]) -> tuple[Grid, list[np.ndarray]]:
+def load_raters(
+    flair: Path | str, masks: Sequence[Path | str], resample: bool = False
+) -> tuple[Grid, list[np.ndarray]]:
     """Read a scan's lesion masks after checking that each lies on the scan's grid.
 
     Parameters
@@ -66,6 +69,8 @@ def load_raters(flair: Path | str, masks: Sequence[Path | str]) -> tuple[Grid, l
         The scan as it arrived.
     masks : sequence of Path or str
         Binary masks: 0 and one positive value, on the scan's grid.
+    resample : bool
+        Whether masks on another grid are brought to the scan's, not refused.
 
     Returns
     -------
@@ -81,6 +86,9 @@ def load_raters(flair: Path | str, masks: Sequence[Path | str]) -> tuple[Grid, l
     for path in masks:
         try:
             mask = load_mask(path)
+            if resample and not mask.grid.matches(scan.grid):
+                print(f"{path}: resampled to the grid of {flair}")
+                mask = resample_to_grid(mask, scan.grid)
             check_same_grid(Path(path), mask, Path(flair), scan)
             arrays.append(mask.data)
         except InputError as error:
@@ -101,10 +109,16 @@ def main() -> None:
         default="intersection",
         help="majority: more than half, a tie is no lesion; staple: needs three raters or more",
     )
+    parser.add_argument(
+        "--other-grid",
+        choices=("error", "resample"),
+        default="error",
+        help="what becomes of a mask that lies on another grid than the scan",
+    )
     parser.add_argument("--out", type=Path, required=True, help="lesion mask on the scan's grid")
     arguments = parser.parse_args()
 
-    grid, masks = load_raters(arguments.flair, arguments.masks)
+    grid, masks = load_raters(arguments.flair, arguments.masks, arguments.other_grid == "resample")
     combined = combine_masks(masks, arguments.how)
     for path, mask in zip(arguments.masks, masks, strict=True):
         print(f"{path}: {_volume(mask, grid)}")

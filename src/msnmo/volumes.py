@@ -24,6 +24,9 @@ from msnmo.files import atomic_path
 SAME_GRID_MM = 0.01
 # A qform is a float32 quaternion: at 200 mm from the origin it is off by a few 0.01 mm at best.
 SAME_FORM_MM = 0.1
+# Voxel axes shorter than this (mm), or longer than its inverse, are no header of a scan; nor are
+# axes that span less than this share of the box they would span at right angles
+SHORTEST_AXIS_MM, FLATTEST = 1e-4, 0.01
 ENDINGS = (".nii", ".nii.gz")
 # gzip packs at most this many bytes into one (RFC 1951: 258 bytes in two bits)
 MOST_DEFLATED = 1032
@@ -337,9 +340,17 @@ def _checked_grid(path: Path, image: nib.Nifti1Image) -> Grid:
     if not np.isfinite([grid.sform, grid.qform]).all():
         found = f"sform {grid.sform.tolist()}, qform {grid.qform.tolist()}"
         raise bad_input(path, "finite sform and qform", found, remedy)
-    if not np.isfinite(grid.affine).all() or not 1e-9 < grid.voxel_ml < np.inf:
+    if not np.isfinite(grid.affine).all() or not _has_three_axes(grid.affine):
         raise bad_input(path, "an invertible affine", str(grid.affine.tolist()), remedy)
     return grid
+
+
+def _has_three_axes(affine: np.ndarray) -> bool:
+    """Whether the voxel axes have lengths that can be computed with, and span a volume."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (lengths > SHORTEST_AXIS_MM).all() or not (lengths < 1 / SHORTEST_AXIS_MM).all():
+        return False
+    return bool(abs(np.linalg.det(affine[:3, :3] / lengths)) > FLATTEST)
 
 
 def _check_size(path: Path, image: nib.Nifti1Image) -> None:

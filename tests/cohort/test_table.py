@@ -8,9 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table
+from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table, survey_scan_table
 from msnmo.errors import InputError
-from msnmo.files import read_tsv
 
 HEADER = ["subject", "session", "diagnosis", "flair", "lesion_mask", "stripped", "site"]
 
@@ -83,6 +82,7 @@ def test_optional_columns_may_be_absent_and_columns_come_in_any_order(folder):
         "diagnosis": "",
         "flair": str(folder / "f1.nii.gz"),
         "lesion_mask": "",
+        "brain_mask": "",
         "stripped": "no",
         "bias_corrected": "no",
         "site": "",
@@ -300,29 +300,36 @@ def test_package_and_workflow_share_one_schema():
     assert (root / "src/msnmo/cohort/scans.schema.yaml").is_symlink()
 
 
-def run_module(*arguments):
-    command = [sys.executable, "-m", "msnmo.cohort.table", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_survey_sets_wrong_rows_apart(folder):
+    rows = [
+        row(1),
+        row(2, diagnosis="ms"),
+        row(3, subject="../3"),
+        row(4, subject="4", session="1"),
+        row(5, subject="4", session="2"),
+        row(6, subject="4", session="3", diagnosis="NMOSD"),
+        row(7, flair="f8.nii.gz"),
+        row(8),
+        row(9),
+    ]
+    survey = survey_scan_table(write(folder, rows))
+    assert list(survey.cohort["scan"]) == ["sub-01", "sub-09"]
+    assert [each.scans for each in survey.findings] == [
+        ("sub-02",),
+        ("row 4",),
+        # which of a subject's diagnoses is right cannot be told
+        ("sub-4_ses-1", "sub-4_ses-2", "sub-4_ses-3"),
+        ("sub-07", "sub-08"),
+    ]
+    assert survey.names[:2] == ["sub-01", "sub-09"]
+    assert set(survey.names) >= {"sub-02", "row 4", "sub-4_ses-3"}
 
 
-def test_command_writes_the_cohort(folder):
-    rows = [row(1), row(2, diagnosis="", lesion_mask="")]
-    result = run_module("--scans", write(folder, rows), "--out", folder / "out/cohort.tsv")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "2 scans of 2 subjects: 1 MS" in result.stdout
-    cohort = read_tsv(folder / "out/cohort.tsv", dict.fromkeys(COHORT_COLUMNS, str))
-    assert list(cohort["subject"]) == ["01", "02"]
-    assert cohort["diagnosis"].isna().tolist() == [False, True]
-    assert (folder / "out/cohort.tsv").read_text().splitlines()[2].split("\t")[3] == "n/a"
-
-
-def test_command_with_a_bad_table_leaves_no_cohort_and_no_traceback(folder):
-    path = write(folder, [row(1, diagnosis="ms")])
-    result = run_module("--scans", path, "--out", folder / "cohort.tsv")
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert "row 2, column diagnosis" in result.stderr
-    assert not (folder / "cohort.tsv").exists()
+def test_other_labels_are_mapped_where_they_are_named(folder):
+    path = write(folder, [row(1, diagnosis="rrms"), row(2, diagnosis="NMO")])
+    labels = {"rrms": "MS", "nmo": "NMOSD"}
+    assert list(read_scan_table(path, labels)["diagnosis"]) == ["MS", "NMOSD"]
+    assert len(findings_of(path)) == 2
 
 
 def test_reading_a_scan_table_loads_no_imaging_library():

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msnmo.skullstrip import volume_doubts
-from msnmo.skullstrip.arrival import ENGINE, arrived_mask, background_doubts
+from msnmo.doubts import background_doubts, volume_doubts
+from msnmo.skullstrip.arrival import ENGINE, arrived_mask
 from msnmo.volumes import Grid, Volume, load_volume
 
 DATA = os.environ.get("MSNMO_REAL_DATA")

@@ -128,17 +128,20 @@ def test_many_names_are_cut():
 @pytest.mark.parametrize("number", ["1", "2"])
 def test_the_command_writes_every_format(cohort, number):
     words = [sys.executable, "-m", "msnmo.tables", "--table", number]
-    words += ["--cohort", cohort / "cohort.tsv"]
+    (cohort / "excluded.tsv").write_text("scan\tby\treason\n")
+    words += ["--cohort", cohort / "cohort.tsv", "--excluded", cohort / "excluded.tsv"]
     words += [f"--out-{name}={cohort / f'table.{name}'}" for name in ("tsv", *FORMATS)]
     subprocess.run(words, check=True, capture_output=True)
     table = pd.read_csv(cohort / "table.tsv", sep="\t")
     assert list(table) == ["table", "panel", "row", "line", "column", "value"]
     for name in FORMATS:
-        assert "Huang et al. 2024" in (cohort / f"table.{name}").read_text(encoding="utf-8")
+        text = (cohort / f"table.{name}").read_text(encoding="utf-8")
+        assert "Huang et al. 2024" in text
+        assert "No scan was excluded." in text
 
 
 def test_the_command_says_which_table_it_lacks(tmp_path):
-    words = [sys.executable, "-m", "msnmo.tables", "--table", "2"]
+    words = [sys.executable, "-m", "msnmo.tables", "--table", "2", "--excluded", "excluded.tsv"]
     words += [f"--out-{name}={tmp_path / name}" for name in ("tsv", *FORMATS)]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 2

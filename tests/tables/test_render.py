@@ -163,12 +163,14 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     metrics, sure = tmp_path / "all.tsv", tmp_path / "statistics.tsv"
     write_tsv(metrics, joint_only)
     write_tsv(sure, statistics(across_folds(joint_only)))
+    excluded = tmp_path / "excluded.tsv"
+    excluded.write_text("scan\tby\treason\nsub-9\trater\tmotion_artefact & more\n")
 
     def written(folder: str) -> dict[str, bytes]:
         paths = {ending: tmp_path / folder / f"table.{ending}" for ending in ("tsv", *FORMATS)}
         words = [f"--out-{ending}={path}" for ending, path in paths.items()]
         command = [sys.executable, "-m", "msnmo.tables", "--table", "7"]
-        command += ["--metrics", metrics, "--statistics", sure]
+        command += ["--metrics", metrics, "--statistics", sure, "--excluded", excluded]
         subprocess.run([*command, *words], check=True, capture_output=True)
         return {ending: path.read_bytes() for ending, path in paths.items()}
 
@@ -180,6 +182,10 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert (dsc["n_folds"], dsc["n_scans"], dsc["n_subjects"]) == (2, 4, 3)
     assert (dsc["ci_low"], dsc["ci_high"]) == (68.0, 74.0)
     assert (table["status"] == "not run").sum() == 3 * 8
+    said = "Excluded: 1 scan, 1 by the rater: sub-9 (motion_artefact & more)."
+    assert said in first["md"].decode().replace("\\", "")
+    assert said in first["tex"].decode().replace("\\", "")
+    assert said.replace("&", "&amp;") in first["html"].decode()
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -1,11 +1,7 @@
 """The real DAG on a tiny cohort: it ends, it is reproducible, and it survives being killed."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,12 +11,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+from dag import MICRO, ROOT, jobs, run, start, write_config
 
-from msnmo.demo.cohort import Plan, make_cohort
-
-ROOT = Path(__file__).parents[2]
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
-MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
 JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
 TABLES = [f"table-{number}" for number in (*range(1, 10), "S1")]
@@ -30,57 +22,6 @@ FIGURES = [
     "bland-altman",
     "confusion",
 ]
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """Eight scans, one subject of each class with two sessions, in a path with a space."""
-    folder = tmp_path_factory.mktemp("a cohort é")
-    make_cohort(folder, Plan(seed=5, ms=4, nmosd=4, follow_ups=1, min_voxel_mm=3.0), workers=2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """The workflow's files in a folder of their own, so that no run locks the repository."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
-    return folder
-
-
-def write_config(clone, cohort, results, **changed):
-    config = MICRO | {"scans": str(cohort / "scans.tsv"), "results": str(clone / results)}
-    config |= changed
-    path = clone / f"{results}.yaml"
-    path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
-    return path
-
-
-def start(clone, config, *arguments):
-    command = [*SNAKEMAKE, "--configfile", str(config), "--cores", "2", *arguments]
-    return subprocess.Popen(
-        command,
-        cwd=clone,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-
-
-def run(clone, config, *arguments):
-    process = start(clone, config, *arguments)
-    output, _ = process.communicate(timeout=1200)
-    return process.returncode, output
-
-
-def jobs(output):
-    """The number of jobs of each rule that a dry run announces."""
-    counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
-    return {rule: int(count) for rule, count in counts}
 
 
 def trained(output):
@@ -215,32 +156,6 @@ def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, c
         assert (clone / "disturbed" / name).read_bytes() == (
             clone / "undisturbed" / name
         ).read_bytes()
-
-
-def test_a_bad_scan_is_named_and_the_others_go_on(clone, cohort, tmp_path):
-    bad = tmp_path / "cohort"
-    shutil.copytree(cohort, bad)
-    table = pd.read_csv(bad / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
-    broken = bad / table["flair"].iloc[0]
-    broken.write_bytes(broken.read_bytes()[:20_000])
-    config = write_config(clone, bad, "with_bad_scan")
-    code, output = run(clone, config, "preprocess")
-    assert code == 1
-    assert str(broken) in output
-    assert "truncated" in output
-    done = list((clone / "with_bad_scan/derivatives").rglob("*desc-zscore_FLAIR.nii.gz"))
-    assert len(done) == 7
-    assert not list((clone / "with_bad_scan").rglob(".tmp-*"))
-
-
-def test_a_wrong_table_stops_before_anything_runs(clone, cohort, tmp_path):
-    table = (cohort / "scans.tsv").read_text().replace("NMOSD\t", "nmosd\t")
-    (tmp_path / "scans.tsv").write_text(table)
-    config = write_config(clone, tmp_path, "wrong")
-    code, output = run(clone, config, "--dry-run")
-    assert code == 1
-    assert "scans.tsv, row" in output
-    assert not (clone / "wrong").exists()
 
 
 @pytest.fixture(scope="module")

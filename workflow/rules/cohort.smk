@@ -1,28 +1,13 @@
-# The cohort: the scan table in its checked form, and the cohort as the network meets it.
-
-
-rule read_cohort:
-    input:
-        config["scans"],
-    output:
-        f"{RESULTS}/cohort.tsv",
-    log:
-        f"{LOGS}/read_cohort.log",
-    benchmark:
-        f"{BENCHMARKS}/read_cohort.tsv"
-    conda:
-        "../../envs/image.yaml"
-    params:
-        code=code("cohort.table"),
-    shell:
-        "python -m msnmo.cohort.table --scans {input:q} --out {output:q} > {log:q} 2>&1"
+# The cohort as the network meets it.
 
 
 rule list_manifest:
     input:
-        cohort=rules.read_cohort.output,
+        cohort=rules.accept_cohort.output.cohort,
         images=per_scan(f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
-        lesions=per_scan(f"{ANAT}_space-model_desc-lesion_mask.nii.gz", LABELLED),
+        lesions=per_scan(
+            f"{ANAT}_space-model_desc-lesion_mask.nii.gz", labelled_only=True
+        ),
     output:
         f"{RESULTS}/manifest.tsv",
     log:

@@ -1,16 +1,19 @@
 # What the rules share: the checked config, the scan table, where files lie, what code a rule runs.
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.code_version import code_version
-from msnmo.cohort.table import read_scan_table
+from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.table import survey_scan_table
 from msnmo.config import check_config, method_settings
 from msnmo.environment import prepare_jobs
 from msnmo.errors import MsnmoError
@@ -18,10 +21,22 @@ from msnmo.errors import MsnmoError
 prepare_jobs(SOURCE)
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
-    SCANS = read_scan_table(config["scans"]).set_index("scan", drop=False)
+    survey = survey_scan_table(config["scans"])
+    decisions = Path(
+        config["decisions"] or f"{config['results']}/quality/decisions.tsv"
+    )
+    by_rater = excluded_by_rater(survey.names, decisions)
 except MsnmoError as error:
     raise WorkflowError(str(error)) from error
 
+# rows that cannot be used are named by the check, with all else that is wrong of the cohort
+SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
+    "scan", drop=False
+)
+if survey.findings and workflow.is_main_process:
+    rows = "\n".join(f"  {each.finding}" for each in survey.findings)
+    logger.warning(f"The check will report rows that cannot be used:\n{rows}")
+DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 METHODS = config["methods"]
 FOLDS = config["folds"]["only"] or list(range(config["folds"]["k"]))
@@ -29,7 +44,6 @@ ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
-LABELLED = SCANS[SCANS["lesion_mask"] != ""]
 
 
 wildcard_constraints:
@@ -47,17 +61,39 @@ def of_scan(column):
     return lambda wildcards: SCANS.loc[wildcards.scan, column]
 
 
-def raters(wildcards):
-    """Return the lesion masks of a scan, one per rater."""
-    return SCANS.loc[wildcards.scan, "lesion_mask"].split(";")
-
-
-def per_scan(pattern, table=SCANS):
-    """Return a per-scan file of every scan of a table."""
-    return [
-        pattern.format(scan=scan, folder=scan.replace("_", "/"))
-        for scan in table["scan"]
+def paths_of_scan(column):
+    """Return an input function: the files that a column names for the job's scan, maybe none."""
+    return lambda wildcards: [
+        path for path in SCANS.loc[wildcards.scan, column].split(";") if path
     ]
+
+
+def option(name, column):
+    """Return a params function: a command's option where the scan table's column has an entry."""
+
+    def given(wildcards):
+        entry = SCANS.loc[wildcards.scan, column]
+        return f"{name}={shlex.quote(entry)}" if entry else ""
+
+    return given
+
+
+def per_scan(pattern, labelled_only=False):
+    """Return a per-scan file of every scan that goes on, or an input function for it."""
+
+    def files(cohort):
+        named = cohort[cohort["lesion_mask"] != ""] if labelled_only else cohort
+        return [
+            pattern.format(scan=scan, folder=scan.replace("_", "/"))
+            for scan in named["scan"]
+        ]
+
+    def accepted(wildcards):
+        (path,) = checkpoints.name_accepted.get().output
+        return files(SCANS[SCANS["scan"].isin(Path(path).read_text().split())])
+
+    # bad scans that stop the run leave all of them or none: the jobs are known from the start
+    return accepted if config["on_bad_scan"] == "exclude" else files(SCANS)
 
 
 def pattern(path):

@@ -38,7 +38,7 @@ rule draw_figure:
     input:
         unpack(figure_inputs),
         manifest=rules.list_manifest.output,
-        cohort=rules.read_cohort.output,
+        cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:
         png=f"{RESULTS}/figures/{{figure}}.png",
@@ -68,7 +68,7 @@ rule draw_pathway:
     input:
         metrics=f"{RESULTS}/metrics/all.tsv",
         manifest=rules.list_manifest.output,
-        cohort=rules.read_cohort.output,
+        cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/figures/pathway.png",

@@ -3,7 +3,7 @@
 
 rule split_folds:
     input:
-        rules.read_cohort.output,
+        rules.accept_cohort.output.cohort,
     output:
         f"{RESULTS}/folds.tsv",
     log:

@@ -4,7 +4,8 @@
 rule combine_raters:
     input:
         flair=of_scan("flair"),
-        masks=raters,
+        masks=paths_of_scan("lesion_mask"),
+        accepted=ACCEPTED,
     output:
         f"{ANAT}_desc-lesion_mask.nii.gz",
     log:
@@ -15,15 +16,18 @@ rule combine_raters:
         "../../envs/image.yaml"
     params:
         how=config["lesion_masks"]["combine"],
+        other_grid=config["lesion_masks"]["other_grid"],
         code=code("raters"),
     shell:
         "python -m msnmo.raters --flair {input.flair:q} --masks {input.masks:q}"
-        " --how {params.how} --out {output:q} > {log:q} 2>&1"
+        " --how {params.how} --other-grid {params.other_grid} --out {output:q} > {log:q} 2>&1"
 
 
 rule strip_skull:
     input:
-        of_scan("flair"),
+        flair=of_scan("flair"),
+        brain=paths_of_scan("brain_mask"),
+        accepted=ACCEPTED,
     output:
         image=f"{ANAT}_desc-brain_FLAIR.nii.gz",
         mask=f"{ANAT}_desc-brain_mask.nii.gz",
@@ -38,9 +42,11 @@ rule strip_skull:
         stripped=of_scan("stripped"),
         settings=config["skull_strip"],
         robust="--robust" if config["skull_strip"]["robust"] else "",
+        brain=option("--brain", "brain_mask"),
         code=code("skullstrip"),
     shell:
-        "NO_ET=1 python -m msnmo.skullstrip --flair {input:q} --stripped {params.stripped}"
+        "NO_ET=1 python -m msnmo.skullstrip --flair {input.flair:q} {params.brain}"
+        " --stripped {params.stripped}"
         " --engine {params.settings[engine]} --frac {params.settings[frac]} {params.robust}"
         " --implausible {params.settings[implausible]} --out-image {output.image:q}"
         " --out-mask {output.mask:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"

@@ -7,7 +7,8 @@ SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 # Tables 1 and 2, of the cohort itself
 rule describe_cohort:
     input:
-        rules.read_cohort.output,
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{described}}.tsv",
         md=f"{RESULTS}/tables/table-{{described}}.md",
@@ -22,7 +23,8 @@ rule describe_cohort:
     params:
         code=code("tables"),
     shell:
-        "python -m msnmo.tables --table {wildcards.described} --cohort {input:q}"
+        "python -m msnmo.tables --table {wildcards.described} --cohort {input.cohort:q}"
+        " --excluded {input.excluded:q}"
         " --out-tsv {output.tsv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
         " --out-html {output.html:q} > {log:q} 2>&1"
 
@@ -31,6 +33,7 @@ rule write_table:
     input:
         metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
         statistics=rules.compare_methods.output,
+        excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
         md=f"{RESULTS}/tables/table-{{table}}.md",
@@ -47,6 +50,7 @@ rule write_table:
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
+        " --excluded {input.excluded:q}"
         " --statistics {input.statistics:q} --confidence {params.confidence}"
         " --out-tsv {output.tsv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
         " --out-html {output.html:q} > {log:q} 2>&1"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import Row, read_rows
-from msnmo.errors import Finding, InputError, run_command
-from msnmo.files import write_tsv
+from msnmo.errors import Finding, InputError
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
 SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))
@@ -30,6 +28,7 @@ COHORT_COLUMNS = (
     "diagnosis",
     "flair",
     "lesion_mask",
+    "brain_mask",
     "stripped",
     "bias_corrected",
     "site",
@@ -42,13 +41,14 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True)
 class _Problem:
-    """One thing wrong in one cell; ordered as the table shows it."""
+    """One thing wrong in one cell; `others` are the rows that may be the wrong ones as well."""
 
     row: int
     column: str
     expected: str
     found: str
     remedy: str
+    others: frozenset[int] = frozenset()
 
     def finding(self, path: Path) -> Finding:
         where = f"{path}, row {self.row}" + (f", column {self.column}" if self.column else "")
@@ -79,47 +79,116 @@ class _Scan:
         for mask in self.cells["lesion_mask"].split(";"):
             if mask.strip():
                 yield "lesion_mask", mask.strip()
+        if self.cells["brain_mask"]:
+            yield "brain_mask", self.cells["brain_mask"]
 
 
-def read_scan_table(path: Path | str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class RowFinding:
+    """What is wrong of rows of the scan table.
+
+    Parameters
+    ----------
+    scans : tuple of str
+        The scans that cannot be used for it, ``row 7`` where a row names none.
+    finding : Finding
+    """
+
+    scans: tuple[str, ...]
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A scan table as it is: the rows that can be used, and what is wrong of the others.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        As `read_scan_table` returns, without the rows that a finding concerns.
+    findings : list of RowFinding
+        In the table's order.
+    """
+
+    cohort: pd.DataFrame
+    findings: list[RowFinding]
+
+    @property
+    def names(self) -> list[str]:
+        """Every scan the table names, usable or not."""
+        wrong = (name for each in self.findings for name in each.scans)
+        return list(dict.fromkeys([*self.cohort["scan"], *wrong]))
+
+
+def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Read and check a scan table (its columns: workflow/schemas/scans.schema.yaml).
 
     Parameters
     ----------
     path : Path or str
         Tab-separated text; relative paths in it are relative to its folder.
+    labels : mapping, optional
+        Diagnosis (MS or NMOSD) of each other label, in lower case, that the table may use.
 
     Returns
     -------
     DataFrame
         One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
         session, diagnosis (MS or NMOSD), flair (absolute path), lesion_mask (absolute paths joined
-        with ``;``), stripped and bias_corrected (yes or no), site. All are text, empty where
-        nothing is known.
+        with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or no), site. All
+        are text, empty where nothing is known.
 
     Raises
     ------
     InputError
         With every problem of the whole table: file, row as a spreadsheet shows it, column.
     """
+    survey = survey_scan_table(path, labels)
+    if survey.findings:
+        raise InputError(each.finding for each in survey.findings)
+    return survey.cohort
+
+
+def survey_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> Survey:
+    """Read a scan table with its wrong rows set apart.
+
+    Where rows contradict each other (a scan, file or id twice, two diagnoses of a subject) none of
+    them can be told to be right, and all are set apart.
+
+    Raises
+    ------
+    InputError
+        If the file or its header cannot be read, or it has no rows.
+    """
     path = Path(path)
     header, *rows = read_rows(path)
-    problems = list(_header_problems(header))
-    scans = []
-    for row in rows:
-        scan, found = _read_row(header, row)
-        problems += found
-        scans += [scan] if scan else []
+    wrong_header = list(_header_problems(header))
     if not rows:
         found = "a header alone"
-        problems.append(_Problem(header.number, "", "one row a scan", found, "add the scans"))
-    problems += _identity_problems(scans)
-    problems += _file_problems(scans, path.absolute().parent)
-    if problems:
-        order = {name: place for place, name in enumerate(COLUMNS)}
-        problems.sort(key=lambda problem: (problem.row, order.get(problem.column, -1)))
-        raise InputError(problem.finding(path) for problem in problems)
-    return _as_cohort(scans, path.absolute().parent)
+        wrong_header.append(_Problem(header.number, "", "one row a scan", found, "add the scans"))
+    problems, scans = [], []
+    for row in rows:
+        scan, found = _read_row(header, row, labels or {})
+        problems += found
+        scans += [scan] if scan else []
+    folder = path.absolute().parent
+    problems += [*_identity_problems(scans), *_file_problems(scans, folder)]
+    order = {name: place for place, name in enumerate(COLUMNS)}
+    problems.sort(key=lambda problem: (problem.row, order.get(problem.column, -1)))
+    if wrong_header:
+        raise InputError(problem.finding(path) for problem in [*wrong_header, *problems])
+    names = {scan.row: scan.name for scan in scans if scan.is_named}
+    wrong = frozenset().union(*({problem.row, *problem.others} for problem in problems))
+    usable = [scan for scan in scans if scan.row not in wrong]
+    return Survey(
+        _as_cohort(usable, folder), [_row_finding(problem, names, path) for problem in problems]
+    )
+
+
+def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFinding:
+    rows = sorted({problem.row, *problem.others})
+    scans = tuple(dict.fromkeys(names.get(row, f"row {row}") for row in rows))
+    return RowFinding(scans, problem.finding(path))
 
 
 def _header_problems(header: Row) -> Iterator[_Problem]:
@@ -149,7 +218,9 @@ def _trimmed(cells: list[str]) -> list[str]:
     return cells[: filled[-1]] if filled else []
 
 
-def _read_row(header: Row, row: Row) -> tuple[_Scan | None, list[_Problem]]:
+def _read_row(
+    header: Row, row: Row, labels: Mapping[str, str]
+) -> tuple[_Scan | None, list[_Problem]]:
     """Return the row's cells by column, or None if it does not fit the header; and its problems."""
     names, cells = _trimmed(header.cells), row.cells
     if len(cells) < len(names) or any(cells[len(names) :]):
@@ -163,6 +234,8 @@ def _read_row(header: Row, row: Row) -> tuple[_Scan | None, list[_Problem]]:
         for name, cell in zip(names, cells, strict=False)
         if name in COLUMNS
     }
+    if "diagnosis" in given:
+        given["diagnosis"] = labels.get(given["diagnosis"].lower(), given["diagnosis"])
     scan = _Scan(row.number, defaults | {name: cell for name, cell in given.items() if cell})
     return scan, [*_cell_problems(row.number, given), *_pair_problems(scan)]
 
@@ -230,12 +303,12 @@ def _pair_problems(scan: _Scan) -> Iterator[_Problem]:
 def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
     """Find rows that are one scan, or one subject, by name and yet contradict each other."""
     by_scan: dict[str, _Scan] = {}
-    by_subject: dict[str, _Scan] = {}
-    diagnosed: dict[str, _Scan] = {}
+    by_subject: dict[str, list[_Scan]] = {}
     for scan in (scan for scan in scans if scan.is_named):
-        subject, diagnosis = scan.cells["subject"], scan.cells["diagnosis"]
-        first = by_subject.setdefault(subject.lower(), scan)
-        if first.cells["subject"] != subject:
+        same_subject = by_subject.setdefault(scan.cells["subject"].lower(), [])
+        same_subject.append(scan)
+        first = same_subject[0]
+        if first.cells["subject"] != scan.cells["subject"]:
             yield _case_problem(scan, first, "subject")
             continue
         same = by_scan.setdefault(scan.name.lower(), scan)
@@ -244,20 +317,36 @@ def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
         elif same is not scan:
             expected, found = "each scan once", f"{scan.name}, which is in row {same.row} too"
             remedy = "remove one of the rows, or give each scan of the subject its own session"
-            yield _Problem(scan.row, "", expected, found, remedy)
-        valid = diagnosis and diagnosis in COLUMNS["diagnosis"]["enum"]
-        known = diagnosed.setdefault(subject, scan) if valid else scan
-        if known.cells["diagnosis"] != diagnosis:
-            found = f"{diagnosis} here and {known.cells['diagnosis']} in row {known.row}"
+            yield _Problem(scan.row, "", expected, found, remedy, frozenset({same.row}))
+    for same_subject in by_subject.values():
+        yield from _diagnosis_problems(same_subject)
+
+
+def _diagnosis_problems(scans: list[_Scan]) -> Iterator[_Problem]:
+    """Find the rows of a subject whose diagnosis is not that of its first one."""
+    named = {choice for choice in COLUMNS["diagnosis"]["enum"] if choice}
+    known = [scan for scan in scans if scan.cells["diagnosis"] in named]
+    rows = frozenset(scan.row for scan in scans)
+    for scan in known[1:]:
+        first = known[0]
+        if scan.cells["diagnosis"] != first.cells["diagnosis"]:
+            found = f"{scan.cells['diagnosis']} here and {first.cells['diagnosis']} in row "
             remedy = "correct the wrong one, or the subject's id"
-            yield _Problem(scan.row, "diagnosis", "one diagnosis a subject", found, remedy)
+            yield _Problem(
+                scan.row,
+                "diagnosis",
+                "one diagnosis a subject",
+                f"{found}{first.row}",
+                remedy,
+                rows,
+            )
 
 
 def _case_problem(scan: _Scan, first: _Scan, column: str) -> _Problem:
     found = f"'{scan.cells[column]}' here and '{first.cells[column]}' in row {first.row}"
     expected = "ids that differ by more than capital letters (macOS would mix up their files)"
     remedy = "write the id in one way, or rename one of the two"
-    return _Problem(scan.row, column, expected, found, remedy)
+    return _Problem(scan.row, column, expected, found, remedy, frozenset({first.row}))
 
 
 def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
@@ -273,7 +362,7 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
                 row, other = used[real]
                 found = f"'{written}', which is in row {row}, column {other} too"
                 remedy = "give each scan and each rater's mask its own file"
-                yield _Problem(scan.row, column, "each file once", found, remedy)
+                yield _Problem(scan.row, column, "each file once", found, remedy, frozenset({row}))
             used.setdefault(real, (scan.row, column))
 
 
@@ -297,27 +386,12 @@ def _as_cohort(scans: list[_Scan], folder: Path) -> pd.DataFrame:
     records = []
     for scan in scans:
         masks = [str(folder / path) for column, path in scan.files() if column == "lesion_mask"]
-        paths = {"flair": str(folder / scan.cells["flair"]), "lesion_mask": ";".join(masks)}
+        paths = {
+            "flair": str(folder / scan.cells["flair"]),
+            "lesion_mask": ";".join(masks),
+            "brain_mask": str(folder / scan.cells["brain_mask"])
+            if scan.cells["brain_mask"]
+            else "",
+        }
         records.append(scan.cells | paths | {"scan": scan.name})
     return pd.DataFrame(records, columns=list(COHORT_COLUMNS), dtype=object)
-
-
-def main() -> None:
-    """Check a scan table and write it as the cohort."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=Path, required=True, help="scans.tsv")
-    parser.add_argument("--out", type=Path, required=True, help="cohort.tsv")
-    arguments = parser.parse_args()
-    cohort = read_scan_table(arguments.scans)
-    cohort = cohort.mask(cohort == "")  # written as n/a
-    counts = cohort["diagnosis"].value_counts()
-    classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    unknown = len(cohort) - counts.sum()
-    print(f"{len(cohort)} scans of {cohort['subject'].nunique()} subjects: {classes or 'none'}")
-    if unknown:
-        print(f"{unknown} scans without a diagnosis: prediction only")
-    write_tsv(arguments.out, cohort)
-
-
-if __name__ == "__main__":
-    run_command(main)

@@ -11,17 +11,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from msnmo.errors import bad_input
 from msnmo.skullstrip.extraction import Extraction
-from msnmo.volumes import Grid, Volume
+from msnmo.volumes import Volume
 
 Engine = Literal["auto", "fsl", "surface", "hd-bet"]
 Implausible = Literal["error", "flag"]
-
-# Litres; the range of adult intracranial volumes with a wide margin on both sides
-LEAST_LITRES, MOST_LITRES = 0.5, 2.5
 
 
 def strip(
@@ -69,16 +64,6 @@ def choose_engine(engine: Engine) -> Engine:
     if engine != "auto":
         return engine
     return "fsl" if shutil.which("bet") else "surface"
-
-
-def volume_doubts(mask: np.ndarray, grid: Grid) -> list[str]:
-    """Return what speaks against a mask being a whole brain, by its volume; empty if nothing."""
-    litres = int(mask.sum()) * grid.voxel_ml / 1000.0
-    if LEAST_LITRES <= litres <= MOST_LITRES:
-        return []
-    return [
-        f"brain mask of {litres:.2f} litres, outside {LEAST_LITRES:g} to {MOST_LITRES:g} litres"
-    ]
 
 
 def _run(engine: Engine, scan: Volume, frac: float, robust: bool) -> Extraction:

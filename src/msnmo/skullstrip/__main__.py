@@ -8,10 +8,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from msnmo.doubts import background_doubts, volume_doubts
 from msnmo.errors import bad_input, run_command
 from msnmo.files import sha256, write_json
-from msnmo.skullstrip import Engine, Implausible, strip, volume_doubts
-from msnmo.skullstrip.arrival import arrived_mask, background_doubts
+from msnmo.skullstrip import Engine, Implausible, strip
+from msnmo.skullstrip.arrival import arrived_mask, given_mask
 from msnmo.skullstrip.extraction import Extraction
 from msnmo.volumes import Volume, load_volume, save_volume
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stripped", choices=("yes", "no"), default="no", help="yes: the scan arrived stripped"
     )
+    parser.add_argument("--brain", type=Path, help="a brain mask of the scan: no engine is run")
     parser.add_argument("--frac", type=float, default=0.4, help="0 to 1; larger = smaller brain")
     parser.add_argument("--robust", action="store_true", help="for scans with much neck")
     parser.add_argument(
@@ -60,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _brain_and_doubts(scan: Volume, arguments: argparse.Namespace) -> tuple[Extraction, list[str]]:
+    if arguments.brain is not None:
+        brain = given_mask(scan, arguments.flair, arguments.brain)
+        return brain, volume_doubts(brain.mask, scan.grid)
     if arguments.stripped == "yes":
         brain = arrived_mask(scan)
         return brain, [*volume_doubts(brain.mask, scan.grid), *background_doubts(scan)]
@@ -71,7 +76,10 @@ def _accepted(doubts: list[str], brain: Extraction, arguments: argparse.Namespac
     """Return the doubts as flags if the user wants to live with them; an empty mask never is."""
     if not doubts or (arguments.implausible == "flag" and brain.mask.any()):
         return doubts
-    if arguments.stripped == "yes":
+    if arguments.brain is not None:
+        expected = f"a brain mask of 0.5 to 2.5 litres in {arguments.brain}"
+        remedy = "correct the mask, or empty the scan table's column `brain_mask`"
+    elif arguments.stripped == "yes":
         expected = "a skull-stripped brain of 0.5 to 2.5 litres on a background of zeros"
         remedy = "the scan table's column `stripped` may be wrong: write `no` if this is a head"
     else:

@@ -1,16 +1,18 @@
-"""Scans that arrive skull-stripped, as those of the ISBI 2015 challenge: their mask is in them."""
+"""Scans that arrive with their brain known: skull-stripped as ISBI 2015, or with a brain mask."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
+from msnmo.files import sha256
 from msnmo.skullstrip.extraction import Extraction
-from msnmo.volumes import Volume
+from msnmo.volumes import Volume, check_same_grid, load_mask
 
 ENGINE = "none (stripped on arrival)"
-# Share of the voxels on the volume's faces that may differ from 0 in a scan with no background
-MOST_ON_FACES = 0.5
+MASK_GIVEN = "none (brain mask given)"
 
 
 def arrived_mask(scan: Volume) -> Extraction:
@@ -30,13 +32,17 @@ def arrived_mask(scan: Volume) -> Extraction:
     return Extraction(mask, ENGINE, "n/a", {"holes_filled": int((mask & ~nonzero).sum())}, flags)
 
 
-def background_doubts(scan: Volume) -> list[str]:
-    """Return what speaks against the scan's background being zero; empty if nothing."""
-    faces = np.concatenate([scan.data.take((0, -1), axis=axis).ravel() for axis in range(3)])
-    share = float((faces != 0).mean())
-    if share <= MOST_ON_FACES:
-        return []
-    return [f"{share:.0%} of the voxels on the volume's faces are not zero"]
+def given_mask(scan: Volume, scan_path: Path, path: Path) -> Extraction:
+    """Return the brain mask that came with the scan.
+
+    Raises
+    ------
+    InputError
+        If the mask cannot be read, is not binary or lies on another grid.
+    """
+    mask = load_mask(path)
+    check_same_grid(path, mask, scan_path, scan)
+    return Extraction(mask.data, MASK_GIVEN, "n/a", {"mask_sha256": sha256(path)})
 
 
 def _largest_piece(mask: np.ndarray) -> tuple[np.ndarray, int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 
 from msnmo.aggregate import across_folds, read_metrics
+from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.errors import run_command
 from msnmo.evaluate.metrics import Space
 from msnmo.files import read_tsv, write_text, write_tsv
@@ -30,8 +32,10 @@ def main() -> None:
     given = _parse()
     table, pages = _described(given) if given.table in DESCRIBED else _compared(given)
     write_tsv(given.out_tsv, table)
+    note = exclusion_note(read_excluded(given.excluded))
     for name, render in FORMATS.items():
-        write_text(getattr(given, f"out_{name}"), render(pages[name]))
+        whole = replace(pages[name], notes=(*pages[name].notes, note))
+        write_text(getattr(given, f"out_{name}"), render(whole))
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -55,6 +59,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
     parser.add_argument("--table", choices=TABLES, required=True, help="its number")
     parser.add_argument("--cohort", type=Path, help="cohort.tsv, for tables 1 and 2")
+    parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
     parser.add_argument("--metrics", type=Path, help="table of metrics, for the others")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for the others")
     parser.add_argument(

@@ -1,0 +1,1 @@
+"""The check: every scan and mask opened whole once, every doubt named before compute starts."""

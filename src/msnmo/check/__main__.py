@@ -1,0 +1,35 @@
+"""List the findings of a whole cohort, of its table and of every scan."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from msnmo.check.findings import SEVERITIES
+from msnmo.check.listing import list_findings, to_page
+from msnmo.errors import run_command
+from msnmo.files import write_text, write_tsv
+
+
+def main() -> None:
+    """Write the findings; whether the run may go on is decided by `msnmo.check.accept`."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.check", description=__doc__)
+    parser.add_argument("--scans", type=Path, required=True, help="the scan table")
+    parser.add_argument("--decisions", type=Path, help="a rater's decisions")
+    parser.add_argument(
+        "--reports", required=True, help="path of a scan's report, with {scan} and {folder}"
+    )
+    parser.add_argument("--out-table", type=Path, required=True, help="TSV")
+    parser.add_argument("--out-page", type=Path, required=True, help="HTML")
+    arguments = parser.parse_args()
+    table, count = list_findings(arguments.scans, arguments.decisions, arguments.reports)
+    write_tsv(arguments.out_table, table)
+    write_text(arguments.out_page, to_page(table, count))
+    counts = Counter(table["severity"])
+    told = ", ".join(f"{counts[severity]} {severity}s" for severity in SEVERITIES)
+    print(f"{count} scans opened: {told}")
+
+
+if __name__ == "__main__":
+    run_command(main)

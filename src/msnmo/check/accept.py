@@ -1,0 +1,93 @@
+"""Accept the cohort, or stop: what the check and a rater's decisions leave goes on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from msnmo.check.findings import COLUMNS
+from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
+from msnmo.cohort.table import survey_scan_table
+from msnmo.errors import Finding, InputError, bad_input, run_command
+from msnmo.files import read_tsv, write_tsv
+
+OnBadScan = Literal["stop", "exclude"]
+
+
+def accept(
+    scans: Path, findings: pd.DataFrame, decisions: Path | None, on_bad_scan: OnBadScan
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the cohort that goes on, and the scans excluded with who excluded them and why.
+
+    Parameters
+    ----------
+    scans : Path
+        The scan table.
+    findings : DataFrame
+        As `msnmo.check.__main__.list_findings` returns.
+    decisions : Path or None
+        A rater's decisions.
+    on_bad_scan : {"stop", "exclude"}
+        What a scan with an error does.
+
+    Raises
+    ------
+    InputError
+        With every error there is, if bad scans stop the run; or if no scan is left.
+    """
+    errors = findings[findings["severity"] == "error"]
+    if len(errors) and on_bad_scan == "stop":
+        raise InputError(Finding(*row) for row in dict.fromkeys(_findings(errors)))
+    survey = survey_scan_table(scans)
+    by_rater = excluded_by_rater(survey.names, decisions)
+    reasons = errors.groupby("scan", sort=False)[["expected", "found"]].first()
+    by_check = pd.DataFrame(
+        [
+            (scan, "check", f"expected {row.expected}; found {row.found}")
+            for scan, row in reasons.iterrows()
+        ],
+        columns=list(EXCLUDED_COLUMNS),
+        dtype=object,
+    )
+    excluded = pd.concat([by_check, by_rater], ignore_index=True)
+    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded["scan"])]
+    if cohort.empty:
+        remedy = "mend the scans that the check names, or the decisions"
+        raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
+    return cohort.reset_index(drop=True), excluded
+
+
+def _findings(errors: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(errors[list(COLUMNS[2:])].itertuples(index=False, name=None))
+
+
+def main() -> None:
+    """Write the cohort that goes on and the list of excluded scans, or stop with every error."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.check.accept", description=__doc__)
+    parser.add_argument("--scans", type=Path, required=True, help="the scan table")
+    parser.add_argument("--findings", type=Path, required=True, help="TSV of the check")
+    parser.add_argument("--decisions", type=Path, help="a rater's decisions")
+    parser.add_argument("--on-bad-scan", choices=get_args(OnBadScan), default="stop")
+    parser.add_argument("--out-cohort", type=Path, required=True)
+    parser.add_argument("--out-excluded", type=Path, required=True)
+    arguments = parser.parse_args()
+    findings = read_tsv(arguments.findings, dict.fromkeys(COLUMNS, str))
+    cohort, excluded = accept(arguments.scans, findings, arguments.decisions, arguments.on_bad_scan)
+    cohort = cohort.mask(cohort == "")  # written as n/a
+    counts = cohort["diagnosis"].value_counts()
+    classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    print(f"{len(cohort)} scans of {cohort['subject'].nunique()} subjects: {classes or 'none'}")
+    if unknown := len(cohort) - counts.sum():
+        print(f"{unknown} scans without a diagnosis: prediction only")
+    for row in excluded.itertuples():
+        print(f"excluded by {row.by}: {row.scan}: {row.reason}")
+    write_tsv(arguments.out_excluded, excluded)
+    write_tsv(arguments.out_cohort, cohort)
+
+
+if __name__ == "__main__":
+    run_command(main)

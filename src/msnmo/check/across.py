@@ -1,0 +1,69 @@
+"""What is wrong of scans beside each other: one picture under two names, a subject at two sites."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from msnmo.check.findings import Reported, ScanReport
+from msnmo.errors import Finding
+
+
+def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:
+    """Return the findings that take more than one scan to see.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, subject, flair, site.
+    reports : iterable of ScanReport
+        Of the cohort's scans.
+    """
+    flairs = dict(zip(cohort["scan"], cohort["flair"], strict=True))
+    reports = list(reports)
+    return [*_same_scans(flairs, reports), *_same_masks(reports), *_several_sites(cohort)]
+
+
+def _same_scans(flairs: dict[str, str], reports: list[ScanReport]) -> Iterator[Reported]:
+    names = defaultdict(list)
+    for report in reports:
+        if "voxels" in report.facts:
+            names[report.facts["voxels"]].append(report.scan)
+    for same in names.values():
+        for name in same if len(same) > 1 else []:
+            others = ", ".join(f"{other} ({flairs[other]})" for other in same if other != name)
+            remedy = "find out whose scan it is, and remove the other row"
+            finding = Finding(
+                flairs[name], "each picture once", f"the very voxels of {others}", remedy
+            )
+            yield Reported("error", name, finding)
+
+
+def _same_masks(reports: list[ScanReport]) -> Iterator[Reported]:
+    seen: dict[str, tuple[str, str]] = {}
+    for report in reports:
+        for file, mask in report.facts.get("lesion_masks", {}).items():
+            if not mask["ml"]:
+                continue
+            name, other = seen.setdefault(mask["voxels"], (report.scan, file))
+            if name != report.scan:
+                remedy = "see whether one scan's mask was copied for the other"
+                found = f"the very voxels of {other}, a mask of {name}"
+                finding = Finding(file, "a mask drawn on this scan", found, remedy)
+                yield Reported("warning", report.scan, finding)
+
+
+def _several_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
+    for subject, rows in cohort.groupby("subject"):
+        sites = sorted(set(rows["site"]))
+        if len(sites) > 1:
+            found = f"subject {subject} at the sites {', '.join(site or 'none' for site in sites)}"
+            remedy = (
+                "nothing to do if it is one person; else give them two ids "
+                "(python -m msnmo.cohort merge keeps the ids of several tables apart)"
+            )
+            for row in rows.itertuples():
+                finding = Finding(row.flair, "one site a subject", found, remedy)
+                yield Reported("warning", row.scan, finding)

@@ -1,0 +1,85 @@
+"""What the check says of a scan, and how it is kept between its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from msnmo.errors import Finding, bad_input
+from msnmo.files import read_json, write_json
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""An error keeps a scan out, a warning asks for a look, a note says what is done with the scan."""
+
+COLUMNS = ("severity", "scan", "file", "expected", "found", "remedy")
+"""Of the table of findings."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One finding of one scan.
+
+    Parameters
+    ----------
+    severity : {"error", "warning", "note"}
+    scan : str
+        ``sub-X`` or ``sub-X_ses-Y``; ``row 7`` for a row of the scan table that names none.
+    finding : Finding
+    """
+
+    severity: Severity
+    scan: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """All that the check found of one scan.
+
+    Parameters
+    ----------
+    scan : str
+    findings : list of Reported
+    facts : dict
+        What the comparison of scans needs and readers want to know: shape, voxel sizes (mm),
+        orientation, digests of the voxels of scan and masks, lesion volumes (ml). Empty for a scan
+        that cannot be read.
+    """
+
+    scan: str
+    findings: list[Reported]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the report as JSON."""
+        findings = [{"severity": each.severity, **asdict(each.finding)} for each in self.findings]
+        write_json(path, {"scan": self.scan, "findings": findings, "facts": self.facts})
+
+    @classmethod
+    def read(cls, path: Path) -> ScanReport:
+        """Return the report that `write` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is no such report.
+        """
+        content = read_json(path)
+        try:
+            scan = content["scan"]
+            findings = [
+                Reported(each.pop("severity"), scan, Finding(**each))
+                for each in content["findings"]
+            ]
+            return cls(scan, findings, content["facts"])
+        except (KeyError, TypeError) as error:
+            remedy = "delete the file and run the workflow again"
+            raise bad_input(path, "the check's report of a scan", repr(error), remedy) from error
+
+
+def by_severity(findings: Iterable[Reported]) -> list[Reported]:
+    """Return findings with errors first, then warnings, then notes; else in their order."""
+    return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))

@@ -1,0 +1,60 @@
+"""The findings of a whole cohort, of its table and of every scan, as a table and a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from msnmo.check.across import compare_scans
+from msnmo.check.findings import COLUMNS, SEVERITIES, Reported, ScanReport, by_severity
+from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.table import survey_scan_table
+
+
+def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd.DataFrame, int]:
+    """Return every finding, errors first, and how many scans were opened.
+
+    Parameters
+    ----------
+    scans : Path
+        The scan table.
+    decisions : Path or None
+        A rater's decisions; scans excluded there are not looked at.
+    pattern : str
+        Path of a scan's report, with ``{scan}`` and ``{folder}``.
+    """
+    survey = survey_scan_table(scans)
+    excluded = set(excluded_by_rater(survey.names, decisions)["scan"])
+    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
+    reports = [
+        ScanReport.read(Path(pattern.format(scan=scan, folder=scan.replace("_", "/"))))
+        for scan in cohort["scan"]
+    ]
+    findings = [
+        Reported("error", scan, each.finding)
+        for each in survey.findings
+        for scan in each.scans
+        if scan not in excluded
+    ]
+    findings += [each for report in reports for each in report.findings]
+    findings += compare_scans(cohort, reports)
+    rows = [
+        (each.severity, each.scan, *(getattr(each.finding, name) for name in COLUMNS[2:]))
+        for each in by_severity(findings)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), len(cohort)
+
+
+def to_page(table: pd.DataFrame, count: int) -> str:
+    """Return the findings as one HTML page that opens from disk."""
+    loader = jinja2.PackageLoader("msnmo.check", "")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    counts = Counter(table["severity"])
+    return environment.get_template("findings.html.jinja").render(
+        findings=table.to_dict("records"),
+        counts={severity: counts[severity] for severity in SEVERITIES},
+        count=count,
+    )

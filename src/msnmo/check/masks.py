@@ -1,0 +1,82 @@
+"""What a scan's masks must be: on its grid, binary, in the head, and each rater's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from msnmo.check.rules import Doubt
+from msnmo.volumes import Volume
+
+# Lesion loads beyond these are rare, and hardly possible
+LARGE_LOAD_ML, LARGEST_LOAD_ML = 150.0, 500.0
+# Share of a mask's voxels that may lie on the background or outside the brain mask
+MANY_OUTSIDE, MOST_OUTSIDE = 0.05, 0.5
+# What is darker than this share of the 98th centile is air
+DIM = 0.1
+
+
+def lesion_doubts(mask: Volume, scan: Volume | None, brain: Volume | None) -> Iterator[Doubt]:
+    """Yield what is wrong of one lesion mask.
+
+    Parameters
+    ----------
+    mask : Volume
+        Binary.
+    scan, brain : Volume or None
+        The scan and its brain mask, on the mask's grid; None where there is none to be used.
+    """
+    count = int(mask.data.sum())
+    if count == 0:
+        remedy = "nothing to do if the reader saw no lesion; else give the right mask"
+        yield Doubt("warning", "lesions", "an empty mask", remedy)
+        return
+    load = count * mask.grid.voxel_ml
+    if load > LARGE_LOAD_ML:
+        severity = "error" if load > LARGEST_LOAD_ML else "warning"
+        remedy = "see that this is not the brain mask, or the mask inverted"
+        expected = f"up to {LARGE_LOAD_ML:g} ml of lesions"
+        yield Doubt(severity, expected, f"{load:.0f} ml of lesions", remedy)
+        if severity == "error":
+            return  # it would lie on the background too: one finding for one mistake
+    if scan is not None:
+        yield from _outside(mask, _lit(scan.data), "the head")
+    if brain is not None:
+        yield from _outside(mask, brain.data, "the brain mask")
+
+
+def rater_doubts(masks: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Doubt]]:
+    """Yield what is wrong of the raters' masks beside each other, with the file it is said of.
+
+    Parameters
+    ----------
+    masks : mapping of str to (I, J, K) ndarray of bool
+        By file, in the scan table's order; all on one grid.
+    """
+    drawn = {file: mask for file, mask in masks.items() if mask.any()}
+    files = list(drawn)
+    for place, file in enumerate(files):
+        for other in files[:place]:
+            if np.array_equal(drawn[file], drawn[other]):
+                remedy = "see whether one reader's mask was copied for the other's"
+                found = f"the very voxels of {other}"
+                yield file, Doubt("warning", "a mask of each reader's own", found, remedy)
+            elif not (drawn[file] & drawn[other]).any():
+                remedy = "see that both belong to this scan; their intersection is empty"
+                found = f"no voxel in common with {other}"
+                yield file, Doubt("warning", "readers who agree in part", found, remedy)
+
+
+def _outside(mask: Volume, inside: np.ndarray, place: str) -> Iterator[Doubt]:
+    share = float((mask.data & ~inside).sum() / mask.data.sum())
+    if share > MANY_OUTSIDE:
+        severity = "error" if share > MOST_OUTSIDE else "warning"
+        remedy = "see that the mask belongs to this scan, and is not mirrored or shifted"
+        yield Doubt(severity, f"lesions inside {place}", f"{share:.0%} of them outside", remedy)
+
+
+def _lit(data: np.ndarray) -> np.ndarray:
+    """Return the voxels that are not background."""
+    positive = data[data > 0]
+    return data > (DIM * np.percentile(positive, 98) if positive.size else 0.0)

@@ -1,0 +1,46 @@
+"""Make a scan table of a data set, or of several scan tables."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from msnmo.cohort import bids, isbi2015, merge, open_ms
+from msnmo.cohort.importing import left_out_path, write_scan_table
+from msnmo.errors import run_command
+
+IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, merge)}
+
+
+def main() -> None:
+    """Write the scan table, and beside it what was left out and why."""
+    arguments = _parser().parse_args()
+    imported = IMPORTERS[arguments.importer].collect(arguments)
+    cohort = write_scan_table(arguments.out, imported)
+    counts = cohort["diagnosis"].replace("", "for prediction only").value_counts().sort_index()
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(f"{arguments.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
+    for each in imported.left_out:
+        print(f"  {each.file}: {each.reason}")
+    if imported.left_out:
+        print(f"{len(imported.left_out)} notes, in {left_out_path(arguments.out)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.cohort", description=__doc__)
+    subparsers = parser.add_subparsers(dest="importer", required=True, metavar="NAME")
+    for name, importer in IMPORTERS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=importer.HELP,
+            description=importer.__doc__,
+            epilog=f"Example:\n  {importer.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        importer.add_arguments(subparser)
+        subparser.add_argument("--out", type=Path, required=True, help="the scan table to write")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

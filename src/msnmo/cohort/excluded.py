@@ -1,0 +1,37 @@
+"""The scans that were excluded, by whom and why: every table says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.files import read_tsv
+
+COLUMNS = ("scan", "by", "reason")
+CHECK, RATER = "check", "rater"
+MOST_NAMED = 10
+"""A note names no more scans than these."""
+
+
+def read_excluded(path: Path) -> pd.DataFrame:
+    """Return excluded.tsv: columns scan, by (check or rater) and reason."""
+    return read_tsv(path, dict.fromkeys(COLUMNS, str))
+
+
+def exclusion_note(excluded: pd.DataFrame) -> str:
+    """Return one sentence that says how many scans were excluded, which and why.
+
+    Parameters
+    ----------
+    excluded : DataFrame
+        As `read_excluded` returns.
+    """
+    if excluded.empty:
+        return "No scan was excluded."
+    count = len(excluded)
+    shares = excluded["by"].value_counts().sort_index()
+    told = " and ".join(f"{number} by the {by}" for by, number in shares.items())
+    named = [f"{row.scan} ({row.reason})" for row in excluded.head(MOST_NAMED).itertuples()]
+    more = f"; and {count - MOST_NAMED} more in excluded.tsv" if count > MOST_NAMED else ""
+    return f"Excluded: {count} scan{'s' if count > 1 else ''}, {told}: {'; '.join(named)}{more}."

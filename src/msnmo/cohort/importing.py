@@ -1,0 +1,139 @@
+"""What every importer returns, and how it becomes a scan table that the workflow accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.errors import Finding, InputError, bad_input
+from msnmo.files import atomic_path, write_tsv
+
+LEFT_OUT_COLUMNS = ("file", "reason")
+
+
+@dataclass(frozen=True)
+class ImportedScan:
+    """One row of the scan table to be.
+
+    Parameters
+    ----------
+    subject, session : str
+        Ids of letters and digits; session empty where a subject has one scan.
+    diagnosis : str
+        MS or NMOSD; empty for a scan to predict only, which then has no lesion mask either.
+    flair : Path
+    lesion_masks : tuple of Path
+        One a rater.
+    brain_mask : Path or None
+        On the scan's grid: no skull stripping is done then.
+    stripped, bias_corrected : bool
+        The state in which the scan arrives.
+    site : str
+    """
+
+    subject: str
+    diagnosis: str
+    flair: Path
+    session: str = ""
+    lesion_masks: tuple[Path, ...] = ()
+    brain_mask: Path | None = None
+    stripped: bool = False
+    bias_corrected: bool = False
+    site: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that is in no row, or not as it might be expected, and why."""
+
+    file: Path | str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Import:
+    """The scans that an importer found, and what it left out."""
+
+    scans: list[ImportedScan]
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def clean_id(text: str) -> str:
+    """Return a text as an id of the scan table: its letters and digits, accents and all else gone.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+    """
+    cleaned = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
+    if not cleaned:
+        raise ValueError(f"no letter or digit of a to z, 0 to 9 in {text!r}")
+    return cleaned
+
+
+def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
+    """Write the scan table, and beside it ``{stem}_left-out.tsv``; return the checked cohort.
+
+    Paths within the table's folder are written relative to it, so that the folder can be moved;
+    others are absolute. Nothing is written unless the workflow would accept the table.
+
+    Raises
+    ------
+    InputError
+        If there is no scan, or with all that is wrong of the table.
+    """
+    if not imported.scans:
+        found = "none" + (f"; left out: {imported.left_out[0].reason}" if imported.left_out else "")
+        remedy = "look at the folder given, and at the layout that --help describes"
+        raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
+    folder = path.absolute().parent
+    rows = [_row(scan, folder) for scan in imported.scans]
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    table = table.sort_values(["subject", "session"], ignore_index=True)
+    with atomic_path(path) as temporary:
+        table.mask(table == "").to_csv(
+            temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n"
+        )
+        try:
+            cohort = read_scan_table(temporary)
+        except InputError as error:
+            raise InputError(
+                _named(finding, temporary, path) for finding in error.findings
+            ) from None
+    left_out = [(str(each.file), each.reason) for each in imported.left_out]
+    write_tsv(left_out_path(path), pd.DataFrame(left_out, columns=list(LEFT_OUT_COLUMNS)))
+    return cohort
+
+
+def left_out_path(path: Path) -> Path:
+    """Return where the list of what was left out lies, beside a scan table."""
+    return path.with_name(f"{path.stem}_left-out.tsv")
+
+
+def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
+    return {
+        "subject": scan.subject,
+        "session": scan.session,
+        "diagnosis": scan.diagnosis,
+        "flair": _written(scan.flair, folder),
+        "lesion_mask": ";".join(_written(mask, folder) for mask in scan.lesion_masks),
+        "brain_mask": _written(scan.brain_mask, folder) if scan.brain_mask else "",
+        "stripped": "yes" if scan.stripped else "no",
+        "bias_corrected": "yes" if scan.bias_corrected else "no",
+        "site": scan.site,
+    }
+
+
+def _written(path: Path, folder: Path) -> str:
+    absolute = path.absolute()
+    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+
+
+def _named(finding: Finding, temporary: Path, path: Path) -> Finding:
+    """Return the finding as one of the table to be, not of its temporary file."""
+    where = finding.file.replace(str(temporary), str(path))
+    return Finding(where, finding.expected, finding.found, finding.remedy)

@@ -1,0 +1,126 @@
+"""Several scan tables as one: the ids of each kept apart, one label map, no scan lost."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from msnmo.cohort.importing import Import, ImportedScan, clean_id
+from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.errors import Finding, InputError
+
+NAME = "merge"
+HELP = "several scan tables as one, as the paper's: challenge and hospital"
+EXAMPLE = (
+    "python -m msnmo.cohort merge isbi=isbi/scans.tsv hospital=hospital/scans.tsv "
+    "--labels MS=RRMS,SPMS NMOSD=NMO --out cohort/scans.tsv"
+)
+DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the importer's arguments."""
+    parser.add_argument(
+        "tables",
+        nargs="+",
+        metavar="[NAME=]TABLE",
+        help="scan tables; NAME goes before each subject's id, so that 01 of two sites stays two "
+        "people, and is the site where the table gives none; without it the file's or folder's",
+    )
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        default=[],
+        metavar="MS|NMOSD=LABEL[,LABEL]",
+        help="what the tables may call the diagnoses besides MS and NMOSD",
+    )
+
+
+def collect(arguments: argparse.Namespace) -> Import:
+    """Return the scans of all tables, in their order.
+
+    Raises
+    ------
+    InputError
+        With every table whose name is missing or given twice, and all that is wrong of the tables.
+    """
+    labels = parse_labels(arguments.labels)
+    named = [_named(text) for text in arguments.tables]
+    findings = [*_wrong_names(named)]
+    scans: list[ImportedScan] = []
+    for name, path in named:
+        try:
+            scans += _scans(name, path, labels)
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return Import(scans)
+
+
+def parse_labels(arguments: list[str]) -> dict[str, str]:
+    """Return the diagnosis of each label, lower case, of ``MS=RRMS,SPMS`` arguments.
+
+    Raises
+    ------
+    InputError
+        With every argument that names neither MS nor NMOSD, or a label of two diagnoses.
+    """
+    labels = {diagnosis.lower(): diagnosis for diagnosis in DIAGNOSES}
+    findings = []
+    for argument in arguments:
+        diagnosis, _, given = argument.partition("=")
+        words = [word.strip().lower() for word in given.split(",") if word.strip()]
+        if diagnosis not in DIAGNOSES or not words:
+            expected = f"{' or '.join(DIAGNOSES)}=LABEL[,LABEL]"
+            findings.append(Finding("command line", expected, argument, "write MS=RRMS,SPMS"))
+            continue
+        for word in words:
+            if labels.setdefault(word, diagnosis) != diagnosis:
+                found = f"{word} for {labels[word]} and for {diagnosis}"
+                remedy = "name it once"
+                findings.append(Finding("command line", "one diagnosis a label", found, remedy))
+    if findings:
+        raise InputError(findings)
+    return labels
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """Return a table's name and path; a file whose own path holds ``=`` is taken whole."""
+    name, _, path = text.partition("=")
+    if path and not Path(text).exists():
+        return name, Path(path)
+    table = Path(text)
+    stem = table.stem if table.stem != "scans" else table.absolute().parent.name
+    try:
+        return clean_id(stem), table
+    except ValueError:
+        return "", table
+
+
+def _wrong_names(named: list[tuple[str, Path]]) -> Iterator[Finding]:
+    names = [name.lower() for name, _ in named]
+    for name, path in named:
+        if not re.fullmatch("[A-Za-z0-9]+", name):
+            expected = "a name of letters and digits for the table"
+            yield Finding(str(path), expected, repr(name), "write NAME=TABLE")
+        elif names.count(name.lower()) > 1:
+            found = f"{name}, which another table has too"
+            yield Finding(str(path), "a name of its own for each table", found, "write NAME=TABLE")
+
+
+def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[ImportedScan]:
+    for row in read_scan_table(path, labels).itertuples():
+        yield ImportedScan(
+            name + row.subject,
+            row.diagnosis,
+            Path(row.flair),
+            session=row.session,
+            lesion_masks=tuple(Path(mask) for mask in row.lesion_mask.split(";") if mask),
+            brain_mask=Path(row.brain_mask) if row.brain_mask else None,
+            stripped=row.stripped == "yes",
+            bias_corrected=row.bias_corrected == "yes",
+            site=row.site or name,
+        )

@@ -1,0 +1,116 @@
+"""What goes on is written; or the run stops, every error on the terminal, nothing on disk."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from msnmo.check.accept import accept
+from msnmo.check.findings import COLUMNS
+from msnmo.cohort.table import COHORT_COLUMNS
+from msnmo.errors import InputError
+from msnmo.files import read_tsv, write_tsv
+
+
+@pytest.fixture
+def scans(tmp_path):
+    lines = ["subject\tdiagnosis\tflair\tlesion_mask"]
+    for name in ("01", "02", "03"):
+        (tmp_path / f"{name}.nii.gz").touch()
+        (tmp_path / f"{name}_mask.nii.gz").touch()
+        lines.append(f"{name}\tMS\t{name}.nii.gz\t{name}_mask.nii.gz")
+    lines.append("04\t\t04.nii.gz\t")
+    (tmp_path / "04.nii.gz").touch()
+    path = tmp_path / "scans.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+
+
+def error(scan, found="NaN", severity="error"):
+    return (severity, scan, f"{scan}.nii.gz", "finite values", found, "mend it")
+
+
+def decide(scans, *rows):
+    path = scans.with_name("decisions.tsv")
+    lines = ["scan\tdecision\treason", *("\t".join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run_module(scans, findings, *options):
+    write_tsv(scans.with_name("findings.tsv"), findings)
+    outputs = {name: scans.parent / "out" / f"{name}.tsv" for name in ("cohort", "excluded")}
+    command = [sys.executable, "-m", "msnmo.check.accept", "--scans", scans]
+    command += ["--findings", scans.with_name("findings.tsv"), *options]
+    command += [f"--out-{name}={path}" for name, path in outputs.items()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done, outputs
+
+
+def test_a_clean_cohort_goes_on(scans):
+    done, outputs = run_module(scans, table(error("sub-01", severity="warning")))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 scans of 4 subjects: 3 MS" in done.stdout
+    assert "1 scans without a diagnosis" in done.stdout
+    cohort = read_tsv(outputs["cohort"], dict.fromkeys(COHORT_COLUMNS, str))
+    assert cohort["diagnosis"].isna().tolist() == [False, False, False, True]
+    assert outputs["excluded"].read_text() == "scan\tby\treason\n"
+
+
+def test_errors_stop_with_all_of_them_and_no_file(scans):
+    done, outputs = run_module(scans, table(error("sub-01"), error("sub-03", "a hole")))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "2 input problems" in done.stderr
+    assert "sub-03.nii.gz" in done.stderr
+    assert not any(path.exists() for path in outputs.values())
+
+
+def test_errors_exclude_if_the_user_wants_that(scans):
+    findings = table(error("sub-01"), error("sub-01", "another"), error("row 9"))
+    done, outputs = run_module(scans, findings, "--on-bad-scan=exclude")
+    assert done.returncode == 0
+    cohort = read_tsv(outputs["cohort"], {"scan": str})
+    assert cohort["scan"].tolist() == ["sub-02", "sub-03", "sub-04"]
+    excluded = read_tsv(outputs["excluded"], {"scan": str, "by": str, "reason": str})
+    assert excluded.to_dict("list") == {
+        "scan": ["sub-01", "row 9"],
+        "by": ["check", "check"],
+        "reason": ["expected finite values; found NaN"] * 2,
+    }
+    assert "excluded by check: sub-01: expected finite values; found NaN" in done.stdout
+
+
+def test_a_raters_exclusions_hold_and_his_keeps_change_nothing(scans):
+    decisions = decide(
+        scans,
+        ("sub-02", "exclude", "motion"),
+        ("sub-03", "keep", ""),
+        ("sub-99", "exclude", "a scan of another cohort"),
+        ("sub-04", "exclude", ""),
+    )
+    cohort, excluded = accept(scans, table(), decisions, "stop")
+    assert cohort["scan"].tolist() == ["sub-01", "sub-03"]
+    assert excluded.to_dict("records") == [
+        {"scan": "sub-02", "by": "rater", "reason": "motion"},
+        {"scan": "sub-04", "by": "rater", "reason": "no reason given"},
+    ]
+
+
+def test_nothing_left_is_an_error(scans):
+    findings = table(*(error(f"sub-0{number}") for number in (1, 2, 3, 4)))
+    with pytest.raises(InputError, match="all are excluded"):
+        accept(scans, findings, None, "exclude")
+
+
+def test_wrong_decisions_are_named_by_row(scans):
+    decisions = decide(scans, ("sub-01", "maybe", ""), ("sub-02", "keep"), ("sub-02", "exclude"))
+    with pytest.raises(InputError) as caught:
+        accept(scans, table(), decisions, "stop")
+    said = [finding.file.rpartition(", ")[2] for finding in caught.value.findings]
+    assert said == ["row 2", "row 4"]

@@ -1,0 +1,59 @@
+"""An import becomes a table that the workflow accepts, or nothing at all."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from msnmo.cohort.__main__ import IMPORTERS
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, write_scan_table
+from msnmo.cohort.table import read_scan_table
+from msnmo.errors import InputError
+
+
+@pytest.fixture
+def scan(tmp_path, nifti):
+    masks = tuple(nifti(tmp_path / f"cohort/mask{n}.nii.gz") for n in (1, 2))
+    flair = nifti(tmp_path / "elsewhere é/flair.nii.gz")
+    return ImportedScan("01", "MS", flair, lesion_masks=masks, stripped=True, site="A")
+
+
+def test_paths_are_relative_inside_the_tables_folder_and_absolute_outside(scan, tmp_path):
+    path = tmp_path / "cohort/scans.tsv"
+    write_scan_table(path, Import([scan], [LeftOut("x", "why")]))
+    _, row = path.read_text(encoding="utf-8").splitlines()
+    assert "mask1.nii.gz;mask2.nii.gz" in row
+    assert str(tmp_path / "elsewhere é/flair.nii.gz") in row
+    assert read_scan_table(path)["scan"].tolist() == ["sub-01"]
+    notes = (tmp_path / "cohort/scans_left-out.tsv").read_text()
+    assert notes == "file\treason\nx\twhy\n"
+
+
+def test_what_the_workflow_would_refuse_is_not_written(scan, tmp_path):
+    path = tmp_path / "scans.tsv"
+    twice = [scan, replace(scan, session="2", flair=tmp_path / "missing.nii.gz")]
+    with pytest.raises(InputError) as caught:
+        write_scan_table(path, Import(twice))
+    assert all(finding.file.startswith(str(path)) for finding in caught.value.findings)
+    assert len(caught.value.findings) >= 2
+    assert list(tmp_path.glob("*.tsv")) == []
+    assert list(tmp_path.glob(".tmp*")) == []
+
+
+def test_no_scan_is_an_error_that_says_what_was_left_out(tmp_path):
+    with pytest.raises(InputError, match="a phantom"):
+        write_scan_table(tmp_path / "scans.tsv", Import([], [LeftOut("x", "a phantom")]))
+
+
+def test_ids_keep_letters_and_digits_alone():
+    assert clean_id("sub-01 / Müller_3") == "sub01Mller3"
+    with pytest.raises(ValueError, match="no letter"):
+        clean_id("–_é")
+
+
+@pytest.mark.parametrize("name", IMPORTERS)
+def test_the_help_shows_an_example(name):
+    command = [sys.executable, "-m", "msnmo.cohort", name, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"python -m msnmo.cohort {name} " in done.stdout

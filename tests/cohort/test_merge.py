@@ -1,0 +1,58 @@
+"""Several cohorts become one without mixing their subjects up."""
+
+import pytest
+
+
+@pytest.fixture
+def tables(tmp_path, nifti):
+    """Two cohorts that call their first subject 01, by other labels."""
+    for name, label in (("isbi", "MS"), ("hospital", "nmo")):
+        folder = tmp_path / name
+        nifti(folder / "a.nii.gz")
+        nifti(folder / "m.nii.gz")
+        nifti(folder / "b.nii.gz")
+        lines = [
+            "subject\tsession\tdiagnosis\tflair\tlesion_mask\tstripped\tsite",
+            f"01\t1\t{label}\ta.nii.gz\tm.nii.gz\tyes\tn/a",
+            "02\t\t\tb.nii.gz\t\tno\tBeijing",
+        ]
+        (folder / "scans.tsv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "isbi/scans.tsv", tmp_path / "hospital/scans.tsv"
+
+
+def test_ids_are_kept_apart_and_labels_become_one(tables, imported, tmp_path):
+    one, two = tables
+    out = tmp_path / "all/scans.tsv"
+    table, _ = imported("merge", one, f"clinic={two}", "--labels", "NMOSD=NMO,Devic", out=out)
+    assert table["subject"].tolist() == ["clinic01", "clinic02", "isbi01", "isbi02"]
+    assert table["diagnosis"].tolist() == ["NMOSD", "", "MS", ""]
+    assert table["site"].tolist() == ["clinic", "Beijing", "isbi", "Beijing"]
+    assert table["stripped"].tolist() == ["yes", "no", "yes", "no"]
+    assert table["flair"][0] == str(two.parent / "a.nii.gz")
+
+
+def test_a_label_nobody_named_is_refused_with_its_row(tables, refused, tmp_path):
+    said = refused("merge", *tables, out=tmp_path / "all.tsv")
+    assert "hospital/scans.tsv, row 2, column diagnosis" in said
+    assert "'nmo'" in said
+
+
+def test_all_that_is_wrong_of_all_tables_is_told_at_once(tables, refused, tmp_path):
+    one, two = tables
+    (one.parent / "b.nii.gz").unlink()
+    said = refused("merge", f"a={one}", f"A={two}", out=tmp_path / "all.tsv")
+    assert "which another table has too" in said
+    assert "b.nii.gz" in said
+    assert "'nmo'" in said
+
+
+@pytest.mark.parametrize("label", ["MS", "MS=", "HC=healthy", "MS=a"])
+def test_a_wrong_label_map_is_refused(label, tables, refused, tmp_path):
+    labels = [label, "NMOSD=a,nmo"]
+    said = refused("merge", *tables, "--labels", *labels, out=tmp_path / "all.tsv")
+    assert "command line" in said
+
+
+def test_a_table_without_a_name_is_refused(tables, refused, tmp_path):
+    said = refused("merge", f"=={tables[0]}", out=tmp_path / "all.tsv")
+    assert "a name of letters and digits" in said

@@ -1,0 +1,34 @@
+"""A cohort, and a copy of the workflow to run on it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+# pytest imports test modules one by one: modules that several of them share are found by folder
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "check"))
+
+from dag import ROOT
+
+from msnmo.demo.cohort import Plan, make_cohort
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory):
+    """Eight scans, one subject of each class with two sessions, in a path with a space."""
+    folder = tmp_path_factory.mktemp("a cohort é")
+    make_cohort(folder, Plan(seed=5, ms=4, nmosd=4, follow_ups=1, min_voxel_mm=3.0), workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """The workflow's files in a folder of their own, so that no run locks the repository."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    return folder

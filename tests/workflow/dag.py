@@ -1,0 +1,45 @@
+"""Running the real DAG in a copy of the repository."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
+
+
+def write_config(clone, cohort, results, **changed):
+    config = MICRO | {"scans": str(cohort / "scans.tsv"), "results": str(clone / results)}
+    config |= changed
+    path = clone / f"{results}.yaml"
+    path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def start(clone, config, *arguments):
+    command = [*SNAKEMAKE, "--configfile", str(config), "--cores", "2", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=clone,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def run(clone, config, *arguments):
+    process = start(clone, config, *arguments)
+    output, _ = process.communicate(timeout=1200)
+    return process.returncode, output
+
+
+def jobs(output):
+    """The number of jobs of each rule that a dry run announces."""
+    counts = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in counts}

@@ -1,0 +1,105 @@
+"""The check in the real DAG: bad scans are named before compute starts, or left out and counted."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from dag import MICRO, jobs, run, write_config
+from hostile import make_hostile_cohort
+
+from msnmo.files import read_tsv
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile cohort é")
+    return folder, make_hostile_cohort(folder)
+
+
+@pytest.fixture
+def spoilt(cohort, tmp_path):
+    """The cohort with one scan cut short and one row that names no diagnosis we know."""
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort, folder)
+    table = pd.read_csv(folder / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    broken = folder / table["flair"].iloc[0]
+    broken.write_bytes(broken.read_bytes()[:20_000])
+    table.loc[table.index[-1], "diagnosis"] = "healthy"
+    table.to_csv(folder / "scans.tsv", sep="\t", index=False)
+    return folder, broken
+
+
+def test_one_pass_names_every_bad_scan_of_a_hostile_cohort(clone, hostile):
+    folder, cases = hostile
+    config = write_config(clone, folder, "hostile")
+    code, output = run(clone, config, "check")
+    assert code == 1
+    assert "Traceback" not in output
+    findings = read_tsv(clone / "hostile/check/findings.tsv", {"scan": str, "severity": str})
+    said = set(zip(findings["scan"], findings["severity"], strict=True))
+    assert said >= {(case.scan, case.severity) for case in cases}
+    errors = findings[findings["severity"] == "error"]
+    # on the terminal too, each of them
+    assert all(text in output for text in errors["file"])
+    assert not (clone / "hostile/cohort.tsv").exists()
+    assert not (clone / "hostile/derivatives").exists()
+    assert not list((clone / "hostile").rglob(".tmp-*"))
+    # the second run opens no scan again
+    _, output = run(clone, config, "--dry-run", "check")
+    assert "check_scan" not in jobs(output)
+
+
+def test_bad_scans_stop_the_run_before_preprocessing(clone, spoilt):
+    folder, broken = spoilt
+    config = write_config(clone, folder, "stopped")
+    code, output = run(clone, config, "preprocess")
+    assert code == 1
+    assert str(broken) in output
+    assert "truncated" in output
+    assert "'healthy'" in output
+    assert not (clone / "stopped/derivatives").exists()
+
+
+def test_bad_scans_are_left_out_and_every_table_says_so(clone, cohort, spoilt):
+    folder, broken = spoilt
+    config = write_config(clone, folder, "left_out", on_bad_scan="exclude")
+    code, output = run(clone, config, "preprocess", "table_1")
+    assert code == 0, output
+    done = list((clone / "left_out/derivatives").rglob("*desc-zscore_FLAIR.nii.gz"))
+    assert len(done) == 6
+    excluded = read_tsv(clone / "left_out/excluded.tsv", {"scan": str, "by": str})
+    assert excluded["by"].tolist() == ["check", "check"]
+    for ending in ("md", "tex", "html"):
+        table = (clone / f"left_out/tables/table-1.{ending}").read_text(encoding="utf-8")
+        assert "Excluded: 2 scans, 2 by the check" in table
+    _, output = run(clone, config, "--dry-run", "preprocess", "table_1")
+    assert "Nothing to be done" in output
+    # told of the whole, one scan mended: it alone is preprocessed
+    shutil.copy(cohort / broken.relative_to(folder), broken)
+    _, output = run(clone, config, "preprocess", "table_1")
+    assert len(list((clone / "left_out/derivatives").rglob("*desc-zscore_FLAIR.nii.gz"))) == 7
+    assert output.count("rule strip_skull:") == 1
+
+
+def test_a_raters_decision_and_a_new_scan_redo_what_they_must_and_no_more(clone, cohort, tmp_path):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort, folder)
+    whole = (folder / "scans.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "scans.tsv").write_text("".join(whole[:-1]), encoding="utf-8")
+    decisions = tmp_path / "decisions.tsv"
+    changed = {"decisions": str(decisions), "folds": MICRO["folds"] | {"k": 2}}
+    config = write_config(clone, folder, "rated", **changed)
+    code, output = run(clone, config, "preprocess")
+    assert code == 0, output
+    (folder / "scans.tsv").write_text("".join(whole), encoding="utf-8")
+    decisions.write_text("scan\tdecision\treason\nsub-MS02\texclude\tmotion\n", encoding="utf-8")
+    _, output = run(clone, config, "--dry-run", "preprocess")
+    assert jobs(output)["check_scan"] == 1
+    assert jobs(output)["strip_skull"] == 1, "the scans that were there are not stripped again"
+    code, output = run(clone, config, "preprocess", "table_1")
+    assert code == 0, output
+    names = read_tsv(clone / "rated/manifest.tsv", {"scan": str})["scan"].tolist()
+    assert len(names) == 7
+    assert "sub-MS02" not in names
+    table = (clone / "rated/tables/table-1.md").read_text(encoding="utf-8")
+    assert "1 by the rater: sub-MS02 (motion)" in table
