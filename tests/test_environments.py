@@ -50,7 +50,7 @@ def test_the_lock_has_a_hash_for_every_package():
 
 def test_every_rule_with_a_command_names_an_environment():
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]:
             if "shell:" in rule:
                 (name,) = re.findall(r'"../../envs/(\w+)\.yaml"', rule)
                 assert (ROOT / f"envs/{name}.yaml").is_file()

@@ -162,3 +162,28 @@ def test_values_that_are_not_finite_are_refused(run: Any, tmp_path: Path) -> Non
     nib.Nifti1Image(data, np.eye(4)).to_filename(tmp_path / "nan.nii.gz")
     with pytest.raises(InputError, match="1 voxels are NaN or infinite"):
         run(tmp_path / "nan.nii.gz")
+
+
+def test_a_mask_that_came_with_the_scan_takes_the_engines_place(
+    head: Any, run: Any, tmp_path: Path
+) -> None:
+    save_volume(tmp_path / "brain é.nii.gz", head.brain, head.scan.grid, np.uint8)
+    image, mask, sidecar = _read(run(head.scan, "--brain", str(tmp_path / "brain é.nii.gz")))
+    np.testing.assert_array_equal(mask.data, head.brain)
+    np.testing.assert_array_equal(image.data, np.where(head.brain, head.scan.data, 0))
+    assert sidecar["engine"] == "none (brain mask given)"
+    assert sidecar["settings"] == {"mask_sha256": sha256(tmp_path / "brain é.nii.gz")}
+
+
+def test_a_given_mask_must_be_a_brain_on_the_scans_grid(
+    head: Any, run: Any, tmp_path: Path
+) -> None:
+    moved = Grid.from_affine(head.scan.grid.shape, head.scan.grid.affine @ np.diag([1, 1, 2, 1]))
+    save_volume(tmp_path / "moved.nii.gz", head.brain, moved, np.uint8)
+    with pytest.raises(InputError, match="moved.nii.gz"):
+        run(head.scan, "--brain", str(tmp_path / "moved.nii.gz"))
+    speck = np.zeros_like(head.brain)
+    speck[20:24, 20:24, 20:24] = True
+    save_volume(tmp_path / "speck.nii.gz", speck, head.scan.grid, np.uint8)
+    with pytest.raises(InputError, match="column `brain_mask`"):
+        run(head.scan, "--brain", str(tmp_path / "speck.nii.gz"))
