@@ -180,7 +180,7 @@ def test_a_given_mask_must_be_a_brain_on_the_scans_grid(
 ) -> None:
     moved = Grid.from_affine(head.scan.grid.shape, head.scan.grid.affine @ np.diag([1, 1, 2, 1]))
     save_volume(tmp_path / "moved.nii.gz", head.brain, moved, np.uint8)
-    with pytest.raises(InputError, match="moved.nii.gz"):
+    with pytest.raises(InputError, match=r"moved\.nii\.gz"):
         run(head.scan, "--brain", str(tmp_path / "moved.nii.gz"))
     speck = np.zeros_like(head.brain)
     speck[20:24, 20:24, 20:24] = True

@@ -53,7 +53,8 @@ def test_every_result_is_there(undisturbed):
     assert set(metrics["metric"]) >= {"DSC", "PPV", "TPR", "VD", "ACC", "SN", "SP", "AUC"}
     assert metrics.dropna(subset="scan")["scan"].nunique() == 8
     assert (results / "figures/pathway.png").stat().st_size > 10_000
-    assert len(list((results / "figures/mosaic").rglob("*.png"))) == 8
+    assert len(list((results / "quality").rglob("*.png"))) == 8
+    assert (results / "quality/index.html").read_text(encoding="utf-8").count("<article") == 8
     history = pd.read_csv(results / "models/joint/fold-0/history.tsv", sep="\t")
     assert len(history) == JOINT_ALONE["train"]["epochs"]
 

@@ -1,27 +1,76 @@
-# Pictures to check the preprocessing by.
+# Pictures and numbers to rate each scan's preprocessing by, before a night of GPU is spent on it.
+
+QUALITY = f"{RESULTS}/quality"
+LABELLED = SCANS[SCANS["lesion_mask"] != ""].index
 
 
-rule draw_mosaic:
+def lesions_of_scan(wildcards):
+    """Return a scan's lesion masks, native and in model space, if it has any."""
+    if wildcards.scan not in LABELLED:
+        return {}
+    lesion, model = rules.combine_raters.output, rules.resize_lesion.output
+    return {"lesion": lesion, "model_lesion": model}
+
+
+rule rate_scan:
     input:
-        image=of_scan("flair"),
-        mask=rules.strip_skull.output.mask,
+        unpack(lesions_of_scan),
+        flair=of_scan("flair"),
+        brain=rules.strip_skull.output.mask,
+        stripped=rules.strip_skull.output.image,
         sidecar=rules.strip_skull.output.sidecar,
+        n4=rules.correct_bias.output.image,
+        model=rules.zscore_scan.output.image,
     output:
-        f"{RESULTS}/figures/mosaic/{{folder}}/{{scan}}.png",
+        picture=f"{QUALITY}/{{folder}}/{{scan}}.png",
+        numbers=f"{QUALITY}/{{folder}}/{{scan}}.json",
     log:
-        f"{LOGS}/draw_mosaic/{{folder}}/{{scan}}.log",
+        f"{LOGS}/rate_scan/{{folder}}/{{scan}}.log",
     benchmark:
-        f"{BENCHMARKS}/draw_mosaic/{{folder}}/{{scan}}.tsv"
+        f"{BENCHMARKS}/rate_scan/{{folder}}/{{scan}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
-        code=code("mosaic"),
+        lesions=lambda wildcards, input: [
+            f"--{name.replace('_', '-')}={input.get(name)}"
+            for name in ("lesion", "model_lesion")
+            if input.get(name)
+        ],
+        code=code("quality"),
     shell:
-        "python -m msnmo.mosaic --image {input.image:q} --mask {input.mask:q}"
-        " --sidecar {input.sidecar:q} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.quality --scan {wildcards.scan} --flair {input.flair:q}"
+        " --brain {input.brain:q} --stripped {input.stripped:q} --n4 {input.n4:q}"
+        " --sidecar {input.sidecar:q} --model {input.model:q} {params.lesions:q}"
+        " --out-picture {output.picture:q} --out-numbers {output.numbers:q} > {log:q} 2>&1"
+
+
+rule list_quality:
+    input:
+        cohort=rules.accept_cohort.output.cohort,
+        pictures=per_scan(rules.rate_scan.output.picture),
+        numbers=per_scan(rules.rate_scan.output.numbers),
+        decisions=DECISIONS,
+    output:
+        table=f"{QUALITY}/quality.tsv",
+        page=f"{QUALITY}/index.html",
+    log:
+        f"{LOGS}/list_quality.log",
+    benchmark:
+        f"{BENCHMARKS}/list_quality.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        pictures=pattern(f"{QUALITY}/{{folder}}/{{scan}}.png"),
+        numbers=pattern(f"{QUALITY}/{{folder}}/{{scan}}.json"),
+        decisions=[f"--decisions={path}" for path in DECISIONS],
+        code=code("quality.overview"),
+    shell:
+        "python -m msnmo.quality.overview --cohort {input.cohort:q}"
+        " --numbers {params.numbers:q} --pictures {params.pictures:q} {params.decisions:q}"
+        " --out-table {output.table:q} --out-page {output.page:q} > {log:q} 2>&1"
 
 
 rule preprocess:
     input:
         rules.list_manifest.output,
-        per_scan(f"{RESULTS}/figures/mosaic/{{folder}}/{{scan}}.png"),
+        rules.list_quality.output,

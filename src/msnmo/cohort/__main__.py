@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from msnmo.cohort import bids, isbi2015, merge, open_ms
+from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.errors import run_command
 
-IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, merge)}
+IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)}
 
 
 def main() -> None:

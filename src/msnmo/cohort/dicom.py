@@ -1,0 +1,348 @@
+"""Exported DICOM, several patients in any folders: the T2-FLAIR of each study, without a name.
+
+Series are converted by dcm2niix, and the FLAIR is told by its physics from the sidecar: an
+inversion that nulls CSF and a long echo. OUTDIR/series.tsv says of every series whether it was
+chosen, and why not. No name, id, date or free text of the headers reaches an output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import os
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import pandas as pd
+
+from msnmo.cohort.delimited import read_rows
+from msnmo.cohort.dicom_conversion import (
+    Converted,
+    convert,
+    program_path,
+    write_bare,
+    write_sidecar,
+)
+from msnmo.cohort.dicom_series import (
+    FEWEST_SLICES,
+    Folder,
+    Series,
+    by_study,
+    not_flair,
+    plain_words,
+    read_folder,
+    unfit,
+)
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut
+from msnmo.cohort.table import COLUMNS, MISSING
+from msnmo.errors import Finding, InputError, bad_input
+from msnmo.files import write_tsv
+
+NAME = "dicom"
+HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
+EXAMPLE = (
+    "python -m msnmo.cohort dicom export --nifti nifti --salt-file secret.salt "
+    "--out nifti/scans.tsv"
+)
+DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)
+MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
+SERIES_COLUMNS = (
+    *("subject", "session", "series_number", "description", "decision", "reason"),
+    *("InversionTime", "EchoTime", "RepetitionTime", "slices", "nifti"),
+)
+SALT_BYTES = 32
+HASH_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Who a patient is in our outputs."""
+
+    subject: str
+    diagnosis: str = ""
+    site: str = ""
+
+
+@dataclass
+class Candidate:
+    """A series, what became of it, and why it was not chosen if it was not."""
+
+    series: Series
+    reason: str = ""
+    converted: Converted | None = None
+
+    @property
+    def sidecar(self) -> dict[str, Any]:
+        """What dcm2niix wrote of it, if it was converted."""
+        return self.converted.sidecar if self.converted else {}
+
+    @property
+    def rank(self) -> tuple[bool, float, str, int]:
+        """Order of preference among FLAIRs: 3-D, small voxels, late."""
+        image = nib.load(self.converted.images[0])
+        volume = float(abs(nib.affines.voxel_sizes(image.affine)).prod())
+        first = self.series.first
+        three_d = self.sidecar.get("MRAcquisitionType") == "3D"
+        return three_d, -round(volume, 3), first.acquired, first.number
+
+
+@dataclass
+class _Results:
+    """What is gathered over the studies."""
+
+    scans: list[ImportedScan] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    diagnoses: dict[str, str] = field(default_factory=dict)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the importer's arguments."""
+    parser.add_argument("folder", type=Path, help="the exported DICOM files, at any depth")
+    parser.add_argument(
+        "--nifti", type=Path, required=True, metavar="OUTDIR", help="where the FLAIRs go"
+    )
+    parser.add_argument(
+        "--subjects",
+        type=Path,
+        help="your map: a TSV with the columns patient_id, subject and, if you like, diagnosis, "
+        "site; without it ids are keyed hashes of the patients' ids",
+    )
+    parser.add_argument(
+        "--salt-file",
+        type=Path,
+        help="the hashes' secret key; made if it is missing. Whoever has it can find out whose "
+        "scan is whose: keep it as you keep the names",
+    )
+    parser.add_argument("--diagnosis", choices=DIAGNOSES, help="of all patients")
+
+
+def collect(arguments: argparse.Namespace) -> Import:
+    """Convert the T2-FLAIR of each study and return the scans.
+
+    Raises
+    ------
+    InputError
+        If dcm2niix or DICOM files are missing, or with every patient who has no id.
+    """
+    program_path()
+    folder = read_folder(arguments.folder)
+    patients = _patients(arguments, folder)
+    results = _Results()
+    results.left_out += _broken(folder)
+    studies = defaultdict(list)
+    for (patient, _), series in by_study(folder.series).items():
+        studies[patient].append(series)
+    for patient, several in sorted(studies.items(), key=lambda item: patients[item[0]].subject):
+        for session, series in _sessions(several):
+            _take_study(patients[patient], session, series, arguments.nifti, results)
+    table = pd.DataFrame(results.rows, columns=list(SERIES_COLUMNS))
+    write_tsv(arguments.nifti / "series.tsv", table)
+    if results.diagnoses:
+        known = pd.DataFrame(sorted(results.diagnoses.items()), columns=["subject", "diagnosis"])
+        write_tsv(arguments.nifti / "diagnoses.tsv", known)
+    return Import(results.scans, results.left_out)
+
+
+def _patients(arguments: argparse.Namespace, folder: Folder) -> dict[str, Patient]:
+    """Return who each PatientID is in our outputs."""
+    ids = {series.first.patient: series.first.path for series in folder.series}
+    if arguments.subjects is not None:
+        known = read_map(arguments.subjects)
+        remedy = f"add it to {arguments.subjects}"
+    elif arguments.salt_file is not None:
+        salt = read_salt(arguments.salt_file)
+        known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
+        remedy = "name its patient in a map (--subjects)"
+    else:
+        remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
+        raise bad_input("command line", "how subjects are called", "neither option", remedy)
+    findings = [
+        Finding(
+            str(path), "a PatientID that has an id", "none" if not patient else "another", remedy
+        )
+        for patient, path in sorted(ids.items(), key=lambda item: item[1])
+        if patient not in known
+    ]
+    if findings:
+        raise InputError(findings)
+    diagnosis = arguments.diagnosis
+    return {
+        patient: Patient(who.subject, who.diagnosis or diagnosis or "", who.site)
+        for patient, who in known.items()
+    }
+
+
+def read_map(path: Path) -> dict[str, Patient]:
+    """Return the user's map of patients.
+
+    Raises
+    ------
+    InputError
+        With every row that is wrong: an empty or doubled id, a diagnosis that is none.
+    """
+    header, *rows = read_rows(path)
+    missing = [name for name in MAP_COLUMNS[:2] if name not in header.cells]
+    if missing:
+        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
+        raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
+    patients: dict[str, Patient] = {}
+    findings = []
+    for row in rows:
+        cells = dict.fromkeys(MAP_COLUMNS, "") | dict(zip(header.cells, row.cells, strict=False))
+        cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
+        patient = cells["patient_id"]
+        subjects = {who.subject.lower() for who in patients.values()}
+        for wrong, expected in (
+            (not patient or patient in patients, "a patient_id, each once"),
+            (
+                not re.fullmatch(COLUMNS["subject"]["pattern"], cells["subject"]),
+                COLUMNS["subject"]["description"],
+            ),
+            (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
+            (cells["diagnosis"] not in ("", *DIAGNOSES), "MS, NMOSD or an empty diagnosis"),
+        ):
+            if wrong:
+                where = f"{path}, row {row.number}"
+                findings.append(Finding(where, expected, "another", "mend the row"))
+        patients[patient] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
+    if findings:
+        raise InputError(findings)
+    return patients
+
+
+def read_salt(path: Path) -> bytes:
+    """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
+
+    Raises
+    ------
+    InputError
+        If the file is too short to be a key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
+        print(
+            f"made {path}: keep it secret, and keep it; the same ids need the same key",
+            file=sys.stderr,
+        )
+    salt = path.read_bytes().strip()
+    if len(salt) < SALT_BYTES // 2:
+        remedy = "delete the file to have a new one made; ids will change"
+        raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
+    return salt
+
+
+def hashed_id(salt: bytes, patient: str) -> str:
+    """Return a subject's id: HMAC-SHA256 of the PatientID, which cannot be guessed without salt."""
+    return hmac.new(salt, patient.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _broken(folder: Folder) -> Iterator[LeftOut]:
+    """Tell of files that cannot be read by their number: paths of exports hold names."""
+    for path, kind in folder.broken:
+        place = folder.files.index(path) + 1
+        where = f"file {place} of {len(folder.files)}, sorted by path"
+        yield LeftOut(where, f"begins as DICOM and cannot be read ({kind})")
+
+
+def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
+    """Return a patient's studies with their session, by time; a single one has none."""
+    if len(studies) == 1:
+        return [("", studies[0])]
+    order = sorted(studies, key=lambda study: (study[0].first.studied, study[0].first.study))
+    return [(str(number), study) for number, study in enumerate(order, start=1)]
+
+
+def _take_study(
+    patient: Patient, session: str, several: list[Series], out: Path, results: _Results
+) -> None:
+    name = f"sub-{patient.subject}" + (f"_ses-{session}" if session else "")
+    target = out / name.replace("_", "/") / "anat" / f"{name}_FLAIR.nii.gz"
+    with tempfile.TemporaryDirectory(prefix="msnmo-") as temporary:
+        candidates = [
+            _examine(series, Path(temporary) / str(number)) for number, series in enumerate(several)
+        ]
+        chosen = _choose(candidates)
+        if chosen:
+            write_bare(target, chosen.converted.images[0])
+            write_sidecar(target.with_name(f"{name}_FLAIR.json"), chosen.sidecar)
+    results.rows += [
+        _row(patient, session, each, target.relative_to(out) if each is chosen else None)
+        for each in candidates
+    ]
+    if chosen is None:
+        reason = f"no T2-FLAIR among its {len(candidates)} series, see series.tsv"
+        results.left_out.append(LeftOut(name, reason))
+        return
+    results.scans.append(
+        ImportedScan(patient.subject, "", target, session=session, site=patient.site)
+    )
+    if chosen.series.contrast:
+        results.left_out.append(LeftOut(target, "taken, though after a contrast agent"))
+    if patient.diagnosis:
+        results.diagnoses[patient.subject] = patient.diagnosis
+        reason = (
+            f"diagnosis {patient.diagnosis} is known (diagnoses.tsv), a lesion mask is not: the "
+            "row is for prediction until a mask is drawn; then fill in both"
+        )
+        results.left_out.append(LeftOut(target, reason))
+
+
+def _examine(series: Series, folder: Path) -> Candidate:
+    """Convert a series that may be a FLAIR, and say why it is none if it is not."""
+    candidate = Candidate(series, unfit(series))
+    if candidate.reason:
+        return candidate
+    candidate.converted = convert([image.path for image in series.images], folder)
+    images = candidate.converted.images
+    if not images:
+        syntax = series.first.syntax
+        candidate.reason = f"dcm2niix makes no image of it (transfer syntax {syntax})"
+    elif len(images) > 1:
+        candidate.reason = f"{len(images)} images in one series"
+    else:
+        shape = nib.load(images[0]).shape
+        candidate.reason = not_flair(candidate.sidecar, series.first.texts)
+        if len(shape) != 3:
+            candidate.reason = f"{shape[3]} volumes in one series"
+        elif min(shape) < FEWEST_SLICES:
+            candidate.reason = f"{min(shape)} slices, fewer than {FEWEST_SLICES}"
+    return candidate
+
+
+def _choose(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the best FLAIR of a study, and mark the others with the reason."""
+    flairs = sorted((each for each in candidates if not each.reason), key=lambda each: each.rank)
+    for each in flairs[:-1]:
+        each.reason = "a T2-FLAIR, but another is 3-D, of smaller voxels or later"
+    return flairs[-1] if flairs else None
+
+
+def _row(
+    patient: Patient, session: str, candidate: Candidate, nifti: Path | None
+) -> dict[str, Any]:
+    sidecar: Mapping[str, Any] = candidate.sidecar
+    first = candidate.series.first
+    echo = first.echo_ms / 1000 if first.echo_ms is not None else None
+    return {
+        "subject": patient.subject,
+        "session": session or None,
+        "series_number": first.number,
+        "description": plain_words(first.description) or None,
+        "decision": "chosen" if nifti else "rejected",
+        "reason": candidate.reason or None,
+        **{name: sidecar.get(name) for name in ("InversionTime", "RepetitionTime")},
+        "EchoTime": sidecar.get("EchoTime", echo),
+        "slices": candidate.series.slices,
+        "nifti": nifti.as_posix() if nifti else None,
+    }

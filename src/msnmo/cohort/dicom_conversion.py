@@ -1,0 +1,146 @@
+"""One DICOM series as NIfTI, by dcm2niix, with no text of the header left in it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import math
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from msnmo.errors import bad_input
+from msnmo.files import atomic_path, read_json, write_json
+
+PROGRAM = "dcm2niix"
+# Numbers and codes of the acquisition, and the scanner; no text that people type, no id, no time
+# of day. Reading an allow-list is what keeps the next version's new fields out.
+SIDECAR = (
+    *("Modality", "MagneticFieldStrength", "ImagingFrequency"),
+    *("Manufacturer", "ManufacturersModelName"),
+    *("MRAcquisitionType", "ScanningSequence", "SequenceVariant", "ScanOptions"),
+    *("RepetitionTime", "EchoTime", "InversionTime", "FlipAngle", "EchoTrainLength"),
+    *("SliceThickness", "SpacingBetweenSlices", "NumberOfAverages", "PixelBandwidth"),
+    *("PercentPhaseFOV", "PercentSampling", "PhaseEncodingSteps", "AcquisitionMatrixPE"),
+    *("ReconMatrixPE", "ParallelReductionFactorInPlane", "ParallelAcquisitionTechnique"),
+    *("InPlanePhaseEncodingDirectionDICOM", "ConversionSoftware", "ConversionSoftwareVersion"),
+)
+# dcm2niix writes the time of day, comments and names into these
+TEXT_FIELDS = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What dcm2niix made of a series: the images, and the sidecar of the first."""
+
+    images: list[Path]
+    sidecar: dict[str, Any]
+
+
+def program_path() -> str:
+    """Return where dcm2niix is, on PATH or beside this Python.
+
+    Raises
+    ------
+    InputError
+        If it is in neither.
+    """
+    places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = shutil.which(PROGRAM, path=places)
+    if not found:
+        remedy = "pip install dcm2niix, or the package dcm2niix of conda-forge or Debian"
+        raise bad_input(PROGRAM, "the program dcm2niix on PATH", "no such program", remedy)
+    return found
+
+
+def convert(files: Sequence[Path], folder: Path) -> Converted:
+    """Convert the files of one series within a folder of its own.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        DICOM files; dcm2niix sees them by links, so that no name of theirs can do harm.
+    folder : Path
+        Empty; it is made if it is missing.
+
+    Returns
+    -------
+    Converted
+        Without images where dcm2niix could make none: what it returns and says is not relied on.
+    """
+    source, target = folder / "dicom", folder / "nifti"
+    for each in (source, target):
+        each.mkdir(parents=True)
+    for count, file in enumerate(files):
+        (source / f"{count:06d}.dcm").symlink_to(file.resolve())
+    _run(folder)
+    images = sorted(target.glob("*.nii"))
+    sidecars = sorted(target.glob("*.json"))
+    return Converted(images, read_json(sidecars[0]) if sidecars else {})
+
+
+def _run(folder: Path) -> None:
+    """Run dcm2niix through nipype on the folder's dicom, into its nifti."""
+    # nipype asks a server for its newest version when it is imported, unless told not to
+    os.environ["NO_ET"] = "1"
+    from nipype.interfaces.dcm2nii import Dcm2niix  # noqa: PLC0415 - seconds, and NO_ET before it
+
+    place = str(Path(program_path()).parent)
+    # nipype does not quote paths for the shell: relative ones hold no space, wherever we are
+    with contextlib.chdir(folder):
+        converter = Dcm2niix(
+            source_dir="dicom",
+            output_dir="nifti",
+            out_filename="scan",
+            bids_format=True,
+            anon_bids=True,
+            compress="n",  # `write_bare` compresses, without name and time
+            merge_imgs=2,
+            args="-g i",  # a user's own defaults of dcm2niix would change the conversion
+            environ={"PATH": os.pathsep.join([place, os.environ.get("PATH", "")])},
+        )
+        # its messages hold names of patients: they go nowhere
+        converter.terminal_output = "allatonce"
+        # where it fails it made no image, which is what the caller looks at
+        with contextlib.suppress(OSError, RuntimeError):
+            converter.run()
+
+
+def write_bare(path: Path, source: Path) -> None:
+    """Write a NIfTI file compressed and without any text; voxels and geometry bit for bit.
+
+    Equal images give equal bytes: the gzip header has neither name nor time.
+    """
+    image = nib.load(source)
+    header = image.header.copy()
+    offset = int(image.dataobj.offset)
+    for name in TEXT_FIELDS:
+        header[name] = b""
+    header.extensions.clear()
+    header["vox_offset"] = header.single_vox_offset
+    # kept as they are on disk; nibabel takes them out of the header it gives
+    header.set_slope_inter(image.dataobj.slope, image.dataobj.inter)
+    length = math.prod(image.shape) * header.get_data_dtype().itemsize
+    voxels = source.read_bytes()[offset : offset + length]
+    if len(voxels) != length:
+        raise bad_input(
+            path, f"{length} bytes of voxels", f"{len(voxels)}", "convert the series again"
+        )
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream,
+    ):
+        header.write_to(stream)
+        stream.write(voxels)
+
+
+def write_sidecar(path: Path, sidecar: Mapping[str, Any]) -> None:
+    """Write the acquisition's parameters alone."""
+    write_json(path, {name: sidecar[name] for name in SIDECAR if name in sidecar})

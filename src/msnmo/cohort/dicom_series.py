@@ -1,0 +1,468 @@
+"""DICOM images by series, and which series is the T2-FLAIR of a study.
+
+Nothing of a header that may name a person leaves this module but by `Series`, whose ids, times and
+texts are for grouping and choosing and are not written anywhere; `plain_words` is what of a text
+may be.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MediaStorageDirectoryStorage
+
+from msnmo.errors import bad_input
+
+# CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
+# and lesions are bright in one of a long echo, which T1-FLAIR is not.
+INVERSION_S = (1.2, 3.5)
+SHORTEST_ECHO_S = 0.06
+FEWEST_SLICES = 20
+# Of the slice distance: a missing slice doubles it, rounding in the header does not reach a tenth
+UNEVEN = 0.1
+NAMED_FLAIR = re.compile(r"flair|dark[\W_]*fluid|tirm", re.IGNORECASE)
+NAMED_DOUBLE = re.compile(r"(?<![a-z])dir(?![a-z])|double[\W_]*inversion", re.IGNORECASE)
+TEXTS = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
+TAGS = [
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
+    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
+    *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "EchoTime", "ContrastBolusAgent"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"),
+    *("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+]
+WORDS = frozenset(
+    [
+        "t1",
+        "t1w",
+        "t2",
+        "t2w",
+        "pd",
+        "pdw",
+        "t2star",
+        "flair",
+        "dark",
+        "fluid",
+        "tirm",
+        "stir",
+        "dir",
+        "ir",
+        "space",
+        "cube",
+        "vista",
+        "brainview",
+        "bravo",
+        "mprage",
+        "tfe",
+        "tse",
+        "fse",
+        "ffe",
+        "flash",
+        "spgr",
+        "gre",
+        "se",
+        "epi",
+        "ep2d",
+        "dwi",
+        "adc",
+        "trace",
+        "dti",
+        "fa",
+        "swi",
+        "swan",
+        "mip",
+        "mpr",
+        "mra",
+        "tof",
+        "phase",
+        "mag",
+        "bold",
+        "asl",
+        "loc",
+        "localizer",
+        "localiser",
+        "scout",
+        "survey",
+        "sag",
+        "sagittal",
+        "tra",
+        "trans",
+        "transverse",
+        "ax",
+        "axial",
+        "cor",
+        "coronal",
+        "obl",
+        "2d",
+        "3d",
+        "fs",
+        "fatsat",
+        "spair",
+        "iso",
+        "isotropic",
+        "p2",
+        "p3",
+        "head",
+        "brain",
+        "spine",
+        "neck",
+        "pre",
+        "post",
+        "gd",
+        "contrast",
+        "ce",
+        "nd",
+        "norm",
+        "mono",
+        "te",
+        "ti",
+        "tr",
+        "mm",
+        "ref",
+        "reformat",
+        "sub",
+        "subtraction",
+        "map",
+        "w",
+    ]
+)
+LENGTH = re.compile(r"\d{1,2}(\.\d{1,2})?mm")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What one DICOM file says of itself, as far as grouping and choosing need it.
+
+    Parameters
+    ----------
+    path : Path
+    patient, study, series, instance : str
+        Its ids.
+    studied, acquired : str
+        Date and time of the study and of the series, in the order of time as texts.
+    number : int
+        Of the series.
+    texts : str
+        What people named the series.
+    is_mr, is_whole : bool
+        Whether it is an MR image, and whether the file is as long as its header says.
+    kinds : frozenset of str
+        The values of ImageType.
+    echo_ms : float or None
+    contrast : bool
+        Whether the header names a contrast agent.
+    places : tuple of float
+        Where each slice lies along the slices' normal, in mm.
+    orientations : frozenset
+        Direction cosines of rows and columns, rounded.
+    frames : int
+    description : str
+    syntax : str
+        Name of the transfer syntax.
+    """
+
+    path: Path
+    patient: str
+    study: str
+    series: str
+    instance: str
+    studied: str
+    acquired: str
+    number: int
+    texts: str
+    is_mr: bool
+    is_whole: bool
+    kinds: frozenset[str]
+    echo_ms: float | None
+    contrast: bool
+    places: tuple[float, ...]
+    orientations: frozenset[tuple[float, ...]]
+    frames: int
+    description: str
+    syntax: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """The images of one series of one study of one patient."""
+
+    images: list[Image]
+
+    @property
+    def first(self) -> Image:
+        """The image that speaks for the series."""
+        return self.images[0]
+
+    @property
+    def slices(self) -> int:
+        """Number of slices, those of all volumes together."""
+        return sum(image.frames for image in self.images)
+
+    @property
+    def is_mr(self) -> bool:
+        """Whether every file of it is an MR image."""
+        return all(image.is_mr for image in self.images)
+
+    @property
+    def contrast(self) -> bool:
+        """Whether a contrast agent is named."""
+        return any(image.contrast for image in self.images)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """All values of ImageType."""
+        return frozenset().union(*(image.kinds for image in self.images))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder of DICOM files holds.
+
+    Parameters
+    ----------
+    series : list of Series
+    broken : list of (Path, str)
+        Files that begin as DICOM and cannot be read, and in a word why.
+    files : list of Path
+        All files in the folder, by path.
+    """
+
+    series: list[Series]
+    broken: list[tuple[Path, str]] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+
+def read_folder(folder: Path) -> Folder:
+    """Read the headers of all DICOM files in a folder, whatever their names.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, or there is no DICOM image in it.
+    """
+    remedy = "give the folder that the scans were exported to, e.g. from the PACS or a CD"
+    if not folder.is_dir():
+        raise bad_input(folder, "a folder of DICOM files", "no such folder", remedy)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    groups: dict[tuple[str, str, str], dict[str, Image]] = defaultdict(dict)
+    broken = []
+    for path in files:
+        try:
+            image = read_image(path)
+        except Exception as error:  # whatever pydicom trips over, it is this file that is broken
+            broken.append((path, type(error).__name__))
+            continue
+        if image:
+            # exports often hold a file twice; the first by path is as good as the others
+            same_series = groups[(image.patient, image.study, image.series)]
+            same_series.setdefault(image.instance, image)
+    if not groups and not broken:
+        raise bad_input(
+            folder, "DICOM files, at any depth", f"{len(files)} files, none DICOM", remedy
+        )
+    return Folder([Series(list(group.values())) for group in groups.values()], broken, files)
+
+
+def read_image(path: Path) -> Image | None:
+    """Return what a file says of itself, or None if it is no DICOM or an index of files.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if it begins as DICOM and cannot be read on.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(132)
+    has_preamble = start[128:] == b"DICM"
+    # files of before 1993 begin with their first element, of group 8 (or 2)
+    if not has_preamble and start[:2] not in (b"\x08\x00", b"\x02\x00"):
+        return None
+    with warnings.catch_warnings():
+        # pydicom's warnings quote values, which may be a person's
+        warnings.simplefilter("ignore")
+        try:
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
+            if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+                return None
+            return _image(path, header)
+        except Exception:
+            if has_preamble:
+                raise
+            return None
+
+
+def _image(path: Path, header: Dataset) -> Image:
+    orientations, places = _places(header)
+    echo = header.get("EchoTime")
+    frames = int(header.get("NumberOfFrames") or 1)
+    return Image(
+        path=path,
+        patient=str(header.get("PatientID") or "").strip(),
+        study=str(header.StudyInstanceUID),
+        series=str(header.SeriesInstanceUID),
+        instance=str(header.SOPInstanceUID),
+        studied=_moment(header, "Study"),
+        acquired=_moment(header, "Series"),
+        number=int(header.get("SeriesNumber") or 0),
+        texts=" ".join(str(header.get(name) or "") for name in TEXTS),
+        is_mr=header.get("Modality") == "MR" and "Rows" in header,
+        is_whole=path.stat().st_size >= _least_bytes(header, frames),
+        kinds=frozenset(_several(header.get("ImageType"))),
+        echo_ms=None if echo in (None, "") else float(echo),
+        contrast=bool(header.get("ContrastBolusAgent")),
+        places=places,
+        orientations=orientations,
+        frames=frames,
+        description=str(header.get("SeriesDescription") or ""),
+        syntax=UID(header.file_meta.get("TransferSyntaxUID", "")).name,
+    )
+
+
+def _several(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(each) for each in value or ()]
+
+
+def _moment(header: Dataset, kind: str) -> str:
+    """Return a date and time as a text that sorts in time; empty where no date is given."""
+    date = str(header.get(f"{kind}Date") or "").replace(".", "")
+    time = str(header.get(f"{kind}Time") or "").replace(":", "")
+    return f"{date} {time}" if date else ""
+
+
+def _least_bytes(header: Dataset, frames: int) -> int:
+    """Return how many bytes the pixels take; 0 where they are compressed."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if "Rows" not in header or (syntax and UID(syntax).is_compressed):
+        return 0
+    samples = int(header.get("SamplesPerPixel") or 1) * int(header.get("BitsAllocated") or 16) // 8
+    return int(header.Rows) * int(header.Columns) * samples * frames
+
+
+def _places(header: Dataset) -> tuple[frozenset[tuple[float, ...]], tuple[float, ...]]:
+    """Return the orientations of an image's slices, and where they lie along their normal."""
+    orientations, places = set(), []
+    for orientation, position in _planes(header):
+        if orientation is not None and position is not None:
+            orientations.add(tuple(round(float(cosine), 3) for cosine in orientation))
+            cosines = np.array(orientation, dtype=float)
+            normal = np.cross(cosines[:3], cosines[3:])
+            places.append(float(normal @ np.array(position, dtype=float)))
+    return frozenset(orientations), tuple(places)
+
+
+def _planes(header: Dataset) -> Iterator[tuple[Any, Any]]:
+    """Yield orientation and position of each slice, of a classic or of a multi-frame image."""
+    if "PerFrameFunctionalGroupsSequence" not in header:
+        yield header.get("ImageOrientationPatient"), header.get("ImagePositionPatient")
+        return
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+    for frame in header.PerFrameFunctionalGroupsSequence:
+        yield (
+            _of_group(frame, shared, "PlaneOrientationSequence", "ImageOrientationPatient"),
+            _of_group(frame, shared, "PlanePositionSequence", "ImagePositionPatient"),
+        )
+
+
+def _of_group(frame: Dataset, shared: Dataset, group: str, name: str) -> Any:
+    items = frame.get(group) or shared.get(group)
+    return items[0].get(name) if items else None
+
+
+def unfit(series: Series) -> str:
+    """Return why a series cannot be the T2-FLAIR by its headers alone; empty if it may be."""
+    kinds = {kind.upper() for kind in series.kinds}
+    echo = series.first.echo_ms
+    count = series.slices
+    reasons = (
+        (not series.is_mr, "not an MR image"),
+        (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
+        ("DERIVED" in kinds, "derived from other images (ImageType DERIVED)"),
+        (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
+        (not all(image.is_whole for image in series.images), "a file of it is cut short"),
+        (bool(echo) and echo < 1000 * SHORTEST_ECHO_S, _short_echo((echo or 0) / 1000)),
+        (*_wrong_stack(series),),
+    )
+    return next((reason for wrong, reason in reasons if wrong), "")
+
+
+def _short_echo(seconds: float) -> str:
+    return f"EchoTime {seconds:.4g} s, under {SHORTEST_ECHO_S:g} s: not T2-weighted"
+
+
+def _wrong_stack(series: Series) -> tuple[bool, str]:
+    """Return whether the slices are no even stack, and the reason."""
+    orientations = frozenset().union(*(image.orientations for image in series.images))
+    if len(orientations) > 1:
+        return True, "slices of several orientations"
+    places = np.unique(np.round([place for image in series.images for place in image.places], 2))
+    if len(places) < 3:
+        return False, ""
+    steps = np.diff(places)
+    uneven = bool((np.abs(steps - np.median(steps)) > UNEVEN * np.median(steps)).any())
+    return uneven, "slices are missing or unevenly spaced"
+
+
+def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
+    """Return why a converted series is no T2-FLAIR; empty if it is one.
+
+    Physics decides: an inversion that nulls CSF and a long echo. Names do only where a scanner
+    gives no inversion time.
+
+    Parameters
+    ----------
+    sidecar : mapping
+        What dcm2niix wrote of the series, times in seconds.
+    texts : str
+        Names of the series that the sidecar may lack.
+    """
+    echo, inversion = (_positive(sidecar.get(name)) for name in ("EchoTime", "InversionTime"))
+    texts = " ".join([texts, *(str(sidecar.get(name, "")) for name in TEXTS)])
+    low, high = INVERSION_S
+    reasons = (
+        ("DERIVED" in _several(sidecar.get("ImageType")), "derived from other images"),
+        ("EP" in re.split(r"\W+", str(sidecar.get("ScanningSequence", ""))), "echo-planar"),
+        (echo is None, "no echo time is given"),
+        (echo is not None and echo < SHORTEST_ECHO_S, _short_echo(echo or 0)),
+        (
+            inversion is not None and not low <= inversion <= high,
+            f"InversionTime {inversion or 0:.4g} s, not {low:g} to {high:g} s: CSF is not nulled",
+        ),
+        (bool(NAMED_DOUBLE.search(texts)), "named a double inversion recovery"),
+        (
+            inversion is None and not NAMED_FLAIR.search(texts),
+            "no inversion time is given, and no name says FLAIR",
+        ),
+    )
+    return next((reason for wrong, reason in reasons if wrong), "")
+
+
+def _positive(value: Any) -> float | None:
+    """Return a time, or None where there is none; some scanners write 0 for none."""
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def plain_words(text: str) -> str:
+    """Return a text typed at a scanner with all but the vocabulary of MR replaced by ``?``.
+
+    Technicians write names and dates into descriptions; a number is kept only as a length in mm.
+    """
+    words = re.findall(r"[^\W_]+(?:\.\d+[^\W_]*)?", text.lower())
+    kept = [word if word in WORDS or LENGTH.fullmatch(word) else "?" for word in words]
+    return " ".join(word for word, before in zip(kept, ["", *kept], strict=False) if word != before)
+
+
+def by_study(series: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
+    """Return series by patient and study, each study's in the order of their numbers."""
+    studies: dict[tuple[str, str], list[Series]] = defaultdict(list)
+    for each in sorted(series, key=lambda one: (one.first.number, one.first.series)):
+        studies[each.first.patient, each.first.study].append(each)
+    return dict(studies)

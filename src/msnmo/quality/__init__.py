@@ -1,0 +1,1 @@
+"""Quality of the preprocessing: pictures, numbers and flags for a rater to decide by."""

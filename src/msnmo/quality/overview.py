@@ -1,0 +1,174 @@
+"""One page of all scans to scroll through and rate, and their numbers as a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from msnmo.cohort.decisions import read_decisions
+from msnmo.errors import Finding, InputError, bad_input, run_command
+from msnmo.files import read_json, read_tsv, write_text, write_tsv
+from msnmo.quality.numbers import RULES
+
+# Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; few scans have none
+OUTLYING, FEWEST = 3.5, 8
+COMPARED = {"brain_ml": "brain volume", "contrast": "lesions' contrast"}
+"""Numbers that are compared over the cohort, and how they are called."""
+COHORT_COLUMNS = dict.fromkeys(("scan", "diagnosis", "site"), str)
+UNITS = {"brain_ml": "ml", "lesion_ml": "ml", "lesion_outside_ml": "ml", "contrast": "SD"}
+
+
+def list_quality(cohort: pd.DataFrame, contents: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the numbers and flags of every scan.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, diagnosis, site.
+    contents : iterable of dict
+        As `msnmo.quality.numbers.to_json` returns, in the cohort's order.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, diagnosis, site, engine, the numbers, flags (joined with ``; ``).
+    """
+    contents = list(contents)
+    numbers = pd.DataFrame([content["numbers"] for content in contents]).astype(float)
+    flags = [list(content["flags"]) for content in contents]
+    for name, called in COMPARED.items():
+        for place in np.flatnonzero(_outliers(numbers[name].to_numpy())):
+            flags[place].append(f"{called} unlike the cohort's")
+    head = cohort[list(COHORT_COLUMNS)].reset_index(drop=True)
+    head["engine"] = [content["engine"] for content in contents]
+    return pd.concat([head, numbers], axis=1).assign(flags=["; ".join(each) for each in flags])
+
+
+def _outliers(values: np.ndarray) -> np.ndarray:
+    """Return which values are outliers by their distance from the median in median distances."""
+    known = values[np.isfinite(values)]
+    if known.size < FEWEST:
+        return np.zeros(values.shape, bool)
+    distance = np.abs(values - np.median(known))
+    spread = np.median(np.abs(known - np.median(known)))
+    return np.isfinite(values) & (0.6745 * distance > OUTLYING * spread) & (spread > 0)
+
+
+def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFrame) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `list_quality` returns.
+    pictures : iterable of str
+        Path of each scan's picture relative to the page.
+    decisions : DataFrame
+        As `read_decisions` returns; may be empty.
+    """
+    decided = decisions.set_index("scan")[["decision", "reason"]].to_dict("index")
+    cards = [
+        {
+            "scan": row["scan"],
+            "about": [row[name] for name in ("diagnosis", "site") if pd.notna(row[name])]
+            + [f"skull stripping: {row['engine']}"],
+            "numbers": _shown(row),
+            "flags": [flag for flag in row["flags"].split("; ") if flag],
+            "picture": picture,
+            **decided.get(row["scan"], {"decision": "", "reason": ""}),
+        }
+        for (_, row), picture in zip(table.iterrows(), pictures, strict=True)
+    ]
+    others = decisions[~decisions["scan"].isin(table["scan"])].to_dict("records")
+    rules = [(rule.name, rule.words) for rule in RULES]
+    rules += [
+        (
+            f"{called} unlike the cohort's",
+            "modified z-score (median, MAD) over 3.5, from 8 scans on",
+        )
+        for called in COMPARED.values()
+    ]
+    environment = Environment(
+        loader=PackageLoader("msnmo.quality", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("overview.html.jinja")
+    return template.render(cards=cards, rules=rules, others=others)
+
+
+def _shown(row: pd.Series) -> list[tuple[str, str]]:
+    numbers = row.drop([*COHORT_COLUMNS, "engine", "flags"]).dropna()
+    return [
+        (name.removesuffix("_ml").replace("_", " "), f"{value:.4g} {UNITS.get(name, '')}".strip())
+        for name, value in numbers.items()
+    ]
+
+
+def _filled(pattern: str, scans: Iterable[str]) -> list[Path]:
+    return [Path(pattern.format(scan=scan, folder=scan.replace("_", "/"))) for scan in scans]
+
+
+def _read_numbers(paths: list[Path]) -> list[dict[str, Any]]:
+    contents, findings = [], []
+    for path in paths:
+        try:
+            content = read_json(path)
+            if missing := {"numbers", "flags", "engine"} - set(content):
+                remedy = "delete the file and run the workflow again"
+                found = f"no {', '.join(sorted(missing))}"
+                raise bad_input(path, "a scan's numbers and flags", found, remedy)
+            contents.append(content)
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return contents
+
+
+def main() -> None:
+    """Write the table and the page of a cohort."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.quality.overview", description=__doc__)
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    where = "with {scan} and {folder}"
+    parser.add_argument("--numbers", required=True, help=f"path of a scan's numbers, {where}")
+    parser.add_argument("--pictures", required=True, help=f"path of a scan's picture, {where}")
+    parser.add_argument("--decisions", type=Path, help="what a rater decided before")
+    parser.add_argument("--out-table", type=Path, required=True, help="TSV")
+    parser.add_argument("--out-page", type=Path, required=True, help="HTML")
+    arguments = parser.parse_args()
+
+    cohort = read_tsv(arguments.cohort, COHORT_COLUMNS)
+    table = list_quality(cohort, _read_numbers(_filled(arguments.numbers, cohort["scan"])))
+    pictures = _filled(arguments.pictures, cohort["scan"])
+    if missing := [path for path in pictures if not path.is_file()]:
+        remedy = "run the workflow again"
+        raise InputError(
+            Finding(str(path), "a picture", "no such file", remedy) for path in missing
+        )
+    relative = [
+        Path(os.path.relpath(path, arguments.out_page.parent)).as_posix() for path in pictures
+    ]
+    known = arguments.decisions is not None and arguments.decisions.exists()
+    decisions = (
+        read_decisions(arguments.decisions)
+        if known
+        else pd.DataFrame(columns=["scan", "decision", "reason"])
+    )
+    write_tsv(arguments.out_table, table)
+    write_text(arguments.out_page, to_page(table, relative, decisions))
+    flagged = (table["flags"] != "").sum()
+    print(f"{len(table)} scans, {flagged} with flags")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,331 @@
+"""A DICOM export becomes the FLAIRs of its patients, in their place, and nobody's name."""
+
+import gzip
+import json
+import re
+import stat
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from dicom_study import (
+    ANNA,
+    BERT,
+    COLUMNS,
+    CORNER,
+    FLAIR,
+    LOCALIZER,
+    MPRAGE,
+    ORIENTATION,
+    ROWS,
+    SLICES,
+    SPACING,
+    THICKNESS,
+    dates_of,
+    normal,
+    write_classic,
+    write_enhanced,
+)
+
+from msnmo.cohort.dicom import read_salt
+from msnmo.cohort.dicom_series import not_flair, plain_words
+from msnmo.cohort.table import read_scan_table
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Two patients' export, their names in folders too: three series, and one enhanced."""
+    root = tmp_path / "export é" / "Quastenflosser Annabella"
+    write_classic(root / "1 loc", ANNA, "a", 1, LOCALIZER, slices=3)
+    write_classic(root / "2 t1", ANNA, "a", 2, MPRAGE, seed=2)
+    write_classic(root / "3 flair", ANNA, "a", 3, FLAIR, seed=3)
+    enhanced = FLAIR | {"SeriesDescription": "3D FLAIR Berthold"}
+    write_enhanced(root.parent / "Knüppeldick/EnIm1", BERT, "b", 7, enhanced, seed=4)
+    (root / "report.txt").write_text("Annabella Quastenflosser")
+    (root / "picture.jpg").write_bytes(b"\xff\xd8\xff")
+    return root.parent
+
+
+@pytest.fixture
+def take(imported, tmp_path):
+    """A function that imports an export; returns scan table, notes, series.tsv and the folder."""
+
+    def run(folder, *options):
+        out = tmp_path / "nifti out"
+        options = options or ("--salt-file", tmp_path / "secret.salt")
+        table, notes = imported("dicom", folder, "--nifti", out, *options, out=out / "scans.tsv")
+        return table, notes, pd.read_csv(out / "series.tsv", sep="\t"), out
+
+    return run
+
+
+def map_of(tmp_path, *rows, header="patient_id\tsubject\tdiagnosis\tsite"):
+    path = tmp_path / "map.tsv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def decisions(series):
+    return dict(zip(series["series_number"], series["decision"], strict=True))
+
+
+def reasons(series):
+    return dict(zip(series["series_number"], series["reason"], strict=True))
+
+
+def test_the_flair_alone_of_each_patient_is_taken(export, take):
+    table, _, series, out = take(export)
+    assert len(table) == 2
+    assert table["session"].tolist() == ["", ""]
+    assert decisions(series) == {1: "rejected", 2: "rejected", 3: "chosen", 7: "chosen"}
+    assert reasons(series)[1] == "a localiser"
+    assert "not T2-weighted" in reasons(series)[2]
+    assert (
+        read_scan_table(out / "scans.tsv")["flair"].map(lambda path: path.endswith(".nii.gz")).all()
+    )
+    sidecar = json.loads(next(out.rglob("*_FLAIR.json")).read_text())
+    assert sidecar["InversionTime"] == 2.37
+    assert sidecar["RepetitionTime"] == 8
+    assert sidecar["EchoTime"] == 0.12
+
+
+def test_no_identifying_text_is_in_any_output(export, take, tmp_path):
+    *_, out = take(export)
+    texts = [text for person in (ANNA, BERT) for text in person.identifying() + dates_of(person)]
+    texts += [part for text in texts for part in re.split(r"[\s^]+", text) if len(part) > 3]
+    texts += ["20210304", "2021-03-04", "101503", "10:15:03"]
+    files = [path for path in (*out.rglob("*"), tmp_path / "nifti out") if path.is_file()]
+    assert len(files) >= 7
+    for path in files:
+        content = path.read_bytes()
+        assert_nameless(str(path.relative_to(tmp_path)).encode(), texts)
+        assert_nameless(content, texts)
+        if path.name.endswith(".gz"):
+            assert content[3] & 8 == 0, "gzip keeps no file name"
+            assert content[4:8] == b"\0\0\0\0", "gzip keeps no time"
+            header = gzip.decompress(content)[:352]
+            assert_nameless(header, texts)
+            loaded = nib.load(path).header
+            assert not loaded.extensions
+            assert all(loaded[name].item() == b"" for name in ("descrip", "aux_file", "db_name"))
+
+
+def assert_nameless(content, texts):
+    for text in texts:
+        for encoding in ("utf-8", "latin-1", "utf-16-le"):
+            for written in {text, text.lower(), text.upper()}:
+                assert written.encode(encoding) not in content, text
+
+
+@pytest.mark.parametrize("person", ["classic", "enhanced"])
+def test_voxels_lie_where_the_dicom_says(export, take, tmp_path, person):
+    ids = [f"{ANNA.patient}\tA\tMS\tx", f"{BERT.patient}\tB\t\t"]
+    *_, out = take(export, "--subjects", map_of(tmp_path, *ids))
+    name, seed = {"classic": ("A", 3), "enhanced": ("B", 4)}[person]
+    image = nib.load(out / f"sub-{name}/anat/sub-{name}_FLAIR.nii.gz")
+    data = np.asarray(image.dataobj)
+    values = np.random.default_rng(seed).integers(0, 4000, (SLICES, ROWS, COLUMNS), dtype=np.uint16)
+    assert sorted(data.shape) == sorted(values.shape)
+    to_voxel = np.linalg.inv(image.affine)
+    for slice_, row, column in [(0, 0, 0), (SLICES - 1, 5, 40), (11, 63, 2)]:
+        # DICOM PS3.3 C.7.6.2.1.1, and from LPS to RAS
+        place = CORNER + slice_ * THICKNESS * normal()
+        place = place + np.array(ORIENTATION[:3]) * SPACING[1] * column
+        place = place + np.array(ORIENTATION[3:]) * SPACING[0] * row
+        voxel = (to_voxel @ [*(place * [-1, -1, 1]), 1])[:3]
+        np.testing.assert_allclose(voxel, np.round(voxel), atol=1e-3)
+        assert data[tuple(np.round(voxel).astype(int))] == values[slice_, row, column]
+
+
+def test_the_same_export_gives_the_same_bytes_and_ids(export, take):
+    *_, out = take(export)
+    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    *_, out = take(export)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
+
+
+def test_ids_need_the_salt(export, take, tmp_path):
+    one, *_ = take(export, "--salt-file", tmp_path / "one.salt")
+    two, *_ = take(export, "--salt-file", tmp_path / "two.salt")
+    assert not set(one["subject"]) & set(two["subject"])
+    assert stat.S_IMODE((tmp_path / "one.salt").stat().st_mode) == 0o600
+    assert len(read_salt(tmp_path / "one.salt")) >= 32
+
+
+def test_a_map_gives_ids_sites_and_diagnoses(export, take, tmp_path):
+    ids = [f"{ANNA.patient}\tA01\tMS\tmain", f"{BERT.patient}\tB01\tNMOSD\tmain", "other\tC\t\t"]
+    table, notes, _, out = take(export, "--subjects", map_of(tmp_path, *ids))
+    assert table["subject"].tolist() == ["A01", "B01"]
+    assert table["site"].tolist() == ["main", "main"]
+    # a diagnosis without a mask is no row to train on: it is kept beside the table
+    assert table["diagnosis"].tolist() == ["", ""]
+    known = pd.read_csv(out / "diagnoses.tsv", sep="\t")
+    assert known.to_numpy().tolist() == [["A01", "MS"], ["B01", "NMOSD"]]
+    assert all("until a mask is drawn" in reason for reason in notes.values())
+
+
+def test_every_patient_who_is_not_in_the_map_is_told_by_file(export, refused, tmp_path):
+    path = map_of(tmp_path, "nobody\tX\t\t")
+    out = tmp_path / "out"
+    said = refused("dicom", export, "--nifti", out, "--subjects", path, out=out / "scans.tsv")
+    assert "2 input problems" in said
+    assert ANNA.patient not in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t"), 3),
+        (("a\t1\t\t", "a\t2\t\t"), 1),
+        (("a\tx1\t\t", "b\tX1\t\t"), 1),
+        (("a\t1\tRRMS\t",), 1),
+    ],
+)
+def test_a_wrong_map_is_refused_row_by_row(export, refused, tmp_path, rows, count):
+    path = map_of(tmp_path, *rows)
+    said = refused(
+        "dicom", export, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
+    )
+    assert said.count("expected:") == count
+
+
+def test_visits_are_numbered_by_date_which_is_not_kept(tmp_path, take):
+    folder = tmp_path / "in"
+    for study, date in (("late", "20220909"), ("early", "20190101")):
+        write_classic(folder / study, ANNA, study, 3, FLAIR, seed=len(study), date=date)
+    ids = f"{ANNA.patient}\tA\t\t"
+    table, _, series, out = take(folder, "--subjects", map_of(tmp_path, ids))
+    assert table["session"].tolist() == ["1", "2"]
+    data = np.asarray(nib.load(out / "sub-A/ses-1/anat/sub-A_ses-1_FLAIR.nii.gz").dataobj)
+    early = np.random.default_rng(len("early")).integers(0, 4000, data.size, dtype=np.uint16)
+    assert sorted(data.ravel()) == sorted(early)
+    assert "2019" not in (out / "series.tsv").read_text()
+    assert series["session"].tolist() == [1, 2]
+
+
+def test_of_several_flairs_the_finest_3d_one_is_taken(tmp_path, take):
+    folder = tmp_path / "in"
+    flat = FLAIR | {"MRAcquisitionType": "2D", "SeriesDescription": "t2_tirm_tra_dark-fluid"}
+    write_classic(folder / "2d", ANNA, "a", 4, flat, seed=1)
+    write_classic(folder / "3d", ANNA, "a", 5, FLAIR, seed=2)
+    derived = FLAIR | {"ImageType": ["DERIVED", "SECONDARY", "MPR"]}
+    write_classic(folder / "mpr", ANNA, "a", 6, derived, seed=3)
+    t1 = FLAIR | {"EchoTime": 9.0, "SeriesDescription": "T1 FLAIR"}
+    write_classic(folder / "t1", ANNA, "a", 7, t1, seed=4)
+    _, _, series, _ = take(folder)
+    assert decisions(series) == {4: "rejected", 5: "chosen", 6: "rejected", 7: "rejected"}
+    said = reasons(series)
+    assert "another is 3-D" in said[4]
+    assert "derived" in said[6]
+    assert "not T2-weighted" in said[7]
+
+
+def test_broken_files_and_holes_are_told_of_without_a_name(export, take):
+    folder = export / "Quastenflosser Annabella/3 flair"
+    middle = sorted(folder.iterdir())[10]
+    middle.write_bytes(middle.read_bytes()[:200])
+    table, notes, series, _ = take(export)
+    assert len(table) == 1
+    assert "missing or unevenly spaced" in reasons(series)[3]
+    told = " ".join([*notes, *notes.values()])
+    assert "cannot be read" in told
+    assert "no T2-FLAIR among its 3 series" in told
+    assert "Quastenflosser" not in told
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"), [(4000, "a file of it is cut short"), (500, "dcm2niix makes no image")]
+)
+def test_a_slice_cut_short_is_not_converted(export, take, lost, reason):
+    folder = export / "Quastenflosser Annabella/3 flair"
+    path = sorted(folder.iterdir())[3]
+    path.write_bytes(path.read_bytes()[:-lost])
+    *_, series, _ = take(export)
+    assert reason in reasons(series)[3]
+
+
+def test_a_file_exported_twice_counts_once(export, take):
+    folder = export / "Quastenflosser Annabella/3 flair"
+    copy = export / "again"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    table, _, series, _ = take(export)
+    assert len(table) == 2
+    assert series.set_index("series_number").loc[3, "slices"] == SLICES
+
+
+def test_pixels_in_a_form_that_cannot_be_read_are_told_of(tmp_path, take, refused):
+    folder = tmp_path / "in"
+    write_classic(folder / "s", ANNA, "a", 3, FLAIR)
+    for path in (folder / "s").iterdir():
+        image = pydicom.dcmread(path)
+        image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"  # MPEG2: never of MR
+        image.PixelData = pydicom.encaps.encapsulate([b"\0" * 100])
+        image["PixelData"].VR = "OB"
+        image.save_as(path)
+    out = tmp_path / "out"
+    said = refused(
+        "dicom", folder, "--nifti", out, "--salt-file", tmp_path / "s", out=out / "scans.tsv"
+    )
+    assert "no T2-FLAIR among its 1 series" in said
+    assert "dcm2niix makes no image" in (out / "series.tsv").read_text()
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path, refused):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text("x")
+    said = refused(
+        "dicom",
+        tmp_path / "in",
+        "--nifti",
+        tmp_path / "o",
+        "--salt-file",
+        tmp_path / "s",
+        out=tmp_path / "o/scans.tsv",
+    )
+    assert "1 files, none DICOM" in said
+
+
+def test_an_id_is_asked_for(export, refused, tmp_path):
+    said = refused("dicom", export, "--nifti", tmp_path / "o", out=tmp_path / "o/scans.tsv")
+    assert "--salt-file" in said
+
+
+def test_a_missing_program_is_named(export, refused, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("msnmo.cohort.dicom_conversion.sys.executable", "/nowhere/python")
+    from msnmo.cohort.dicom_conversion import program_path
+    from msnmo.errors import InputError
+
+    with pytest.raises(InputError, match="pip install dcm2niix"):
+        program_path()
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "said"),
+    [
+        ({"EchoTime": 0.12, "InversionTime": 2.37}, ""),
+        ({"EchoTime": 0.12, "InversionTime": 0.15}, "InversionTime 0.15"),
+        ({"EchoTime": 0.009, "InversionTime": 2.0}, "not T2-weighted"),
+        ({"EchoTime": 0.12, "SeriesDescription": "Ax T2 FLAIR"}, ""),
+        ({"EchoTime": 0.12, "ProtocolName": "t2_tse_tra"}, "no name says FLAIR"),
+        ({"EchoTime": 0.12, "InversionTime": 2.4, "SeriesDescription": "DIR"}, "double inversion"),
+        ({"InversionTime": 2.4}, "no echo time"),
+        ({"EchoTime": 0.12, "InversionTime": 2.4, "ScanningSequence": "EP\\IR"}, "echo-planar"),
+    ],
+)
+def test_physics_tells_a_flair_before_names(sidecar, said):
+    reason = not_flair(sidecar)
+    assert said in reason
+    assert bool(reason) == bool(said)
+
+
+def test_of_descriptions_only_the_words_of_mr_are_kept():
+    assert plain_words("T2_SPACE dark-fluid sag, Müller 17.05.1963 1mm") == (
+        "t2 space dark fluid sag ? 1mm"
+    )
+    assert plain_words("Quastenflosser^Annabella") == "?"
