@@ -78,6 +78,16 @@ def option(name, column):
     return given
 
 
+def lesions_of_scan(wildcards):
+    """Return a scan's lesion masks as preprocessed, native and in model space, if it has any."""
+    if not SCANS.loc[wildcards.scan, "lesion_mask"]:
+        return {}
+    return {
+        "lesion": rules.combine_raters.output,
+        "model_lesion": rules.resize_lesion.output,
+    }
+
+
 def per_scan(pattern, labelled_only=False):
     """Return a per-scan file of every scan that goes on, or an input function for it."""
 

@@ -1,15 +1,6 @@
 # Pictures and numbers to rate each scan's preprocessing by, before a night of GPU is spent on it.
 
 QUALITY = f"{RESULTS}/quality"
-LABELLED = SCANS[SCANS["lesion_mask"] != ""].index
-
-
-def lesions_of_scan(wildcards):
-    """Return a scan's lesion masks, native and in model space, if it has any."""
-    if wildcards.scan not in LABELLED:
-        return {}
-    lesion, model = rules.combine_raters.output, rules.resize_lesion.output
-    return {"lesion": lesion, "model_lesion": model}
 
 
 rule rate_scan:
