@@ -139,6 +139,28 @@ def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
     assert _losses(resumed) == _losses(whole)
 
 
+@pytest.mark.parametrize("batches", [1, 2, 3, 4, 5])
+def test_a_training_that_is_asked_to_stop_keeps_each_batch(tmp_path: Path, batches: int) -> None:
+    """Of 3 batches an epoch; asked again and again, it still comes to the same weights."""
+    job = _job()
+    whole = _train(job, tmp_path / "whole")
+    asked = itertools.count(1)
+    folder = tmp_path / "parts"
+    stops = 0
+    while True:
+        try:
+            stop = lambda: next(asked) % batches == 0  # noqa: E731
+            resumed = train(job, _scans(), CPU, folder / "checkpoint.pt", stop)
+        except loop.Stopped:
+            stops += 1
+        else:
+            break
+    assert stops == 5 // batches
+    assert len(resumed.resumed_from) == stops
+    assert _same_weights(resumed, whole)
+    assert _losses(resumed) == _losses(whole)
+
+
 def _no_augmentation() -> Any:
     return AugmentSettings(flip_probability=0, rotation_probability=0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,14 @@ from msnmo.folds import refuse_leak
 from msnmo.methods import get_method
 from msnmo.provenance import git_state, versions
 from msnmo.train.data import TrainingScan, load_training_scans, read_fold
-from msnmo.train.loop import Job, Trained, train
+from msnmo.train.loop import Job, Stopped, Trained, train
 from msnmo.train.settings import Settings
-from msnmo.train.sigterm import leave_on_sigterm
+from msnmo.train.sigterm import leave, stop_on_sigterm
+
+GO_ON = "start the same command again to go on"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False) -> None:
     """Train, write history, run.json and weights, and remove the checkpoint."""
     given = _parse(arguments)
     method = get_method(given.method)
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "lower train.batch_size, the network's width (base_channels or channels) or the size that "
         "scans are resized to; see that nothing else uses the device",
     ):
-        trained = train(job, scans, device, given.checkpoint)
+        trained = train(job, scans, device, given.checkpoint, stop)
 
     weights = _serialise(job, trained)
     run = _describe(job, trained, scans, device, weights)
@@ -142,8 +144,10 @@ def _describe(
 
 
 if __name__ == "__main__":
-    leave_on_sigterm(
-        "stopped by SIGTERM; the epochs finished so far are kept in the checkpoint: start the same "
-        "command again to go on"
+    asked = stop_on_sigterm(
+        f"stopped by SIGTERM; the epochs finished so far are kept in the checkpoint: {GO_ON}"
     )
-    run_command(main)
+    try:
+        run_command(lambda: main(stop=asked))
+    except Stopped as stopped:
+        leave(f"stopped by SIGTERM {stopped}; all of it is kept in the checkpoint: {GO_ON}")

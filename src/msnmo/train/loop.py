@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from msnmo.train.data import TrainingScan
 from msnmo.train.settings import Settings
 
 LOSSES = ("total", "segmentation", "classification", "cross")
+NOTHING_DONE: Mapping[str, Any] = {"batches": 0, "sums": {}, "seconds": 0.0}
+"""Of an epoch: its batches done, the losses' sums over their scans, and seconds."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,16 @@ class Trained:
     checkpoint: Checkpoint
 
 
+class Stopped(Exception):  # noqa: N818 - no error: the user's scheduler asked for it
+    """The training was asked to stop and has written its state."""
+
+
 def train(
-    job: Job, scans: Sequence[TrainingScan], device: torch.device, checkpoint_path: Path
+    job: Job,
+    scans: Sequence[TrainingScan],
+    device: torch.device,
+    checkpoint_path: Path,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train a method on the training scans of a fold (paper, section 4.2).
 
@@ -100,9 +111,13 @@ def train(
         As set up by `msnmo.device.prepare`.
     checkpoint_path : Path
         Where the state is kept after each epoch. A state of this very job is gone on from.
+    stop : callable
+        Asked after each batch; if true, the state is kept there and then, and the training ends.
 
     Raises
     ------
+    Stopped
+        If it was asked to stop. Taken up again, it gives the weights of an uninterrupted one.
     MsnmoError
         If the loss or the weights are no longer finite: epoch and scans are named.
     InputError
@@ -122,6 +137,7 @@ def train(
     )
     history: list[dict[str, Any]] = []
     resumed_from: list[int] = []
+    within = NOTHING_DONE
 
     checkpoint = Checkpoint(checkpoint_path, job.identity(scans, model))
     if state := checkpoint.load():
@@ -129,14 +145,30 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         plateau.load_state_dict(state["plateau"])
         restore_rng(state["rng"], device)
-        history = state["history"]
+        history, within = state["history"], state.get("within", NOTHING_DONE)
         resumed_from = [*state["resumed_from"], len(history)]
-        _log(f"resuming after epoch {len(history)}/{settings.epochs} from {checkpoint_path}")
+        place = f"epoch {len(history)}/{settings.epochs}"
+        place += f" and {within['batches']} batches" if within["batches"] else ""
+        _log(f"resuming after {place} from {checkpoint_path}")
+
+    def keep(within: Mapping[str, Any]) -> None:
+        checkpoint.save(
+            {
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "plateau": plateau.state_dict(),
+                "rng": rng_state(device),
+                "history": history,
+                "resumed_from": resumed_from,
+                "within": dict(within),
+            }
+        )
 
     for epoch in range(len(history) + 1, settings.epochs + 1):
-        started, lr = time.perf_counter(), optimiser.param_groups[0]["lr"]
-        sums: Counter[str] = Counter()
-        for batch in _batches(job, scans, epoch):
+        started, lr = time.perf_counter() - within["seconds"], optimiser.param_groups[0]["lr"]
+        sums = Counter(within["sums"])
+        batches = _batches(job, scans, epoch)
+        for done, batch in islice(enumerate(batches, start=1), within["batches"], None):
             image, lesion, label = _collate(job, batch, epoch, device)
             with autocast(device):
                 outputs = model(image)
@@ -148,22 +180,20 @@ def train(
             for name, loss in losses.items():
                 sums[name] += loss.item() * len(batch)
             del outputs, losses  # or they would hold memory throughout the next forward pass
+            if done * settings.batch_size < len(scans) and stop():
+                seconds = time.perf_counter() - started
+                keep({"batches": done, "sums": dict(sums), "seconds": seconds})
+                raise Stopped(f"in epoch {epoch}, after {done} batches")
         means = {name: sums[name] / len(scans) if name in sums else None for name in LOSSES}
         _refuse_non_finite(model.parameters(), job, epoch, batch)
         plateau.step(means["total"])
         seconds = time.perf_counter() - started
         history.append({"epoch": epoch, **means, "lr": lr, "seconds": round(seconds, 3)})
-        checkpoint.save(
-            {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "plateau": plateau.state_dict(),
-                "rng": rng_state(device),
-                "history": history,
-                "resumed_from": resumed_from,
-            }
-        )
+        within = NOTHING_DONE
+        keep(within)
         _log(_line(history[-1], settings.epochs))
+        if epoch < settings.epochs and stop():
+            raise Stopped(f"after epoch {epoch}")
 
     return Trained(model.eval(), history, resumed_from, checkpoint)
 
