@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ def test_auto_takes_cuda_then_mps_then_cpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(device, "_hold_cuda", lambda per_gpu: torch.device("cuda"))
     assert device.pick_device("auto") == torch.device(expected)
 
 
@@ -97,3 +100,20 @@ def test_cuda_trains_in_bfloat16_and_channels_last() -> None:
         assert torch.mm(ones, ones).dtype == torch.bfloat16
     assert device.memory_format(cuda) == torch.channels_last_3d
     assert 0 < device.peak_memory(cuda) < device.total_memory(cuda)
+
+
+def test_jobs_of_one_machine_take_gpus_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two GPUs that are none: what CUDA says is made up, the locks are real."""
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    properties = [SimpleNamespace(uuid=f"GPU-{number}") for number in range(2)]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(device, "lock_folder", lambda: tmp_path)
+    monkeypatch.setattr(device, "HELD", [])
+    assert [device.pick_device("auto", per_gpu=2).index for _ in range(4)] == [0, 1, 0, 1]
+    assert taken == [0, 1, 0, 1]
+    assert len(list(tmp_path.glob("*.lock"))) == 4

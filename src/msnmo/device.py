@@ -19,10 +19,14 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 import torch
 
+from msnmo.environment import PER_GPU
 from msnmo.errors import MsnmoError, bad_input
+from msnmo.gpu_lock import Held, hold_gpu, lock_folder
 
 Choice = Literal["auto", "cpu", "cuda", "mps"]
 GIB = 2**30
+HELD: list[Held] = []
+"""The GPU of this process: an open file is what holds it."""
 # How the CPU's and Apple's allocators word what CUDA has its own exception for.
 FULL = ("not enough memory", "can't allocate memory", "mps backend out of memory")
 
@@ -31,21 +35,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a command the options ``--device`` and ``--threads``."""
     parser.add_argument("--device", choices=get_args(Choice), default="auto")
     parser.add_argument(
+        "--per-gpu",
+        type=_at_least_one,
+        default=os.environ.get(PER_GPU, "1"),
+        help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
+    )
+    parser.add_argument(
         "--threads",
-        type=_threads,
+        type=_at_least_one,
         default=1,
         help="CPU threads; equal numbers give equal bytes on the CPU (default: 1)",
     )
 
 
-def _threads(text: str) -> int:
+def _at_least_one(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
     return int(text)
 
 
-def pick_device(choice: Choice) -> torch.device:
+def pick_device(choice: Choice, per_gpu: int = 1) -> torch.device:
     """Return the device to run on; ``auto`` takes cuda, else mps, else the CPU.
+
+    Of several CUDA devices it is one that no more than `per_gpu` jobs of this user hold, this one
+    included; it is held until the process ends.
 
     Raises
     ------
@@ -58,12 +71,21 @@ def pick_device(choice: Choice) -> torch.device:
         "cpu": True,
     }
     if choice == "auto":
-        return torch.device(next(name for name, there in available.items() if there))
+        choice = next(name for name, there in available.items() if there)
     if not available[choice]:
         there = ", ".join(name for name in available if available[name])
         remedy = "use device auto, or install a torch build and driver for that device"
         raise bad_input(f"device {choice}", "a device of this machine", f"only {there}", remedy)
-    return torch.device(choice)
+    return _hold_cuda(per_gpu) if choice == "cuda" else torch.device(choice)
+
+
+def _hold_cuda(per_gpu: int) -> torch.device:
+    count = torch.cuda.device_count()
+    names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
+    held = hold_gpu(names, per_gpu, lock_folder())
+    HELD.append(held)
+    torch.cuda.set_device(held.index)
+    return torch.device("cuda", held.index)
 
 
 def prepare(device: torch.device, threads: int) -> None:

@@ -6,8 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+PER_GPU = "MSNMO_JOBS_PER_GPU"
+"""The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
 
-def prepare_jobs(source: Path) -> None:
+
+def prepare_jobs(source: Path, per_gpu: int) -> None:
     """Make jobs run ``python -m msnmo.<module>`` with this interpreter and the package in `source`.
 
     The interpreter's folder goes to the front of PATH, so that the workflow runs from an
@@ -18,8 +21,12 @@ def prepare_jobs(source: Path) -> None:
     ----------
     source : Path
         Folder that holds the package.
+    per_gpu : int
+        Jobs that may share a GPU. It goes by a variable, because a changed parameter of a rule
+        would train everything again.
     """
     own = str(Path(sys.executable).parent)
     if os.environ["PATH"].split(os.pathsep)[0] != own:
         os.environ["PATH"] = os.pathsep.join([own, os.environ["PATH"]])
     os.environ["PYTHONPATH"] = str(source)
+    os.environ[PER_GPU] = str(per_gpu)

@@ -98,7 +98,7 @@ def gradcam(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the Grad-CAM maps of the scans that Figure 12 shows."""
     given = _parse(arguments)
-    device = pick_device(given.device)
+    device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     folds = read_tsv(given.folds, {"scan": str, "diagnosis": str, "fold": int})
     metrics = read_tsv(given.metrics, METRIC_COLUMNS)

@@ -251,7 +251,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict the test scans of a fold and write the folder of predictions."""
     given = _parse(arguments)
-    device = pick_device(given.device)
+    device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     run = read_run(given.run, given.method, given.fold)
     test = read_fold(given.manifest, given.folds, given.fold).test

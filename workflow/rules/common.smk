@@ -18,9 +18,9 @@ from msnmo.config import check_config, method_settings
 from msnmo.environment import prepare_jobs
 from msnmo.errors import MsnmoError
 
-prepare_jobs(SOURCE)
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    prepare_jobs(SOURCE, config["compute"]["folds_per_gpu"])
     survey = survey_scan_table(config["scans"])
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"

@@ -1,0 +1,54 @@
+"""A cluster, and a site: a copy of the workflow with the profile edited as a site would."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+# pytest imports test modules one by one: modules that several of them share are found by folder
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+from cluster import cluster, missing
+from dag import ROOT
+
+from msnmo.demo.cohort import Plan, make_cohort
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A running cluster."""
+    if reason := missing():
+        pytest.skip(reason)
+    with cluster(tmp_path_factory.mktemp("slurm")) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory):
+    """Eight scans, one subject of each class with two sessions."""
+    folder = tmp_path_factory.mktemp("cohort")
+    make_cohort(folder, Plan(seed=5, ms=4, nmosd=4, follow_ups=1, min_voxel_mm=3.0), workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The workflow's files, its Slurm profile fitted to a node of two cores."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    path = folder / "profiles/slurm/config.yaml"
+    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    profile["default-resources"] |= {"mem_mb": "1000 * attempt", "runtime": "5 * attempt"}
+    for resources in profile["set-resources"].values():
+        resources |= {"mem_mb": "2000 * attempt", "runtime": "10 * attempt"}
+    # without accounting, squeue alone knows how a job ended
+    profile |= {"slurm-status-command": "squeue", "slurm-no-account": True, "latency-wait": 20}
+    profile |= {"seconds-between-status-checks": 3, "slurm-init-seconds-before-status-checks": 3}
+    path.write_text(yaml.safe_dump(profile, sort_keys=False), encoding="utf-8")
+    return folder
