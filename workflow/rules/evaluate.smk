@@ -13,7 +13,7 @@ rule evaluate_fold:
     benchmark:
         f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/torch-cpu.yaml"
     params:
         leak=ALLOW_LEAK,
         code=code("evaluate"),

@@ -16,7 +16,7 @@ rule map_gradcam:
     benchmark:
         f"{BENCHMARKS}/map_gradcam.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/torch-cpu.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
@@ -48,7 +48,7 @@ rule draw_figure:
     benchmark:
         f"{BENCHMARKS}/draw_figure/{{figure}}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/torch-cpu.yaml"
     params:
         options=figure_options,
         augment=json.dumps(config["augment"]),

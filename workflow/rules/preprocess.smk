@@ -1,5 +1,10 @@
 # One scan from head to model space: skull strip, N4, crop, resize, z-score; its lesion mask along.
 
+# FSL's licence is to be chosen, not met with: its packages come with its engine alone
+SKULLSTRIP_ENV = "../../envs/skullstrip{}.yaml".format(
+    "-fsl" if config["skull_strip"]["engine"] == "fsl" else ""
+)
+
 
 rule combine_raters:
     input:
@@ -37,7 +42,7 @@ rule strip_skull:
     benchmark:
         f"{BENCHMARKS}/strip_skull/{{folder}}/{{scan}}.tsv"
     conda:
-        "../../envs/skullstrip.yaml"
+        SKULLSTRIP_ENV
     params:
         stripped=of_scan("stripped"),
         settings=config["skull_strip"],

@@ -81,7 +81,7 @@ rule list_complexity:
     benchmark:
         f"{BENCHMARKS}/list_complexity.tsv"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/torch-cpu.yaml"
     params:
         settings=json.dumps({m: method_settings(config, m)["model"] for m in METHODS}),
         sizes=["x".join(map(str, size)) for size in SIZES],

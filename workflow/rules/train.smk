@@ -3,6 +3,7 @@
 
 # one job at a time holds a GPU; on the CPU alone, jobs run side by side as cores allow
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
+TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 ALLOW_LEAK = "--allow-leak" if config["folds"]["split"] == "random" else ""
 
 
@@ -19,7 +20,7 @@ rule train_fold:
     benchmark:
         f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        TORCH_ENV
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
@@ -33,7 +34,8 @@ rule train_fold:
         # goes on from here
         checkpoint=f"{MODEL}/checkpoint.pt",
     shell:
-        "python -m msnmo.train --manifest {input.manifest:q} --folds {input.folds:q}"
+        # a scheduler's request to stop is for the training, which keeps its state, not for the shell
+        "trap '' TERM; python -m msnmo.train --manifest {input.manifest:q} --folds {input.folds:q}"
         " --method {wildcards.method} --fold {wildcards.fold} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {params.cpu_threads} {params.leak}"
         " --checkpoint {params.checkpoint:q} --out-weights {output.weights:q}"
@@ -53,7 +55,7 @@ rule predict_fold:
     benchmark:
         f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}.tsv"
     conda:
-        "../../envs/torch.yaml"
+        TORCH_ENV
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
