@@ -1,11 +1,11 @@
-# Three thin commands. Each sets up .venv from the exact lock the first time, then does one thing.
+# Thin commands. Each sets up .venv from the exact lock the first time, then does one thing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint
+.PHONY: demo test test-slurm test-conda lint
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -16,6 +16,12 @@ demo/cohort/scans.tsv: | $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+test-slurm: $(READY) # brings up a cluster of one node: root, Debian's slurm-wlm and munge
+	$(BIN)/pytest -m slurm tests/slurm
+
+test-conda: $(READY)
+	$(BIN)/pytest -m conda tests/conda
 
 lint: $(READY)
 	$(BIN)/ruff check src tests

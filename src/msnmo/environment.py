@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,17 +11,14 @@ PER_GPU = "MSNMO_JOBS_PER_GPU"
 """The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
 
 
-def prepare_jobs(source: Path, per_gpu: int) -> None:
-    """Make jobs run ``python -m msnmo.<module>`` with this interpreter and the package in `source`.
+def prepare_jobs(per_gpu: int) -> None:
+    """Make jobs run with this interpreter, unless a rule has a conda environment of its own.
 
     The interpreter's folder goes to the front of PATH, so that the workflow runs from an
     environment that nobody activated; a conda environment of a rule puts its own in front of that.
-    PYTHONPATH brings the package into every environment without an install.
 
     Parameters
     ----------
-    source : Path
-        Folder that holds the package.
     per_gpu : int
         Jobs that may share a GPU. It goes by a variable, because a changed parameter of a rule
         would train everything again.
@@ -28,5 +26,18 @@ def prepare_jobs(source: Path, per_gpu: int) -> None:
     own = str(Path(sys.executable).parent)
     if os.environ["PATH"].split(os.pathsep)[0] != own:
         os.environ["PATH"] = os.pathsep.join([own, os.environ["PATH"]])
-    os.environ["PYTHONPATH"] = str(source)
     os.environ[PER_GPU] = str(per_gpu)
+
+
+def shell_prefix(source: Path) -> str:
+    """Return what goes before each command: the shell's strictness, and where our package is.
+
+    PYTHONPATH brings the package into every environment without an install. It is set within the
+    command, because Snakemake takes it out of the surroundings of a conda environment.
+
+    Parameters
+    ----------
+    source : Path
+        Folder that holds the package.
+    """
+    return f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(source))}; "

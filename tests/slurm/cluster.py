@@ -41,6 +41,8 @@ MpiDefault=none
 ReturnToService=2
 MinJobAge=300
 KillWait=30
+MessageTimeout=5
+BatchStartTimeout=5
 SlurmctldTimeout=30
 SlurmdTimeout=60
 GresTypes=gpu
@@ -87,7 +89,9 @@ class Cluster:
 
     def start_node(self) -> None:
         run("slurmd", "-N", self.host)
-        self.wait_for(lambda: " idle" in run("sinfo", "-h", "-o", "%P %t"), "an idle node")
+        # a node with a job is not idle, one that does not answer has a star
+        up = {"idle", "mix", "alloc"}
+        self.wait_for(lambda: set(run("sinfo", "-h", "-o", "%t").split()) <= up, "the node")
 
     def kill_node(self) -> None:
         """Kill -9 slurmd and the steps of its jobs, as a crash of the node would."""

@@ -15,12 +15,12 @@ from msnmo.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.config import check_config, method_settings
-from msnmo.environment import prepare_jobs
+from msnmo.environment import prepare_jobs, shell_prefix
 from msnmo.errors import MsnmoError
 
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
-    prepare_jobs(SOURCE, config["compute"]["folds_per_gpu"])
+    prepare_jobs(config["compute"]["folds_per_gpu"])
     survey = survey_scan_table(config["scans"])
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
@@ -29,6 +29,7 @@ try:
 except MsnmoError as error:
     raise WorkflowError(str(error)) from error
 
+shell.prefix(shell_prefix(SOURCE))
 # rows that cannot be used are named by the check, with all else that is wrong of the cohort
 SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
     "scan", drop=False
