@@ -7,7 +7,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-DATA_ENDINGS = {".csv", ".jinja", ".json", ".yaml"}
+DATA_ENDINGS = {".css", ".csv", ".jinja", ".js", ".json", ".txt", ".yaml"}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""What the pages of a site load: style, scripts, the viewer's library and its licences."""
