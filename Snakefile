@@ -19,6 +19,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/apply.smk"
 
 
 localrules:
@@ -27,6 +28,7 @@ localrules:
     check,
     figures,
     preprocess,
+    predict,
 
 
 # The whole sentence: every table and figure, and a picture of every scan to check its brain mask by.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from jsonschema.exceptions import ValidationError
 from msnmo.errors import Finding, InputError
 from msnmo.methods import BOTH_TASKS, METHODS, ModelSettings
 from msnmo.train.settings import Settings
+
+OWN = ("scans", "results", "decisions", "compute")
+"""Sections and keys that say where data lie and what runs here, and nothing of a result."""
 
 
 def check_config(config: Mapping[str, Any], schema: Path) -> None:
@@ -27,13 +30,43 @@ def check_config(config: Mapping[str, Any], schema: Path) -> None:
     rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
     errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: list(e.path))
     findings = [_finding(error) for error in errors]
-    for key in ("methods", "method_settings"):
-        named = config.get(key)
-        if isinstance(named, list | dict):
-            findings += [_unknown_method(key, name) for name in named if name not in METHODS]
+    named = _named_methods(config)
+    findings += [_unknown_method(key, name) for key, name in named if name not in METHODS]
     findings = findings or [*_wrong_folds(config["folds"]), *_wrong_settings(config)]
     if findings:
         raise InputError(findings)
+
+
+def _named_methods(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each place that names a method, and the name; the config may be of any form."""
+    for key in ("methods", "method_settings"):
+        named = config.get(key)
+        if isinstance(named, list | dict):
+            yield from ((key, name) for name in named)
+    exported = config.get("export")
+    if isinstance(exported, dict) and isinstance(exported.get("method"), str):
+        yield "export.method", exported["method"]
+
+
+def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without what is this site's own: paths and machines."""
+    kept = {key: value for key, value in config.items() if key not in OWN}
+    kept["predict"] = {key: value for key, value in config["predict"].items() if key != "bundle"}
+    return kept
+
+
+def with_preprocessing(
+    config: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the config with the preprocessing of a bundle, whose networks know no other.
+
+    An engine of skull stripping that the config names stays: the bundle's may not be installed.
+    """
+    engine = config["skull_strip"]["engine"]
+    merged = {**config, **sections}
+    if engine != "auto":
+        merged["skull_strip"] = {**sections["skull_strip"], "engine": engine}
+    return merged
 
 
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -42,6 +43,26 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
+
+    A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
+    (``.tmp-<name>``) is removed by the next.
+    """
+    scratch = path.with_name(f".tmp-{path.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    new, old = scratch / "new", scratch / "old"
+    new.mkdir(parents=True)
+    try:
+        yield new
+        if path.exists():
+            path.replace(old)
+        new.replace(path)
+    finally:
+        shutil.rmtree(scratch)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -25,11 +25,10 @@ from msnmo.device import (
     prepare,
 )
 from msnmo.errors import bad_input, run_command
-from msnmo.files import read_tsv, write_tsv
+from msnmo.files import atomic_folder, read_tsv, write_tsv
 from msnmo.networks.localisation import upsample
 from msnmo.predict import (
     Scan,
-    atomic_folder,
     load_model,
     load_scans,
     read_run,

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,11 @@ from msnmo.device import (
     prepare,
 )
 from msnmo.errors import DataLeakageError, Finding, InputError, bad_input, run_command
-from msnmo.files import read_json, sha256, write_tsv
+from msnmo.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.geometry import ModelSpace
 from msnmo.methods import get_method
 from msnmo.networks.localisation import localisation_maps, upsample
+from msnmo.networks.outputs import Outputs
 from msnmo.train.data import read_fold
 from msnmo.volumes import Volume, load_volume, save_volume
 
@@ -58,8 +57,29 @@ class Prediction:
     localisation: tuple[np.ndarray, ...]
 
 
+@torch.inference_mode()
 def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> Prediction:
     """Return the prediction of one z-scored scan in model space (X, Y, Z), in float32.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out.
+    """
+    outputs = infer(model, image, device)
+    lesion, classes = outputs.lesion_logits, outputs.class_logits
+    maps = ()
+    if outputs.features:
+        maps = localisation_maps(outputs, classes.argmax(dim=1))
+    return Prediction(
+        None if lesion is None else _to_numpy(outputs.lesion_probability)[0],
+        None if classes is None else _to_numpy(outputs.class_probabilities),
+        tuple(_to_numpy(upsample(each, image.shape))[0] for each in maps),
+    )
+
+
+def infer(model: nn.Module, image: np.ndarray, device: torch.device) -> Outputs:
+    """Return what a network says of one z-scored scan in model space (X, Y, Z), in float32.
 
     Raises
     ------
@@ -70,16 +90,7 @@ def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> P
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     remedy = "take a machine with more memory, or see that nothing else uses the device"
     with torch.inference_mode(), explain_full_memory(device, f"one scan of size {size}", remedy):
-        outputs = model(batch.to(device, memory_format=memory_format(device)))
-        lesion, classes = outputs.lesion_logits, outputs.class_logits
-        maps = ()
-        if outputs.features:
-            maps = localisation_maps(outputs, classes.argmax(dim=1))
-        return Prediction(
-            None if lesion is None else _to_numpy(outputs.lesion_probability)[0],
-            None if classes is None else _to_numpy(outputs.class_probabilities),
-            tuple(_to_numpy(upsample(each, image.shape))[0] for each in maps),
-        )
+        return model(batch.to(device, memory_format=memory_format(device)))
 
 
 def _to_numpy(one: torch.Tensor) -> np.ndarray:
@@ -226,26 +237,6 @@ def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[s
     classes = prediction.class_probabilities
     ms, nmosd = ("n/a", "n/a") if classes is None else (f"{value:.6f}" for value in classes)
     return {"scan": scan, "diagnosis": diagnosis, "p_ms": ms, "p_nmosd": nmosd}
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
-
-    A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
-    (``.tmp-<name>``) is removed by the next.
-    """
-    scratch = path.with_name(f".tmp-{path.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    new, old = scratch / "new", scratch / "old"
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if path.exists():
-            path.replace(old)
-        new.replace(path)
-    finally:
-        shutil.rmtree(scratch)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -230,3 +232,61 @@ def test_methods_and_folds_are_chosen_by_the_config(clone, cohort):
     assert trained(output) == [("resnet50", "1"), ("unet", "1")]
     assert "map_gradcam" not in jobs(output)
     assert "draw_pathway" not in jobs(output)
+
+
+@pytest.fixture(scope="module")
+def exported(undisturbed):
+    """The bundle of the undisturbed run's folds."""
+    results, config = undisturbed
+    code, output = run(results.parent, config, "export_model")
+    assert code == 0, output
+    return results / "bundle"
+
+
+@pytest.fixture(scope="module")
+def new(clone, cohort, exported, tmp_path_factory):
+    """Two heads without diagnosis and mask, and what the workflow and the command find in them."""
+    folder = tmp_path_factory.mktemp("new scans é")
+    table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    heads = table[(table["stripped"] == "no") & (table["session"] == "")].iloc[[0, -1]].copy()
+    heads["flair"] = [str(cohort / path) for path in heads["flair"]]
+    heads[["subject", "flair"]].assign(diagnosis="").to_csv(
+        folder / "scans.tsv", sep="\t", index=False
+    )
+    # the bundle's preprocessing takes the place of the config's
+    changed = {"predict": {"bundle": str(exported)}, "n4": {"iterations": [2]}}
+    config = write_config(clone, folder, "new", **changed)
+    code, output = run(clone, config, "predict")
+    assert code == 0, output
+    command = [sys.executable, "-m", "msnmo.apply", "--bundle", exported, "--out", folder / "out"]
+    options = ["--device", "cpu", "--threads", "1"]
+    arguments = [*command, *heads["flair"], "--ids", *heads["subject"], *options]
+    subprocess.run([str(each) for each in arguments], check=True)
+    return clone / "new/applied", folder / "out", config
+
+
+def test_workflow_and_command_give_the_same_bytes_for_new_scans(new):
+    workflow, command, _ = new
+    names = sorted(path.relative_to(workflow) for path in workflow.rglob("*") if path.is_file())
+    assert names == sorted(
+        path.relative_to(command) for path in command.rglob("*") if path.is_file()
+    )
+    assert len([name for name in names if name.name.endswith("desc-lesion_mask.nii.gz")]) == 2
+    for name in names:
+        if not name.name.endswith("_run.json"):  # it has seconds and memory
+            assert (workflow / name).read_bytes() == (command / name).read_bytes(), name
+
+
+def test_new_scans_are_preprocessed_as_the_bundle_says_and_predicted_once(new):
+    workflow, _, config = new
+    (n4, _) = sorted((workflow.parent / "derivatives").rglob("*_desc-n4_FLAIR.json"))
+    assert json.loads(n4.read_text())["bias_correction"]["iterations"] == MICRO["n4"]["iterations"]
+    _, output = run(workflow.parents[1], config, "--dry-run", "predict")
+    assert "Nothing to be done" in output
+
+
+def test_a_cohort_without_new_scans_says_that_there_is_nothing_to_predict(undisturbed):
+    results, config = undisturbed
+    code, output = run(results.parent, config, "--dry-run", "predict")
+    assert code == 1
+    assert "no scan to predict" in output

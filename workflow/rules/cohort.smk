@@ -5,9 +5,7 @@ rule list_manifest:
     input:
         cohort=rules.accept_cohort.output.cohort,
         images=per_scan(f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
-        lesions=per_scan(
-            f"{ANAT}_space-model_desc-lesion_mask.nii.gz", labelled_only=True
-        ),
+        lesions=per_scan(f"{ANAT}_space-model_desc-lesion_mask.nii.gz", labelled=True),
     output:
         f"{RESULTS}/manifest.tsv",
     log:

@@ -11,15 +11,19 @@ from snakemake.logging import logger
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
+from msnmo.bundle.contents import read_bundle
 from msnmo.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
-from msnmo.config import check_config, method_settings
+from msnmo.config import check_config, method_settings, shareable, with_preprocessing
 from msnmo.environment import prepare_jobs, shell_prefix
 from msnmo.errors import MsnmoError
 
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    if config["predict"]["bundle"]:
+        bundle = read_bundle(config["predict"]["bundle"], verify=False)
+        config.update(with_preprocessing(config, bundle.preprocessing))
     prepare_jobs(config["compute"]["folds_per_gpu"])
     survey = survey_scan_table(config["scans"])
     decisions = Path(
@@ -89,11 +93,15 @@ def lesions_of_scan(wildcards):
     }
 
 
-def per_scan(pattern, labelled_only=False):
-    """Return a per-scan file of every scan that goes on, or an input function for it."""
+def per_scan(pattern, labelled=None):
+    """Return a per-scan file of every scan that goes on, or an input function for it.
+
+    Of all scans, or of those with (`labelled`) or without a lesion mask.
+    """
 
     def files(cohort):
-        named = cohort[cohort["lesion_mask"] != ""] if labelled_only else cohort
+        has_mask = cohort["lesion_mask"] != ""
+        named = cohort if labelled is None else cohort[has_mask == labelled]
         return [
             pattern.format(scan=scan, folder=scan.replace("_", "/"))
             for scan in named["scan"]

@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -269,10 +269,8 @@ def _take_study(
     name = f"sub-{patient.subject}" + (f"_ses-{session}" if session else "")
     target = out / name.replace("_", "/") / "anat" / f"{name}_FLAIR.nii.gz"
     with tempfile.TemporaryDirectory(prefix="msnmo-") as temporary:
-        candidates = [
-            _examine(series, Path(temporary) / str(number)) for number, series in enumerate(several)
-        ]
-        chosen = _choose(candidates)
+        candidates = examine(several, Path(temporary))
+        chosen = choose(candidates)
         if chosen:
             write_bare(target, chosen.converted.images[0])
             write_sidecar(target.with_name(f"{name}_FLAIR.json"), chosen.sidecar)
@@ -298,6 +296,11 @@ def _take_study(
         results.left_out.append(LeftOut(target, reason))
 
 
+def examine(several: Sequence[Series], folder: Path) -> list[Candidate]:
+    """Convert the series of a study that may be a FLAIR, each in its own part of `folder`."""
+    return [_examine(series, folder / str(number)) for number, series in enumerate(several)]
+
+
 def _examine(series: Series, folder: Path) -> Candidate:
     """Convert a series that may be a FLAIR, and say why it is none if it is not."""
     candidate = Candidate(series, unfit(series))
@@ -320,7 +323,7 @@ def _examine(series: Series, folder: Path) -> Candidate:
     return candidate
 
 
-def _choose(candidates: Iterable[Candidate]) -> Candidate | None:
+def choose(candidates: Iterable[Candidate]) -> Candidate | None:
     """Return the best FLAIR of a study, and mark the others with the reason."""
     flairs = sorted((each for each in candidates if not each.reason), key=lambda each: each.rank)
     for each in flairs[:-1]:

@@ -1,0 +1,148 @@
+"""What a user hands over: NIfTI files and folders of DICOM, each with a name that is safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from msnmo.apply.preprocess import Arrived
+from msnmo.cohort.table import COLUMNS
+from msnmo.errors import Finding, InputError, bad_input
+from msnmo.volumes import ENDINGS
+
+BIDS_NAME = re.compile(r"sub-([A-Za-z0-9]+)(?:_ses-([A-Za-z0-9]+))?(?=_|\.)")
+ID = re.compile(COLUMNS["subject"]["pattern"])
+
+
+def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
+    """Return the name of each scan, ``sub-X`` or ``sub-X_ses-Y``.
+
+    Those of `ids`, if any; else a file's BIDS name, or the letters and digits of its name. A folder
+    of DICOM needs an id: folders are called as people are.
+
+    Raises
+    ------
+    InputError
+        With every file that cannot be named, and every name that two would have.
+    """
+    if ids and len(ids) != len(given):
+        found = f"{len(ids)} ids for {len(given)} scans"
+        raise bad_input("--ids", "an id for each scan, in their order", found, "correct the ids")
+    names: list[str] = []
+    findings: list[Finding] = []
+    for place, path in enumerate(given):
+        try:
+            name = _from_id(path, ids[place]) if ids else _from_path(path)
+        except InputError as error:
+            findings += error.findings
+            continue
+        if name.lower() in (other.lower() for other in names):
+            remedy = "give each scan its own id with --ids"
+            findings.append(Finding(str(path), "a name of its own", f"{name} twice", remedy))
+        names.append(name)
+    if findings:
+        raise InputError(findings)
+    return names
+
+
+def _from_id(path: Path, given: str) -> str:
+    subject, _, session = given.removeprefix("sub-").partition("_ses-")
+    if ID.fullmatch(subject) and (not session or ID.fullmatch(session)):
+        return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+    expected = "an id of letters and digits, or subject_ses-session"
+    raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
+
+
+def _from_path(path: Path) -> str:
+    if path.is_dir():
+        remedy = "give ids with --ids; names of folders often name people"
+        raise bad_input(path, "an id for a folder of DICOM", "none", remedy)
+    if match := BIDS_NAME.match(path.name):
+        subject, session = match.groups()
+        return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    letters = "".join(re.findall(r"[A-Za-z0-9]+", stem))
+    if not letters:
+        remedy = "give ids with --ids"
+        raise bad_input(path, "a name with letters or digits", path.name, remedy)
+    return f"sub-{letters}"
+
+
+def receive(
+    given: Sequence[Path],
+    names: Sequence[str],
+    converted: Path,
+    stripped: bool = False,
+    bias_corrected: bool = False,
+) -> tuple[list[Arrived], list[Finding]]:
+    """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
+
+    Parameters
+    ----------
+    given : sequence of Path
+        NIfTI files and folders of DICOM.
+    names : sequence of str
+        Of `name_scans`.
+    converted : Path
+        Folder for NIfTI files made of DICOM.
+    stripped, bias_corrected : bool
+        What was done to the scans before they arrived.
+    """
+    arrived: list[Arrived] = []
+    findings: list[Finding] = []
+    for path, name in zip(given, names, strict=True):
+        try:
+            flair, dicom = _receive(path, name, converted)
+            arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
+        except InputError as error:
+            findings += error.findings
+    return arrived, findings
+
+
+def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
+    if path.is_dir():
+        return convert_flair(path, name, converted)
+    if not path.is_file():
+        remedy = "correct the path"
+        raise bad_input(path, "a NIfTI file or a folder of DICOM", "no such file", remedy)
+    if not path.name.endswith(ENDINGS):
+        remedy = "convert the scan (e.g. dcm2niix), or give the folder of its DICOM files"
+        raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
+    return path.absolute(), ()
+
+
+def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
+    """Return the T2-FLAIR of the one study in a folder of DICOM, as NIfTI without any text.
+
+    Returns
+    -------
+    Path
+        The NIfTI file.
+    tuple of Path
+        The DICOM files of its series.
+
+    Raises
+    ------
+    InputError
+        If there is no DICOM, more than one study, or no T2-FLAIR; with each series and its reason.
+    """
+    from msnmo.cohort import dicom  # noqa: PLC0415 - pydicom, for those who have DICOM
+
+    dicom.program_path()
+    studies = dicom.by_study(dicom.read_folder(folder).series)
+    if len(studies) != 1:
+        remedy = "give the folder of one study; `python -m msnmo.cohort dicom` takes many"
+        raise bad_input(folder, "the DICOM of one study", f"{len(studies)} studies", remedy)
+    (series,) = studies.values()
+    candidates = dicom.examine(series, converted / f"{name}_series")
+    chosen = dicom.choose(candidates)
+    if chosen is None:
+        reasons = "; ".join(
+            f"series {each.series.first.number}: {each.reason}" for each in candidates
+        )
+        remedy = "export the T2-FLAIR, or convert it yourself and give the NIfTI file"
+        raise bad_input(folder, "a T2-FLAIR among its series", reasons, remedy)
+    target = converted / f"{name}_FLAIR.nii.gz"
+    dicom.write_bare(target, chosen.converted.images[0])
+    return target, tuple(image.path for image in chosen.series.images)

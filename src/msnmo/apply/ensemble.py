@@ -1,0 +1,143 @@
+"""What the networks of a bundle's folds say together of one scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from msnmo.bundle.contents import Bundle
+from msnmo.calibration import scale
+from msnmo.device import explain_full_memory
+from msnmo.errors import Finding, InputError
+from msnmo.networks.localisation import SMALLEST_MAXIMUM, localisation_maps, upsample
+from msnmo.networks.outputs import Outputs
+from msnmo.predict import infer, load_model
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The networks of a bundle, on a device."""
+
+    bundle: Bundle
+    models: tuple[nn.Module, ...]
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """What the folds say of one scan, in model space.
+
+    Parameters
+    ----------
+    lesion_probability : (X, Y, Z) ndarray of float32, optional
+        Mean over folds, 0 to 1; None if the method does not segment.
+    lesion_voxels : (F,) tuple of int
+        Voxels that each fold alone calls lesion; empty if the method does not segment.
+    class_probabilities : (F, 2) ndarray of float64, optional
+        Each fold's probabilities of MS and NMOSD, scaled by the bundle's temperature; None if the
+        method does not classify.
+    localisation : (X, Y, Z) ndarray of float32, optional
+        What speaks for the class named, as a share of its maximum, 0 to 1; None if the method has
+        no localisation maps.
+    """
+
+    lesion_probability: np.ndarray | None
+    lesion_voxels: tuple[int, ...]
+    class_probabilities: np.ndarray | None
+    localisation: np.ndarray | None
+
+    @property
+    def mean(self) -> np.ndarray | None:
+        """(2,) mean probabilities of MS and NMOSD."""
+        return None if self.class_probabilities is None else self.class_probabilities.mean(axis=0)
+
+    @property
+    def named(self) -> int | None:
+        """The class of the larger mean probability: 0 = MS, 1 = NMOSD."""
+        return None if self.mean is None else int(self.mean.argmax())
+
+
+def load_ensemble(bundle: Bundle, device: torch.device) -> Ensemble:
+    """Return the networks of a bundle, ready to predict.
+
+    Raises
+    ------
+    InputError
+        Naming every weights file that is missing, damaged or of another network.
+    """
+    models, findings = [], []
+    for weights, run in bundle.runs:
+        try:
+            models.append(load_model(weights, run, device))
+        except InputError as error:
+            remedy = "copy the bundle again from its source, or export it again"
+            findings += [Finding(f.file, f.expected, f.found, remedy) for f in error.findings]
+    if findings:
+        raise InputError(findings)
+    return Ensemble(bundle, tuple(models), device)
+
+
+@torch.inference_mode()
+def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
+    """Return the consensus of the folds on one z-scored scan in model space (X, Y, Z).
+
+    Lesion and class probabilities are averaged over folds. A fold's evidence for a class is the sum
+    of its maps V_1 to V_3 (equation 10), whose mean is the class's logit without its bias; it is
+    averaged over folds too.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out.
+    """
+    threshold = ensemble.bundle.threshold
+    lesion, evidence = None, None
+    voxels, classes = [], []
+    for model in ensemble.models:
+        outputs = infer(model, image, ensemble.device)
+        with explain_full_memory(ensemble.device, "averaging the folds' maps", "free memory"):
+            if outputs.lesion_logits is not None:
+                probability = outputs.lesion_probability[0, 0].float().cpu().numpy()
+                voxels.append(int((probability > threshold).sum()))
+                lesion = probability if lesion is None else lesion + probability
+            if outputs.class_logits is not None:
+                classes.append(outputs.class_probabilities[0].double().cpu().numpy())
+            if outputs.features:
+                fold = _evidence(outputs, image.shape)
+                evidence = fold if evidence is None else evidence + fold
+    folds = len(ensemble.models)
+    probabilities = _scaled(classes, ensemble.bundle.temperature) if classes else None
+    consensus = Consensus(
+        None if lesion is None else lesion / np.float32(folds), tuple(voxels), probabilities, None
+    )
+    if evidence is None or consensus.named is None:
+        return consensus
+    share = _share(evidence[consensus.named] / np.float32(folds))
+    return Consensus(consensus.lesion_probability, tuple(voxels), probabilities, share)
+
+
+def _evidence(outputs: Outputs, size: tuple[int, ...]) -> np.ndarray:
+    """Return a fold's evidence (2, X, Y, Z) for MS and for NMOSD."""
+    maps = []
+    for label in (0, 1):
+        classes = torch.tensor([label], device=outputs.class_logits.device)
+        scales = localisation_maps(outputs, classes)
+        total = sum(upsample(each, size) for each in scales)
+        maps.append(total[0, 0].float().cpu().numpy())
+    return np.stack(maps)
+
+
+def _scaled(classes: list[np.ndarray], temperature: float) -> np.ndarray:
+    probabilities = np.stack(classes)
+    if temperature == 1.0:
+        return probabilities
+    nmosd = scale(probabilities[:, 1], temperature)
+    return np.stack([1 - nmosd, nmosd], axis=1)
+
+
+def _share(values: np.ndarray) -> np.ndarray:
+    positive = np.maximum(values, 0)
+    return positive / max(float(positive.max()), SMALLEST_MAXIMUM)

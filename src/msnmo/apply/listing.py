@@ -1,0 +1,113 @@
+"""What was found of all scans in a folder: one table, as a BIDS derivative."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from msnmo.apply.pages import RUN_ENDING, write_index
+from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.errors import Finding, InputError, run_command
+from msnmo.files import read_json, read_tsv, write_json, write_tsv
+from msnmo.provenance import versions
+
+COLUMNS = (
+    *("scan", "class", "p_ms", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts"),
+    *("lesions", "load_ml", "load_ml_least", "load_ml_most", "bundle", "warning"),
+)
+
+
+def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the run.json of every scan that is done, by name; of `scans` alone where given.
+
+    Raises
+    ------
+    InputError
+        Naming every one that is damaged.
+    """
+    runs, findings = [], []
+    for path in sorted(folder.glob(f"sub-*/**/anat/*{RUN_ENDING}")):
+        try:
+            run = read_json(path)
+            _row(run)
+            if scans is None or run["scan"] in scans:
+                runs.append(run | {"folder": path.parent})
+        except InputError as error:
+            findings += error.findings
+        except (KeyError, TypeError, ValueError) as error:
+            remedy = "delete the scan's folder and run again"
+            findings.append(Finding(str(path), "the run of a scan", repr(error), remedy))
+    if findings:
+        raise InputError(findings)
+    return sorted(runs, key=lambda run: run["scan"])
+
+
+def list_runs(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a row a scan: class and how sure the folds are, number and volume of the lesions."""
+    return pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
+
+
+def _row(run: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"scan": run["scan"], "bundle": run["bundle"]["id"]}
+    if said := run["class"]:
+        row |= {
+            "class": said["named"],
+            "folds_agreeing": f"{said['folds_agreeing']}/{said['folds']}",
+            "uncertain": "yes" if said["uncertain"] else "no",
+            "doubts": "; ".join(said["doubts"]) or None,
+        }
+        row |= {name: said[name] for name in ("p_ms", "p_nmosd", "sd_nmosd")}
+    if lesions := run["lesions"]:
+        of_folds = lesions["load_ml_of_folds"]
+        row |= {"lesions": lesions["count"], "load_ml": lesions["load_ml"]}
+        row |= {"load_ml_least": min(of_folds), "load_ml_most": max(of_folds)}
+    return row | {"warning": NOT_FOR_DIAGNOSIS}
+
+
+def write_listing(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Write predictions.tsv, dataset_description.json and the pages' list of the scans.
+
+    Parameters
+    ----------
+    folder : Path
+        That holds sub-*.
+    scans : collection of str, optional
+        The scans to list; all of them without it.
+
+    Returns
+    -------
+    list of dict
+        Their run.json.
+    """
+    runs = read_runs(folder, scans)
+    table = list_runs(runs)
+    write_tsv(folder / "predictions.tsv", table)
+    description = {
+        "Name": "Lesions and class of T2-FLAIR scans, by msnmo",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "msnmo", "Version": versions()["msnmo"]}],
+        "Warning": NOT_FOR_DIAGNOSIS,
+    }
+    write_json(folder / "dataset_description.json", description)
+    write_index(folder / "report", runs, table)
+    return runs
+
+
+def main() -> None:
+    """List the scans that a bundle was applied to."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.apply.listing", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="that holds sub-*")
+    parser.add_argument("--cohort", type=Path, help="cohort.tsv: list its scans alone")
+    given = parser.parse_args()
+    scans = set(read_tsv(given.cohort, {"scan": str})["scan"]) if given.cohort else None
+    runs = write_listing(given.folder, scans)
+    print(f"{len(runs)} scans: {given.folder / 'predictions.tsv'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,186 @@
+"""Pages of new scans: what the folds say of each, shown over the scan, without a network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.errors import run_command
+from msnmo.files import read_json, read_tsv, write_text
+from msnmo.report.page import Cell, fill, frame, table_of
+from msnmo.report.viewer import Layer, write_assets, write_scan_page
+from msnmo.volumes import load_mask, load_volume
+
+RUN_ENDING = "_run.json"
+NAVIGATION = (("Scans", "index.html"),)
+LESION_COLUMNS = {"lesion": int, "volume_ml": float}
+LABELS = {
+    "p_nmosd": "P(NMOSD)",
+    "sd_nmosd": "SD over folds",
+    "folds_agreeing": "folds agreeing",
+    "doubts": "why",
+    "load_ml": "load, ml",
+    "volume_ml": "volume, ml",
+    "x_mm": "x, mm",
+    "y_mm": "y, mm",
+    "z_mm": "z, mm",
+    "longest_axis_mm": "longest axis, mm",
+}
+"""Columns of tables in words."""
+SHOWN = ("scan", "class", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts")
+SHOWN += ("lesions", "load_ml")
+
+
+def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, Path]:
+    """Write the page of one scan.
+
+    Parameters
+    ----------
+    site : Path
+    folder : Path
+        With what `msnmo.apply.scan` wrote of it.
+    scan : str
+    flair : Path
+        The scan as it arrived.
+
+    Returns
+    -------
+    page, volumes : Path
+
+    Raises
+    ------
+    InputError
+        Naming a file that cannot be read.
+    """
+    stem = folder / scan
+    run = read_json(Path(f"{stem}{RUN_ENDING}"))
+    brain = load_mask(Path(f"{stem}_desc-brain_mask.nii.gz"))
+    layers = [Layer("scan", "T2-FLAIR", "image", load_volume(flair))]
+    for name, label, kind, ending, visible in (
+        ("probability", "lesion probability", "probability", "lesion_probseg", False),
+        ("localisation", f"speaks for {_named(run)}", "probability", "localisation_map", False),
+        ("mask", "lesions found", "mask", "lesion_mask", True),
+    ):
+        path = Path(f"{stem}_desc-{ending}.nii.gz")
+        if path.is_file():
+            layers.append(Layer(name, label, kind, load_volume(path), visible=visible))
+    tables = [("Each fold alone", _of_folds(run))]
+    if run["lesions"]:
+        lesions = read_tsv(f"{stem}_desc-lesion_table.tsv", LESION_COLUMNS)
+        caption = "Lesions; places in scanner mm, to the right, front and top"
+        tables.insert(0, (caption, lesions.rename(columns=LABELS)))
+    return write_scan_page(
+        site,
+        scan,
+        scan,
+        layers,
+        facts(run),
+        tables,
+        around=brain.data,
+        navigation=NAVIGATION,
+    )
+
+
+def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is said of a scan, in words."""
+    said, lesions, source = run["class"], run["lesions"], run["input"]
+    told = [("use", NOT_FOR_DIAGNOSIS)]
+    if said:
+        spread = "" if said["sd_nmosd"] is None else f" ± {said['sd_nmosd']:.2f} over folds"
+        told += [
+            ("class", f"{said['named']}, by {said['folds_agreeing']} of {said['folds']} folds"),
+            ("P(NMOSD)", f"{said['p_nmosd']:.2f}{spread}"),
+            ("certain", "; ".join(["no", *said["doubts"]]) if said["uncertain"] else "yes"),
+            ("rule", said["rule"]),
+        ]
+    if lesions:
+        of_folds = lesions["load_ml_of_folds"]
+        alone = f"{min(of_folds):.2f} to {max(of_folds):.2f} ml by single folds"
+        told.append(("lesions", f"{lesions['count']}, {lesions['load_ml']:.2f} ml ({alone})"))
+        told += [
+            (name, f"{part['count']}, {part['load_ml']:.2f} ml")
+            for name, part in lesions.get("locations", {}).items()
+        ]
+        if "location_rule" in lesions:
+            told.append(("locations", lesions["location_rule"]))
+    sides = " x ".join(f"{size:.3g}" for size in source["voxel_mm"])
+    strip = run["skullstrip"]
+    told += [
+        ("scan", f"{' x '.join(map(str, source['shape']))} voxels of {sides} mm"),
+        ("skull strip", " ".join(str(strip.get(key, "")) for key in ("engine", "version"))),
+        ("bundle", f"{run['bundle']['method']}, {run['bundle']['id']}"),
+    ]
+    doubts = [
+        *strip.get("flags", []),
+        *([source["form_conflict"]] if source["form_conflict"] else []),
+    ]
+    return [*told, *(("look at", doubt) for doubt in doubts)]
+
+
+def _named(run: Mapping[str, Any]) -> str:
+    return run["class"]["named"] if run["class"] else "the class"
+
+
+def _of_folds(run: Mapping[str, Any]) -> pd.DataFrame:
+    columns = {}
+    if run["class"]:
+        columns["P(NMOSD)"] = run["class"]["p_nmosd_of_folds"]
+    if run["lesions"]:
+        columns["lesions, ml (model space)"] = run["lesions"]["load_ml_of_folds"]
+    table = pd.DataFrame(columns)
+    table.insert(0, "network", range(1, len(table) + 1))
+    return table
+
+
+def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> Path:
+    """Write the site's first page, the list of all scans, and what all pages load.
+
+    Parameters
+    ----------
+    site : Path
+    runs : sequence of dict
+        Contents of the scans' run.json.
+    table : DataFrame
+        A row a scan, of `msnmo.apply.listing`.
+    """
+    write_assets(site)
+    shown = table[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=LABELS)
+    shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
+    bundles = sorted({run["bundle"]["id"] for run in runs})
+    rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
+    told = [
+        ("use", NOT_FOR_DIAGNOSIS),
+        ("scans", str(len(runs))),
+        ("bundles", ", ".join(bundles)),
+        *(("a class is", rule) for rule in rules),
+    ]
+    page = site / "index.html"
+    text = fill(
+        "listing.html.jinja",
+        **frame("Lesions and class of new scans", "Scans", NAVIGATION, ""),
+        facts=told,
+        tables=[table_of("Scans", shown)],
+    )
+    write_text(page, text)
+    return page
+
+
+def main() -> None:
+    """Write the page of one scan that a bundle was applied to."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.apply.pages", description=__doc__)
+    parser.add_argument("--site", type=Path, required=True)
+    parser.add_argument("--applied", type=Path, required=True, help="the scan's folder of results")
+    parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
+    parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
+    given = parser.parse_args()
+    for path in write_page(given.site, given.applied, given.scan, given.flair):
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    run_command(main)

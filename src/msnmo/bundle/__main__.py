@@ -1,0 +1,246 @@
+"""Export a bundle: trained folds, how to preprocess for them, and a card that describes them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import jinja2
+import numpy as np
+import pandas as pd
+import yaml
+
+from msnmo.aggregate import across_folds, read_metrics
+from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
+from msnmo.calibration import deployed_temperature
+from msnmo.errors import Finding, InputError, bad_input, run_command
+from msnmo.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
+from msnmo.folds import DIAGNOSES
+from msnmo.manifest import COHORT_COLUMNS
+from msnmo.methods import get_method
+from msnmo.provenance import git_state, versions
+from msnmo.skullstrip import Engine
+from msnmo.tables.summary import summarise
+from msnmo.volumes import load_volume
+
+AGAIN = "delete the file and run the workflow again"
+CARD = "MODEL_CARD.md"
+PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
+PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
+
+
+def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
+    """Return what is told of a fold: how it was trained, and of its scans their number alone.
+
+    Raises
+    ------
+    InputError
+        If the two files are not of one training of the method.
+    """
+    run = read_json(run_path)
+    try:
+        fold = {key: run[key] for key in ("fold", "seed", "settings", "epochs", "weights_sha256")}
+        trained, size = run["method"], run["size"]
+        count = len(run["training_scans"])
+    except KeyError as error:
+        raise bad_input(run_path, "run.json of a training", f"no {error}", AGAIN) from error
+    if trained != method:
+        raise bad_input(run_path, f"a training of method {method}", f"of {trained}", AGAIN)
+    if not weights.is_file() or sha256(weights) != fold["weights_sha256"]:
+        found = "another checksum" if weights.is_file() else "no such file"
+        raise bad_input(weights, f"the weights that {run_path} tells of", found, AGAIN)
+    name = f"fold-{fold['fold']}.safetensors"
+    return fold | {"size": size, "training_scans": count, "weights": name}
+
+
+def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -> dict[str, Any]:
+    """Return what is told of the scans that the folds learned from: counts and ranges alone.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, subject, diagnosis, flair, lesion_mask, site; scans without a lesion mask
+        are of no training.
+    metrics : DataFrame
+        Of every fold, with the lesion volume of each scan.
+    sidecar : str
+        Where the JSON files beside the brain images are, with ``{scan}`` and ``{folder}``.
+    """
+    learned = cohort[cohort["lesion_mask"].notna()]
+    volumes = metrics[(metrics["metric"] == "V_TRUE") & (metrics["scan"] != "n/a")]
+    by_scan = volumes.groupby("scan")["value"].first()
+    paths = [sidecar.format(scan=scan, folder=scan.replace("_", "/")) for scan in learned["scan"]]
+    strips = [read_json(path).get("skullstrip", {}) for path in paths]
+    classes = [
+        {
+            "diagnosis": diagnosis,
+            "scans": len(rows),
+            "subjects": int(rows["subject"].nunique()),
+            "sites": int(rows["site"].nunique()),
+            "lesion_ml": _median_and_range(by_scan.reindex(rows["scan"]).dropna()),
+        }
+        for diagnosis in DIAGNOSES
+        if len(rows := learned[learned["diagnosis"] == diagnosis])
+    ]
+    return {
+        "classes": classes,
+        "engines": sorted({each.get("engine", "n/a") for each in strips}),
+        "voxel_mm": _voxel_sizes(learned["flair"]),
+    }
+
+
+def _voxel_sizes(paths: Iterable[str]) -> str:
+    sizes = np.concatenate([load_volume(path).grid.voxel_mm for path in paths])
+    return f"{sizes.min():.2g} to {sizes.max():.2g}"
+
+
+def _median_and_range(values: pd.Series) -> str:
+    if values.empty:
+        return "n/a"
+    return f"{values.median():.1f} ({values.min():.1f} to {values.max():.1f})"
+
+
+def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[str, Any]:
+    """Return the config's sections of preprocessing, with the engine that skull-stripped the scans.
+
+    Where `auto` chose one engine for all of them, new scans are to have the same.
+    """
+    sections = {name: dict(config[name]) for name in PREPROCESSING}
+    used = [name for name in engines if name in get_args(Engine)]
+    if len(used) == 1:
+        sections["skull_strip"]["engine"] = used[0]
+    return sections
+
+
+def temperature_of(folders: Sequence[Path]) -> float:
+    """Return the temperature fitted on the held-out predictions of all folds."""
+    tables = [read_tsv(folder / "predictions.tsv", PREDICTIONS) for folder in folders]
+    return deployed_temperature(pd.concat(tables, ignore_index=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the folder of a bundle."""
+    given = _parse(arguments)
+    method = get_method(given.method)
+    config = json.loads(given.config)
+    folds = _describe_folds(given)
+    metrics = pd.concat([read_metrics(path) for path in given.metrics], ignore_index=True)
+    cohort = read_tsv(given.cohort, COHORT_COLUMNS | {"flair": str, "site": str})
+    cohort["site"] = cohort["site"].fillna("not stated")
+    told = describe_cohort(cohort, metrics, given.brain_sidecar)
+    told["combine"] = config["lesion_masks"]["combine"]
+    content = {
+        "format": FORMAT,
+        "warning": NOT_FOR_DIAGNOSIS,
+        "method": method.name,
+        "labels": {str(label): name for label, name in enumerate(DIAGNOSES)},
+        "threshold": config["predict"]["threshold"],
+        "temperature": _temperature(given, method.tasks),
+        "certain_from": given.certain_from,
+        "uncertain_rule": Certainty(given.certain_from).rule,
+        "preprocessing": preprocessing_of(config, told["engines"]),
+        "folds": folds,
+        "training_cohort": told,
+        "performance": _performance(metrics),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    with atomic_folder(given.out) as folder:
+        for weights, fold in zip(given.weights, folds, strict=True):
+            shutil.copyfile(weights, folder / fold["weights"])
+        write_json(folder / DESCRIPTION, content)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        write_text(folder / "config.yaml", text)
+        write_text(folder / CARD, _card(content, metrics))
+        files = sorted(path for path in folder.iterdir())
+        sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
+        write_text(folder / CHECKSUMS, sums)
+    print(f"{given.out}: {len(folds)} folds of {method.label}, {_megabytes(given.out):.0f} MB")
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+
+
+def _describe_folds(given: argparse.Namespace) -> list[dict[str, Any]]:
+    folds, findings = [], []
+    for run, weights in zip(given.runs, given.weights, strict=True):
+        try:
+            folds.append(describe_fold(run, weights, given.method))
+        except InputError as error:
+            findings += error.findings
+    sizes = {tuple(fold["size"]) for fold in folds}
+    if len(sizes) > 1:
+        found = " and ".join("x".join(map(str, size)) for size in sorted(sizes))
+        findings.append(Finding("--runs", "folds trained at one size", found, AGAIN))
+    if findings:
+        raise InputError(findings)
+    return folds
+
+
+def _temperature(given: argparse.Namespace, tasks: frozenset[str]) -> float:
+    if not given.predictions or "classification" not in tasks:
+        return 1.0
+    return temperature_of(given.predictions)
+
+
+def _performance(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return mean and standard deviation over folds of each metric, as JSON types."""
+    summary = across_folds(metrics)[["metric", "space", "mean", "sd", "n_folds", "n_scans"]]
+    plain = summary.astype(object).where(summary.notna(), None)
+    return plain.to_dict(orient="records")
+
+
+def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("msnmo.bundle", "."),
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown
+    )
+    return environment.get_template("card.md.jinja").render(
+        **content
+        | {
+            "method": get_method(content["method"]),
+            "rule": content["uncertain_rule"],
+            "cohort": content["training_cohort"],
+            "performance": summarise(metrics),
+        }
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.bundle", description=__doc__)
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="of each fold")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each fold")
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="of each fold")
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    parser.add_argument(
+        "--brain-sidecar", required=True, help="JSON of a brain image, with {scan} and {folder}"
+    )
+    parser.add_argument("--config", required=True, metavar="JSON", help="the config, without paths")
+    parser.add_argument(
+        "--certain-from", type=float, default=0.75, help="mean probability, 0.5 to 1"
+    )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of the folds' predictions: with them, class probabilities are calibrated by "
+        "temperature scaling",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    given = parser.parse_args(arguments)
+    if not len(given.weights) == len(given.runs) == len(given.metrics):
+        parser.error("--weights, --runs and --metrics name one file of each fold, in one order")
+    return given
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,187 @@
+"""What a bundle holds, read with trust in none of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from msnmo.errors import Finding, InputError, bad_input
+from msnmo.files import read_json, sha256
+from msnmo.methods import Method, get_method
+
+FORMAT = 1
+DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
+NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
+COPY_AGAIN = "copy the bundle again from its source, or export it again"
+SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
+SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """When the class that an ensemble names is called uncertain.
+
+    Parameters
+    ----------
+    certain_from : float
+        Mean probability of the class named, 0.5 to 1, below which it is.
+    """
+
+    certain_from: float
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        return (
+            "uncertain where the folds' networks do not all name the same class, or the mean "
+            f"probability of the class named is below {self.certain_from:g}"
+        )
+
+    def doubts(self, named: float, agreeing: int, folds: int) -> list[str]:
+        """Return why a class is uncertain; nothing if it is not.
+
+        Parameters
+        ----------
+        named : float
+            Mean probability of the class named.
+        agreeing, folds : int
+            Folds whose own network names that class, of all folds.
+        """
+        doubts = []
+        if agreeing < folds:
+            doubts.append(f"{folds - agreeing} of {folds} folds name the other class")
+        if named < self.certain_from:
+            doubts.append(f"mean probability {named:.2f}, below {self.certain_from:g}")
+        return doubts
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Trained folds and all that applying them takes.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    content : dict
+        Contents of bundle.json.
+    id : str
+        Digest of bundle.json, which holds the digests of the weights: equal ids, equal bundles.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    id: str
+
+    @property
+    def method(self) -> Method:
+        """The method that was trained."""
+        return get_method(self.content["method"])
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Shape of model space in voxels."""
+        x, y, z = self.content["preprocessing"]["resize"]["size"]
+        return x, y, z
+
+    @property
+    def preprocessing(self) -> dict[str, dict[str, Any]]:
+        """The config's sections skull_strip, n4, resize and zscore that the folds learned on."""
+        return self.content["preprocessing"]
+
+    @property
+    def threshold(self) -> float:
+        """Lesion probability above which a voxel is lesion."""
+        return self.content["threshold"]
+
+    @property
+    def temperature(self) -> float:
+        """What the class logits are divided by; 1 where they are not calibrated."""
+        return self.content["temperature"]
+
+    @property
+    def certainty(self) -> Certainty:
+        """When a class is called uncertain."""
+        return Certainty(self.content["certain_from"])
+
+    @property
+    def runs(self) -> list[tuple[Path, dict[str, Any]]]:
+        """Weights file and training of each fold, as `msnmo.predict.load_model` takes them."""
+        common = {"method": self.content["method"], "size": list(self.size)}
+        return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
+
+
+def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
+    """Read a bundle's description and compare its files with their checksums.
+
+    Parameters
+    ----------
+    path : Path or str
+        Its folder.
+    verify : bool
+        False reads the description alone, as the workflow does at each of its starts.
+
+    Raises
+    ------
+    InputError
+        Naming every file that is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    description = path / DESCRIPTION
+    if not description.is_file():
+        remedy = "give the folder that `snakemake export_model` wrote"
+        raise bad_input(path, "the folder of a bundle", f"no {DESCRIPTION} in it", remedy)
+    content = read_json(description)
+    errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))
+    if errors:
+        raise InputError(
+            Finding(
+                f"{description}, {'.'.join(map(str, each.absolute_path)) or 'top level'}",
+                each.schema.get("description", f"{each.validator}: {each.validator_value}"),
+                each.message,
+                COPY_AGAIN,
+            )
+            for each in errors
+        )
+    get_method(content["method"])
+    if verify:
+        verify_checksums(path)
+    return Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+
+
+def verify_checksums(path: Path) -> None:
+    """Compare the files of a bundle with SHA256SUMS.
+
+    Raises
+    ------
+    InputError
+        Naming every file that is missing or damaged.
+    """
+    sums = path / CHECKSUMS
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise bad_input(sums, "the bundle's checksums", str(error), COPY_AGAIN) from error
+    matches = [SUM.fullmatch(line) for line in lines]
+    if not lines or not all(matches):
+        raise bad_input(sums, "lines of SHA-256 and file name", "another line", COPY_AGAIN)
+    findings = []
+    for expected, name in (match.groups() for match in matches):
+        file = path / name
+        found = sha256(file) if file.is_file() else "no such file"
+        if found != expected:
+            findings.append(Finding(str(file), f"SHA-256 {expected}", found, COPY_AGAIN))
+    named = {match[2] for match in matches}
+    weights = {each["weights"] for each in read_json(path / DESCRIPTION)["folds"]}
+    findings += [
+        Finding(str(sums), f"a checksum of {name}", "none", COPY_AGAIN)
+        for name in sorted({DESCRIPTION, *weights} - named)
+    ]
+    if findings:
+        raise InputError(findings)

@@ -1,0 +1,22 @@
+"""Heads and a bundle, and modules of other folders that these tests need."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# pytest imports test modules one by one: modules that several of them share are found by folder
+sys.path.insert(0, str(Path(__file__).parents[1] / "bundle"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "cohort"))
+
+from made import bundle, config, export_bundle, training  # noqa: F401
+
+from msnmo.demo.cohort import Plan, make_cohort
+
+
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory):
+    """Files of two small heads, stored in two orders, in a path with a space."""
+    folder = tmp_path_factory.mktemp("new heads é")
+    make_cohort(folder, Plan(seed=7, ms=1, nmosd=1, follow_ups=0, stripped=0, min_voxel_mm=4.0))
+    return sorted(folder.rglob("*_FLAIR.nii.gz"))

@@ -1,0 +1,167 @@
+"""`python -m msnmo.apply`, as a user runs it: heads in, masks on their own grids out."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.apply.__main__ import main
+from msnmo.apply.listing import list_runs, read_runs
+from msnmo.errors import InputError, MsnmoError
+
+ENDINGS = (
+    *("desc-brain_mask.nii.gz", "desc-lesion_dseg.nii.gz", "desc-lesion_mask.nii.gz"),
+    *("desc-lesion_probseg.nii.gz", "desc-lesion_table.tsv", "desc-localisation_map.nii.gz"),
+    "run.json",
+)
+
+
+def apply(*arguments):
+    """Run the command in a process of its own, as its device settings are a process's."""
+    command = [sys.executable, "-m", "msnmo.apply", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def applied(bundle, heads, tmp_path_factory):
+    """Two heads, one cut file and one that is not there, in one command."""
+    folder = tmp_path_factory.mktemp("applied")
+    cut = folder / "cut head.nii.gz"
+    cut.write_bytes(heads[0].read_bytes()[:5000])
+    given = [heads[0], cut, folder / "none.nii.gz", heads[1]]
+    done = apply("--bundle", bundle, "--out", folder / "out é", *given, "--device", "cpu")
+    return done, folder / "out é", cut
+
+
+def name_of(head):
+    return head.name.removesuffix("_FLAIR.nii.gz")
+
+
+def anat(out, head):
+    return out / name_of(head).replace("_", "/") / "anat"
+
+
+def test_bad_scans_are_named_and_stop_no_other(applied, heads):
+    done, out, cut = applied
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert str(cut) in done.stderr
+    assert "none.nii.gz" in done.stderr
+    assert sorted(path.name for path in out.glob("sub-*")) == sorted(
+        name_of(head) for head in heads
+    )
+    assert not list(out.rglob(".tmp-*"))
+
+
+def test_each_scan_has_all_that_is_promised(applied, heads):
+    _, out, _ = applied
+    for head in heads:
+        files = sorted(path.name for path in anat(out, head).iterdir())
+        assert files == [f"{name_of(head)}_{ending}" for ending in ENDINGS]
+        assert (out / f"report/scans/{name_of(head)}.html").is_file()
+    assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+
+
+def test_masks_and_maps_lie_on_the_scans_own_grid(applied, heads):
+    _, out, _ = applied
+    for head in heads:
+        scan = nib.load(head)
+        for path in anat(out, head).glob("*.nii.gz"):
+            image = nib.load(path)
+            assert image.shape == scan.shape, path
+            np.testing.assert_allclose(image.affine, scan.affine, atol=1e-6)
+            assert image.header["sform_code"] == scan.header["sform_code"]
+            assert image.header["qform_code"] == scan.header["qform_code"]
+
+
+def test_mask_table_and_run_tell_the_same(applied, heads):
+    _, out, _ = applied
+    for head in heads:
+        stem = f"{anat(out, head)}/{name_of(head)}"
+        probability = nib.load(f"{stem}_desc-lesion_probseg.nii.gz").get_fdata()
+        mask = nib.load(f"{stem}_desc-lesion_mask.nii.gz").get_fdata() > 0
+        labels = nib.load(f"{stem}_desc-lesion_dseg.nii.gz").get_fdata()
+        np.testing.assert_array_equal(mask, probability > 0.5)
+        np.testing.assert_array_equal(mask, labels > 0)
+        table = pd.read_csv(f"{stem}_desc-lesion_table.tsv", sep="\t")
+        run = json.loads(Path(f"{stem}_run.json").read_text())
+        assert run["lesions"]["count"] == len(table) == labels.max()
+        assert run["lesions"]["load_ml"] == pytest.approx(table["volume_ml"].sum(), abs=1e-3)
+        assert "location" not in table
+        assert len(run["lesions"]["load_ml_of_folds"]) == 3
+        assert run["warning"] == "Research output, not for diagnosis."
+
+
+def test_class_probabilities_are_means_over_folds_with_their_spread(applied, heads):
+    _, out, _ = applied
+    table = pd.read_csv(out / "predictions.tsv", sep="\t").set_index("scan")
+    assert list(table.index) == sorted(name_of(head) for head in heads)
+    for head in heads:
+        run = json.loads((anat(out, head) / f"{name_of(head)}_run.json").read_text())
+        folds = run["class"]["p_nmosd_of_folds"]
+        row = table.loc[name_of(head)]
+        assert row["p_nmosd"] == pytest.approx(np.mean(folds), abs=1e-6)
+        assert row["sd_nmosd"] == pytest.approx(np.std(folds, ddof=1), abs=1e-5)
+        # fresh weights know nothing, and say so
+        assert row["uncertain"] == "yes"
+        assert "below 0.75" in row["doubts"]
+
+
+def test_what_is_done_is_not_done_again_unless_asked(applied, bundle, heads):
+    _, out, _ = applied
+    run = anat(out, heads[0]) / f"{name_of(heads[0])}_run.json"
+    before = run.stat().st_mtime_ns
+    done = apply("--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
+    assert done.returncode == 0
+    assert "done before" in done.stderr
+    assert run.stat().st_mtime_ns == before
+    run.write_text(run.read_text()[:100])
+    done = apply("--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "done before" not in done.stderr
+    assert run.stat().st_mtime_ns > before
+
+
+def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
+    """A head that is no head: skull stripping finds too little of a brain."""
+    image = nib.load(heads[0])
+    data = np.asarray(image.dataobj).copy()
+    data[data.shape[0] // 3 :] = 0
+    path = tmp_path / "third.nii.gz"
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), path)
+    done = apply("--bundle", bundle, "--out", tmp_path / "out", path, "--device", "cpu")
+    assert done.returncode == 1
+    assert "sub-third: skullstrip failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out/sub-third").exists()
+
+
+def test_a_damaged_bundle_stops_before_any_scan(bundle, heads, tmp_path):
+    broken = shutil.copytree(bundle, tmp_path / "bundle")
+    (broken / "fold-1.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"fold-1\.safetensors"):
+        main(["--bundle", str(broken), "--out", str(tmp_path / "out"), str(heads[0])])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_run_is_named_by_the_listing(applied, heads, tmp_path):
+    _, out, _ = applied
+    copy = shutil.copytree(out, tmp_path / "out")
+    run = anat(copy, heads[1]) / f"{name_of(heads[1])}_run.json"
+    run.write_text('{"scan": "sub-1"}')
+    with pytest.raises(MsnmoError, match="the run of a scan"):
+        read_runs(copy)
+
+
+def test_a_method_of_one_task_leaves_the_others_columns_empty(applied):
+    _, out, _ = applied
+    runs = [run | {"class": None} for run in read_runs(out)]
+    table = list_runs(runs)
+    assert table[["class", "p_ms", "uncertain"]].isna().all(axis=None)
+    assert table["load_ml"].notna().all()

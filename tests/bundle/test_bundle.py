@@ -1,0 +1,179 @@
+"""Bundles: all that new scans need, nothing of a patient, and no damage that goes unseen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from msnmo.bundle.__main__ import describe_fold, preprocessing_of
+from msnmo.bundle.contents import Certainty, read_bundle
+from msnmo.errors import InputError
+from msnmo.files import sha256
+
+
+@pytest.fixture
+def broken(bundle: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return shutil.copytree(bundle, tmp_path / "bundle")
+
+
+def _rewrite(folder: Path, **changed: object) -> None:
+    """Change bundle.json, its checksum along with it: a bundle of another make."""
+    path = folder / "bundle.json"
+    before = sha256(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    sums = folder / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(before, sha256(path)))
+
+
+def test_a_bundle_holds_what_it_names_and_no_more(bundle: Path) -> None:
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "MODEL_CARD.md",
+        "SHA256SUMS",
+        "bundle.json",
+        "config.yaml",
+        "fold-0.safetensors",
+        "fold-1.safetensors",
+        "fold-2.safetensors",
+    ]
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+def test_its_checksums_are_those_that_sha256sum_reads(bundle: Path) -> None:
+    done = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=bundle, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count(": OK") == 6
+
+
+def test_it_says_how_to_preprocess_threshold_and_doubt(bundle: Path, config: dict) -> None:
+    read = read_bundle(bundle)
+    assert read.size == (32, 32, 32)
+    assert read.threshold == config["predict"]["threshold"]
+    assert read.temperature == 1
+    assert read.certainty.certain_from == 0.75
+    assert read.preprocessing["n4"] == config["n4"]
+    # auto chose one engine for all scans that the folds learned from: new ones get the same
+    assert read.preprocessing["skull_strip"]["engine"] == "surface"
+    assert [run["fold"] for _, run in read.runs] == [0, 1, 2]
+
+
+def test_nothing_in_it_names_a_patient_a_site_or_a_path(bundle: Path, training: Path) -> None:
+    secrets = ["secret1", "sub-A", "sub-B", "Zwieselbach", str(training), "scans.tsv", "cohort.tsv"]
+    for path in bundle.iterdir():
+        content = path.read_bytes()
+        assert not [text for text in secrets if text.encode() in content], path.name
+
+
+def test_the_card_counts_the_scans_that_the_folds_learned_from(bundle: Path) -> None:
+    card = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| MS | 3 | 2 | 2 | 2.0 (1.0 to 3.0) |" in card
+    assert "| NMOSD | 1 | 1 | 1 | 4.0 (4.0 to 4.0) |" in card
+    assert "not for diagnosis" in card
+    assert "60.00 ± 0.00" in card, "the metrics of the folds that were left out"
+    assert "1 to 3 mm" in card
+
+
+def test_the_config_in_it_is_whole_but_for_paths(bundle: Path, config: dict) -> None:
+    content = yaml.safe_load((bundle / "config.yaml").read_text(encoding="utf-8"))
+    assert content["train"] == config["train"]
+    assert not {"scans", "results", "decisions"} & set(content)
+
+
+def test_equal_trainings_give_equal_bytes(
+    bundle: Path, export_bundle: Callable[..., None], tmp_path: Path
+) -> None:
+    export_bundle(tmp_path / "again")
+    again = read_bundle(tmp_path / "again")
+    assert again.id == read_bundle(bundle).id
+    for path in bundle.iterdir():
+        assert (again.path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_temperature_is_fitted_on_held_out_predictions_where_asked_for(
+    export_bundle: Callable[..., None], training: Path, tmp_path: Path
+) -> None:
+    folders = [str(training / f"predictions-{fold}") for fold in range(3)]
+    export_bundle(tmp_path / "scaled", "--predictions", *folders)
+    assert 0.05 < read_bundle(tmp_path / "scaled").temperature < 0.99, "the folds were too modest"
+
+
+@pytest.mark.parametrize("name", ["fold-1.safetensors", "config.yaml", "bundle.json"])
+def test_a_damaged_file_is_named(broken: Path, name: str) -> None:
+    path = broken / name
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_bundle(broken)
+
+
+def test_all_missing_files_are_named_at_once(broken: Path) -> None:
+    (broken / "fold-0.safetensors").unlink()
+    (broken / "fold-2.safetensors").unlink()
+    with pytest.raises(InputError, match="2 input problems") as error:
+        read_bundle(broken)
+    assert [finding.found for finding in error.value.findings] == ["no such file"] * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"format": 2}, "a newer one needs a newer msnmo"),
+        ({"method": "none_such"}, "none_such"),
+        ({"threshold": 2}, "threshold"),
+        ({"folds": []}, "folds"),
+        ({"labels": {"0": "NMOSD", "1": "MS"}}, "class 0 is MS"),
+    ],
+)
+def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: str) -> None:
+    _rewrite(broken, **changed)
+    with pytest.raises(InputError, match=said):
+        read_bundle(broken)
+
+
+def test_weights_outside_the_folder_are_refused(broken: Path) -> None:
+    folds = json.loads((broken / "bundle.json").read_text())["folds"]
+    folds[0]["weights"] = "../elsewhere.safetensors"
+    _rewrite(broken, folds=folds)
+    with pytest.raises(InputError, match=r"folds\.0\.weights"):
+        read_bundle(broken)
+
+
+def test_weights_without_a_checksum_are_refused(broken: Path) -> None:
+    sums = broken / "SHA256SUMS"
+    kept = [line for line in sums.read_text().splitlines() if "fold-1" not in line]
+    sums.write_text("\n".join(kept) + "\n")
+    with pytest.raises(InputError, match=r"a checksum of fold-1\.safetensors"):
+        read_bundle(broken)
+
+
+def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="export_model"):
+        read_bundle(tmp_path)
+
+
+def test_weights_of_another_training_are_not_exported(training: Path) -> None:
+    with pytest.raises(InputError, match="another checksum"):
+        describe_fold(training / "run-0.json", training / "weights-1.safetensors", "joint")
+
+
+def test_two_engines_leave_the_choice_to_the_config(config: dict) -> None:
+    both = preprocessing_of(config, ["fsl", "surface"])
+    assert both["skull_strip"]["engine"] == config["skull_strip"]["engine"] == "auto"
+    stripped = preprocessing_of(config, ["none (stripped on arrival)", "fsl"])
+    assert stripped["skull_strip"]["engine"] == "fsl"
+
+
+@pytest.mark.parametrize(
+    ("named", "agreeing", "count"),
+    [(0.9, 5, 0), (0.75, 5, 0), (0.74, 5, 1), (0.9, 4, 1), (0.6, 3, 2)],
+)
+def test_a_class_is_uncertain_by_the_stated_rule(named: float, agreeing: int, count: int) -> None:
+    assert len(Certainty(0.75).doubts(named, agreeing, 5)) == count

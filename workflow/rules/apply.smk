@@ -1,0 +1,181 @@
+# Trained folds as a bundle, and bundles applied to new scans: the product use.
+
+EXPORTED = config["export"]["method"]
+CLASSIFIES = "classification" in REGISTRY[EXPORTED].tasks
+BUNDLE = config["predict"]["bundle"] or f"{RESULTS}/bundle"
+APPLIED = f"{RESULTS}/applied"
+# scans with a mask are what the folds trained here have learned from; to another bundle all are new
+NEW = None if config["predict"]["bundle"] else False
+
+
+def of_folder(pattern):
+    """Return an input or params function: a file of the scan that a folder is of."""
+    return lambda wildcards: str(pattern).format(
+        folder=wildcards.folder, scan=wildcards.folder.replace("/", "_")
+    )
+
+
+def of_scan_folder(pattern):
+    """Return an input function: the folder of a scan."""
+    return lambda wildcards: str(pattern).format(
+        folder=wildcards.scan.replace("_", "/")
+    )
+
+
+def new_scans(wildcards):
+    """Return the page of every new scan; that there is none is said."""
+    pages = per_scan(rules.draw_applied.output.page, labelled=NEW)
+    pages = pages(wildcards) if callable(pages) else pages
+    if not pages:
+        raise WorkflowError(
+            f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "
+            "among those that the folds learned from. Add scans without diagnosis and mask, "
+            "or name a bundle in the config (predict.bundle)."
+        )
+    return pages
+
+
+rule export_model:
+    input:
+        weights=expand(rules.train_fold.output.weights, method=EXPORTED, fold=FOLDS),
+        runs=expand(rules.train_fold.output.run, method=EXPORTED, fold=FOLDS),
+        metrics=expand(rules.evaluate_fold.output, method=EXPORTED, fold=FOLDS),
+        predictions=(
+            expand(rules.predict_fold.output, method=EXPORTED, fold=FOLDS)
+            if config["calibration"]["temperature_scaling"] and CLASSIFIES
+            else []
+        ),
+        cohort=rules.accept_cohort.output.cohort,
+        sidecars=per_scan(rules.strip_skull.output.sidecar, labelled=True),
+    output:
+        directory(f"{RESULTS}/bundle"),
+    log:
+        f"{LOGS}/export_model.log",
+    benchmark:
+        f"{BENCHMARKS}/export_model.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        method=EXPORTED,
+        certain_from=config["export"]["certain_from"],
+        config=json.dumps(shareable(config)),
+        sidecar=pattern(rules.strip_skull.output.sidecar),
+        predictions=lambda wildcards, input: (
+            ["--predictions", *input.predictions] if input.predictions else []
+        ),
+        code=code("bundle"),
+    shell:
+        "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
+        " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
+        " --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
+        " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule map_regions:
+    input:
+        image=rules.correct_bias.output.image,
+        brain=rules.strip_skull.output.mask,
+    output:
+        regions=f"{ANAT}_desc-regions_dseg.nii.gz",
+        sidecar=f"{ANAT}_desc-regions_dseg.json",
+    log:
+        f"{LOGS}/map_regions/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/map_regions/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/location.yaml"
+    params:
+        code=code("apply.location"),
+    shell:
+        "python -m msnmo.apply.location --image {input.image:q} --brain {input.brain:q}"
+        " --out {output.regions:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+
+
+rule apply_bundle:
+    input:
+        bundle=BUNDLE,
+        flair=lambda wildcards: SCANS.loc[wildcards.folder.replace("/", "_"), "flair"],
+        brain=of_folder(rules.strip_skull.output.mask),
+        brain_sidecar=of_folder(rules.strip_skull.output.sidecar),
+        n4=of_folder(rules.correct_bias.output.image),
+        image=of_folder(rules.zscore_scan.output.image),
+        sidecar=of_folder(rules.zscore_scan.output.sidecar),
+        regions=(
+            of_folder(rules.map_regions.output.regions)
+            if config["predict"]["locations"]
+            else []
+        ),
+    output:
+        directory(f"{APPLIED}/{{folder}}/anat"),
+    log:
+        f"{LOGS}/apply_bundle/{{folder}}.log",
+    benchmark:
+        f"{BENCHMARKS}/apply_bundle/{{folder}}.tsv"
+    conda:
+        TORCH_ENV
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        scan=of_folder("{scan}"),
+        regions=lambda wildcards, input: (
+            [f"--regions={input.regions}"] if input.regions else []
+        ),
+        device=config["compute"]["device"],
+        cpu_threads=config["compute"]["threads"],
+        code=code("apply.scan"),
+    shell:
+        "python -m msnmo.apply.scan --bundle {input.bundle:q} --scan {params.scan}"
+        " --flair {input.flair:q} --brain {input.brain:q}"
+        " --brain-sidecar {input.brain_sidecar:q} --n4 {input.n4:q} --image {input.image:q}"
+        " --sidecar {input.sidecar:q} {params.regions:q} --device {params.device}"
+        " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
+
+
+rule draw_applied:
+    input:
+        applied=of_scan_folder(rules.apply_bundle.output[0]),
+        flair=of_scan("flair"),
+    output:
+        page=f"{APPLIED}/report/scans/{{scan}}.html",
+        volumes=f"{APPLIED}/report/scans/{{scan}}.js",
+    log:
+        f"{LOGS}/draw_applied/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_applied/{{scan}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        site=f"{APPLIED}/report",
+        code=code("apply.pages"),
+    shell:
+        "python -m msnmo.apply.pages --site {params.site:q} --applied {input.applied:q}"
+        " --scan {wildcards.scan} --flair {input.flair:q} > {log:q} 2>&1"
+
+
+rule list_applied:
+    input:
+        pages=new_scans,
+        cohort=rules.accept_cohort.output.cohort,
+    output:
+        table=f"{APPLIED}/predictions.tsv",
+        description=f"{APPLIED}/dataset_description.json",
+        index=f"{APPLIED}/report/index.html",
+    log:
+        f"{LOGS}/list_applied.log",
+    benchmark:
+        f"{BENCHMARKS}/list_applied.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        folder=APPLIED,
+        code=code("apply.listing"),
+    shell:
+        "python -m msnmo.apply.listing --folder {params.folder:q} --cohort {input.cohort:q}"
+        " > {log:q} 2>&1"
+
+
+rule predict:
+    input:
+        rules.list_applied.output,
