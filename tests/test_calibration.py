@@ -83,8 +83,8 @@ def test_bins_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("edge", [0.6, 0.7, 0.8, 0.9])
 def test_a_confidence_on_an_edge_is_in_the_bin_below_on_both_sides(edge):
-    # 1 - 0.3 is not quite 0.7, nor is 1 - (1 - 0.7)
-    for p_nmosd in (edge, 1 - edge, 1 - (1 - edge)):
+    # float's last digit must not matter, which scaling by 1 may change
+    for p_nmosd in (edge, 1 - edge, np.nextafter(edge, 1), np.nextafter(1 - edge, 0)):
         (place,) = np.flatnonzero(reliability([p_nmosd], [True])["scans"])
         assert place == round(10 * edge) - 1
 

@@ -73,7 +73,7 @@ def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
     p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
     confidence = np.maximum(p_nmosd, 1 - p_nmosd)
     edges = np.arange(BINS + 1) / BINS
-    # rounded, so that the last digit of 1 - p takes no scan over an edge
+    # rounded, so that float's last digit takes no scan over an edge
     place = np.searchsorted(edges[1:-1], confidence.round(9))
     scans = np.bincount(place, minlength=BINS)
     right = np.bincount(place[predicted_nmosd(p_nmosd) == is_nmosd], minlength=BINS)
