@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from msnmo.figures.catalogue import FIGURES
+
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = dict.fromkeys(("pytorch", "pytorch-cpu", "pytorch-gpu"), "torch")
 # these come from conda alone
@@ -65,6 +67,9 @@ def environments():
             (named,) = re.findall(r"conda:\n\s+(\S+)", rule)
             names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
             modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
+            if "msnmo.figures" in modules:
+                # imported by name when they are drawn
+                modules += [figure.module for figure in FIGURES.values()]
             for module in modules or [None]:
                 for name in names:
                     yield module, name

@@ -33,6 +33,9 @@ def test_the_papers_figures_show_the_methods_of_their_tables():
     assert methods_of("training-curves", METHODS) == list(METHODS)
     assert "senet50" not in methods_of("bland-altman", METHODS)
     assert "unet" not in methods_of("confusion", METHODS)
+    assert methods_of("calibration", METHODS) == [
+        *("resnet50", "resnet101", "resnet152", "densenet121", "senet50", "only_cls", "joint")
+    ]
 
 
 def test_only_chosen_methods_are_shown():
@@ -41,7 +44,9 @@ def test_only_chosen_methods_are_shown():
 
 def test_a_figure_is_drawable_when_one_of_its_methods_was_run():
     assert drawable([]) == ["figure-2"]
-    assert drawable(["senet50"]) == ["figure-2", "figure-9", "training-curves", "confusion"]
+    assert drawable(["senet50"]) == [
+        *("figure-2", "figure-9", "training-curves", "confusion", "calibration")
+    ]
     assert "figure-12" not in drawable([name for name in METHODS if name != "joint"])
     assert drawable(["joint"]) == list(FIGURES)
 

@@ -23,6 +23,7 @@ FIGURES = [
     "training-curves",
     "bland-altman",
     "confusion",
+    "calibration",
 ]
 
 
@@ -49,7 +50,7 @@ def test_every_result_is_there(undisturbed):
     results, _ = undisturbed
     assert sorted(tables(results.parent, "undisturbed")) == sorted(
         [f"{name}.{ending}" for name in TABLES for ending in ("tsv", "md", "tex", "html")]
-        + ["complexity.tsv", "statistics.tsv"]
+        + ["calibration.tsv", "complexity.tsv", "statistics.tsv"]
     )
     metrics = pd.read_csv(results / "metrics/all.tsv", sep="\t")
     assert set(metrics["metric"]) >= {"DSC", "PPV", "TPR", "VD", "ACC", "SN", "SP", "AUC"}

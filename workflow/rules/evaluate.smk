@@ -1,4 +1,4 @@
-# From predictions to long tables of every metric, and to the tests between methods.
+# From predictions to long tables of every metric, to the tests between methods and to calibration.
 
 
 rule evaluate_fold:
@@ -65,3 +65,27 @@ rule compare_methods:
         " --tables {wildcards.table} --seed {params.seed}"
         " --replicates {params.settings[replicates]}"
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
+# one job for all folds: each is scaled by what the held-out scans of the others say
+rule calibrate_classes:
+    input:
+        predictions=expand(rules.predict_fold.output, method=CLASSIFYING, fold=FOLDS),
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/tables/calibration.tsv",
+    log:
+        f"{LOGS}/calibrate_classes.log",
+    benchmark:
+        f"{BENCHMARKS}/calibrate_classes.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        methods=CLASSIFYING,
+        tested=FOLDS,
+        predictions=pattern(rules.predict_fold.output[0]),
+        code=code("calibration"),
+    shell:
+        "python -m msnmo.calibration --methods {params.methods} --folds {input.folds:q}"
+        " --tested {params.tested} --predictions {params.predictions:q} --out {output:q}"
+        " > {log:q} 2>&1"

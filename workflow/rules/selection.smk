@@ -15,6 +15,8 @@ TABLES = [*layout.DESCRIBED, *COMPARED]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
+# the methods whose class probabilities are judged
+CLASSIFYING = [name for name in METHODS if "classification" in REGISTRY[name].tasks]
 
 
 wildcard_constraints:

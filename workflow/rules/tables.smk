@@ -96,6 +96,7 @@ rule tables:
         table_files(*TABLES),
         rules.list_statistics.output,
         rules.list_complexity.output,
+        rules.calibrate_classes.output if CLASSIFYING else [],
         weights_of("all"),
 
 

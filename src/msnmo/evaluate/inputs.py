@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from msnmo.errors import Finding, bad_input
+from msnmo.errors import Finding, InputError, bad_input
 from msnmo.evaluate.metrics import Space
 from msnmo.files import read_tsv
 from msnmo.methods import Task
@@ -135,6 +135,36 @@ def find_discrepancies(
         expected, found = "masks of the fold's test scans alone", f"also {', '.join(surplus)}"
         findings.append(Finding(str(directory), expected, found, PREDICT_AGAIN))
     return findings
+
+
+def read_class_probabilities(directory: Path, tests: pd.DataFrame) -> pd.DataFrame:
+    """Read the class probabilities of a fold's test scans.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the fold's predictions.
+    tests : DataFrame
+        The fold's test scans: columns scan, diagnosis.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, diagnosis, p_ms, p_nmosd; sorted by scan.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, is of other scans than the fold's, or its numbers are no
+        probabilities.
+    """
+    path = directory / PREDICTION_TABLE
+    predictions = read_tsv(path, PREDICTION_COLUMNS)[list(PREDICTION_COLUMNS)]
+    tests = tests[["scan", "diagnosis"]]
+    findings = _table_findings(path, predictions, tests) + _probability_findings(path, predictions)
+    if findings:
+        raise InputError(findings)
+    return predictions.sort_values("scan", ignore_index=True)
 
 
 def _table_findings(path: Path, predictions: pd.DataFrame, tests: pd.DataFrame) -> list[Finding]:

@@ -46,9 +46,9 @@ class Figure:
     needed: frozenset[str] = frozenset()
 
 
-def _of_table(number: int) -> tuple[str, ...]:
-    """Return the rows of a table, the joint model last."""
-    rows = [name for name, method in METHODS.items() if number in method.tables]
+def _of_table(*numbers: int) -> tuple[str, ...]:
+    """Return the rows of tables, the joint model last."""
+    rows = [name for name, method in METHODS.items() if {*numbers} & {*method.tables}]
     return tuple(sorted(rows, key=lambda name: name == JOINT))
 
 
@@ -120,6 +120,13 @@ _ALL = (
         _of_task("classification"),
         frozenset({"metrics"}),
         "msnmo.figures.confusion",
+    ),
+    Figure(
+        "calibration",
+        "Reliability of the classification methods' probabilities",
+        _of_table(4, 6),
+        frozenset({"metrics"}),
+        "msnmo.figures.calibration",
     ),
 )
 
