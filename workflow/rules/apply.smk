@@ -89,7 +89,7 @@ rule map_regions:
         code=code("apply.location"),
     shell:
         "python -m msnmo.apply.location --image {input.image:q} --brain {input.brain:q}"
-        " --out {output.regions:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        " --out {output.regions:q} > {log:q} 2>&1"
 
 
 rule apply_bundle:

@@ -14,7 +14,7 @@ import torch
 
 from msnmo.apply.ensemble import Consensus, Ensemble, consult, load_ensemble
 from msnmo.apply.lesions import label_lesions, lesion_table
-from msnmo.apply.location import locate, read_regions
+from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.preprocess import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.device import add_arguments, device_name, peak_memory, pick_device, prepare
@@ -160,12 +160,8 @@ def _told(
             name: {"count": len(rows), "load_ml": round(float(rows["volume_ml"].sum()), 4)}
             for name, rows in located
         }
-        told["location_rule"] = read_json(_beside(regions))["rule"]
+        told["location_rule"] = RULE
     return told
-
-
-def _beside(regions: Path) -> Path:
-    return Path(str(regions).removesuffix(".nii.gz") + ".json")
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,317 @@
+"""Which part of the brain a lesion lies in: registration to the MNI template, and a stated rule."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from msnmo.apply.template import Region, Template, load_template, regions_in_template
+from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.errors import InputError, bad_input, run_command
+from msnmo.files import read_json, write_json
+from msnmo.volumes import Grid, Volume, check_same_grid, load_mask, load_volume, save_volume
+
+if TYPE_CHECKING:
+    import ants
+
+# Distance in mm at which a lesion still counts as lying at a region
+VENTRICLE_MM, CORTEX_MM = 3.0, 1.5
+RULE = (
+    "A lesion is infratentorial if more than half of its voxels lie in the infratentorial space "
+    "(brainstem, cerebellum); else periventricular if one of its voxels shares a side with the "
+    f"lateral or third ventricles or has its centre within {VENTRICLE_MM:g} mm of theirs; else "
+    "juxtacortical if one shares a side with cortical grey matter or has its centre within "
+    f"{CORTEX_MM:g} mm of it; else deep. Regions come from the MNI template (ICBM 2009a) by "
+    "registration of the scan, so a class near a border is as uncertain as the registration."
+)
+CLASSES = ("periventricular", "juxtacortical", "infratentorial", "deep")
+
+STEP_MM = 2.0  # scan and template are registered on grids of this spacing
+MARGIN_MM = 10.0  # of background around the brain
+ITERATIONS = (100, 50, 20)  # of SyN, on 8, 4 and 2 mm
+SEED = 1  # of the voxels at which the affine stage samples mutual information
+BINS = 32
+# Below these a registration is not believed.
+LEAST_OVERLAP, LEAST_INFORMATION = 0.90, 0.08
+REMEDY = "look at the scan and its brain mask, or run without locations"
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The template's regions in one scan, and how well the registration went.
+
+    Parameters
+    ----------
+    labels : (I, J, K) ndarray of uint8
+        `Region` of each voxel of the scan's own grid.
+    brain_overlap : float
+        Dice of the scan's brain mask and the template's, registered, on a grid of 2 mm; in [0, 1].
+    mutual_information : float
+        Between the scan and the template, registered, within both brains, in nats.
+    """
+
+    labels: np.ndarray
+    brain_overlap: float
+    mutual_information: float
+
+
+def find_regions(brain_image: Volume, brain: np.ndarray, file: Path) -> Regions:
+    """Return where the template's regions lie in a scan.
+
+    The scan is registered to the T1-weighted template by ANTs: centres of mass, an affine map, then
+    SyN (Avants et al. 2008), all by mutual information, since grey and white matter change places
+    between the two contrasts. Both are sampled at 2 mm in scanner mm first, so that any grid (left-
+    handed, oblique, sheared, thick slices) meets the template the same way. The region map is then
+    taken to the native grid, each voxel by its centre. One ITK thread and a fixed seed: two runs
+    give equal labels.
+
+    Parameters
+    ----------
+    brain_image : Volume
+        Skull-stripped and bias-corrected scan on its native grid.
+    brain : (I, J, K) ndarray of bool
+        Its brain mask.
+    file : Path
+        The scan's file, for messages.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if the registration fails or is not believable: brain masks that overlap
+        by a Dice under 0.90, or mutual information under 0.08 nats.
+    """
+    if not brain.any():
+        raise _failed(file, "an empty brain mask")
+    try:
+        regions = _register(brain_image, brain)
+    except RuntimeError as error:  # ITK says so when it finds no common voxels
+        raise _failed(file, str(error)) from error
+    overlap, information = regions.brain_overlap, regions.mutual_information
+    if overlap < LEAST_OVERLAP or information < LEAST_INFORMATION:
+        found = f"brain masks of Dice {overlap:.2f}, mutual information {information:.3f} nats"
+        raise _failed(file, found)
+    return regions
+
+
+def locate(labels: np.ndarray, regions: Regions, grid: Grid) -> list[str]:
+    """Return the class of each lesion, ordered by id.
+
+    In this order (`RULE` says it in words):
+
+    =============== ==============================================================================
+    infratentorial  more than half of the lesion's voxels are in the infratentorial space
+    periventricular a voxel shares a side with the ventricles, or is within 3 mm of them
+    juxtacortical   a voxel shares a side with cortical grey matter, or is within 1.5 mm of it
+    deep            the rest
+    =============== ==============================================================================
+
+    The criteria of diagnosis ask for contact with ventricle or cortex (MAGNIMS: Filippi et al.,
+    Lancet Neurol. 15:292, 2016; McDonald: Thompson et al., Lancet Neurol. 17:162, 2018), and
+    programs take one voxel of 1 mm for contact. To that comes the error of registration. At the
+    ventricles 3 mm is the reach of "juxtaventricular" lesions (Kim et al., Biol. Psychiatry 64:273,
+    2008); at the cortex 1.5 mm is a 1 mm voxel's side or edge and no more, because the template's
+    cortex, an average, is wider than any one brain's.
+
+    Distances are between voxel centres, in mm along the voxel axes: exact but for sheared grids.
+
+    Parameters
+    ----------
+    labels : (I, J, K) ndarray of int
+        Ids of lesions, 1 to N, 0 outside.
+    regions : Regions
+        On the same grid.
+    grid : Grid
+
+    Returns
+    -------
+    list of str
+        N of `CLASSES`.
+    """
+    count = int(labels.max(initial=0))
+    if count == 0:
+        return []
+    inside = np.nonzero(labels)
+    ids = labels[inside]
+    sizes = np.bincount(ids, minlength=count + 1)
+
+    def voxels_at(mask: np.ndarray) -> np.ndarray:
+        return np.bincount(ids, weights=mask[inside], minlength=count + 1)
+
+    ventricle = _near(regions.labels == Region.VENTRICLE, VENTRICLE_MM, grid)
+    cortex = _near(regions.labels == Region.CORTEX, CORTEX_MM, grid)
+    tests = {
+        "infratentorial": voxels_at(regions.labels == Region.INFRATENTORIAL) > sizes / 2,
+        "periventricular": voxels_at(ventricle) > 0,
+        "juxtacortical": voxels_at(cortex) > 0,
+    }
+    classes = np.select(list(tests.values()), list(tests), default="deep")
+    return [str(name) for name in classes[1:]]
+
+
+def write_regions(path: Path, regions: Regions, grid: Grid) -> None:
+    """Write regions as a label map, and beside it (.json) how well the registration went."""
+    save_volume(path, regions.labels, grid, np.uint8)
+    content = {
+        "warning": NOT_FOR_DIAGNOSIS,
+        "labels": {str(int(region)): region.name.lower() for region in Region},
+        "rule": RULE,
+        "brain_overlap": round(regions.brain_overlap, 4),
+        "mutual_information": round(regions.mutual_information, 4),
+    }
+    write_json(sidecar_of(path), content)
+
+
+def read_regions(path: Path, grid: Grid) -> Regions:
+    """Return the regions that `write_regions` wrote, checked to lie on the grid.
+
+    Raises
+    ------
+    InputError
+        Naming the file that is missing, damaged or of another scan.
+    """
+    labels, content = load_volume(path), read_json(sidecar_of(path))
+    remedy = "delete the file and run again"
+    if not labels.grid.matches(grid):
+        raise bad_input(path, "regions on the grid of the scan", "another grid", remedy)
+    try:
+        numbers = (float(content[key]) for key in ("brain_overlap", "mutual_information"))
+        return Regions(labels.data.astype(np.uint8), *numbers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise bad_input(sidecar_of(path), "how it was registered", repr(error), remedy) from error
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return the JSON file beside a NIfTI file."""
+    return Path(str(path).removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
+def _near(region: np.ndarray, distance_mm: float, grid: Grid) -> np.ndarray:
+    """Return the voxels that are in a region, share a side with it or lie within a distance."""
+    if not region.any():
+        return region
+    distance = ndimage.distance_transform_edt(~region, sampling=grid.voxel_mm)
+    return (distance <= distance_mm) | ndimage.binary_dilation(region)
+
+
+def _failed(file: Path, found: str) -> InputError:
+    expected = (
+        f"a brain that can be registered to the MNI template (brain masks of Dice at least "
+        f"{LEAST_OVERLAP:g}, mutual information at least {LEAST_INFORMATION:g} nats)"
+    )
+    return bad_input(file, expected, found, REMEDY)
+
+
+def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
+    # ITK reads the variable once, when its library is loaded
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    import ants  # noqa: PLC0415
+
+    ants.config.set_ants_deterministic(on=False, seed_value=SEED)  # the seed alone
+    template = load_template()
+    world = _world_grid(brain, brain_image.grid)
+    scan = _sampled(np.where(brain, brain_image.data, 0), brain_image.grid, world)
+    scan_brain = _sampled(brain, brain_image.grid, world) >= 0.5
+    coarse = _world_grid(template.brain, template.grid)
+    fixed = _to_ants(_sampled(template.t1, template.grid, coarse), coarse)
+    moving = _to_ants(scan, world)
+    with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
+        found = ants.registration(
+            fixed, moving, "SyN", outprefix=f"{folder}/", reg_iterations=ITERATIONS
+        )
+        transforms = found["invtransforms"]
+        template_brain = _carried(template.brain, template, moving, transforms) > 0
+        native = _to_ants(np.zeros(brain_image.grid.shape), brain_image.grid)
+        labels = _carried(regions_in_template().data, template, native, transforms)
+    both = scan_brain & template_brain
+    return Regions(
+        labels,
+        float(2 * both.sum() / (scan_brain.sum() + template_brain.sum())),
+        _mutual_information(scan[both], found["warpedfixout"].numpy()[both]),
+    )
+
+
+def _carried(
+    labels: np.ndarray, template: Template, to: ants.ANTsImage, transforms: list[str]
+) -> np.ndarray:
+    """Return labels of the template on the grid of an image registered to it."""
+    import ants  # noqa: PLC0415
+
+    moved = ants.apply_transforms(
+        to, _to_ants(labels, template.grid), transforms, interpolator="nearestNeighbor"
+    )
+    return np.rint(moved.numpy()).astype(np.uint8)
+
+
+def _to_ants(data: np.ndarray, grid: Grid) -> ants.ANTsImage:
+    """Return an image in the coordinates of ITK, where x and y run to the left and to the back."""
+    import ants  # noqa: PLC0415
+
+    to_itk = np.diag([-1.0, -1.0, 1.0])
+    arguments: dict[str, Any] = {
+        "origin": tuple(to_itk @ grid.affine[:3, 3]),
+        "spacing": tuple(grid.voxel_mm),
+        "direction": to_itk @ grid.affine[:3, :3] / grid.voxel_mm,
+    }
+    return ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32), **arguments)
+
+
+def _world_grid(brain: np.ndarray, grid: Grid) -> Grid:
+    """Return a grid of `STEP_MM` along x, y and z that holds a brain and a margin."""
+    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+    ends = np.meshgrid(*[(axis.start, axis.stop - 1) for axis in box], indexing="ij")
+    corners = grid.affine[:3, :3] @ np.reshape(ends, (3, -1)) + grid.affine[:3, 3:]
+    start = corners.min(axis=1) - MARGIN_MM
+    affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
+    affine[:3, 3] = start
+    length = np.ceil((corners.max(axis=1) + MARGIN_MM - start) / STEP_MM).astype(int) + 1
+    return Grid.from_affine(tuple(length), affine)
+
+
+def _sampled(data: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
+    """Return values on another grid: linear, float32, 0 outside; smoothed where voxels grow."""
+    matrix = np.linalg.solve(grid.affine, to.affine)
+    factor = np.linalg.norm(matrix[:3, :3], axis=1)
+    smooth = ndimage.gaussian_filter(
+        data.astype(np.float32), np.maximum(0, (factor - 1) / 2), mode="constant"
+    )
+    return ndimage.affine_transform(
+        smooth, matrix[:3, :3], matrix[:3, 3], output_shape=to.shape, order=1, mode="constant"
+    )
+
+
+def _mutual_information(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the mutual information of two samples in nats, by a histogram of 32 x 32 bins.
+
+    Values beyond the 1st and 99th centile are set to these.
+    """
+    pair = [np.clip(values, *np.percentile(values, (1, 99))) for values in (one, other)]
+    joint = np.histogram2d(*pair, bins=BINS)[0] / len(one)
+    apart = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
+    some = joint > 0
+    return float((joint[some] * np.log(joint[some] / apart[some])).sum())
+
+
+def main() -> None:
+    """Write the regions of one preprocessed scan."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.apply.location", description=__doc__)
+    parser.add_argument("--image", type=Path, required=True, help="bias-corrected brain")
+    parser.add_argument("--brain", type=Path, required=True, help="brain mask")
+    parser.add_argument("--out", type=Path, required=True, help="label map; .json comes beside it")
+    given = parser.parse_args()
+    image, brain = load_volume(given.image), load_mask(given.brain)
+    check_same_grid(given.brain, brain, given.image, image)
+    regions = find_regions(image, brain.data, given.image)
+    write_regions(given.out, regions, image.grid)
+    overlap, information = regions.brain_overlap, regions.mutual_information
+    print(f"{given.image.name}: brains of Dice {overlap:.3f}, {information:.3f} nats")
+
+
+if __name__ == "__main__":
+    run_command(main)
