@@ -45,7 +45,7 @@ DEEP_GREY = (
     ((12, 8, -6), (14, 14, 9)),
     ((0, -6, -8), (13, 14, 10)),
 )
-# Where the flood of the infratentorial space starts: white matter of a cerebellar hemisphere, vermis
+# Where the flood of the infratentorial space starts: cerebellar white matter, vermis
 CEREBELLUM = (((18, -60, -36), (10, 10, 7)), ((0, -64, -20), (4, 12, 8)))
 
 
