@@ -19,6 +19,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 localrules:
@@ -27,13 +28,16 @@ localrules:
     check,
     figures,
     preprocess,
+    report,
 
 
-# The whole sentence: every table and figure, and a picture of every scan to check its brain mask by.
+# The whole sentence: every table and figure, a picture of every scan to check its brain mask by, and
+# the report that shows all of it.
 rule all:
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
         rules.preprocess.input,
+        rules.report.input,
         f"{RESULTS}/metrics/all.tsv",

@@ -35,12 +35,15 @@ class Cell:
         Where it leads, relative to the page; empty: nowhere.
     rank : int, optional
         1 for the best of a column, 2 for the second best.
+    name : str
+        What links lead to it by; empty: none.
     """
 
     text: str
     value: float | None = None
     href: str = ""
     rank: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
