@@ -54,9 +54,14 @@ rule write_report:
         # not shown; here, so that the costs are those of the whole run
         others=[rules.list_statistics.output, rules.list_complexity.output],
     output:
+        index=report(
+            f"{REPORT}/index.html",
+            caption="../report/site.rst",
+            category="Report",
+        ),
         pages=expand(
             f"{REPORT}/{{page}}.html",
-            page=["index", "tables", "figures", "scans", "provenance"],
+            page=["tables", "figures", "scans", "provenance"],
         ),
         assets=directory(f"{REPORT}/assets"),
         figures=directory(f"{REPORT}/figures"),

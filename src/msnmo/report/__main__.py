@@ -14,7 +14,7 @@ from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.errors import bad_input, run_command
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.files import atomic_path, write_text
-from msnmo.report.costs import read_costs
+from msnmo.report.costs import OWN, read_costs
 from msnmo.report.page import PAGES, fill, frame
 from msnmo.report.pictures import losses_of, shown_figures
 from msnmo.report.records import (
@@ -30,7 +30,7 @@ from msnmo.report.summary import (
     costs_table,
     excluded_table,
     overview_facts,
-    reference_tables,
+    reference_table,
     scan_bytes,
     scans_tables,
     size_facts,
@@ -69,7 +69,7 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
     runs = read_runs(given.runs, results.methods, given.evaluated)
     return {
         "facts": overview_facts(results),
-        "results": reference_tables(results, given.tables),
+        "reference": reference_table(results, given.tables),
         "excluded": excluded_table(excluded),
         "engines": engines_table(
             [filled(given.sidecars, scan=scan) for scan in results.cohort.index]
@@ -114,8 +114,9 @@ def _provenance(
     return {
         "facts": size_facts(sizes),
         "drawing": draw(read_rules()),
+        "known": set(costs.index),
         # its own benchmark is written when it ends
-        "ran": {*costs.index, "write_report"},
+        "ran": {*costs.index, OWN},
         "costs": costs_table(costs),
         "trainings": trainings_table(runs),
         "versions": versions_table(runs),

@@ -11,6 +11,7 @@ import pandas as pd
 from msnmo.errors import Finding, InputError, bad_input
 from msnmo.files import read_json
 from msnmo.methods import get_method
+from msnmo.provenance import git_state, versions
 from msnmo.report.page import Table, table_of
 from msnmo.report.results import filled
 
@@ -81,20 +82,20 @@ def trainings_table(runs: Sequence[dict[str, Any]]) -> Table:
         }
         for run in runs
     )
-    return table_of("Trainings", frame)
+    return table_of("Each training", frame)
 
 
 def versions_table(runs: Sequence[dict[str, Any]]) -> Table:
-    """Return the versions of the software and the commits that the trainings ran with."""
-    rows: dict[tuple[str, str], int] = {}
-    for run in runs:
-        git = run["git"]
+    """Return the software and the commits that the trainings ran with, and this report."""
+    users: dict[tuple[str, str], list[str]] = {}
+    records = [("trainings", run["versions"], run["git"]) for run in runs]
+    records.append(("this report", versions(), git_state()))
+    for user, packages, git in records:
         changed = " and changes" if git["dirty"] is True else ""
-        named = {**run["versions"], "git commit": f"{git['commit']}{changed}"}
-        for software, version in named.items():
-            rows[software, str(version)] = rows.get((software, str(version)), 0) + 1
-    frame = pd.DataFrame(
-        [(software, version, count) for (software, version), count in rows.items()],
-        columns=["software", "version", "trainings"],
-    )
-    return table_of("Software of the trainings", frame)
+        for software, version in {**packages, "git commit": f"{git['commit']}{changed}"}.items():
+            named = users.setdefault((software, str(version)), [])
+            if user not in named:
+                named.append(user)
+    rows = [(*key, ", ".join(named)) for key, named in users.items()]
+    frame = pd.DataFrame(rows, columns=["software", "version", "used by"])
+    return table_of("Software", frame.sort_values("software", kind="stable"))

@@ -10,7 +10,7 @@ import pandas as pd
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.methods import get_method
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 960, 150, 24, 12, 44, 46
+WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 760, 120, 20, 12, 44, 46
 STAGGER = (0, -9, 9, -4, 5, -13, 13)
 """Pixels that scans lie above or below their method's line, in turn: equal values stay apart."""
 
@@ -84,7 +84,7 @@ def draw_strips(
     top : float
         The axis runs from 0 to this.
     threshold : float, optional
-        Marked by a line.
+        Marked by a line; the medians of what lies on its two sides would say nothing.
     """
     values = values.dropna(axis="columns", how="all")
     if values.empty or not len(values.columns):
@@ -95,11 +95,12 @@ def draw_strips(
         label = get_method(method).label
         labels.append((y, label))
         known = values[method].dropna()
-        medians.append((_x(float(known.median()), top), y))
+        if threshold is None:
+            medians.append((_x(float(known.median()), top), y))
         points += _points(known, diagnoses, label, y, top)
     steps = [top * step / 5 for step in range(6)]
     missing = int(values.isna().to_numpy().sum())
-    note = f"{len(values)} scans; the upright stroke is the median."
+    note = f"{len(values)} scans" + ("; the upright stroke is the median." if medians else ".")
     if missing:
         note += (
             f" {missing} points are missing where a value is undefined or no fold tested a scan."

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from msnmo.errors import Finding, InputError
+from msnmo.evaluate.metrics import SUPPLEMENT
+from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.methods import get_method
-from msnmo.report.page import NOTHING, Cell, Table, number, table_of
+from msnmo.report.page import NOTHING, Cell, Table, fixed, table_of
 from msnmo.report.results import P_NMOSD, VOLUMES, Results
 from msnmo.report.scatter import Strips, draw_strips
-from msnmo.report.tables import caption_of, read_table
+from msnmo.report.tables import reference_row
+from msnmo.tables.layout import DESCRIBED
 
+DIAGNOSES = tuple(DIAGNOSIS_STYLE)
 MEGABYTE = 1e6
 COST_HEADINGS = {
     "jobs": "jobs",
@@ -29,35 +32,33 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
     """Return what the cohort is and what was run on it."""
     cohort = results.cohort
     subjects = cohort.groupby("subject")["diagnosis"].first()
-    facts = [
-        ("scans", f"{len(cohort)} of {cohort['subject'].nunique()} subjects"),
-        *(
-            (name, f"{(cohort['diagnosis'] == name).sum()} scans of {(subjects == name).sum()}")
-            for name in ("MS", "NMOSD")
-        ),
+    facts = [("scans", f"{len(cohort)} of {cohort['subject'].nunique()} subjects")]
+    for name in DIAGNOSES:
+        scans, people = (cohort["diagnosis"] == name).sum(), (subjects == name).sum()
+        facts.append((name, f"{scans} scans of {people} subjects"))
+    if unknown := int(cohort["diagnosis"].isna().sum()):
+        facts.append(("no diagnosis", f"{unknown} scans"))
+    return [
+        *facts,
         ("sites", ", ".join(map(str, cohort["site"].dropna().unique())) or NOTHING),
         ("folds that were run", str(results.metrics["fold"].nunique())),
         ("methods", ", ".join(get_method(name).label for name in results.methods)),
     ]
-    if unknown := int(cohort["diagnosis"].isna().sum()):
-        facts.insert(3, ("no diagnosis", f"{unknown} scans"))
-    return facts
 
 
-def reference_tables(results: Results, tables: Sequence[Path]) -> list[Table]:
-    """Return the reference method's row of the first table of each of its tasks."""
+def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
+    """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
-    shown: dict[str, Table] = {}
-    for path in tables:
-        name = path.stem.removeprefix("table-")
-        for table in read_table(name, path)[0]:
-            rows = tuple(row for row in table.rows if row and row[0].text == label)
-            # ranks are among the methods of the table, which are not shown here
-            rows = tuple(tuple(replace(cell, rank=None) for cell in row) for row in rows)
-            if rows and table.caption not in shown:
-                caption = f"{table.caption} (from {caption_of(name).partition('.')[0]})"
-                shown[table.caption] = replace(table, caption=caption, rows=rows)
-    return list(shown.values())
+    named = {path.stem.removeprefix("table-"): path for path in tables}
+    parts = [
+        reference_row(name, path, label)
+        for name, path in named.items()
+        if name not in (*DESCRIBED, SUPPLEMENT)
+    ]
+    if not any(len(part) for part in parts):
+        return None
+    rows = pd.concat(part for part in parts if len(part)).drop_duplicates("metric")
+    return table_of(f"{label}, mean ± standard deviation of the folds", rows)
 
 
 def excluded_table(excluded: pd.DataFrame) -> Table:
@@ -153,8 +154,8 @@ def costs_table(costs: pd.DataFrame) -> Table:
     ordered = costs.sort_values("total_s", ascending=False, kind="stable")
     frame = ordered[list(COST_HEADINGS)].rename(columns=COST_HEADINGS)
     for name in ("seconds, all", "median", "longest"):
-        frame[name] = [Cell(f"{value:.1f}", float(value)) for value in frame[name]]
-    frame["jobs"] = [Cell(number(int(value)), float(value)) for value in frame["jobs"]]
+        frame[name] = [Cell(fixed(value, 1), float(value)) for value in frame[name]]
+    frame["jobs"] = [int(value) for value in frame["jobs"]]
     frame.insert(0, "rule", [Cell(str(rule), name=f"rule-{rule}") for rule in frame.index])
     return table_of("Costs of the rules", frame, COST_NOTES)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from msnmo.evaluate.metrics import METRICS, tasks_of
 from msnmo.files import read_tsv
-from msnmo.report.page import NOTHING, Cell, Column, Table, number, table_of
+from msnmo.report.page import NOTHING, Cell, Column, Table, fixed, table_of
 from msnmo.tables.compare import DECIMALS
 from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import CAPTIONS, DESCRIBED
@@ -21,7 +21,8 @@ COMPARED_COLUMNS = {
     **dict.fromkeys(("ours_mean", "ours_sd", "ci_low", "ci_high", "reported"), float),
     **dict.fromkeys(("difference", "rank", "p", "p_holm", "n_scans", "n_subjects"), float),
 }
-DESCRIBED_CAPTIONS = {"1": "Composition of the cohort", "2": "Acquisition of the scans"}
+DESCRIBED_CAPTIONS = {"1": "MS and NMOSD datasets", "2": "MRI parameters of the scans"}
+DESCRIBED_HEADINGS = {"1": ("classification", "source"), "2": ("parameter", "unit")}
 SURENESS = {
     "label": "method",
     "metric": "metric",
@@ -69,29 +70,30 @@ def read_table(name: str, path: Path) -> tuple[list[Table], list[Table]]:
         Naming the file, if it cannot be read or lacks a column.
     """
     if name in DESCRIBED:
-        return list(_described(read_tsv(path, DESCRIBED_COLUMNS))), []
+        return list(_described(name, read_tsv(path, DESCRIBED_COLUMNS))), []
     content = read_tsv(path, COMPARED_COLUMNS)
     return list(_compared(content)), [_sureness(content)]
 
 
-def _described(content: pd.DataFrame) -> Iterator[Table]:
-    for panel, part in content.groupby("panel", sort=False):
+def _described(name: str, content: pd.DataFrame) -> Iterator[Table]:
+    # where columns are many, some stand in each of their groups
+    cells = content.fillna("").drop_duplicates(["panel", "row", "line", "column"])
+    for panel, part in cells.groupby("panel", sort=False):
         columns = list(part["column"].unique())
         rows = [
-            {"": row, " ": line, **dict(zip(cells["column"], cells["value"], strict=True))}
-            for (row, line), cells in part.groupby(["row", "line"], sort=False, dropna=False)
+            [row, line, *line_cells.set_index("column")["value"].reindex(columns)]
+            for (row, line), line_cells in part.groupby(["row", "line"], sort=False)
         ]
-        frame = pd.DataFrame(rows)[["", " ", *columns]]
-        yield table_of(str(panel), frame.map(_as_number))
+        frame = pd.DataFrame(rows, columns=[*DESCRIBED_HEADINGS[name], *columns])
+        yield table_of(str(panel) or "Ours and reported", frame.apply(_as_numbers))
 
 
-def _as_number(text: object) -> Cell:
-    if not isinstance(text, str):
-        return Cell(NOTHING)
-    try:
-        return Cell(text, float(text))
-    except ValueError:
-        return Cell(text)
+def _as_numbers(column: pd.Series) -> list[Cell]:
+    """Return a column's cells as numbers, if that is what all of them are."""
+    numbers = pd.to_numeric(column.str.replace(",", ""), errors="coerce")
+    if numbers.isna().any():
+        return [Cell(text or NOTHING) for text in column]
+    return [Cell(text, float(value)) for text, value in zip(column, numbers, strict=True)]
 
 
 def _compared(content: pd.DataFrame) -> Iterator[Table]:
@@ -118,12 +120,25 @@ def _compared(content: pd.DataFrame) -> Iterator[Table]:
         yield Table(task.capitalize(), tuple(columns), tuple(rows))
 
 
+def reference_row(name: str, path: Path, label: str) -> pd.DataFrame:
+    """Return one method's numbers of a table of results, a row per metric.
+
+    Columns metric (with its unit), ours, reported, difference, table; empty where it has no row.
+    """
+    content = read_tsv(path, COMPARED_COLUMNS)
+    rows = [
+        [f"{row['metric']} ({METRICS[row['metric']].unit})", *_cells(row, True), f"Table {name}"]
+        for _, row in content[content["label"] == label].assign(rank=None).iterrows()
+    ]
+    return pd.DataFrame(rows, columns=["metric", "ours", "reported", "difference", "from"])
+
+
 def _cells(row: pd.Series, reported: bool) -> list[Cell]:
     ours = _ours(row)
     if not reported:
         return [ours]
     paper, difference = row["reported"], row["difference"]
-    return [ours, _fixed(paper), _fixed(difference, "+")]
+    return [ours, _number(paper), _number(difference, "+")]
 
 
 def _ours(row: pd.Series) -> Cell:
@@ -131,25 +146,22 @@ def _ours(row: pd.Series) -> Cell:
         return Cell(NOT_RUN)
     if pd.isna(row["ours_mean"]):
         return Cell(NOTHING)
-    spread = NOTHING if pd.isna(row["ours_sd"]) else f"{row['ours_sd']:.{DECIMALS}f}"
-    text = f"{row['ours_mean']:.{DECIMALS}f} ± {spread}".replace("-", "−")
+    spread = NOTHING if pd.isna(row["ours_sd"]) else fixed(row["ours_sd"], DECIMALS)
+    text = f"{fixed(row['ours_mean'], DECIMALS)} ± {spread}"
     rank = None if pd.isna(row["rank"]) else int(row["rank"])
     return Cell(text, float(row["ours_mean"]), rank=rank)
 
 
-def _fixed(value: float, sign: str = "") -> Cell:
+def _number(value: float, sign: str = "") -> Cell:
     if pd.isna(value):
         return Cell(NOTHING)
-    return Cell(f"{value:{sign}.{DECIMALS}f}".replace("-", "−"), float(value))
+    return Cell(fixed(value, DECIMALS, sign), float(value))
 
 
 def _sureness(content: pd.DataFrame) -> Table:
     frame = content[content["status"] != NOT_RUN][list(SURENESS)].rename(columns=SURENESS)
+    frame = frame.astype({"scans": "Int64", "subjects": "Int64"}).astype(object)
+    frame = frame.where(frame.notna(), None)
     for name in ("ours", "interval from", "to"):
-        frame[name] = [_fixed(value) for value in frame[name]]
-    for name in ("scans", "subjects"):
-        frame[name] = [
-            Cell(NOTHING) if pd.isna(n) else Cell(number(int(n)), n) for n in frame[name]
-        ]
-    frame["test"] = frame["test"].fillna(NOTHING)
+        frame[name] = [_number(value) for value in frame[name]]
     return table_of("Intervals and tests", frame)
