@@ -26,6 +26,8 @@ SHAPE = (40, 48, 24)
 AFFINE = np.array(
     [[-1.9, 0.1, 0.0, 40.0], [0.1, 1.8, -0.2, -44.0], [0.0, 0.15, 3.1, -30.0], [0, 0, 0, 1.0]]
 )
+BRAIN, LESION = (20, 24, 12), (24, 28, 13)
+"""Voxels in the middle of each."""
 GRID = Grid.from_affine(SHAPE, AFFINE)
 SCANS = {
     "sub-M1_ses-1": "MS",
@@ -134,7 +136,7 @@ def make_run(
 
 
 def _space() -> ModelSpace:
-    brain = _ball((20, 24, 12), 10)
+    brain = _ball(BRAIN, 10)
     crop = Crop.around(brain, GRID)
     return ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, (16, 16, 16), "stretch"))
 
@@ -148,8 +150,8 @@ def _write_scan(
     folder: Path, generator: np.random.Generator, scan: str, space: ModelSpace
 ) -> dict[str, object]:
     place = folder / f"derivatives/{scan.replace('_', '/')}"
-    brain = _ball((20, 24, 12), 10)
-    lesion = _ball((24, 28, 13), 3) if scan != WITHOUT_LESION else np.zeros(SHAPE, bool)
+    brain = _ball(BRAIN, 10)
+    lesion = _ball(LESION, 3) if scan != WITHOUT_LESION else np.zeros(SHAPE, bool)
     image = 60 + 200 * brain + 150 * lesion + generator.normal(0, 12, SHAPE)
     save_volume(place / f"{scan}_FLAIR.nii.gz", image, GRID)
     save_volume(place / f"{scan}_brain.nii.gz", brain, GRID, np.uint8)
