@@ -8,6 +8,9 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/check.smk"
@@ -20,6 +23,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/apply.smk"
+include: "workflow/rules/report.smk"
 
 
 localrules:
@@ -29,13 +33,16 @@ localrules:
     figures,
     preprocess,
     predict,
+    report,
 
 
-# The whole sentence: every table and figure, and a picture of every scan to check its brain mask by.
+# The whole sentence: every table and figure, a picture of every scan to check its brain mask by, and
+# the report that shows all of it.
 rule all:
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
         rules.preprocess.input,
+        rules.report.input,
         f"{RESULTS}/metrics/all.tsv",

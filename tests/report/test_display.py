@@ -33,7 +33,7 @@ def oblique(voxel_mm, degrees=17.0):
 
 GRIDS = {
     "plain": Grid.from_affine((60, 70, 50), np.diag([1.0, 1, 1, 1])),
-    "fine": Grid.from_affine((200, 240, 90), np.diag([0.5, 0.5, 1.5, 1])),
+    "fine": Grid.from_affine((120, 330, 50), np.diag([0.5, 0.5, 1.5, 1])),
     "long": Grid.from_affine((40, 230, 60), np.diag([1.0, 1, 2, 1])),
     "flipped": Grid.from_affine((60, 70, 50), np.diag([-1.2, 1, 1, 1])),
     "permuted": Grid.from_affine(

@@ -58,6 +58,8 @@ def test_every_result_is_there(undisturbed):
     assert (results / "figures/pathway.png").stat().st_size > 10_000
     assert len(list((results / "quality").rglob("*.png"))) == 8
     assert (results / "quality/index.html").read_text(encoding="utf-8").count("<article") == 8
+    assert "not for diagnosis" in (results / "report/index.html").read_text(encoding="utf-8")
+    assert len(list((results / "report/scans").glob("*.js"))) == 8
     history = pd.read_csv(results / "models/joint/fold-0/history.tsv", sep="\t")
     assert len(history) == JOINT_ALONE["train"]["epochs"]
 
@@ -82,6 +84,19 @@ def test_each_scan_says_which_engine_made_its_brain_mask(undisturbed):
     sidecars = sorted((results / "derivatives").rglob("*_desc-brain_FLAIR.json"))
     assert len(sidecars) == 8
     assert all(json.loads(path.read_text())["skullstrip"]["engine"] for path in sidecars)
+
+
+def test_snakemakes_own_report_has_the_results_by_category(undisturbed):
+    results, config = undisturbed
+    page = results.parent / "snakemake report.html"
+    code, output = run(results.parent, config, "--report", str(page))
+    assert code == 0, output
+    text = page.read_text(encoding="utf-8")
+    start = text.index('categories = {"') + len("categories = ")
+    categories, _ = json.JSONDecoder().raw_decode(text[start:])
+    listed = {name: sum(map(len, inner.values())) for name, inner in categories.items()}
+    assert listed == {"Figures": 19, "Quality": 9, "Report": 1, "Tables": 10}
+    assert "not for diagnosis" in text
 
 
 def test_a_second_run_does_nothing(undisturbed):

@@ -41,8 +41,18 @@ rule draw_figure:
         cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:
-        png=f"{RESULTS}/figures/{{figure}}.png",
-        svg=f"{RESULTS}/figures/{{figure}}.svg",
+        png=report(
+            f"{RESULTS}/figures/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "format": "png"},
+        ),
+        svg=report(
+            f"{RESULTS}/figures/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}", "format": "svg"},
+        ),
     log:
         f"{LOGS}/draw_figure/{{figure}}.log",
     benchmark:
@@ -71,7 +81,12 @@ rule draw_pathway:
         cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:
-        f"{RESULTS}/figures/pathway.png",
+        report(
+            f"{RESULTS}/figures/pathway.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "pathway", "format": "png"},
+        ),
     log:
         f"{LOGS}/draw_pathway.log",
     benchmark:

@@ -13,7 +13,12 @@ rule rate_scan:
         n4=rules.correct_bias.output.image,
         model=rules.zscore_scan.output.image,
     output:
-        picture=f"{QUALITY}/{{folder}}/{{scan}}.png",
+        picture=report(
+            f"{QUALITY}/{{folder}}/{{scan}}.png",
+            caption="../report/quality.rst",
+            category="Quality",
+            labels={"scan": "{scan}"},
+        ),
         numbers=f"{QUALITY}/{{folder}}/{{scan}}.json",
     log:
         f"{LOGS}/rate_scan/{{folder}}/{{scan}}.log",
@@ -43,7 +48,12 @@ rule list_quality:
         decisions=DECISIONS,
     output:
         table=f"{QUALITY}/quality.tsv",
-        page=f"{QUALITY}/index.html",
+        page=report(
+            f"{QUALITY}/index.html",
+            caption="../report/quality.rst",
+            category="Quality",
+            labels={"scan": "all"},
+        ),
     log:
         f"{LOGS}/list_quality.log",
     benchmark:

@@ -13,7 +13,12 @@ rule describe_cohort:
         tsv=f"{RESULTS}/tables/table-{{described}}.tsv",
         md=f"{RESULTS}/tables/table-{{described}}.md",
         tex=f"{RESULTS}/tables/table-{{described}}.tex",
-        html=f"{RESULTS}/tables/table-{{described}}.html",
+        html=report(
+            f"{RESULTS}/tables/table-{{described}}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{described}"},
+        ),
     log:
         f"{LOGS}/describe_cohort/{{described}}.log",
     benchmark:
@@ -38,7 +43,12 @@ rule write_table:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
         md=f"{RESULTS}/tables/table-{{table}}.md",
         tex=f"{RESULTS}/tables/table-{{table}}.tex",
-        html=f"{RESULTS}/tables/table-{{table}}.html",
+        html=report(
+            f"{RESULTS}/tables/table-{{table}}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{LOGS}/write_table/{{table}}.log",
     benchmark:

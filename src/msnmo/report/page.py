@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import pandas as pd
@@ -35,12 +36,15 @@ class Cell:
         Where it leads, relative to the page; empty: nowhere.
     rank : int, optional
         1 for the best of a column, 2 for the second best.
+    name : str
+        What links lead to it by; empty: none.
     """
 
     text: str
     value: float | None = None
     href: str = ""
     rank: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,28 +91,39 @@ def table_of(caption: str, frame: pd.DataFrame, notes: Sequence[str] = ()) -> Ta
     """Return a DataFrame as a table; its cells are plain values or `Cell` objects."""
     columns, cells = [], []
     for name in frame.columns:
-        made = [to_cell(value) for value in frame[name]]
+        made = to_cells(list(frame[name]))
         numbers = any(cell.value is not None for cell in made)
         columns.append(Column(str(name), number=numbers))
         cells.append(made)
     return Table(caption, tuple(columns), tuple(zip(*cells, strict=True)), tuple(notes))
 
 
-def to_cell(value: Any) -> Cell:
-    """Return a value as it is shown: four significant digits, a dash where there is none."""
+def to_cells(values: Sequence[Any]) -> list[Cell]:
+    """Return the values of a column as they are shown: numbers alike, a dash where there is none.
+
+    Fractions have as many decimals as give the largest of them three digits.
+    """
+    fractions = [abs(each) for each in values if isinstance(each, float) and math.isfinite(each)]
+    largest = max(fractions, default=0.0)
+    decimals = min(max(2 - math.floor(math.log10(largest)), 0), 6) if largest > 0 else 0
+    return [_to_cell(value, decimals) for value in values]
+
+
+def _to_cell(value: Any, decimals: int) -> Cell:
     if isinstance(value, Cell):
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell(NOTHING)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return Cell(str(value))
-    return Cell(number(value), float(value))
+    if isinstance(value, Integral):
+        return Cell(fixed(value, 0), float(value))
+    return Cell(fixed(value, decimals), float(value))
 
 
-def number(value: float, sign: str = "") -> str:
-    """Return a number with four significant digits and a true minus sign."""
-    text = f"{value:{sign}d}" if isinstance(value, int) else f"{value:{sign}.4g}"
-    return text.replace("-", "−")
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number with its decimals and a true minus sign."""
+    return f"{value:{sign}.{decimals}f}".replace("-", "−")
 
 
 def fill(template: str, **content: Any) -> str:

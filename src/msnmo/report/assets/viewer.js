@@ -57,23 +57,33 @@ function colourMap(layer) {
 
 function opacityOf(index) { return boxes[index].checked ? sliders[index].value / 100 : 0; }
 
-async function load(viewer) {
-  for (const [index, layer] of msnmoLayers.entries()) {
-    viewer.addColormap(layer.name, colourMap(layer));
-    const volume = await niivue.NVImage.loadFromBase64({
-      base64: layer.data, name: layer.name + ".nii.gz", colormap: layer.name,
-      opacity: opacityOf(index), cal_min: layer.low, cal_max: layer.high,
-    });
-    viewer.addVolume(volume);
-    layer.data = "";  // the page need not hold it twice
-  }
+// a layer is decoded when it is first shown
+async function load(viewer, index) {
+  const layer = msnmoLayers[index];
+  if (!layer.data) return;
+  const base64 = layer.data;
+  layer.data = "";
+  viewer.addColormap(layer.name, colourMap(layer));
+  const volume = await niivue.NVImage.loadFromBase64({
+    base64, name: layer.name + ".nii.gz", colormap: layer.name,
+    opacity: opacityOf(index), cal_min: layer.low, cal_max: layer.high,
+  });
+  layer.id = volume.id;
+  viewer.addVolume(volume);
+}
+
+async function show(viewer, index) {
+  if (boxes[index].checked) await load(viewer, index);
+  const at = viewer.volumes.findIndex(volume => volume.id === msnmoLayers[index].id);
+  if (at >= 0) viewer.setOpacity(at, opacityOf(index));
+  viewer.createOnLocationChange();
 }
 
 function tell(location) {
   const [x, y, z] = location.mm;
   const side = (value, positive, negative) => `${Math.abs(value).toFixed(1)} ${value < 0 ? negative : positive}`;
-  const values = location.values.map((each, index) => {
-    const layer = msnmoLayers[index];
+  const values = location.values.map(each => {
+    const layer = msnmoLayers.find(other => other.id === each.id);
     const shown = layer.kind === "mask" ? (each.value > 0.5 ? "yes" : "no") : Number(each.value.toPrecision(3));
     return `${layer.label}: ${shown}`;
   });
@@ -88,11 +98,10 @@ function go(viewer) {
 }
 
 function listen(viewer) {
-  const show = index => viewer.setOpacity(index, opacityOf(index));
-  boxes.forEach((box, index) => box.addEventListener("change", () => show(index)));
+  boxes.forEach((box, index) => box.addEventListener("change", () => show(viewer, index)));
   sliders.forEach((slider, index) => slider.addEventListener("input", () => {
     boxes[index].checked = true;
-    show(index);
+    show(viewer, index);
   }));
   axes.forEach(slider => slider.addEventListener("input", () => go(viewer)));
   canvas.addEventListener("keydown", event => {
@@ -111,7 +120,9 @@ async function start() {
   }
   const viewer = new niivue.Niivue(OPTIONS);
   await viewer.attachToCanvas(canvas);
-  await load(viewer);
+  // the scan itself is the grid of all others, shown or not
+  await load(viewer, 0);
+  for (const index of msnmoLayers.keys()) if (boxes[index].checked) await load(viewer, index);
   viewer.onLocationChange = tell;
   listen(viewer);
   go(viewer);

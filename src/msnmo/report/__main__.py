@@ -1,0 +1,162 @@
+"""Write a report's pages: overview, tables, figures, list of scans, provenance; and its assets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.errors import bad_input, run_command
+from msnmo.figures.style import DIAGNOSIS_STYLE
+from msnmo.files import atomic_path, write_text
+from msnmo.report.costs import OWN, read_costs
+from msnmo.report.page import PAGES, fill, frame
+from msnmo.report.pictures import losses_of, shown_figures
+from msnmo.report.records import (
+    engines_table,
+    read_runs,
+    trainings_table,
+    versions_table,
+)
+from msnmo.report.results import Results, add_arguments, filled
+from msnmo.report.rules import draw, read_rules
+from msnmo.report.scatter import LEFT, WIDTH
+from msnmo.report.summary import (
+    costs_table,
+    excluded_table,
+    overview_facts,
+    reference_table,
+    scan_bytes,
+    scans_tables,
+    size_facts,
+    strips_of,
+)
+from msnmo.report.tables import NOTES, caption_of, read_table
+from msnmo.report.viewer import write_assets
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the pages that are not a scan's own."""
+    given = _parse(arguments)
+    results = Results.read(given)
+    sizes = scan_bytes(given.site, list(results.cohort["scan"]))
+    write_assets(given.site)
+    for path in given.figures:
+        with atomic_path(given.site / "figures" / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+    (given.site / "figures").mkdir(exist_ok=True)
+    _write(given.site, "index", "Overview", **_index(given, results))
+    _write(given.site, "tables", "Tables", **_tables(given))
+    _write(given.site, "figures", "Figures", **_figures(given, results))
+    _write(given.site, "scans", "Scans", **_scans(results, sizes))
+    _write(given.site, "provenance", "Provenance", **_provenance(given, results, sizes))
+    for term, detail in size_facts(sizes):
+        print(f"{term}: {detail}")
+
+
+def _write(site: Path, name: str, title: str, **content: object) -> None:
+    text = fill(f"{name}.html.jinja", **frame(title, title, PAGES, ""), **content)
+    write_text(site / f"{name}.html", text)
+
+
+def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
+    excluded = read_excluded(given.excluded)
+    runs = read_runs(given.runs, results.methods, given.evaluated)
+    return {
+        "facts": overview_facts(results),
+        "reference": reference_table(results, given.tables),
+        "excluded": excluded_table(excluded),
+        "engines": engines_table(
+            [filled(given.sidecars, scan=scan) for scan in results.cohort.index]
+        ),
+        "versions": versions_table(runs),
+    }
+
+
+def _tables(given: argparse.Namespace) -> dict[str, object]:
+    entries = []
+    for path in given.tables:
+        name = path.stem.removeprefix("table-")
+        shown, more = read_table(name, path)
+        caption = caption_of(name)
+        entries.append(
+            {"anchor": f"table-{name}", "caption": caption, "shown": shown, "more": more}
+        )
+    return {"tables": entries, "notes": [*NOTES, exclusion_note(read_excluded(given.excluded))]}
+
+
+def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
+    losses = losses_of(given.histories, results.methods, given.evaluated)
+    return {"figures": shown_figures(given.figures), "losses": losses}
+
+
+def _scans(results: Results, sizes: dict[str, int]) -> dict[str, object]:
+    legend = [(name, style["color"]) for name, style in DIAGNOSIS_STYLE.items()]
+    return {
+        "pictures": strips_of(results),
+        "legend": legend,
+        "tables": scans_tables(results, sizes),
+        "width": WIDTH,
+        "left": LEFT,
+    }
+
+
+def _provenance(
+    given: argparse.Namespace, results: Results, sizes: dict[str, int]
+) -> dict[str, object]:
+    runs = read_runs(given.runs, results.methods, given.evaluated)
+    costs = read_costs(given.benchmarks)
+    return {
+        "facts": size_facts(sizes),
+        "drawing": draw(read_rules()),
+        "known": set(costs.index),
+        # its own benchmark is written when it ends
+        "ran": {*costs.index, OWN},
+        "costs": costs_table(costs),
+        "trainings": trainings_table(runs),
+        "versions": versions_table(runs),
+        "config": _config(given.config),
+    }
+
+
+def _config(text: str) -> str:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise bad_input(
+            "--config", "JSON", f"{error}: {text[:80]}", "give a JSON object"
+        ) from error
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=True, width=100)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.report", description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv")
+    parser.add_argument(
+        "--tables", type=Path, nargs="*", default=[], help="table-N.tsv, in the order wanted"
+    )
+    parser.add_argument(
+        "--figures", type=Path, nargs="*", default=[], help="PNG and SVG of each figure"
+    )
+    where = "with {method} and {fold}"
+    parser.add_argument("--runs", required=True, help=f"run.json of a training, {where}")
+    parser.add_argument("--histories", required=True, help=f"history.tsv of a training, {where}")
+    parser.add_argument(
+        "--evaluated", type=int, nargs="+", required=True, help="folds that were run"
+    )
+    parser.add_argument(
+        "--sidecars", required=True, help="JSON of a brain mask, with {folder} and {scan}"
+    )
+    parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks")
+    parser.add_argument("--config", required=True, help="the merged config, JSON")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,139 @@
+"""The tables that a report is written from, and what follows from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.aggregate import read_metrics
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
+from msnmo.figures.cases import reference_method
+from msnmo.files import read_tsv
+from msnmo.methods import BOTH_TASKS, Task, get_method
+
+COHORT_COLUMNS = dict.fromkeys(("scan", "subject", "session", "diagnosis", "flair", "site"), str)
+FOLD_COLUMNS = {"scan": str, "fold": int}
+MANIFEST_COLUMNS = dict.fromkeys(("scan", "sidecar", "native_lesion", "native_brain"), str)
+QUALITY_COLUMNS = {"scan": str, "engine": str, "brain_ml": float, "flags": str}
+VOLUMES = {"V_TRUE": "true lesions (ml)", "V_PRED": "predicted lesions (ml)"}
+P_NMOSD = "P(NMOSD)"
+NUMBERS: Mapping[str, Mapping[str, str]] = {
+    "Every method on this scan, masks compared in model space": {
+        **{name: f"{name} (%)" for name in metrics_of("segmentation")},
+        "P_NMOSD": P_NMOSD,
+    },
+    "Lesions, distances and volumes on the scan's own grid": {
+        **{name: f"{name} ({METRICS[name].unit})" for name in metrics_of("segmentation", False)},
+        **VOLUMES,
+    },
+}
+"""By caption, the metrics of a scan that a table shows, and its headings."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a report reads of a run.
+
+    Parameters
+    ----------
+    cohort, manifest, quality : DataFrame
+        A row per scan.
+    folds : Series of int
+        The fold that tests a scan, by scan; scans without a diagnosis are in none.
+    metrics : DataFrame
+        Columns method, fold, scan, metric, value, space, of all methods and folds that were run.
+    methods : tuple of str
+        Those that were run, in the config's order.
+    """
+
+    cohort: pd.DataFrame
+    manifest: pd.DataFrame
+    quality: pd.DataFrame
+    folds: pd.Series
+    metrics: pd.DataFrame
+    methods: tuple[str, ...]
+
+    @classmethod
+    def read(cls, given: argparse.Namespace) -> Results:
+        """Read the tables that the options of `add_arguments` name."""
+        folds = read_tsv(given.folds, FOLD_COLUMNS).set_index("scan")["fold"]
+        return cls(
+            read_tsv(given.cohort, COHORT_COLUMNS).set_index("scan", drop=False),
+            read_tsv(given.manifest, MANIFEST_COLUMNS).set_index("scan"),
+            read_tsv(given.quality, QUALITY_COLUMNS).set_index("scan"),
+            folds,
+            read_metrics(given.metrics),
+            tuple(get_method(name).name for name in given.methods),
+        )
+
+    def methods_of(self, task: Task) -> list[str]:
+        """Return the methods that do a task."""
+        return [name for name in self.methods if task in get_method(name).tasks]
+
+    @property
+    def reference(self) -> str:
+        """The method whose maps are shown: joint, else the first of both tasks, else the first."""
+        both = [name for name in self.methods if get_method(name).tasks == BOTH_TASKS]
+        return reference_method(both or self.methods_of("segmentation") or self.methods)
+
+    def fold_of(self, scan: str) -> int | None:
+        """Return the fold that tested a scan; None if none did."""
+        fold = self.folds.get(scan)
+        return None if fold not in set(self.metrics["fold"]) else int(fold)
+
+    def of_scans(self, metric: str) -> pd.DataFrame:
+        """Return a metric of every scan and method, a row per scan and a column per method.
+
+        Values are as shown: percent where the metric is one.
+        """
+        space, scale = NOT_APPLICABLE, 1.0
+        if metric in METRICS:
+            space, scale = space_of(metric, "model"), METRICS[metric].scale
+        elif metric in VOLUMES:
+            space = "native"
+        rows = self.metrics[(self.metrics["metric"] == metric) & (self.metrics["space"] == space)]
+        rows = rows[rows["scan"] != NOT_APPLICABLE]
+        wide = rows.pivot(index="scan", columns="method", values="value") * scale
+        return wide.reindex(index=self.cohort["scan"], columns=list(self.methods))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `Results.read` reads."""
+    for name, told in (
+        ("cohort", "cohort.tsv"),
+        ("manifest", "manifest.tsv"),
+        ("quality", "quality.tsv"),
+        ("folds", "folds.tsv"),
+        ("metrics", "metrics of all methods"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=told)
+    parser.add_argument("--methods", nargs="+", required=True, help="those that were run")
+    parser.add_argument("--site", type=Path, required=True, help="folder of the report")
+
+
+def filled(pattern: str, **names: object) -> Path:
+    """Return a path of a pattern; ``{folder}`` is that of ``scan``."""
+    folder = str(names.get("scan", "")).replace("_", "/")
+    return Path(pattern.format(folder=folder, **names))
+
+
+def numbers_of_scan(results: Results, scan: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return tables of every method's metrics of one scan, with their captions.
+
+    Metrics that no method has are left out, as are tables of nothing else.
+    """
+    labels = [get_method(name).label for name in results.methods]
+    tables = []
+    for caption, headings in NUMBERS.items():
+        columns: dict[str, Sequence] = {"method": labels}
+        for metric, heading in headings.items():
+            values = results.of_scans(metric).loc[scan]
+            if values.notna().any():
+                columns[heading] = values.to_list()
+        if len(columns) > 1:
+            tables.append((caption, pd.DataFrame(columns)))
+    return tables

@@ -1,0 +1,166 @@
+"""What the overview, the list of scans and the provenance page say in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.errors import Finding, InputError
+from msnmo.evaluate.metrics import SUPPLEMENT
+from msnmo.figures.style import DIAGNOSIS_STYLE
+from msnmo.methods import get_method
+from msnmo.report.page import NOTHING, Cell, Table, fixed, table_of
+from msnmo.report.results import P_NMOSD, VOLUMES, Results
+from msnmo.report.scatter import Strips, draw_strips
+from msnmo.report.tables import reference_row
+from msnmo.tables.layout import DESCRIBED
+
+DIAGNOSES = tuple(DIAGNOSIS_STYLE)
+MEGABYTE = 1e6
+COST_HEADINGS = {
+    "jobs": "jobs",
+    "total_s": "seconds, all",
+    "median_s": "median",
+    "longest_s": "longest",
+    "max_rss_mb": "memory, most (MB)",
+}
+
+
+def overview_facts(results: Results) -> list[tuple[str, str]]:
+    """Return what the cohort is and what was run on it."""
+    cohort = results.cohort
+    subjects = cohort.groupby("subject")["diagnosis"].first()
+    facts = [("scans", f"{len(cohort)} of {cohort['subject'].nunique()} subjects")]
+    for name in DIAGNOSES:
+        scans, people = (cohort["diagnosis"] == name).sum(), (subjects == name).sum()
+        facts.append((name, f"{scans} scans of {people} subjects"))
+    if unknown := int(cohort["diagnosis"].isna().sum()):
+        facts.append(("no diagnosis", f"{unknown} scans"))
+    return [
+        *facts,
+        ("sites", ", ".join(map(str, cohort["site"].dropna().unique())) or NOTHING),
+        ("folds that were run", str(results.metrics["fold"].nunique())),
+        ("methods", ", ".join(get_method(name).label for name in results.methods)),
+    ]
+
+
+def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
+    """Return the reference method's metrics, of the first table that has them; None if none has."""
+    label = get_method(results.reference).label
+    named = {path.stem.removeprefix("table-"): path for path in tables}
+    parts = [
+        reference_row(name, path, label)
+        for name, path in named.items()
+        if name not in (*DESCRIBED, SUPPLEMENT)
+    ]
+    if not any(len(part) for part in parts):
+        return None
+    rows = pd.concat(part for part in parts if len(part)).drop_duplicates("metric")
+    return table_of(f"{label}, mean ± standard deviation of the folds", rows)
+
+
+def excluded_table(excluded: pd.DataFrame) -> Table:
+    """Return the scans that were excluded, by whom and why."""
+    return table_of("Excluded scans", excluded[["scan", "by", "reason"]])
+
+
+def scan_bytes(site: Path, scans: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of each scan's page and volumes.
+
+    Raises
+    ------
+    InputError
+        With every scan whose page is not there.
+    """
+    sizes, findings = {}, []
+    for scan in scans:
+        paths = [site / "scans" / f"{scan}{ending}" for ending in (".html", ".js")]
+        if missing := [path for path in paths if not path.is_file()]:
+            remedy = "run python -m msnmo.report.scan for it first"
+            findings.append(Finding(str(missing[0]), f"the page of {scan}", "no such file", remedy))
+        else:
+            sizes[scan] = sum(path.stat().st_size for path in paths)
+    if findings:
+        raise InputError(findings)
+    return sizes
+
+
+def size_facts(sizes: dict[str, int]) -> list[tuple[str, str]]:
+    """Return how large the pages of scans are."""
+    total = sum(sizes.values())
+    return [
+        ("pages of scans", f"{len(sizes)}, {total / MEGABYTE:.1f} MB"),
+        ("bytes per scan", f"mean {total // max(1, len(sizes))}, most {max(sizes.values())}"),
+    ]
+
+
+def strips_of(results: Results) -> list[Strips]:
+    """Return the pictures of the list of scans: DSC, and the probability of NMOSD."""
+    diagnoses = results.cohort["diagnosis"]
+    wanted = [
+        draw_strips(
+            results.of_scans("DSC"),
+            diagnoses,
+            "DSC of each scan",
+            "DSC in model space (%)",
+            top=100,
+        ),
+        draw_strips(
+            results.of_scans("P_NMOSD"),
+            diagnoses,
+            "Probability of NMOSD of each scan",
+            "predicted probability of NMOSD; right of the line the class is NMOSD",
+            top=1,
+            threshold=0.5,
+        ),
+    ]
+    return [strips for strips in wanted if strips is not None]
+
+
+def scans_tables(results: Results, sizes: dict[str, int]) -> list[Table]:
+    """Return the list of scans, and every method's DSC and probability of each."""
+    cohort, quality = results.cohort, results.quality
+    links = [Cell(scan, href=f"scans/{scan}.html") for scan in cohort["scan"]]
+    truth = results.of_scans("V_TRUE").bfill(axis="columns").iloc[:, 0]
+    folds = [results.fold_of(scan) for scan in cohort["scan"]]
+    listed = pd.DataFrame(
+        {
+            "scan": links,
+            "subject": cohort["subject"].to_list(),
+            "diagnosis": cohort["diagnosis"].to_list(),
+            "site": cohort["site"].to_list(),
+            "tested by fold": [Cell(NOTHING) if n is None else Cell(str(n), n) for n in folds],
+            "brain (ml)": quality["brain_ml"].reindex(cohort["scan"]).to_list(),
+            VOLUMES["V_TRUE"]: truth.to_list(),
+            "engine": quality["engine"].reindex(cohort["scan"]).to_list(),
+            "page (MB)": [sizes[scan] / MEGABYTE for scan in cohort["scan"]],
+        }
+    )
+    tables = [table_of("All scans", listed)]
+    for metric, caption in (("DSC", "DSC in model space (%)"), ("P_NMOSD", P_NMOSD)):
+        values = results.of_scans(metric).dropna(axis="columns", how="all")
+        if len(values.columns):
+            named = values.rename(columns=lambda name: get_method(name).label)
+            named.insert(0, "scan", links)
+            named.insert(1, "diagnosis", cohort["diagnosis"])
+            tables.append(table_of(f"{caption} of every method", named))
+    return tables
+
+
+def costs_table(costs: pd.DataFrame) -> Table:
+    """Return the costs of every rule, most expensive first."""
+    ordered = costs.sort_values("total_s", ascending=False, kind="stable")
+    frame = ordered[list(COST_HEADINGS)].rename(columns=COST_HEADINGS)
+    for name in ("seconds, all", "median", "longest"):
+        frame[name] = [Cell(fixed(value, 1), float(value)) for value in frame[name]]
+    frame["jobs"] = [int(value) for value in frame["jobs"]]
+    frame.insert(0, "rule", [Cell(str(rule), name=f"rule-{rule}") for rule in frame.index])
+    return table_of("Costs of the rules", frame, COST_NOTES)
+
+
+COST_NOTES = (
+    "From Snakemake's benchmarks: seconds by the clock, and the largest resident memory of a job.",
+    "The job that wrote this page is not among them.",
+)

@@ -1,0 +1,25 @@
+"""A small run and the report of it, shared by the tests of pages and of browsers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# pytest imports test modules one by one: modules that several of them share are found by folder
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_run import Run, make_run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three methods on six scans, in a folder with a space and an umlaut."""
+    return make_run(tmp_path_factory.mktemp("a run é"))
+
+
+@pytest.fixture(scope="session")
+def site(run: Run) -> Path:
+    """The report of `run`; read-only."""
+    return run.write()

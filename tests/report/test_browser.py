@@ -1,0 +1,287 @@
+"""The report in a real browser, opened from disk: no network, no error, and the viewer draws."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_run import AFFINE, BRAIN, LESION, SCANS
+
+from msnmo.report.page import NOTHING, PAGES
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+# WebGL2 on the processor; and nothing that a browser does of its own accord
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-swiftshader",
+    "--use-angle=swiftshader",
+]
+SCAN = "sub-N1"
+PATIENCE = 120_000
+"""Milliseconds: a loaded machine is slow, not wrong."""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it or set CHROMIUM"),
+]
+
+
+class Opened:
+    """A page and all that it complained of or asked the network for."""
+
+    def __init__(self, context, path: Path):
+        self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._note)
+        self.page.goto(path.resolve().as_uri())
+
+    def _note(self, request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.complaints.append(request.url)
+
+    def wait_for_viewer(self) -> None:
+        self.page.wait_for_function("window.msnmoViewer")
+
+    def pixels(self, selector: str = "#viewer") -> np.ndarray:
+        """Return what an element looks like, (height, width, 3)."""
+        picture = Image.open(io.BytesIO(self.page.locator(selector).screenshot()))
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, site):
+    """A function that opens a page of the report at a width."""
+    contexts = []
+
+    def open_page(name: str, width: int = 1280, **options) -> Opened:
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        return Opened(context, site / name)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def viewer(browser, site):
+    """The page of a scan with its viewer; tests leave the layers as they found them."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = Opened(context, site / f"scans/{SCAN}.html")
+    opened.wait_for_viewer()
+    yield opened
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_load_quietly_and_fit(opened, width):
+    for _, address in PAGES:
+        page = opened(address, width)
+        assert page.complaints == []
+        assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+        smallest = page.page.evaluate(
+            "Math.min(...[...document.querySelectorAll('main *')].filter(each => each.innerText)"
+            ".map(each => parseFloat(getComputedStyle(each).fontSize)))"
+        )
+        assert smallest >= 12, address
+
+
+def test_a_table_is_sorted_by_click_and_by_key(opened):
+    page = opened("tables.html").page
+    table = page.locator("#table-3 ~ .scroll table").first
+    heading = table.locator("th", has_text="reported").first
+
+    def column():
+        return table.locator("tbody tr td:nth-child(3)").all_inner_texts()
+
+    numbers = sorted((text for text in column() if text != NOTHING), key=float)
+    nothing = [NOTHING] * column().count(NOTHING)
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert column() == [*numbers, *nothing]
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert column() == [*reversed(numbers), *nothing]
+    # what was not run has no number: it comes last, whichever way
+    ours = table.locator("th", has_text="ours").first
+    for _ in range(2):
+        ours.locator("button").focus()
+        page.keyboard.press("Space")
+        assert table.locator("tbody tr:last-child td").first.inner_text() == "not run"
+    assert table.locator("th[aria-sort]").count() == 1
+
+
+def test_a_point_leads_to_its_scan_by_click(opened):
+    page = opened("scans.html").page
+    point = page.locator("svg a", has=page.locator("circle")).last
+    scan = point.locator("title").text_content().split()[0]
+    point.locator("circle").click()
+    page.wait_for_load_state()
+    assert page.locator("h1").inner_text() == scan
+
+
+def test_every_page_is_reached_by_keyboard(opened):
+    page = opened("index.html").page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    seen = []
+    for _ in PAGES:
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.textContent"))
+    assert seen == [label for label, _ in PAGES]
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+    # the pictures' points are no stops: the table beside them has the same links
+    page = opened("scans.html").page
+    assert page.locator("svg a:not([tabindex='-1'])").count() == 0
+    for scan in SCANS:
+        assert page.locator(f"table a[href='scans/{scan}.html']").count() >= 1
+
+
+def test_the_viewer_draws_the_scan(viewer):
+    assert viewer.complaints == []
+    assert viewer.page.locator("#viewer-state").inner_text() == ""
+    pixels = viewer.pixels()
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+    grey = (np.ptp(pixels, axis=2) < 8) & (pixels[..., 0] > 60)
+    assert grey.mean() > 0.1, "the brain is grey"
+
+
+def _colour(pixels: np.ndarray, kind: str) -> int:
+    """Return how many pixels are bluish (true lesions) or reddish (predicted lesions)."""
+    red, blue = pixels[..., 0], pixels[..., 2]
+    return int(((blue - red if kind == "blue" else red - blue) > 40).sum())
+
+
+def test_toggles_and_opacity_change_the_picture(viewer):
+    page = viewer.page
+    both = viewer.pixels()
+    page.get_by_label("predicted lesions, Joint Model", exact=True).uncheck()
+    page.wait_for_timeout(300)
+    truth = viewer.pixels()
+    assert _colour(truth, "blue") > 200
+    page.get_by_label("true lesions", exact=True).uncheck()
+    page.wait_for_timeout(300)
+    neither = viewer.pixels()
+    assert _colour(neither, "blue") == 0
+    assert _colour(both, "red") > _colour(neither, "red") + 200, "all but the crosshair"
+    slider = page.get_by_label("Opacity of predicted lesions, Joint Model")
+    slider.focus()
+    page.keyboard.press("End")
+    page.wait_for_timeout(300)
+    assert page.get_by_label("predicted lesions, Joint Model", exact=True).is_checked()
+    assert _colour(viewer.pixels(), "red") > _colour(both, "red") / 2
+    page.get_by_label("localisation map", exact=True).check()
+    page.wait_for_timeout(1000)
+    with_map = viewer.pixels()
+    assert np.abs(with_map - both).sum() > 10_000
+    page.get_by_label("localisation map", exact=True).uncheck()
+    page.get_by_label("true lesions", exact=True).check()
+    page.wait_for_timeout(300)
+
+
+def test_left_is_on_the_right_and_the_front_above(viewer):
+    x, y, width, height = viewer.page.evaluate(
+        "msnmoViewer.screenSlices.find(each => each.axCorSag === 0).leftTopWidthHeight"
+    )
+    axial = viewer.pixels()[int(y) : int(y + height), int(x) : int(x + width)]
+    rows, columns = np.nonzero(axial[..., 2] - axial[..., 0] > 40)
+    # the box is around the brain, so that its middle is the brain's
+    brain, lesion = (AFFINE[:3] @ [*middle, 1] for middle in (BRAIN, LESION))
+    assert lesion[0] < brain[0], "the lesion is left of the brain's middle"
+    assert lesion[1] > brain[1], "and in front of it"
+    assert columns.mean() > width / 2
+    assert rows.mean() < height / 2
+
+
+def test_arrows_move_as_the_picture_does(viewer):
+    page = viewer.page
+    place = page.locator("#viewer-place")
+
+    def millimetres():
+        sides = [part.split() for part in place.inner_text().partition(" mm")[0].split(", ")]
+        return np.array([float(n) * (1 if side in "RAS" else -1) for n, side in sides])
+
+    page.locator("#viewer").focus()
+    for there, back, axis, sign in (
+        ("ArrowRight", "ArrowLeft", 0, -1),
+        ("ArrowUp", "ArrowDown", 1, 1),
+        ("PageUp", "PageDown", 2, 1),
+    ):
+        before = millimetres()
+        page.keyboard.press(there)
+        page.wait_for_timeout(200)
+        assert sign * (millimetres() - before)[axis] > 0.9, there
+        page.keyboard.press(back)
+        page.wait_for_timeout(200)
+        assert (millimetres() == before).all(), back
+
+
+def test_slices_move_by_sliders(viewer):
+    page = viewer.page
+    place = page.locator("#viewer-place")
+    start = place.inner_text()
+    assert "true lesions: yes" in start, "it starts in the lesion"
+    page.get_by_label("foot to head").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(200)
+    assert place.inner_text() != start
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(200)
+    assert place.inner_text() == start
+
+
+def test_the_viewer_fits_a_phone(opened):
+    phone = opened(f"scans/{SCAN}.html", 390)
+    phone.wait_for_viewer()
+    assert phone.complaints == []
+    assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert len(np.unique(phone.pixels().reshape(-1, 3), axis=0)) > 100
+
+
+def test_a_scan_without_masks_is_shown(opened):
+    bare = opened("scans/sub-X1.html")
+    bare.wait_for_viewer()
+    assert bare.complaints == []
+    assert len(np.unique(bare.pixels().reshape(-1, 3), axis=0)) > 50
+
+
+def test_without_webgl_the_page_says_so(opened, site):
+    page = opened("index.html").page
+    page.add_init_script(
+        "const known = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...others) {"
+        " return kind === 'webgl2' ? null : known.call(this, kind, ...others); };"
+    )
+    page.goto((site / f"scans/{SCAN}.html").resolve().as_uri())
+    assert "no WebGL2" in page.locator("#viewer-state").inner_text()
+    assert not page.locator("#viewer").is_visible()
+    assert page.locator("table").first.is_visible()
+
+
+def test_without_javascript_the_numbers_are_there(opened):
+    page = opened(f"scans/{SCAN}.html", java_script_enabled=False).page
+    assert "needs JavaScript" in page.locator("noscript").inner_text()
+    assert page.locator("table").first.is_visible()

@@ -1,0 +1,164 @@
+"""The whole report of a small run: everything is there, linked, escaped and repeatable."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import pandas as pd
+import pytest
+from small_run import HOSTILE, SCANS, WITHOUT_LESION, make_run
+
+from msnmo.errors import InputError
+from msnmo.report.page import PAGES
+
+
+class Links(HTMLParser):
+    """The addresses and the ids of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.ids = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.addresses += [named[key] for key in ("href", "src") if named.get(key)]
+        self.ids += [named["id"]] if "id" in named else []
+
+
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+def layers_of(site, scan):
+    text = text_of(site / f"scans/{scan}.js")
+    return json.loads(text.removeprefix("var msnmoLayers = ").removesuffix(";\n"))
+
+
+def test_every_page_is_there_and_says_what_it_is_not_for(site):
+    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    wanted = [address for _, address in PAGES] + [f"scans/{scan}.html" for scan in SCANS]
+    assert pages == sorted(wanted)
+    for page in pages:
+        text = text_of(site / page)
+        assert "not for diagnosis" in text
+        assert HOSTILE not in text
+        assert not re.search(r"https?:", text), page
+
+
+def test_links_resolve_within_the_site(site):
+    ids = {path: Links(text_of(path)).ids for path in site.rglob("*.html")}
+    for page, named in ids.items():
+        assert len(set(named)) == len(named), page
+        for address in Links(text_of(page)).addresses:
+            parts = urlsplit(address)
+            if parts.scheme == "data":
+                continue
+            assert not parts.scheme, address
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            assert target.is_file(), (page, address)
+            assert target.is_relative_to(site.resolve())
+            if parts.fragment:
+                assert parts.fragment in ids[target], (page, address)
+
+
+def test_equal_results_give_equal_bytes(run, site, tmp_path):
+    other = run.write(tmp_path / "other")
+    files = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
+    for name in files:
+        assert (site / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_scan_is_shown_by_the_fold_that_did_not_train_on_it(site):
+    names = [layer["name"] for layer in layers_of(site, "sub-N1")]
+    assert names == ["scan", "truth", "prediction", "probability", "localisation", "unet"]
+    assert [layer["name"] for layer in layers_of(site, "sub-X1")] == ["scan"]
+    text = text_of(site / "scans/sub-N1.html")
+    assert "by fold 1, whose networks were trained on other scans" in text
+    assert text.count("<tr>") == 2 * (1 + 3), "two tables of three methods"
+
+
+def test_overview_names_exclusions_engines_and_versions(site):
+    text = text_of(site / "index.html")
+    for told in ("6 of 5 subjects", "sub-Z9", "surface", "torch", "abc and changes", "Joint Model"):
+        assert told in text, told
+
+
+def test_tables_have_ours_reported_and_difference(site):
+    text = text_of(site / "tables.html")
+    assert 'aria-label="DSC (%), difference"' in text
+    assert "not run" in text
+    assert "90.00 ±\u00a01.50" in text
+    assert "+19.36" in text, "90.00 - 70.64"
+    assert "Excluded: 1 scan, 1 by the rater" in text
+
+
+def test_points_lead_to_their_scans(site):
+    text = text_of(site / "scans.html")
+    points = re.findall(r'<a href="scans/([^"]+)\.html" tabindex="-1"><title>([^<]*)', text)
+    # the scan without a lesion has no DSC; of the two tasks' methods, two each
+    assert len(points) == 2 * 4 + 2 * 5
+    assert all(told.startswith(scan) for scan, told in points)
+    assert "2 points are missing" in text
+    assert WITHOUT_LESION in {scan for scan, _ in points}
+
+
+def test_provenance_has_the_config_the_rules_and_their_costs(site):
+    text = text_of(site / "provenance.html")
+    assert "scans: é &lt;b&gt;.tsv" in text
+    assert 'id="rule-train_fold"' in text
+    assert ">200.0<" in text, "both trainings"
+    assert "820" in text
+    assert 'class="idle"' in text, "most rules had no job"
+
+
+@pytest.mark.parametrize(
+    ("methods", "layers", "missing"),
+    [
+        (("unet", "vnet"), {"scan", "truth", "prediction", "probability", "vnet"}, "Probability"),
+        (("resnet50",), {"scan", "truth"}, "DSC of each scan"),
+        (("only_seg", "joint"), {"scan", "truth", "localisation", "only_seg"}, None),
+    ],
+)
+def test_any_choice_of_methods_has_a_report(tmp_path, methods, layers, missing):
+    site = make_run(tmp_path, methods).write()
+    assert {layer["name"] for layer in layers_of(site, "sub-N1")} >= layers
+    text = text_of(site / "scans.html")
+    assert missing is None or f"<h2>{missing}" not in text
+
+
+def test_folds_that_were_not_run_and_figures_that_were_not_drawn(tmp_path):
+    site = make_run(tmp_path, folds=(1,), figures=()).write()
+    assert [layer["name"] for layer in layers_of(site, "sub-M2")] == ["scan", "truth"]
+    assert "by none of the folds that were run" in text_of(site / "scans/sub-M2.html")
+    assert "No figure was drawn" in text_of(site / "figures.html")
+
+
+def test_no_scan_may_lack_its_page(run, tmp_path):
+    run.write_scan("sub-N1", tmp_path / "site")
+    with pytest.raises(InputError, match="the page of sub-N2") as caught:
+        run.write_site(tmp_path / "site")
+    assert len(caught.value.findings) == len(SCANS) - 1
+
+
+def test_every_bad_record_is_named(run, site, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run.folder, folder)
+    broken = type(run)(folder, run.methods, run.folds)
+    (folder / "models/joint/fold-0/run.json").write_text("{}")
+    (folder / "models/unet/fold-1/run.json").unlink()
+    with pytest.raises(InputError) as caught:
+        broken.write_site()
+    assert len(caught.value.findings) == 2
+
+
+def test_costs_are_summed_by_rule(run):
+    from msnmo.report.costs import read_costs
+
+    costs = read_costs(run.folder / "benchmarks")
+    assert costs.loc["train_fold"].tolist() == [2, 200.0, 100.0, 110.0, 820.1]
+    assert pd.isna(costs.loc["split_folds", "max_rss_mb"])
+    assert read_costs(run.folder / "nowhere").empty

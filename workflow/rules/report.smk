@@ -1,0 +1,94 @@
+# One folder to open from disk: everything above, and every scan in a viewer.
+
+REPORT = f"{RESULTS}/report"
+RESULT_OPTIONS = (
+    " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
+    " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
+    " --site {params.site:q}"
+)
+
+
+rule write_scan_page:
+    input:
+        cohort=rules.accept_cohort.output.cohort,
+        manifest=rules.list_manifest.output,
+        quality=rules.list_quality.output.table,
+        folds=rules.split_folds.output,
+        metrics=f"{RESULTS}/metrics/all.tsv",
+        predictions=expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
+    output:
+        page=f"{REPORT}/scans/{{scan}}.html",
+        volumes=f"{REPORT}/scans/{{scan}}.js",
+    log:
+        f"{LOGS}/write_scan_page/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/write_scan_page/{{scan}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        predictions=pattern(rules.predict_fold.output[0]),
+        methods=METHODS,
+        site=REPORT,
+        code=code("report.scan"),
+    shell:
+        "python -m msnmo.report.scan --scan {wildcards.scan}"
+        " --predictions {params.predictions:q}" + RESULT_OPTIONS + " > {log:q} 2>&1"
+
+
+rule write_report:
+    input:
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
+        manifest=rules.list_manifest.output,
+        quality=rules.list_quality.output.table,
+        folds=rules.split_folds.output,
+        metrics=f"{RESULTS}/metrics/all.tsv",
+        scans=per_scan(rules.write_scan_page.output.page),
+        volumes=per_scan(rules.write_scan_page.output.volumes),
+        sidecars=per_scan(rules.strip_skull.output.sidecar),
+        runs=expand(rules.train_fold.output.run, method=METHODS, fold=FOLDS),
+        histories=expand(rules.train_fold.output.history, method=METHODS, fold=FOLDS),
+        tables=expand(f"{RESULTS}/tables/table-{{table}}.tsv", table=TABLES),
+        figures=expand(rules.draw_figure.output, figure=FIGURES),
+        pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
+        # not shown; here, so that the costs are those of the whole run
+        others=[rules.list_statistics.output, rules.list_complexity.output],
+    output:
+        index=report(
+            f"{REPORT}/index.html",
+            caption="../report/site.rst",
+            category="Report",
+        ),
+        pages=expand(
+            f"{REPORT}/{{page}}.html",
+            page=["tables", "figures", "scans", "provenance"],
+        ),
+        assets=directory(f"{REPORT}/assets"),
+        figures=directory(f"{REPORT}/figures"),
+    log:
+        f"{LOGS}/write_report.log",
+    benchmark:
+        f"{BENCHMARKS}/write_report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        runs=pattern(rules.train_fold.output.run),
+        histories=pattern(rules.train_fold.output.history),
+        sidecars=pattern(rules.strip_skull.output.sidecar),
+        folds=FOLDS,
+        benchmarks=BENCHMARKS,
+        config=lambda wildcards: json.dumps(config, sort_keys=True),
+        methods=METHODS,
+        site=REPORT,
+        code=code("report"),
+    shell:
+        "python -m msnmo.report --excluded {input.excluded:q} --tables {input.tables:q}"
+        " --figures {input.figures:q} {input.pathway:q} --runs {params.runs:q}"
+        " --histories {params.histories:q} --sidecars {params.sidecars:q}"
+        " --evaluated {params.folds} --benchmarks {params.benchmarks:q}"
+        " --config {params.config:q}" + RESULT_OPTIONS + " > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        rules.write_report.output,
