@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -11,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msnmo.errors import bad_input
+from msnmo.errors import bad_input, explain_refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,26 +24,49 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
 
     The temporary keeps the name's ending, because writers such as nibabel choose the format by it.
-    On an error the temporary is removed and `path` is left as it was.
+    On an error the temporary is removed and `path` is left as it was. What a killed write of `path`
+    left is removed by the next.
 
     Parameters
     ----------
     path : Path or str
         The final place; its folder is made if it is missing.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with explain_refusal(path), _temporary(path) as temporary:
         yield temporary
         flush_to_disk(temporary)
         # mkstemp makes files private; results are shared within a core facility
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, of a name that no other write of it has; remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_what_killed_writes_left(path)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+    try:
+        with contextlib.suppress(OSError):  # there are network disks without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+
+
+def _remove_what_killed_writes_left(path: Path) -> None:
+    """Remove the temporaries of `path` that no process holds any more."""
+    for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError), left.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def flush_to_disk(path: Path) -> None:

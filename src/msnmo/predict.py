@@ -27,7 +27,14 @@ from msnmo.device import (
     pick_device,
     prepare,
 )
-from msnmo.errors import DataLeakageError, Finding, InputError, bad_input, run_command
+from msnmo.errors import (
+    DataLeakageError,
+    Finding,
+    InputError,
+    bad_input,
+    explain_refusal,
+    run_command,
+)
 from msnmo.files import read_json, sha256, write_tsv
 from msnmo.geometry import ModelSpace
 from msnmo.methods import get_method
@@ -234,18 +241,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
     (``.tmp-<name>``) is removed by the next.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
     """
     scratch = path.with_name(f".tmp-{path.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    new, old = scratch / "new", scratch / "old"
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if path.exists():
-            path.replace(old)
-        new.replace(path)
-    finally:
-        shutil.rmtree(scratch)
+    with explain_refusal(path):
+        shutil.rmtree(scratch, ignore_errors=True)
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir(parents=True)
+        try:
+            yield new
+            if path.exists():
+                path.replace(old)
+            new.replace(path)
+        finally:
+            shutil.rmtree(scratch)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
