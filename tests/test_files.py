@@ -196,6 +196,15 @@ def test_damaged_tables_are_named(tmp_path, content):
         read_tsv(path, {"scan": str, "fold": int})
 
 
+@pytest.mark.parametrize("lost", [1, 2, 5, 8])
+def test_a_table_that_breaks_off_within_a_line_is_named(tmp_path, lost):
+    path = tmp_path / "metrics.tsv"
+    write_tsv(path, pd.DataFrame({"scan": ["a", "b"], "value": [0.25, 0.75]}))
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match=r"metrics\.tsv"):
+        read_tsv(path, {"scan": str, "value": float})
+
+
 def test_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tsv"):
         read_tsv(tmp_path / "gone.tsv", {"scan": str})

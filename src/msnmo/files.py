@@ -122,7 +122,8 @@ def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing or a value has another type.
+        If the file cannot be read or breaks off within a line, a column is missing or a value has
+        another type.
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
@@ -136,8 +137,12 @@ def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
             keep_default_na=False,
             float_precision="round_trip",
         )
+        whole = Path(path).read_bytes().endswith(b"\n")
     except (OSError, ValueError) as error:
         raise bad_input(path, f"a table with {', '.join(columns)}", str(error), remedy) from error
+    if not whole:
+        # pandas would fill the last row up with missing values
+        raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)

@@ -65,7 +65,8 @@ class Site:
         """Assert that a plain rerun ends with the undisturbed results, and nothing beside them."""
         code, output = self.run(*targets)
         assert code == 0, output[-4000:]
-        assert differences(self.undisturbed, contents(self.results)) == {}
+        wrong = differences(self.undisturbed, contents(self.results))
+        assert not wrong, wrong
 
 
 def contents(results: Path) -> dict[str, str]:
