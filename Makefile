@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slurm test-conda lint
+.PHONY: demo test test-slurm test-conda test-faults lint
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -22,6 +22,9 @@ test-slurm: $(READY) # brings up a cluster of one node: root, Debian's slurm-wlm
 
 test-conda: $(READY)
 	$(BIN)/pytest -m conda tests/conda
+
+test-faults: $(READY) # as root, disks that fill up or turn read-only as well
+	$(BIN)/pytest -m faults tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check src tests

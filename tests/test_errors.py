@@ -1,11 +1,19 @@
 """What a user sees when something is wrong, and the exit code a workflow sees."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from msnmo.errors import DataLeakageError, Finding, InputError, MsnmoError, bad_input
+from msnmo.errors import (
+    SPARE_STDERR,
+    DataLeakageError,
+    Finding,
+    InputError,
+    MsnmoError,
+    bad_input,
+)
 
 
 def test_all_findings_are_in_the_message():
@@ -53,3 +61,14 @@ def test_exit_codes(body, code, traceback):
     assert ("Traceback" in result.stderr) == traceback
     if "raise" in body:
         assert result.stderr.startswith("msnmo: error: ")
+
+
+def test_what_a_full_log_cannot_take_is_said_on_the_spare_stderr(tmp_path):
+    script = SCRIPT.format(body="raise bad_input('scan.nii', 'a', 'b', 'c')")
+    command = f'exec 9>{tmp_path}/terminal; {sys.executable} -c "$SCRIPT" 2> /dev/full'
+    variables = os.environ | {"SCRIPT": script, SPARE_STDERR: "9"}
+    result = subprocess.run(["bash", "-c", command], env=variables, check=False)
+    assert result.returncode == 1
+    told = (tmp_path / "terminal").read_text()
+    assert told.startswith("msnmo: error: 1 input problem:")
+    assert "scan.nii" in told

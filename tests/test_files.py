@@ -1,5 +1,6 @@
 """A file is whole or not there, and is read back as it was written."""
 
+import errno
 import math
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msnmo.errors import InputError
+from msnmo.errors import DiskError, InputError
 from msnmo.files import atomic_path, read_json, read_tsv, sha256, write_json, write_text, write_tsv
 
 KILLED = """
@@ -45,6 +46,38 @@ def test_kill_9_in_the_middle_of_a_write_leaves_what_was_there(tmp_path, before)
     assert [p.name for p in tmp_path.glob("*.txt") if not p.name.startswith(".tmp-")] == (
         ["result.txt"] if before else []
     )
+
+
+def test_the_next_write_removes_what_a_killed_one_left_and_nothing_that_is_being_written(tmp_path):
+    path = tmp_path / "result [1].txt"
+    (tmp_path / ".tmp-k1ll_3d_-result [1].txt").write_text("half of it")
+    (tmp_path / ".tmp-k1ll_3d_-other.txt").write_text("half of another")
+    with atomic_path(path) as one:
+        write_text(path, "of a second process")
+        one.write_text("of the first")
+    assert path.read_text() == "of the first"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        ".tmp-k1ll_3d_-other.txt",
+        path.name,
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_a_disk_that_takes_no_file_is_explained_and_the_file_named(tmp_path, number):
+    def fail():
+        with atomic_path(tmp_path / "result.txt"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(DiskError) as caught:
+        fail()
+    assert f"cannot write {tmp_path}/result.txt: {os.strerror(number)}" in str(caught.value)
+    assert "remedy:" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_a_write_are_not_the_disks(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "result.txt"):
+        (tmp_path / "gone").read_text()
 
 
 def test_an_error_leaves_neither_result_nor_temporary(tmp_path):
@@ -161,6 +194,15 @@ def test_damaged_tables_are_named(tmp_path, content):
     path.write_text(content)
     with pytest.raises(InputError, match=r"folds\.tsv"):
         read_tsv(path, {"scan": str, "fold": int})
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5, 8])
+def test_a_table_that_breaks_off_within_a_line_is_named(tmp_path, lost):
+    path = tmp_path / "metrics.tsv"
+    write_tsv(path, pd.DataFrame({"scan": ["a", "b"], "value": [0.25, 0.75]}))
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match=r"metrics\.tsv"):
+        read_tsv(path, {"scan": str, "value": float})
 
 
 def test_missing_table_is_named(tmp_path):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
+
+from msnmo.errors import SPARE_STDERR, explain_refusal
 
 PER_GPU = "MSNMO_JOBS_PER_GPU"
 """The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
@@ -29,15 +32,30 @@ def prepare_jobs(per_gpu: int) -> None:
     os.environ[PER_GPU] = str(per_gpu)
 
 
+def require_writable(results: Path) -> None:
+    """Refuse, before any job starts, a folder of results that cannot be written.
+
+    Raises
+    ------
+    DiskError
+        Naming the folder, the system's reason and a remedy.
+    """
+    with explain_refusal(results):
+        results.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=results).close()
+
+
 def shell_prefix(source: Path) -> str:
     """Return what goes before each command: the shell's strictness, and where our package is.
 
     PYTHONPATH brings the package into every environment without an install. It is set within the
-    command, because Snakemake takes it out of the surroundings of a conda environment.
+    command, because Snakemake takes it out of the surroundings of a conda environment. The commands
+    write to logs: a copy of stderr is for what must be said when a log cannot be written.
 
     Parameters
     ----------
     source : Path
         Folder that holds the package.
     """
-    return f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(source))}; "
+    spare = f"exec 9>&2; export {SPARE_STDERR}=9"
+    return f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(source))}; {spare}; "

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
+
+SPARE_STDERR = "MSNMO_SPARE_STDERR"
+"""The variable with the number of a descriptor that still leads to the terminal."""
+
+ELSEWHERE = "or set `results` in the config to another disk; then run the workflow again"
+# why a disk takes no file, and what the user can do about it
+REFUSALS = {
+    errno.ENOSPC: f"make room on its disk, {ELSEWHERE}",
+    errno.EDQUOT: f"make room in your quota, {ELSEWHERE}",
+    errno.EROFS: f"have its disk made writable, {ELSEWHERE}",
+    errno.EACCES: f"get yourself the right to write there, {ELSEWHERE}",
+    errno.EPERM: f"get yourself the right to write there, {ELSEWHERE}",
+    errno.EIO: f"have its disk looked at: it is failing, {ELSEWHERE}",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,29 @@ class DataLeakageError(MsnmoError):
     """The same subject on both sides of a split."""
 
 
+class DiskError(MsnmoError):
+    """A file that the disk does not take."""
+
+
+@contextlib.contextmanager
+def explain_refusal(path: Path | str) -> Iterator[None]:
+    """Say of a disk that is full, read-only or not ours, which file it did not take.
+
+    Raises
+    ------
+    DiskError
+        Naming the file, the system's reason and a remedy.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        remedy = REFUSALS[error.errno]
+        message = f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}"
+        raise DiskError(message) from error
+
+
 def bad_input(file: object, expected: str, found: str, remedy: str) -> InputError:
     """Return an `InputError` of one finding."""
     return InputError([Finding(str(file), expected, found, remedy)])
@@ -65,10 +105,19 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except MsnmoError as error:
-        print(f"msnmo: error: {error}", file=sys.stderr)
+        _tell(f"msnmo: error: {error}")
         sys.exit(1)
     except BrokenPipeError:
         # the reader of our output, such as `head`, has left: no fault, but nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)
+
+
+def _tell(message: str) -> None:
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        # stderr is a log on the very disk that is full
+        if spare := os.environ.get(SPARE_STDERR):
+            os.write(int(spare), f"{message}\n".encode())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msnmo.errors import bad_input
+from msnmo.errors import bad_input, explain_refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,26 +25,49 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
 
     The temporary keeps the name's ending, because writers such as nibabel choose the format by it.
-    On an error the temporary is removed and `path` is left as it was.
+    On an error the temporary is removed and `path` is left as it was. What a killed write of `path`
+    left is removed by the next.
 
     Parameters
     ----------
     path : Path or str
         The final place; its folder is made if it is missing.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with explain_refusal(path), _temporary(path) as temporary:
         yield temporary
         flush_to_disk(temporary)
         # mkstemp makes files private; results are shared within a core facility
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, of a name that no other write of it has; remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_what_killed_writes_left(path)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+    try:
+        with contextlib.suppress(OSError):  # there are network disks without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+
+
+def _remove_what_killed_writes_left(path: Path) -> None:
+    """Remove the temporaries of `path` that no process holds any more."""
+    for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError), left.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 @contextlib.contextmanager
@@ -51,18 +76,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
     (``.tmp-<name>``) is removed by the next.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
     """
     scratch = path.with_name(f".tmp-{path.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    new, old = scratch / "new", scratch / "old"
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if path.exists():
-            path.replace(old)
-        new.replace(path)
-    finally:
-        shutil.rmtree(scratch)
+    with explain_refusal(path):
+        shutil.rmtree(scratch, ignore_errors=True)
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir(parents=True)
+        try:
+            yield new
+            if path.exists():
+                path.replace(old)
+            new.replace(path)
+        finally:
+            shutil.rmtree(scratch)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -118,7 +149,8 @@ def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, a column is missing or a value has another type.
+        If the file cannot be read or breaks off within a line, a column is missing or a value has
+        another type.
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
@@ -132,8 +164,12 @@ def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
             keep_default_na=False,
             float_precision="round_trip",
         )
+        whole = Path(path).read_bytes().endswith(b"\n")
     except (OSError, ValueError) as error:
         raise bad_input(path, f"a table with {', '.join(columns)}", str(error), remedy) from error
+    if not whole:
+        # pandas would fill the last row up with missing values
+        raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)

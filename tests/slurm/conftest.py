@@ -47,6 +47,7 @@ def site(tmp_path_factory):
     profile["default-resources"] |= {"mem_mb": "1000 * attempt", "runtime": "5 * attempt"}
     for resources in profile["set-resources"].values():
         resources |= {"mem_mb": "2000 * attempt", "runtime": "10 * attempt"}
+        resources["cpus_per_task"] = 1
     # without accounting, squeue alone knows how a job ended
     profile |= {"slurm-status-command": "squeue", "slurm-no-account": True, "latency-wait": 20}
     profile |= {"seconds-between-status-checks": 3, "slurm-init-seconds-before-status-checks": 3}

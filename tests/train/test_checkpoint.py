@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from msnmo.errors import DiskError
 from msnmo.train.checkpoint import Checkpoint, identity
 
 
@@ -92,8 +93,8 @@ def test_a_kill_between_the_two_renames_costs_nothing(saved: Checkpoint) -> None
 def test_a_kill_in_the_middle_of_a_write_costs_one_epoch_and_leaves_no_rubbish(
     saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_content: object, path: Path) -> None:
-        path.write_bytes(b"PK half a file")
+    def killed(_content: object, stream: IO[bytes]) -> None:
+        stream.write(b"PK half a file")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -103,6 +104,15 @@ def test_a_kill_in_the_middle_of_a_write_costs_one_epoch_and_leaves_no_rubbish(
     assert _epoch(saved.load()) == 2
     saved.save(_state(3))
     assert set(saved.path.parent.iterdir()) == {saved.path, saved.previous}
+
+
+def test_a_full_disk_is_explained_and_the_last_state_kept(
+    saved: Checkpoint,
+) -> None:
+    saved._temporary.symlink_to("/dev/full")
+    with pytest.raises(DiskError, match=r"checkpoint\.pt: No space left on device"):
+        saved.save({"w": torch.zeros(1_000_000)})
+    assert _epoch(saved.load()) == 2
 
 
 def test_code_in_a_state_is_never_run(saved: Checkpoint, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from msnmo.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.config import check_config, method_settings, shareable, with_preprocessing
-from msnmo.environment import prepare_jobs, shell_prefix
+from msnmo.environment import prepare_jobs, require_writable, shell_prefix
 from msnmo.errors import MsnmoError
 
 try:
@@ -49,6 +49,13 @@ ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+
+
+onstart:
+    try:
+        require_writable(Path(RESULTS))
+    except MsnmoError as error:
+        raise WorkflowError(str(error)) from error
 
 
 wildcard_constraints:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from msnmo.errors import explain_refusal
 from msnmo.files import flush_to_disk
 
 
@@ -66,15 +67,21 @@ class Checkpoint:
         """Write a state (tensors, numbers, strings and containers of them) atomically.
 
         A kill at any moment leaves the newest state, the one before, or both.
+
+        Raises
+        ------
+        DiskError
+            If the disk is full, read-only or not ours.
         """
         # A name of its own: what a killed write leaves is overwritten by the next, not piled up.
         temporary = self._temporary
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"identity": self.identity, "state": dict(state)}, temporary)
-        flush_to_disk(temporary)
-        if self.path.exists():
-            self.path.replace(self.previous)
-        temporary.replace(self.path)
+        with explain_refusal(self.path):
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            _write({"identity": self.identity, "state": dict(state)}, temporary)
+            flush_to_disk(temporary)
+            if self.path.exists():
+                self.path.replace(self.previous)
+            temporary.replace(self.path)
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest state that is whole and of this training, or None.
@@ -117,3 +124,14 @@ class Checkpoint:
             )
             return None
         return state
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    try:
+        with path.open("wb") as stream:
+            torch.save(content, stream)
+    except RuntimeError as error:
+        # torch hides behind its own complaint why the stream took no more
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

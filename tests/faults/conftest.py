@@ -1,0 +1,62 @@
+"""A copy of the workflow, on a disk of its own, whose jobs can be disturbed at a chosen moment."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# pytest imports test modules one by one: modules that several of them share are found by folder
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+from dag import ROOT, write_config
+from disturbed import Site, contents, empty
+from injection import HOOK
+
+from msnmo.demo.cohort import Plan, make_cohort
+
+DISK = 100 * 2**20
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The copy, run once without a fault; its results on a small disk, if mounting is allowed."""
+    folder = tmp_path_factory.mktemp("faults")
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    files = folder / "src/msnmo/files.py"
+    files.write_text(files.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
+    plan = Plan(seed=5, ms=2, nmosd=2, follow_ups=0, stripped=0, min_voxel_mm=4.0)
+    make_cohort(folder / "cohort", plan)
+    train = {"epochs": 2, "learning_rate": 1.0e-3}
+    config = write_config(folder, folder / "cohort", "results", methods=["joint"], train=train)
+    for name in ("marks", "results"):
+        (folder / name).mkdir()
+    disk = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder / "results")]
+    mounted = subprocess.run(disk, check=False, capture_output=True).returncode == 0
+    one = Site(folder, config, mounted)
+    try:
+        code, output = one.run()
+        assert code == 0, output[-4000:]
+        one.undisturbed = contents(one.results)
+        yield one
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", folder / "results"], check=True)
+
+
+@pytest.fixture
+def kept(site):
+    """The site, its results put back as they were after the test, file times as well."""
+    copy = site.folder / "kept"
+    shutil.copytree(site.results, copy, copy_function=shutil.copy2)
+    yield site
+    for name in ("locks", "incomplete"):
+        shutil.rmtree(site.folder / ".snakemake" / name, ignore_errors=True)
+    empty(site.results)
+    shutil.copytree(copy, site.results, copy_function=shutil.copy2, dirs_exist_ok=True)
+    shutil.rmtree(copy)

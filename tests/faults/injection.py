@@ -1,0 +1,153 @@
+"""Faults that are let loose in one job of a run, at a chosen moment of its writing."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MOMENTS = ("before", "written", "renamed")
+# Every file of ours is written through these functions. In the copy they do, once, what the
+# environment says, if the job is the one that it names. They are there from the start, so that the
+# digests of the code, which rerun rules, do not change.
+HOOK = """
+
+_atomic_path, _flush_to_disk = atomic_path, flush_to_disk
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    _disturb("before", path)
+    with _atomic_path(path) as temporary:
+        yield temporary
+    _disturb("renamed", path)
+
+
+def flush_to_disk(path):
+    _disturb("written", path)
+    _flush_to_disk(path)
+
+
+def _disturb(moment, path):
+    import subprocess
+    import sys
+
+    main = sys.modules["__main__"].__spec__
+    module = main and main.name.removesuffix(".__main__")
+    for fault in json.loads(os.environ.get("FAULTS", "[]")):
+        aimed = (module, moment) == (fault["module"], fault["moment"])
+        outputs = [
+            value
+            for option, value in zip(sys.argv, sys.argv[1:])
+            if option.startswith("--out")
+        ]
+        if aimed and any(output.endswith(fault["output"]) for output in outputs):
+            with contextlib.suppress(FileExistsError):
+                Path(fault["mark"]).touch(exist_ok=False)
+                subprocess.run(
+                    fault["command"], shell=True, check=True, env=os.environ | {"FILE": str(path)}
+                )
+"""
+# the file that is being written loses its second half
+KILL = 'truncate --size=$(($(stat --format=%s "$FILE") / 2)) "$FILE"; kill -9 $PPID'
+KILL_AFTER = "kill -9 $PPID"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A shell command that one job runs once.
+
+    Parameters
+    ----------
+    module : str
+        That the job runs.
+    output : str
+        How an output of this job ends, and of no other that runs the module.
+    moment : {"before", "written", "renamed"}
+        Before a file is opened, when it is written under its temporary name, when it is in place.
+    command : str
+        FILE is the file's name at this moment; the parent process is the job's.
+    """
+
+    module: str
+    output: str
+    moment: str
+    command: str
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def told(self, marks: Path) -> dict[str, str]:
+        """Return what the hook is told."""
+        return {
+            "module": self.module,
+            "output": self.output,
+            "moment": self.moment,
+            "command": self.command,
+            "mark": str(marks / self.name),
+        }
+
+
+@dataclass(frozen=True)
+class Aim:
+    """How one job of a rule is made to run, and is met.
+
+    Parameters
+    ----------
+    module : str
+        That the rule runs.
+    lost : str
+        A file or folder of the results whose loss makes the rule run.
+    output : str
+        One that the job makes; `lost` by default.
+    """
+
+    module: str
+    lost: str
+    output: str = ""
+
+    def fault(self, moment: str, command: str) -> Fault:
+        return Fault(f"msnmo.{self.module}", self.output or self.lost, moment, command)
+
+
+ANAT = "derivatives/sub-MS01/anat/sub-MS01"
+AIMS = {
+    "check_scan": Aim("check.scan", "check/sub-MS01/sub-MS01.json"),
+    "list_findings": Aim("check", "check/findings.tsv"),
+    "accept_cohort": Aim("check.accept", "cohort.tsv"),
+    "combine_raters": Aim("raters", f"{ANAT}_desc-lesion_mask.nii.gz"),
+    "strip_skull": Aim("skullstrip", f"{ANAT}_desc-brain_mask.nii.gz"),
+    "correct_bias": Aim("n4", f"{ANAT}_desc-n4_FLAIR.nii.gz"),
+    # all its outputs are temporary: it runs for the next rule's
+    "crop_background": Aim(
+        "crop", f"{ANAT}_space-model_desc-brain_mask.nii.gz", f"{ANAT}_desc-crop_FLAIR.nii.gz"
+    ),
+    "resize_scan": Aim("resize", f"{ANAT}_space-model_desc-brain_mask.nii.gz"),
+    "zscore_scan": Aim("zscore", f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
+    "resize_lesion": Aim("lesion", f"{ANAT}_space-model_desc-lesion_mask.nii.gz"),
+    "rate_scan": Aim("quality", "quality/sub-MS01/sub-MS01.json"),
+    "list_quality": Aim("quality.overview", "quality/index.html"),
+    "list_manifest": Aim("manifest", "manifest.tsv"),
+    "split_folds": Aim("folds", "folds.tsv"),
+    "train_fold": Aim("train", "models/joint/fold-1/weights.safetensors"),
+    "predict_fold": Aim("predict", "predictions/joint/fold-1"),
+    "evaluate_fold": Aim("evaluate", "metrics/joint/fold-1.tsv"),
+    "aggregate_metrics": Aim("aggregate", "metrics/table-9.tsv"),
+    "compare_methods": Aim("statistics", "statistics/table-9.tsv"),
+    "list_statistics": Aim("statistics", "tables/statistics.tsv"),
+    "describe_cohort": Aim("tables", "tables/table-1.tex"),
+    "write_table": Aim("tables", "tables/table-9.tex"),
+    "list_complexity": Aim("complexity", "tables/complexity.tsv"),
+    "map_gradcam": Aim("gradcam", "gradcam"),
+    "draw_figure": Aim("figures", "figures/figure-8.svg"),
+    "draw_pathway": Aim("figures.pathway", "figures/pathway.png"),
+}
+"""For each rule that runs a module of ours, one of its jobs."""
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        for each in sorted(path.rglob("*"), reverse=True):
+            each.rmdir() if each.is_dir() else each.unlink()
+        path.rmdir()
+    else:
+        path.unlink()

@@ -1,0 +1,106 @@
+"""Each rule's job killed, on a disk that fills up, and on one that turns read-only."""
+
+import subprocess
+
+import pytest
+from dag import jobs
+from disturbed import empty
+from injection import AIMS, KILL, KILL_AFTER, remove
+
+pytestmark = pytest.mark.faults
+# name_accepted has a command, though none of ours, and a test of its own; the others have none
+WITHOUT_MODULE = {"all", "tables", "figures", "preprocess", "check", "name_accepted"}
+FILL = "cat /dev/zero > {}/ballast 2> /dev/null || true"
+SEAL = "mount --bind {0} {0} && mount -o remount,bind,ro {0}"
+# a training writes its checkpoint first, and it is the next one that the disk does not take
+MOMENTS = {"train_fold": "written"}
+
+
+def test_no_rule_is_left_out(site):
+    code, output = site.run("--list-rules")
+    assert code == 0, output
+    code, planned = site.run("--dry-run", "--forceall")
+    assert code == 0, planned
+    assert set(jobs(planned)) - {"all", "total"} == set(AIMS)
+    listed = {line.strip() for line in output.splitlines() if line.strip().isidentifier()}
+    targets = {name for name in listed if name.startswith(("table_", "figure_"))}
+    targets |= {"training_curves", "bland_altman", "confusion"}
+    assert listed - targets - WITHOUT_MODULE == set(AIMS)
+
+
+def disturb(site, rule, moment, command):
+    """Disturb one job of a rule, which fails; return what was said."""
+    lost = site.results / AIMS[rule].lost
+    fault = AIMS[rule].fault(moment, command)
+    code, output = site.run(lost, faults=(fault,))
+    assert code == 1, output[-4000:]
+    assert site.happened(fault)
+    assert f"Error in rule {rule}:" in output
+    assert not lost.exists(), "what looks finished is not"
+    return output
+
+
+def assert_told(output, reason, site):
+    """Assert that file, reason and remedy are named, and nothing that only we understand."""
+    assert f"msnmo: error: cannot write {site.results}/" in output, output[-4000:]
+    assert reason in output
+    assert "remedy:" in output
+    assert "Traceback" not in output, output[-4000:]
+
+
+@pytest.mark.parametrize("rule", AIMS)
+def test_a_job_that_is_killed_and_then_meets_a_full_and_a_read_only_disk_ends_well(kept, rule):
+    lost, moment = kept.results / AIMS[rule].lost, MOMENTS.get(rule, "before")
+    remove(lost)
+    output = disturb(kept, rule, "written", KILL)
+    assert "Killed" in output
+    if kept.mounted:
+        output = disturb(kept, rule, moment, FILL.format(kept.results))
+        remove(kept.results / "ballast")
+        assert_told(output, "No space left on device", kept)
+        try:
+            output = disturb(kept, rule, moment, SEAL.format(lost.parent))
+        finally:
+            subprocess.run(["umount", "--lazy", lost.parent], check=False)
+        assert_told(output, "Read-only file system", kept)
+    kept.recovers(lost)
+
+
+@pytest.mark.parametrize("moment", ["before", "renamed"])
+def test_a_training_killed_when_its_epochs_are_done_gives_the_same_weights(kept, moment):
+    lost = kept.results / AIMS["train_fold"].lost
+    remove(lost)
+    assert "Killed" in disturb(kept, "train_fold", moment, KILL_AFTER)
+    kept.recovers(lost)
+    assert not list(lost.parent.glob("checkpoint*"))
+
+
+def test_a_night_in_which_every_rule_is_killed_once_ends_with_the_same_results(kept):
+    faults = tuple(aim.fault("renamed", KILL_AFTER) for aim in AIMS.values())
+    empty(kept.results)
+    for _ in faults:
+        code, output = kept.run(faults=faults)
+        if code == 0:
+            break
+        assert "Killed" in output, output[-4000:]
+    assert [fault for fault in faults if not kept.happened(fault)] == []
+    kept.recovers()
+
+
+@pytest.mark.parametrize("lost", ["tables/table-9.md", "tables"])
+def test_results_that_are_read_only_are_told_of_before_any_job_starts(kept, lost):
+    if not kept.mounted:
+        pytest.skip("mounting is not permitted")
+    remove(kept.results / lost)
+    remount = ["mount", kept.results, "--options"]
+    subprocess.run([*remount, "remount,ro"], check=True)
+    try:
+        code, output = kept.run()
+    finally:
+        subprocess.run([*remount, "remount,rw"], check=True)
+    assert code == 1
+    assert "Read-only file system" in output or "Write-protected output files" in output
+    assert str(kept.results) in output
+    assert "Traceback" not in output, output[-4000:]
+    assert "Error in rule" not in output
+    kept.recovers()
