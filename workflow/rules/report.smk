@@ -52,7 +52,11 @@ rule write_report:
         figures=expand(rules.draw_figure.output, figure=FIGURES),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
         # not shown; here, so that the costs are those of the whole run
-        others=[rules.list_statistics.output, rules.list_complexity.output],
+        others=[
+            rules.list_statistics.output,
+            rules.list_complexity.output,
+            rules.calibrate_classes.output if CLASSIFYING else [],
+        ],
     output:
         index=report(
             f"{REPORT}/index.html",
