@@ -75,9 +75,7 @@ def lesion_table(labels: np.ndarray, grid: Grid) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _row(
-    labels: np.ndarray, box: tuple[slice, ...], number: int, grid: Grid
-) -> tuple[float, ...]:
+def _row(labels: np.ndarray, box: tuple[slice, ...], number: int, grid: Grid) -> tuple[float, ...]:
     voxels = np.argwhere(labels[box] == number) + [axis.start for axis in box]
     place = grid.affine[:3, :3] @ voxels.mean(axis=0) + grid.affine[:3, 3]
     length = _longest_axis(_outer_corners(voxels) @ grid.affine[:3, :3].T)
