@@ -193,6 +193,42 @@ def test_an_empty_brain_mask_is_refused():
         find_regions(scan, np.zeros(shape, bool), SCAN)
 
 
+def columns_of(*columns):
+    return np.transpose(columns).astype(float)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        Rotation.from_euler("xyz", (20, 30, 10), degrees=True).as_matrix() @ np.diag([1, 0.8, 2]),
+        columns_of((-1, 0, 0), (0, 1, 0), (0, 0, 1.5)),
+        columns_of((1, 0, 0), (0.4, 1, 0), (0, 0.2, 1.5)),
+        columns_of((0, 0, 1.1), (-1.2, 0, 0), (0, 1.3, 0)),
+    ],
+    ids=["oblique", "left-handed", "sheared", "permuted"],
+)
+def test_labels_come_to_each_voxel_of_any_grid_from_its_place_in_the_template(axes, tmp_path):
+    """Read 3 mm to the left, 2 mm behind and 1 mm below: ITK has x and y the other way round."""
+    location.use_one_thread()
+    import ants
+
+    coarse = Grid.from_affine((40, 40, 40), np.diag([1.5, 1.5, 1.5, 1]))
+    i, j, k = np.indices(coarse.shape)
+    values = (1 + i // 8 + 5 * (j // 8) + 25 * (k // 8)).astype(np.uint8)
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    affine[:3, 3] = 30 - axes @ (7, 7, 5) + 0.31
+    grid = Grid.from_affine((15, 15, 11), affine)
+    shift = ants.create_ants_transform(
+        transform_type="AffineTransform", dimension=3, translation=(3.0, 2.0, -1.0)
+    )
+    ants.write_transform(shift, str(tmp_path / "shift.mat"))
+    native = location._to_ants(np.zeros(grid.shape), grid)
+    carried = location._carried(values, coarse, native, [str(tmp_path / "shift.mat")])
+    index = np.rint((world(grid) + np.reshape((-3, -2, -1), (3, 1, 1, 1))) / 1.5).astype(int)
+    np.testing.assert_array_equal(carried, values[tuple(index)])
+
+
 def like_flair(affine, shape):
     """Return the template as a FLAIR shows it, moved and on a grid of its own, and its MNI places.
 
