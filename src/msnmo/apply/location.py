@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from msnmo.apply.template import Region, Template, load_template, regions_in_template
+from msnmo.apply.template import Region, load_template, regions_in_template
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.errors import InputError, bad_input, run_command
 from msnmo.files import read_json, write_json
@@ -200,6 +200,14 @@ def _near(region: np.ndarray, distance_mm: float, grid: Grid) -> np.ndarray:
     return (distance <= distance_mm) | ndimage.binary_dilation(region)
 
 
+def use_one_thread() -> None:
+    """Keep ANTs to one thread: call it before `ants` is imported for the first time.
+
+    ITK reads the variable once, when its library is loaded.
+    """
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+
+
 def _failed(file: Path, found: str) -> InputError:
     expected = (
         f"a brain that can be registered to the MNI template (brain masks of Dice at least "
@@ -209,8 +217,7 @@ def _failed(file: Path, found: str) -> InputError:
 
 
 def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
-    # ITK reads the variable once, when its library is loaded
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    use_one_thread()
     import ants  # noqa: PLC0415
 
     ants.config.set_ants_deterministic(on=False, seed_value=SEED)  # the seed alone
@@ -226,9 +233,9 @@ def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
             fixed, moving, "SyN", outprefix=f"{folder}/", reg_iterations=ITERATIONS
         )
         transforms = found["invtransforms"]
-        template_brain = _carried(template.brain, template, moving, transforms) > 0
+        template_brain = _carried(template.brain, template.grid, moving, transforms) > 0
         native = _to_ants(np.zeros(brain_image.grid.shape), brain_image.grid)
-        labels = _carried(regions_in_template().data, template, native, transforms)
+        labels = _carried(regions_in_template().data, template.grid, native, transforms)
     both = scan_brain & template_brain
     return Regions(
         labels,
@@ -238,13 +245,13 @@ def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
 
 
 def _carried(
-    labels: np.ndarray, template: Template, to: ants.ANTsImage, transforms: list[str]
+    labels: np.ndarray, grid: Grid, to: ants.ANTsImage, transforms: list[str]
 ) -> np.ndarray:
-    """Return labels of the template on the grid of an image registered to it."""
+    """Return labels on the grid of an image, through transforms that ANTs has written."""
     import ants  # noqa: PLC0415
 
     moved = ants.apply_transforms(
-        to, _to_ants(labels, template.grid), transforms, interpolator="nearestNeighbor"
+        to, _to_ants(labels, grid), transforms, interpolator="nearestNeighbor"
     )
     return np.rint(moved.numpy()).astype(np.uint8)
 

@@ -27,6 +27,7 @@ FLUID, FLUID_IN_HORN = 0.5, 0.25
 GREY = 0.6
 # T1 intensity (the template's maximum is 1) above which a voxel is tissue
 T1_TISSUE = 0.6
+CLOSED_MM = 4  # gaps up to twice as wide are part of the brain
 # Places in fluid: frontal horn, atrium, temporal horn; and the third ventricle, in the midline
 LATERAL_SEEDS = ((5, 10, 10), (26, -44, 8), (35, -10, -22))
 THIRD_SEED = (0, -6, -6)
@@ -96,7 +97,9 @@ def load_template() -> Template:
         images = [loader(resolution=1) for loader in loaders]
     t1, grey, white, brain = (np.asarray(image.dataobj, np.float32) for image in images)
     grid = Grid.from_affine(t1.shape, images[0].affine)
-    return Template(t1, grey, white, brain > 0, grid)
+    # nilearn's mask is a threshold of intensity, with tunnels where fluid is darkest
+    closed = ndimage.binary_closing(brain > 0, iterations=CLOSED_MM)
+    return Template(t1, grey, white, closed, grid)
 
 
 @lru_cache(maxsize=1)
