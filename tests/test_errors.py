@@ -63,12 +63,18 @@ def test_exit_codes(body, code, traceback):
         assert result.stderr.startswith("msnmo: error: ")
 
 
-def test_what_a_full_log_cannot_take_is_said_on_the_spare_stderr(tmp_path):
-    script = SCRIPT.format(body="raise bad_input('scan.nii', 'a', 'b', 'c')")
-    command = f'exec 9>{tmp_path}/terminal; {sys.executable} -c "$SCRIPT" 2> /dev/full'
-    variables = os.environ | {"SCRIPT": script, SPARE_STDERR: "9"}
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise bad_input('scan.nii', 'a', 'b', 'c')", "msnmo: error: 1 input problem:"),
+        ("print('done')", "msnmo: error: cannot write the log of this job: No space left"),
+    ],
+)
+def test_what_a_full_log_cannot_take_is_said_on_the_spare_stderr(tmp_path, body, told):
+    command = f'exec 9>{tmp_path}/terminal; {sys.executable} -c "$SCRIPT" > /dev/full 2>&1'
+    variables = os.environ | {"SCRIPT": SCRIPT.format(body=body), SPARE_STDERR: "9"}
     result = subprocess.run(["bash", "-c", command], env=variables, check=False)
     assert result.returncode == 1
-    told = (tmp_path / "terminal").read_text()
-    assert told.startswith("msnmo: error: 1 input problem:")
-    assert "scan.nii" in told
+    said = (tmp_path / "terminal").read_text()
+    assert said.startswith(told)
+    assert "remedy:" in said

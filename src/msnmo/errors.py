@@ -86,9 +86,12 @@ def explain_refusal(path: Path | str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
-        remedy = REFUSALS[error.errno]
-        message = f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}"
-        raise DiskError(message) from error
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path | str, error: OSError) -> DiskError:
+    remedy = REFUSALS[error.errno]
+    return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}")
 
 
 def bad_input(file: object, expected: str, found: str, remedy: str) -> InputError:
@@ -104,14 +107,27 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     """
     try:
         main()
+        sys.stdout.flush()
     except MsnmoError as error:
         _tell(f"msnmo: error: {error}")
         sys.exit(1)
     except BrokenPipeError:
         # the reader of our output, such as `head`, has left: no fault, but nothing more can be said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
+        sys.exit(1)
+    except OSError as error:
+        # what cannot be opened has a name; what has none is our own output
+        if error.errno not in REFUSALS or error.filename is not None:
+            raise
+        _silence()
+        _tell(f"msnmo: error: {_refusal('the log of this job', error)}")
         sys.exit(1)
     sys.exit(0)
+
+
+def _silence() -> None:
+    """Send what stdout still holds nowhere, lest Python complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(message: str) -> None:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from dag import ROOT, write_config
-from disturbed import Site, contents, empty
+from disturbed import Site, contents
 from injection import HOOK
 
 from msnmo.demo.cohort import Plan, make_cohort
@@ -33,11 +33,12 @@ def site(tmp_path_factory):
     plan = Plan(seed=5, ms=2, nmosd=2, follow_ups=0, stripped=0, min_voxel_mm=4.0)
     make_cohort(folder / "cohort", plan)
     train = {"epochs": 2, "learning_rate": 1.0e-3}
-    config = write_config(folder, folder / "cohort", "results", methods=["joint"], train=train)
-    for name in ("marks", "results"):
+    results = "disk/results"
+    for name in ("marks", "disk"):
         (folder / name).mkdir()
-    disk = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder / "results")]
-    mounted = subprocess.run(disk, check=False, capture_output=True).returncode == 0
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder / "disk"]
+    mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    config = write_config(folder, folder / "cohort", results, methods=["joint"], train=train)
     one = Site(folder, config, mounted)
     try:
         code, output = one.run()
@@ -46,17 +47,18 @@ def site(tmp_path_factory):
         yield one
     finally:
         if mounted:
-            subprocess.run(["umount", "--lazy", folder / "results"], check=True)
+            subprocess.run(["umount", "--lazy", folder / "disk"], check=True)
 
 
 @pytest.fixture
 def kept(site):
-    """The site, its results put back as they were after the test, file times as well."""
-    copy = site.folder / "kept"
-    shutil.copytree(site.results, copy, copy_function=shutil.copy2)
+    """The site; results and what Snakemake knows of them are put back after the test."""
+    folders = [site.results, site.folder / ".snakemake"]
+    copies = [site.folder / "kept" / folder.name for folder in folders]
+    for folder, copy in zip(folders, copies, strict=True):
+        shutil.copytree(folder, copy, copy_function=shutil.copy2)
     yield site
-    for name in ("locks", "incomplete"):
-        shutil.rmtree(site.folder / ".snakemake" / name, ignore_errors=True)
-    empty(site.results)
-    shutil.copytree(copy, site.results, copy_function=shutil.copy2, dirs_exist_ok=True)
-    shutil.rmtree(copy)
+    for folder, copy in zip(folders, copies, strict=True):
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder, copy_function=shutil.copy2)
+    shutil.rmtree(site.folder / "kept")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +13,7 @@ from dag import SNAKEMAKE
 from injection import Fault
 
 # what tells of the run itself, not of its results
-OF_THE_RUN = ("logs/", "benchmarks/", "ballast")
+OF_THE_RUN = ("logs/", "benchmarks/")
 
 
 @dataclass
@@ -32,7 +31,11 @@ class Site:
 
     @property
     def results(self) -> Path:
-        return self.folder / "results"
+        return self.disk / "results"
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk"
 
     def run(self, *targets: Path | str, faults: tuple[Fault, ...] = ()) -> tuple[int, str]:
         process = self.start(*targets, faults=faults)
@@ -98,14 +101,6 @@ def differences(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
     kinds = {name: (name in one, name in other) for name in names}
     words = {(True, False): "missing", (False, True): "new", (True, True): "changed"}
     return {name: words[kinds[name]] for name in names if one.get(name) != other.get(name)}
-
-
-def empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def kill_all(process: subprocess.Popen) -> None:

@@ -109,6 +109,7 @@ class Aim:
 
 
 ANAT = "derivatives/sub-MS01/anat/sub-MS01"
+MODEL_SPACE = f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"
 AIMS = {
     "check_scan": Aim("check.scan", "check/sub-MS01/sub-MS01.json"),
     "list_findings": Aim("check", "check/findings.tsv"),
@@ -116,12 +117,10 @@ AIMS = {
     "combine_raters": Aim("raters", f"{ANAT}_desc-lesion_mask.nii.gz"),
     "strip_skull": Aim("skullstrip", f"{ANAT}_desc-brain_mask.nii.gz"),
     "correct_bias": Aim("n4", f"{ANAT}_desc-n4_FLAIR.nii.gz"),
-    # all its outputs are temporary: it runs for the next rule's
-    "crop_background": Aim(
-        "crop", f"{ANAT}_space-model_desc-brain_mask.nii.gz", f"{ANAT}_desc-crop_FLAIR.nii.gz"
-    ),
-    "resize_scan": Aim("resize", f"{ANAT}_space-model_desc-brain_mask.nii.gz"),
-    "zscore_scan": Aim("zscore", f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
+    # their outputs live for the next rule alone: they run for that of the last
+    "crop_background": Aim("crop", MODEL_SPACE, f"{ANAT}_desc-crop_FLAIR.nii.gz"),
+    "resize_scan": Aim("resize", MODEL_SPACE, f"{ANAT}_space-model_desc-resize_FLAIR.nii.gz"),
+    "zscore_scan": Aim("zscore", MODEL_SPACE),
     "resize_lesion": Aim("lesion", f"{ANAT}_space-model_desc-lesion_mask.nii.gz"),
     "rate_scan": Aim("quality", "quality/sub-MS01/sub-MS01.json"),
     "list_quality": Aim("quality.overview", "quality/index.html"),

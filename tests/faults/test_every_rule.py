@@ -4,7 +4,6 @@ import subprocess
 
 import pytest
 from dag import jobs
-from disturbed import empty
 from injection import AIMS, KILL, KILL_AFTER, remove
 
 pytestmark = pytest.mark.faults
@@ -49,20 +48,20 @@ def assert_told(output, reason, site):
 
 
 @pytest.mark.parametrize("rule", AIMS)
-def test_a_job_that_is_killed_and_then_meets_a_full_and_a_read_only_disk_ends_well(kept, rule):
+def test_a_job_that_meets_a_full_and_a_read_only_disk_and_then_is_killed_ends_well(kept, rule):
     lost, moment = kept.results / AIMS[rule].lost, MOMENTS.get(rule, "before")
     remove(lost)
-    output = disturb(kept, rule, "written", KILL)
-    assert "Killed" in output
     if kept.mounted:
-        output = disturb(kept, rule, moment, FILL.format(kept.results))
-        remove(kept.results / "ballast")
+        output = disturb(kept, rule, moment, FILL.format(kept.disk))
+        remove(kept.disk / "ballast")
         assert_told(output, "No space left on device", kept)
         try:
             output = disturb(kept, rule, moment, SEAL.format(lost.parent))
         finally:
             subprocess.run(["umount", "--lazy", lost.parent], check=False)
         assert_told(output, "Read-only file system", kept)
+    output = disturb(kept, rule, "written", KILL)
+    assert "Killed" in output
     kept.recovers(lost)
 
 
@@ -77,7 +76,7 @@ def test_a_training_killed_when_its_epochs_are_done_gives_the_same_weights(kept,
 
 def test_a_night_in_which_every_rule_is_killed_once_ends_with_the_same_results(kept):
     faults = tuple(aim.fault("renamed", KILL_AFTER) for aim in AIMS.values())
-    empty(kept.results)
+    remove(kept.results)
     for _ in faults:
         code, output = kept.run(faults=faults)
         if code == 0:
@@ -92,7 +91,7 @@ def test_results_that_are_read_only_are_told_of_before_any_job_starts(kept, lost
     if not kept.mounted:
         pytest.skip("mounting is not permitted")
     remove(kept.results / lost)
-    remount = ["mount", kept.results, "--options"]
+    remount = ["mount", kept.disk, "--options"]
     subprocess.run([*remount, "remount,ro"], check=True)
     try:
         code, output = kept.run()
