@@ -162,3 +162,13 @@ def test_costs_are_summed_by_rule(run):
     assert costs.loc["train_fold"].tolist() == [2, 200.0, 100.0, 110.0, 820.1]
     assert pd.isna(costs.loc["split_folds", "max_rss_mb"])
     assert read_costs(run.folder / "nowhere").empty
+
+
+def test_pages_of_scans_that_were_excluded_since_are_removed(run, site, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(site, copy)
+    for name in ("sub-Gone.html", "sub-Gone.js", ".tmp-a1b2-sub-N1.js"):
+        (copy / "scans" / name).write_text("of a scan that is not to be seen")
+    run.write_site(copy)
+    left = sorted(path.name for path in (copy / "scans").iterdir())
+    assert left == sorted(f"{scan}{ending}" for scan in SCANS for ending in (".html", ".js"))

@@ -3,15 +3,14 @@
 import hashlib
 import json
 import re
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.report import assets
+from msnmo.report.assets import FOLDER, NAMES
 from msnmo.report.page import Cell
-from msnmo.report.viewer import ASSETS, Layer, write_assets, write_scan_page
+from msnmo.report.viewer import Layer, write_assets, write_scan_page
 from msnmo.volumes import Grid, Volume
 
 GRID = Grid.from_affine((30, 36, 20), np.diag([-1.5, 1.0, 2.0, 1.0]))
@@ -63,7 +62,7 @@ def test_a_page_stands_without_any_result(tmp_path):
         "prediction",
         "probability",
     ]
-    assert {path.name for path in write_assets(site)} == set(ASSETS)
+    assert {path.name for path in write_assets(site)} == set(NAMES)
     assert "BSD-2-Clause" in (site / "assets/niivue-LICENSES.txt").read_text(encoding="utf-8")
 
 
@@ -115,6 +114,6 @@ def test_wrong_arguments_are_refused(tmp_path, changed, said):
 
 
 def test_the_viewer_is_the_published_one():
-    licences = files(assets).joinpath("niivue-LICENSES.txt").read_text(encoding="utf-8")
-    library = files(assets).joinpath("niivue.umd.js").read_bytes()
+    licences = FOLDER.joinpath("niivue-LICENSES.txt").read_text(encoding="utf-8")
+    library = FOLDER.joinpath("niivue.umd.js").read_bytes()
     assert f"sha256 {hashlib.sha256(library).hexdigest()}" in licences

@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     results = Results.read(given)
     sizes = scan_bytes(given.site, list(results.cohort["scan"]))
+    _remove_strays(given.site / "scans", set(sizes))
     write_assets(given.site)
     for path in given.figures:
         with atomic_path(given.site / "figures" / path.name) as temporary:
@@ -57,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _write(given.site, "provenance", "Provenance", **_provenance(given, results, sizes))
     for term, detail in size_facts(sizes):
         print(f"{term}: {detail}")
+
+
+def _remove_strays(folder: Path, scans: set[str]) -> None:
+    """Remove pages of scans that are no longer in the cohort: the folder is copied whole."""
+    for path in folder.iterdir():
+        if path.stem not in scans:
+            path.unlink()
 
 
 def _write(site: Path, name: str, title: str, **content: object) -> None:

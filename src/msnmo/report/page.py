@@ -147,7 +147,9 @@ def fill(template: str, **content: Any) -> str:
     return environment.get_template(template).render(**content)
 
 
-def frame(title: str, here: str, navigation: Sequence[tuple[str, str]], up: str) -> Mapping:
+def frame(
+    title: str, here: str, navigation: Sequence[tuple[str, str]], up: str
+) -> Mapping[str, object]:
     """Return what the frame around a page needs.
 
     Parameters

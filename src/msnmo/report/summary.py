@@ -27,6 +27,11 @@ COST_HEADINGS = {
     "max_rss_mb": "memory, most (MB)",
 }
 
+COST_NOTES = (
+    "From Snakemake's benchmarks: seconds by the clock, and the largest resident memory of a job.",
+    "The job that wrote this page is not among them.",
+)
+
 
 def overview_facts(results: Results) -> list[tuple[str, str]]:
     """Return what the cohort is and what was run on it."""
@@ -158,9 +163,3 @@ def costs_table(costs: pd.DataFrame) -> Table:
     frame["jobs"] = [int(value) for value in frame["jobs"]]
     frame.insert(0, "rule", [Cell(str(rule), name=f"rule-{rule}") for rule in frame.index])
     return table_of("Costs of the rules", frame, COST_NOTES)
-
-
-COST_NOTES = (
-    "From Snakemake's benchmarks: seconds by the clock, and the largest resident memory of a job.",
-    "The job that wrote this page is not among them.",
-)

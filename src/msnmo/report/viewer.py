@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,12 +18,11 @@ import pandas as pd
 
 from msnmo.drawing import CONVENTION, PREDICTION
 from msnmo.files import atomic_path, write_text
-from msnmo.report import assets
+from msnmo.report.assets import FOLDER, NAMES
 from msnmo.report.display import Kind, display_space, encode, shown_range, shown_volume
 from msnmo.report.page import fill, frame, table_of
 from msnmo.volumes import Grid, Volume
 
-ASSETS = ("report.css", "report.js", "viewer.js", "niivue.umd.js", "niivue-LICENSES.txt")
 RAMP = "plasma"
 STOPS = 9
 CLEAR = {"image": 0.0, "mask": 0.5, "probability": 0.25}
@@ -65,10 +63,10 @@ class Layer:
 def write_assets(site: Path) -> list[Path]:
     """Write what all pages of a site load, the viewer's licences included, to ``site/assets``."""
     written = []
-    for name in ASSETS:
+    for name in NAMES:
         path = site / "assets" / name
         with atomic_path(path) as temporary:
-            temporary.write_bytes(files(assets).joinpath(name).read_bytes())
+            temporary.write_bytes(FOLDER.joinpath(name).read_bytes())
         written.append(path)
     return written
 
