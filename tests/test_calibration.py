@@ -23,7 +23,7 @@ from msnmo.calibration import (
     SEPARATED,
     brier_score,
     calibrate,
-    deployed_temperature,
+    deployed_fit,
     expected_calibration_error,
     fit,
     fit_other_folds,
@@ -291,7 +291,7 @@ def test_one_fold_alone_is_not_scaled():
 def test_the_temperature_of_new_scans_is_that_of_all_held_out_scans():
     table = predictions()
     expected = fit_temperature(table["p_nmosd"], table["diagnosis"] == "NMOSD")
-    assert deployed_temperature(table) == expected
+    assert deployed_fit(table).temperature == expected
     row = calibrate(table).set_index("fold").loc["deployed"]
     assert row["temperature"] == expected
     assert row[["ece", "ece_scaled"]].isna().all()
@@ -302,9 +302,9 @@ def test_scans_without_probability_or_diagnosis_are_named():
     table.loc[2, "p_nmosd"] = math.nan
     table.loc[4, "diagnosis"] = None
     with pytest.raises(InputError, match="others for sub-002, sub-004"):
-        deployed_temperature(table)
+        deployed_fit(table)
     with pytest.raises(InputError, match="no scan"):
-        deployed_temperature(table[:0])
+        deployed_fit(table[:0])
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def fit_temperature(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
     return fit(p_nmosd, is_nmosd).temperature
 
 
-def deployed_temperature(predictions: pd.DataFrame) -> float:
+def deployed_fit(predictions: pd.DataFrame) -> Fit:
     """Return the temperature for scans of no fold: fitted on all held-out predictions.
 
     It fits the probabilities of single networks. Of an ensemble, scale each network's and then take
@@ -234,7 +234,7 @@ def deployed_temperature(predictions: pd.DataFrame) -> float:
         expected = "a diagnosis MS or NMOSD and a probability p_nmosd of each held-out scan"
         found = f"others for {', '.join(predictions.loc[~known, 'scan'].astype(str))}"
         raise bad_input("predictions", expected, found if len(known) else "no scan", PREDICT_AGAIN)
-    return _fit_rows(predictions).temperature
+    return _fit_rows(predictions)
 
 
 def fit_other_folds(predictions: pd.DataFrame) -> dict[int, Fit]:
@@ -281,7 +281,7 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
         Columns fold, scans, ece, brier, nll, temperature, ece_scaled, brier_scaled, nll_scaled,
         note. A row per fold, scaled by the temperature of the others; a row `POOLED` of all scans,
         each scaled as in its fold; and a row `FOR_NEW_SCANS` with the temperature that
-        `deployed_temperature` gives, and no more: there is nothing to judge it by.
+        `deployed_fit` gives, and no more: there is nothing to judge it by.
     """
     fits = fit_other_folds(predictions)
     rows = [

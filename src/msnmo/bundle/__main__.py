@@ -16,7 +16,7 @@ import yaml
 
 from msnmo.aggregate import across_folds, read_metrics
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
-from msnmo.calibration import deployed_temperature
+from msnmo.calibration import Fit, deployed_fit
 from msnmo.errors import Finding, InputError, bad_input, run_command
 from msnmo.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
 from msnmo.folds import DIAGNOSES
@@ -116,10 +116,10 @@ def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[
     return sections
 
 
-def temperature_of(folders: Sequence[Path]) -> float:
-    """Return the temperature fitted on the held-out predictions of all folds."""
+def temperature_of(folders: Sequence[Path]) -> Fit:
+    """Return the temperature fitted on the held-out predictions of all folds, and its note."""
     tables = [read_tsv(folder / "predictions.tsv", PREDICTIONS) for folder in folders]
-    return deployed_temperature(pd.concat(tables, ignore_index=True))
+    return deployed_fit(pd.concat(tables, ignore_index=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cohort = read_tsv(given.cohort, COHORT_COLUMNS | {"flair": str, "site": str})
     cohort["site"] = cohort["site"].fillna("not stated")
     told = describe_cohort(cohort, metrics, given.brain_sidecar)
+    scaling = _temperature(given, method.tasks)
     told["combine"] = config["lesion_masks"]["combine"]
     content = {
         "format": FORMAT,
@@ -139,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "method": method.name,
         "labels": {str(label): name for label, name in enumerate(DIAGNOSES)},
         "threshold": config["predict"]["threshold"],
-        "temperature": _temperature(given, method.tasks),
+        "temperature": scaling.temperature,
+        "temperature_note": scaling.note,
         "certain_from": given.certain_from,
         "uncertain_rule": Certainty(given.certain_from).rule,
         "preprocessing": preprocessing_of(config, told["engines"]),
@@ -182,9 +184,9 @@ def _describe_folds(given: argparse.Namespace) -> list[dict[str, Any]]:
     return folds
 
 
-def _temperature(given: argparse.Namespace, tasks: frozenset[str]) -> float:
+def _temperature(given: argparse.Namespace, tasks: frozenset[str]) -> Fit:
     if not given.predictions or "classification" not in tasks:
-        return 1.0
+        return Fit(1.0, "probabilities as the networks give them")
     return temperature_of(given.predictions)
 
 
