@@ -28,8 +28,8 @@ GREY = 0.6
 # T1 intensity (the template's maximum is 1) above which a voxel is tissue
 T1_TISSUE = 0.6
 CLOSED_MM = 4  # gaps up to twice as wide are part of the brain
-# Places in fluid: frontal horn, atrium, temporal horn; and the third ventricle, in the midline
-LATERAL_SEEDS = ((5, 10, 10), (26, -44, 8), (35, -10, -22))
+# Places in fluid: frontal horn, atrium; and the third ventricle, in the midline
+LATERAL_SEEDS = ((5, 10, 10), (26, -44, 8))
 THIRD_SEED = (0, -6, -6)
 # The temporal horn runs along the hippocampus: places (y, x, z), and a radius
 HORN = np.array(
@@ -111,8 +111,8 @@ def regions_in_template() -> Volume:
     ============== ===========================================================================
     ventricle      Fluid (neither grey nor white matter by at least 0.5) that is connected by
                    voxel sides to a seed in the frontal horn (±5, 10, 10), the atrium
-                   (±26, -44, 8), the temporal horn (±35, -10, -22) or the third ventricle
-                   (0, -6, -6), within three bounds that keep it from cisterns and sulci.
+                   (±26, -44, 8) or the third ventricle (0, -6, -6), within three bounds that
+                   keep it from cisterns and sulci.
                    Lateral: |x| ≤ 38, -66 ≤ y ≤ 34, -6 ≤ z ≤ 32, and |x| ≥ -0.75 y - 16, which
                    leaves out the quadrigeminal cistern. Third: |x| ≤ 4, -27 ≤ y ≤ 5, z ≤ 10,
                    and z ≥ -0.45 y - 14, the floor. Temporal horn: within 4 mm (in the coronal
