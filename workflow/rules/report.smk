@@ -1,11 +1,6 @@
 # One folder to open from disk: everything above, and every scan in a viewer.
 
 REPORT = f"{RESULTS}/report"
-RESULT_OPTIONS = (
-    " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
-    " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
-    " --site {params.site:q}"
-)
 
 
 rule write_scan_page:
@@ -28,11 +23,14 @@ rule write_scan_page:
     params:
         predictions=pattern(rules.predict_fold.output[0]),
         methods=METHODS,
-        site=REPORT,
+        site=lambda wildcards, output: Path(output.page).parents[1],
         code=code("report.scan"),
     shell:
         "python -m msnmo.report.scan --scan {wildcards.scan}"
-        " --predictions {params.predictions:q}" + RESULT_OPTIONS + " > {log:q} 2>&1"
+        " --predictions {params.predictions:q}"
+        " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
+        " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
+        " --site {params.site:q} > {log:q} 2>&1"
 
 
 rule write_report:
@@ -83,14 +81,17 @@ rule write_report:
         benchmarks=BENCHMARKS,
         config=lambda wildcards: json.dumps(config, sort_keys=True),
         methods=METHODS,
-        site=REPORT,
+        site=lambda wildcards, output: Path(output.index).parent,
         code=code("report"),
     shell:
         "python -m msnmo.report --excluded {input.excluded:q} --tables {input.tables:q}"
         " --figures {input.figures:q} {input.pathway:q} --runs {params.runs:q}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
         " --evaluated {params.folds} --benchmarks {params.benchmarks:q}"
-        " --config {params.config:q}" + RESULT_OPTIONS + " > {log:q} 2>&1"
+        " --config {params.config:q}"
+        " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
+        " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
+        " --site {params.site:q} > {log:q} 2>&1"
 
 
 rule report:
