@@ -44,7 +44,9 @@ def assert_told(output, reason, site):
     assert f"msnmo: error: cannot write {site.results}/" in output, output[-4000:]
     assert reason in output
     assert "remedy:" in output
-    assert "Traceback" not in output, output[-4000:]
+    # on such a disk Snakemake itself may stumble later, where it removes empty folders
+    told, _, _ = output.partition("Exiting because a job execution failed")
+    assert "Traceback" not in told, output[-4000:]
 
 
 @pytest.mark.parametrize("rule", AIMS)

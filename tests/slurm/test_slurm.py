@@ -119,6 +119,8 @@ def test_a_training_that_outlasts_its_time_goes_on(slurm, site, prepared, undist
     whole = profile.read_text(encoding="utf-8")
     short = yaml.safe_load(whole)
     short["set-resources"]["train_fold"]["runtime"] = "1"
+    # however slow the machine is
+    short["retries"] = 20
     profile.write_text(yaml.safe_dump(short, sort_keys=False), encoding="utf-8")
     try:
         code, output = finish(submit(site, config, "--until", "train_fold"))
