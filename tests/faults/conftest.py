@@ -30,15 +30,19 @@ def site(tmp_path_factory):
         copy(source, folder / name)
     files = folder / "src/msnmo/files.py"
     files.write_text(files.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
-    plan = Plan(seed=5, ms=2, nmosd=2, follow_ups=0, stripped=0, min_voxel_mm=4.0)
-    make_cohort(folder / "cohort", plan)
+    plan = Plan(seed=5, ms=2, nmosd=3, follow_ups=0, stripped=0, min_voxel_mm=4.0)
+    table = make_cohort(folder / "cohort", plan)
+    # one scan to predict
+    table.loc[table["subject"] == "NMOSD03", ["diagnosis", "lesion_mask"]] = None
+    table.to_csv(folder / "cohort/scans.tsv", sep="\t", index=False, na_rep="n/a")
     train = {"epochs": 2, "learning_rate": 1.0e-3}
+    changed = {"methods": ["joint"], "train": train, "predict": {"locations": True}}
     results = "disk/results"
     for name in ("marks", "disk"):
         (folder / name).mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", folder / "disk"]
     mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
-    config = write_config(folder, folder / "cohort", results, methods=["joint"], train=train)
+    config = write_config(folder, folder / "cohort", results, **changed)
     one = Site(folder, config, mounted)
     try:
         code, output = one.run()

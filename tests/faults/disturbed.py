@@ -13,7 +13,8 @@ from dag import SNAKEMAKE
 from injection import Fault
 
 # what tells of the run itself, not of its results
-OF_THE_RUN = ("logs/", "benchmarks/")
+OF_THE_RUN = ("logs/", "benchmarks/", "report/provenance.html")
+EVERYTHING = ("all", "export_model", "predict")
 
 
 @dataclass
@@ -43,7 +44,17 @@ class Site:
         return process.returncode, output
 
     def start(self, *targets: Path | str, faults: tuple[Fault, ...] = ()) -> subprocess.Popen:
-        command = [*SNAKEMAKE, *map(str, targets), "--cores", "2", "--configfile", str(self.config)]
+        named = [str(target) for target in targets if not str(target).startswith("-")]
+        options = [str(target) for target in targets if str(target).startswith("-")]
+        command = [
+            *SNAKEMAKE,
+            *(named or EVERYTHING),
+            *options,
+            "--cores",
+            "2",
+            "--configfile",
+            str(self.config),
+        ]
         told = json.dumps([fault.told(self.folder / "marks") for fault in faults])
         return subprocess.Popen(
             command,

@@ -39,7 +39,7 @@ def _disturb(moment, path):
         outputs = [
             value
             for option, value in zip(sys.argv, sys.argv[1:])
-            if option.startswith("--out")
+            if option.startswith("--out") or option in ("--scan", "--site", "--folder")
         ]
         if aimed and any(output.endswith(fault["output"]) for output in outputs):
             with contextlib.suppress(FileExistsError):
@@ -62,7 +62,8 @@ class Fault:
     module : str
         That the job runs.
     output : str
-        How an output of this job ends, and of no other that runs the module.
+        How an output, or what else the job is told to make, ends for this job and for no other that
+        runs the module.
     moment : {"before", "written", "renamed"}
         Before a file is opened, when it is written under its temporary name, when it is in place.
     command : str
@@ -109,6 +110,8 @@ class Aim:
 
 
 ANAT = "derivatives/sub-MS01/anat/sub-MS01"
+# without diagnosis and mask, so that the folds trained here are applied to it
+NEW = "derivatives/sub-NMOSD03/anat/sub-NMOSD03"
 MODEL_SPACE = f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"
 AIMS = {
     "check_scan": Aim("check.scan", "check/sub-MS01/sub-MS01.json"),
@@ -134,10 +137,18 @@ AIMS = {
     "list_statistics": Aim("statistics", "tables/statistics.tsv"),
     "describe_cohort": Aim("tables", "tables/table-1.tex"),
     "write_table": Aim("tables", "tables/table-9.tex"),
+    "calibrate_classes": Aim("calibration", "tables/calibration.tsv"),
     "list_complexity": Aim("complexity", "tables/complexity.tsv"),
     "map_gradcam": Aim("gradcam", "gradcam"),
     "draw_figure": Aim("figures", "figures/figure-8.svg"),
     "draw_pathway": Aim("figures.pathway", "figures/pathway.png"),
+    "write_scan_page": Aim("report.scan", "report/scans/sub-MS01.html", "sub-MS01"),
+    "write_report": Aim("report", "report/provenance.html", "report"),
+    "export_model": Aim("bundle", "bundle"),
+    "map_regions": Aim("apply.location", f"{NEW}_desc-regions_dseg.nii.gz"),
+    "apply_bundle": Aim("apply.scan", "applied/sub-NMOSD03/anat"),
+    "draw_applied": Aim("apply.pages", "applied/report/scans/sub-NMOSD03.html", "NMOSD03"),
+    "list_applied": Aim("apply.listing", "applied/predictions.tsv", "applied"),
 }
 """For each rule that runs a module of ours, one of its jobs."""
 

@@ -82,7 +82,7 @@ def test_a_list_of_accepted_scans_that_was_killed_half_written_is_written_again(
         os.environ["PATH"] = path
         code, output = kept.run(accepted)
         assert code == 0, output[-4000:]
-        assert len(accepted.read_text().split()) == 4
+        assert len(accepted.read_text().split()) == 5
     finally:
         os.environ["PATH"] = path
         kept.config.write_text(whole, encoding="utf-8")

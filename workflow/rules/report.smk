@@ -9,8 +9,8 @@ rule write_scan_page:
         manifest=rules.list_manifest.output,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
+        # it waits for all predictions; named here, they would be a hundred edges for each scan
         metrics=f"{RESULTS}/metrics/all.tsv",
-        predictions=expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
     output:
         page=f"{REPORT}/scans/{{scan}}.html",
         volumes=f"{REPORT}/scans/{{scan}}.js",
@@ -97,3 +97,5 @@ rule write_report:
 rule report:
     input:
         rules.write_report.output,
+        # deleted ones are predicted again before the pages that show them
+        expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
