@@ -94,8 +94,8 @@ def contents(results: Path) -> dict[str, str]:
 
 
 def lasting(path: Path) -> bytes:
-    """Return a file's content without the times and resumptions that a training tells of."""
-    if path.name == "run.json":
+    """Return a file's content without the times and resumptions that a job tells of."""
+    if path.name.endswith("run.json"):
         told = json.loads(path.read_bytes())
         told |= dict.fromkeys(("resumed_from", "seconds", "peak_memory_bytes"))
         return json.dumps(told).encode()
