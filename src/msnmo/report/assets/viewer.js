@@ -23,6 +23,7 @@ const OPTIONS = {
   fontColor: [1, 1, 1, 1],
   backColor: [0, 0, 0, 1],
   dragAndDropEnabled: false,
+  scrollRequiresFocus: true,
   isColorbar: false,
   // keys of ours move the slices; NiiVue's would change the view without a word
   viewModeHotKey: "",
