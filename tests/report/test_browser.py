@@ -253,6 +253,24 @@ def test_slices_move_by_sliders(viewer):
     assert place.inner_text() == start
 
 
+def test_the_wheel_scrolls_the_page_until_the_picture_is_clicked(viewer):
+    page, place = viewer.page, viewer.page.locator("#viewer-place")
+    page.locator("h1").click()
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    start = place.inner_text()
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("scrollY > 0")
+    assert place.inner_text() == start
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#viewer").focus()
+    page.mouse.wheel(0, 100)
+    page.wait_for_function(
+        "before => document.getElementById('viewer-place').innerText !== before", arg=start
+    )
+    assert page.evaluate("scrollY") == 0
+
+
 def test_the_viewer_fits_a_phone(opened):
     phone = opened(f"scans/{SCAN}.html", 390)
     phone.wait_for_viewer()

@@ -105,6 +105,10 @@ function listen(viewer) {
     show(viewer, index);
   }));
   axes.forEach(slider => slider.addEventListener("input", () => go(viewer)));
+  // until the picture is clicked the wheel scrolls the page: NiiVue must not see it
+  canvas.parentElement.addEventListener("wheel", event => {
+    if (document.activeElement !== canvas) event.stopPropagation();
+  }, { capture: true, passive: true });
   canvas.addEventListener("keydown", event => {
     const step = STEPS[event.key];
     if (!step) return;
