@@ -95,7 +95,7 @@ def test_the_ventricles_are_one_in_each_half_and_leak_nowhere():
 
 def test_planted_lesions_have_their_classes_in_the_template_itself():
     regions = regions_in_template()
-    assert locate(plant(world(regions.grid)), Regions(regions.data, 1, 1), regions.grid) == [
+    assert locate(plant(world(regions.grid)), Regions(regions.data, 1, 1, 0), regions.grid) == [
         name for name, _, _ in PLACES
     ]
 
@@ -111,7 +111,7 @@ def located(region, first, last=None, grid=GRID, extra=None):
         regions[extra[0]] = extra[1]
     labels = np.zeros(grid.shape, dtype=np.int32)
     labels[first : (last or first) + 1, 1, 1] = 1
-    return locate(labels, Regions(regions, 1, 1), grid)[0]
+    return locate(labels, Regions(regions, 1, 1, 0), grid)[0]
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_classes_come_in_the_order_of_lesion_ids_and_no_lesion_has_none():
     regions[0], regions[11] = Region.VENTRICLE, Region.CORTEX
     labels = np.zeros(GRID.shape, dtype=np.int32)
     labels[1, 1, 1], labels[6, 1, 1], labels[10, 1, 1] = 3, 1, 2
-    assert locate(labels, Regions(regions, 1, 1), GRID) == [
+    assert locate(labels, Regions(regions, 1, 1, 0), GRID) == [
         "deep",
         "juxtacortical",
         "periventricular",
     ]
-    assert locate(np.zeros_like(labels), Regions(regions, 1, 1), GRID) == []
+    assert locate(np.zeros_like(labels), Regions(regions, 1, 1, 0), GRID) == []
 
 
 def test_the_printed_rule_names_every_class_and_both_distances():
@@ -169,14 +169,14 @@ def test_the_printed_rule_names_every_class_and_both_distances():
 
 
 @pytest.mark.parametrize(
-    ("overlap", "information", "good"),
-    [(0.97, 0.2, True), (0.89, 0.2, False), (0.97, 0.05, False)],
+    ("overlap", "brightness", "good"),
+    [(0.97, 0.6, True), (0.89, 0.6, False), (0.97, 0.8, False), (0.97, np.inf, False)],
 )
 def test_a_registration_that_is_not_believable_names_the_file_and_the_way_on(
-    monkeypatch, overlap, information, good
+    monkeypatch, overlap, brightness, good
 ):
     shape = (4, 4, 4)
-    found = Regions(np.zeros(shape, np.uint8), overlap, information)
+    found = Regions(np.zeros(shape, np.uint8), overlap, 0.2, brightness)
     monkeypatch.setattr(location, "_register", lambda *_: found)
     scan = Volume(np.ones(shape, np.float32), Grid.from_affine(shape, np.eye(4)))
     if good:
@@ -184,6 +184,16 @@ def test_a_registration_that_is_not_believable_names_the_file_and_the_way_on(
         return
     with pytest.raises(InputError, match=r"sub-1_FLAIR(.|\n)*run without locations"):
         find_regions(scan, np.ones(shape, bool), SCAN)
+
+
+def test_the_brightness_of_ventricles_is_that_of_their_median_voxel_over_the_rest():
+    labels = np.zeros((3, 3, 3), np.uint8)
+    labels[0], labels[1] = Region.VENTRICLE, Region.CORTEX
+    image = np.full(labels.shape, 80.0)
+    image[0], image[1], image[0, 0, 0] = 20, 500, 1000
+    brain = np.ones(labels.shape, bool)
+    assert location._ventricle_brightness(image, brain, labels) == 0.25
+    assert location._ventricle_brightness(image, brain & (labels > 1), labels) == np.inf
 
 
 def test_an_empty_brain_mask_is_refused():
@@ -289,13 +299,13 @@ def test_planted_lesions_of_a_moved_brain_get_their_classes_and_two_runs_agree()
 
 @pytest.mark.heavy
 def test_a_head_stored_upside_down_is_refused():
-    """Its brain mask is made to fit all the same: mutual information tells."""
+    """Its brain mask is made to fit all the same: what should be ventricles is too bright."""
     shape = (92, 112, 92)
     affine = np.diag([2.0, 2, 2, 1])
     affine[:3, 3] = (-80, -130, -50)
     scan, brain, _, _ = like_flair(affine, shape)
     wrong = Volume(scan.data[:, :, ::-1], scan.grid)
-    with pytest.raises(InputError, match="mutual information"):
+    with pytest.raises(InputError, match=r"ventricles \d\.\d+ times"):
         find_regions(wrong, brain[:, :, ::-1], SCAN)
 
 
