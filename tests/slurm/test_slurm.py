@@ -28,7 +28,7 @@ def submit(site, config, *arguments):
     )
 
 
-def finish(process, seconds=2400):
+def finish(process, seconds=5400):
     output, _ = process.communicate(timeout=seconds)
     return process.returncode, output
 
