@@ -4,35 +4,6 @@ EXPORTED = config["export"]["method"]
 CLASSIFIES = "classification" in REGISTRY[EXPORTED].tasks
 BUNDLE = config["predict"]["bundle"] or f"{RESULTS}/bundle"
 APPLIED = f"{RESULTS}/applied"
-# scans with a mask are what the folds trained here have learned from; to another bundle all are new
-NEW = None if config["predict"]["bundle"] else False
-
-
-def of_folder(pattern):
-    """Return an input or params function: a file of the scan that a folder is of."""
-    return lambda wildcards: str(pattern).format(
-        folder=wildcards.folder, scan=wildcards.folder.replace("/", "_")
-    )
-
-
-def of_scan_folder(pattern):
-    """Return an input function: the folder of a scan."""
-    return lambda wildcards: str(pattern).format(
-        folder=wildcards.scan.replace("_", "/")
-    )
-
-
-def new_scans(wildcards):
-    """Return the page of every new scan; that there is none is said."""
-    pages = per_scan(rules.draw_applied.output.page, labelled=NEW)
-    pages = pages(wildcards) if callable(pages) else pages
-    if not pages:
-        raise WorkflowError(
-            f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "
-            "among those that the folds learned from. Add scans without diagnosis and mask, "
-            "or name a bundle in the config (predict.bundle)."
-        )
-    return pages
 
 
 rule export_model:
@@ -95,7 +66,7 @@ rule map_regions:
 rule apply_bundle:
     input:
         bundle=BUNDLE,
-        flair=lambda wildcards: SCANS.loc[wildcards.folder.replace("/", "_"), "flair"],
+        flair=lambda wildcards: SCANS.loc[scan_of(wildcards.folder), "flair"],
         brain=of_folder(rules.strip_skull.output.mask),
         brain_sidecar=of_folder(rules.strip_skull.output.sidecar),
         n4=of_folder(rules.correct_bias.output.image),
@@ -135,7 +106,7 @@ rule apply_bundle:
 
 rule draw_applied:
     input:
-        applied=of_scan_folder(rules.apply_bundle.output[0]),
+        applied=folder_of_scan(rules.apply_bundle.output[0]),
         flair=of_scan("flair"),
     output:
         page=f"{APPLIED}/report/scans/{{scan}}.html",
@@ -147,7 +118,7 @@ rule draw_applied:
     conda:
         "../../envs/report.yaml"
     params:
-        site=f"{APPLIED}/report",
+        site=lambda wildcards, output: Path(output.page).parents[1],
         code=code("apply.pages"),
     shell:
         "python -m msnmo.apply.pages --site {params.site:q} --applied {input.applied:q}"
@@ -169,7 +140,7 @@ rule list_applied:
     conda:
         "../../envs/report.yaml"
     params:
-        folder=APPLIED,
+        folder=lambda wildcards, output: Path(output.table).parent,
         code=code("apply.listing"),
     shell:
         "python -m msnmo.apply.listing --folder {params.folder:q} --cohort {input.cohort:q}"

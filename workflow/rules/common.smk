@@ -122,6 +122,41 @@ def per_scan(pattern, labelled=None):
     return accepted if config["on_bad_scan"] == "exclude" else files(SCANS)
 
 
+def scan_of(folder):
+    """Return the name of the scan that a folder (sub-X, or sub-X/ses-Y) is of."""
+    return "_".join(Path(folder).parts)
+
+
+def of_folder(pattern):
+    """Return an input or params function: a file of the scan that a folder is of."""
+    return lambda wildcards: str(pattern).format(
+        folder=wildcards.folder, scan=scan_of(wildcards.folder)
+    )
+
+
+def folder_of_scan(pattern):
+    """Return an input function: a folder of the job's scan."""
+    return lambda wildcards: pattern.format(folder=wildcards.scan.replace("_", "/"))
+
+
+def new_scans(wildcards):
+    """Return the page of every scan to predict; that there is none is said.
+
+    Scans with a lesion mask are what the folds trained here learned from; to another bundle all
+    scans are new.
+    """
+    which = None if config["predict"]["bundle"] else False
+    pages = per_scan(rules.draw_applied.output.page, labelled=which)
+    pages = pages(wildcards) if callable(pages) else pages
+    if not pages:
+        raise WorkflowError(
+            f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "
+            "among those that the folds learned from. Add scans without diagnosis and mask, "
+            "or name a bundle in the config (predict.bundle)."
+        )
+    return pages
+
+
 def pattern(path):
     """Return a params function: a path whose wildcards the module fills in, not Snakemake."""
     return lambda wildcards: path
