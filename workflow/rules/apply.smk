@@ -1,46 +1,7 @@
-# Trained folds as a bundle, and bundles applied to new scans: the product use.
+# Bundles applied to new scans: the product use.
 
-EXPORTED = config["export"]["method"]
-CLASSIFIES = "classification" in REGISTRY[EXPORTED].tasks
-BUNDLE = config["predict"]["bundle"] or f"{RESULTS}/bundle"
+BUNDLE = config["predict"]["bundle"] or rules.export_model.output[0]
 APPLIED = f"{RESULTS}/applied"
-
-
-rule export_model:
-    input:
-        weights=expand(rules.train_fold.output.weights, method=EXPORTED, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=EXPORTED, fold=FOLDS),
-        metrics=expand(rules.evaluate_fold.output, method=EXPORTED, fold=FOLDS),
-        predictions=(
-            expand(rules.predict_fold.output, method=EXPORTED, fold=FOLDS)
-            if config["calibration"]["temperature_scaling"] and CLASSIFIES
-            else []
-        ),
-        cohort=rules.accept_cohort.output.cohort,
-        sidecars=per_scan(rules.strip_skull.output.sidecar, labelled=True),
-    output:
-        directory(f"{RESULTS}/bundle"),
-    log:
-        f"{LOGS}/export_model.log",
-    benchmark:
-        f"{BENCHMARKS}/export_model.tsv"
-    conda:
-        "../../envs/report.yaml"
-    params:
-        method=EXPORTED,
-        certain_from=config["export"]["certain_from"],
-        config=json.dumps(shareable(config)),
-        sidecar=pattern(rules.strip_skull.output.sidecar),
-        predictions=lambda wildcards, input: (
-            ["--predictions", *input.predictions] if input.predictions else []
-        ),
-        code=code("bundle"),
-    shell:
-        "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
-        " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
-        " --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
-        " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
-        " > {log:q} 2>&1"
 
 
 rule map_regions:
