@@ -10,7 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from msnmo.apply import location
 from msnmo.apply.lesions import label_lesions
-from msnmo.apply.location import CLASSES, RULE, Regions, find_regions, locate
+from msnmo.apply.location import (
+    CLASSES,
+    RULE,
+    Regions,
+    find_regions,
+    locate,
+    read_regions,
+    sidecar_of,
+    write_regions,
+)
 from msnmo.apply.template import Region, load_template, regions_in_template
 from msnmo.errors import InputError
 from msnmo.volumes import Grid, Volume, load_mask, load_volume
@@ -277,6 +286,33 @@ def left_handed(shape, voxel_mm):
 
 def dice(one, other):
     return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Regions in a file, and their grid."""
+    grid = Grid.from_affine((4, 5, 6), np.diag([-1.0, 1.0, 2.0, 1.0]))
+    labels = np.random.default_rng(1).integers(0, 4, grid.shape).astype(np.uint8)
+    path = tmp_path / "sub-1_desc-regions_dseg.nii.gz"
+    write_regions(path, Regions(labels, 0.97, 0.21, 0.4), grid)
+    return path, labels, grid
+
+
+def test_regions_come_back_from_their_file(written):
+    path, labels, grid = written
+    regions = read_regions(path, grid)
+    np.testing.assert_array_equal(regions.labels, labels)
+    assert (regions.brain_overlap, regions.ventricle_brightness) == (0.97, 0.4)
+    assert RULE in sidecar_of(path).read_text(encoding="utf-8")
+
+
+def test_regions_of_another_scan_and_damaged_ones_are_named(written):
+    path, _, grid = written
+    with pytest.raises(InputError, match="another grid"):
+        read_regions(path, Grid.from_affine(grid.shape, np.eye(4)))
+    sidecar_of(path).write_text("{}")
+    with pytest.raises(InputError, match=r"desc-regions_dseg\.json"):
+        read_regions(path, grid)
 
 
 @pytest.mark.heavy

@@ -44,6 +44,8 @@ BINS = 32
 # to 0.59 (seven trials on five real scans).
 LEAST_OVERLAP, MOST_BRIGHTNESS = 0.90, 0.75
 REMEDY = "look at the scan and its brain mask, or run without locations"
+QUALITY = ("brain_overlap", "mutual_information", "ventricle_brightness")
+"""What `Regions` holds beside its labels, and the file beside the label map too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +172,7 @@ def write_regions(path: Path, regions: Regions, grid: Grid) -> None:
         "warning": NOT_FOR_DIAGNOSIS,
         "labels": {str(int(region)): region.name.lower() for region in Region},
         "rule": RULE,
-        "brain_overlap": round(regions.brain_overlap, 4),
-        "mutual_information": round(regions.mutual_information, 4),
+        **{name: round(getattr(regions, name), 4) for name in QUALITY},
     }
     write_json(sidecar_of(path), content)
 
@@ -189,7 +190,7 @@ def read_regions(path: Path, grid: Grid) -> Regions:
     if not labels.grid.matches(grid):
         raise bad_input(path, "regions on the grid of the scan", "another grid", remedy)
     try:
-        numbers = (float(content[key]) for key in ("brain_overlap", "mutual_information"))
+        numbers = (float(content[name]) for name in QUALITY)
         return Regions(labels.data.astype(np.uint8), *numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise bad_input(sidecar_of(path), "how it was registered", repr(error), remedy) from error
@@ -335,8 +336,8 @@ def main() -> None:
     check_same_grid(given.brain, brain, given.image, image)
     regions = find_regions(image, brain.data, given.image)
     write_regions(given.out, regions, image.grid)
-    overlap, information = regions.brain_overlap, regions.mutual_information
-    print(f"{given.image.name}: brains of Dice {overlap:.3f}, {information:.3f} nats")
+    quality = ", ".join(f"{name} {getattr(regions, name):.3f}" for name in QUALITY)
+    print(f"{given.image.name}: {quality}")
 
 
 if __name__ == "__main__":
