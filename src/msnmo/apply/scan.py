@@ -105,7 +105,9 @@ def _write_lesions(
     table = lesion_table(labels, native)
     if regions is not None:
         table["location"] = locate(labels, read_regions(regions, native), native)
-    write_tsv(f"{stem}_desc-lesion_table.tsv", table)
+    # a thousandth of a mm and of a mm³: nothing that a scan knows is lost
+    rounded = table.round({name: 6 if name == "volume_ml" else 3 for name in table.columns})
+    write_tsv(f"{stem}_desc-lesion_table.tsv", rounded)
     return table
 
 
