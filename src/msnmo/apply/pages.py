@@ -149,7 +149,8 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
         A row a scan, of `msnmo.apply.listing`.
     """
     write_assets(site)
-    shown = table[list(SHOWN)].dropna(axis="columns", how="all").rename(columns=LABELS)
+    named = [name for name in SHOWN if name == "scan" or table[name].notna().any()]
+    shown = table[named].rename(columns=LABELS)
     shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
