@@ -23,8 +23,8 @@ from sklearn.metrics import brier_score_loss
 
 from msnmo.errors import Finding, InputError, bad_input, run_command
 from msnmo.evaluate.classification import predicted_nmosd
-from msnmo.evaluate.inputs import PREDICT_AGAIN, read_class_probabilities
-from msnmo.files import write_tsv
+from msnmo.evaluate.inputs import read_class_probabilities
+from msnmo.files import PREDICT_AGAIN, write_tsv
 from msnmo.folds import DIAGNOSES, read_folds
 from msnmo.methods import get_method
 

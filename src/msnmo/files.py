@@ -19,6 +19,10 @@ from msnmo.errors import bad_input, explain_refusal
 if TYPE_CHECKING:
     import pandas as pd
 
+MAKE_AGAIN = "delete the file and run the workflow again"
+PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
+"""The workflow knows such a folder whole: a file that is missing in it is not made again."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -143,8 +147,17 @@ def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
         table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
 
 
-def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
+def read_tsv(
+    path: Path | str, columns: Mapping[str, type], remedy: str = MAKE_AGAIN
+) -> pd.DataFrame:
     """Read a table written by `write_tsv` and check that it has the columns, of the types, named.
+
+    Parameters
+    ----------
+    path : Path or str
+    columns : mapping of str to type
+    remedy : str
+        What the user can do about a damaged one.
 
     Raises
     ------
@@ -154,7 +167,6 @@ def read_tsv(path: Path | str, columns: Mapping[str, type]) -> pd.DataFrame:
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
-    remedy = "delete the file and run the workflow again"
     try:
         table = pd.read_csv(
             path,

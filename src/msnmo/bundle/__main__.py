@@ -18,7 +18,15 @@ from msnmo.aggregate import across_folds, read_metrics
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
 from msnmo.calibration import Fit, deployed_fit
 from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
+from msnmo.files import (
+    PREDICT_AGAIN,
+    atomic_folder,
+    read_json,
+    read_tsv,
+    sha256,
+    write_json,
+    write_text,
+)
 from msnmo.folds import DIAGNOSES
 from msnmo.manifest import COHORT_COLUMNS
 from msnmo.methods import get_method
@@ -118,7 +126,9 @@ def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[
 
 def temperature_of(folders: Sequence[Path]) -> Fit:
     """Return the temperature fitted on the held-out predictions of all folds, and its note."""
-    tables = [read_tsv(folder / "predictions.tsv", PREDICTIONS) for folder in folders]
+    tables = [
+        read_tsv(folder / "predictions.tsv", PREDICTIONS, PREDICT_AGAIN) for folder in folders
+    ]
     return deployed_fit(pd.concat(tables, ignore_index=True))
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from msnmo.errors import Finding, InputError, bad_input
 from msnmo.evaluate.metrics import Space
-from msnmo.files import read_tsv
+from msnmo.files import PREDICT_AGAIN, read_tsv
 from msnmo.methods import Task
 from msnmo.volumes import Grid, load_mask
 
@@ -25,7 +25,6 @@ MASK_NAMES: dict[Space, str] = {
     "native": "{scan}_desc-lesion_mask.nii.gz",
 }
 TRUTH_COLUMNS: dict[Space, str] = {"model": "lesion", "native": "native_lesion"}
-PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def read_class_probabilities(directory: Path, tests: pd.DataFrame) -> pd.DataFra
         probabilities.
     """
     path = directory / PREDICTION_TABLE
-    predictions = read_tsv(path, PREDICTION_COLUMNS)[list(PREDICTION_COLUMNS)]
+    predictions = read_tsv(path, PREDICTION_COLUMNS, PREDICT_AGAIN)[list(PREDICTION_COLUMNS)]
     tests = tests[["scan", "diagnosis"]]
     findings = _table_findings(path, predictions, tests) + _probability_findings(path, predictions)
     if findings:

@@ -14,7 +14,7 @@ from msnmo.errors import bad_input
 from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, house_style, put_below
-from msnmo.files import read_tsv
+from msnmo.files import PREDICT_AGAIN, read_tsv
 from msnmo.methods import get_method
 from msnmo.volumes import load_volume
 
@@ -75,7 +75,7 @@ def _maps(inputs: Inputs, method: str, case: Case) -> list[tuple[str, Path]]:
 
 def _classes(inputs: Inputs, method: str, case: Case) -> str:
     path = case.folder(inputs, method) / "predictions.tsv"
-    table = read_tsv(path, {"scan": str, "p_nmosd": float}).set_index("scan")
+    table = read_tsv(path, {"scan": str, "p_nmosd": float}, PREDICT_AGAIN).set_index("scan")
     return f"{case.diagnosis}, P(NMOSD) {table.loc[case.scan, 'p_nmosd']:.2f}"
 
 

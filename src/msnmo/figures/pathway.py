@@ -26,7 +26,7 @@ from msnmo.drawing import (
 )
 from msnmo.errors import run_command
 from msnmo.figures.style import house_style
-from msnmo.files import read_tsv
+from msnmo.files import PREDICT_AGAIN, read_tsv
 from msnmo.geometry import ModelSpace
 from msnmo.volumes import load_mask, load_volume
 
@@ -127,7 +127,7 @@ def main() -> None:
     folds = read_tsv(arguments.folds, {"scan": str, "fold": int})
     fold = int(folds.set_index("scan").loc[scan, "fold"])
     folder = Path(arguments.predictions.format(fold=fold, method=arguments.method))
-    classes = read_tsv(folder / "predictions.tsv", {"scan": str, "p_nmosd": float})
+    classes = read_tsv(folder / "predictions.tsv", {"scan": str, "p_nmosd": float}, PREDICT_AGAIN)
     p_nmosd = float(classes.set_index("scan").loc[scan, "p_nmosd"])
     files = {
         "flair": Path(cohort["flair"]),
