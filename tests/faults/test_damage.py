@@ -105,7 +105,7 @@ def test_a_damaged_checkpoint_costs_epochs_and_not_the_training(kept, how):
     assert f"checkpoint {newest[0]} is damaged, so it is not used" in log
 
 
-CUT = "truncate --size=1000 {}"
+CUT = "truncate --size=$(($(stat --format=%s {0}) / 2)) {0}"
 # a rule that reads the cohort's files, the file, and the job that ends when it is cut
 READERS = [
     ("strip_skull", "FLAIR", "accept_cohort"),

@@ -159,14 +159,14 @@ def ready(module, job):
 def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, clone, cohort):
     config = write_config(clone, cohort, "disturbed", **JOINT_ALONE)
     for module in ("msnmo.n4", "msnmo.train"):
-        process = start(clone, config)
+        process = start(clone, config, "tables")
         kill_when_running(process, module, clone)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 1, output
     half_written = clone / "disturbed/metrics/.tmp-killed-fold-0.tsv"
     half_written.parent.mkdir(parents=True, exist_ok=True)
     half_written.write_text("method\tfo")
-    code, output = run(clone, config)
+    code, output = run(clone, config, "tables")
     assert code == 0, output
     assert tables(clone, "disturbed") == tables(clone, "undisturbed")
     runs = [json.loads(path.read_text()) for path in (clone / "disturbed/models").rglob("run.json")]
@@ -182,7 +182,7 @@ def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, c
 def everything(clone, cohort):
     """The paper's results section: all its methods, tables and figures, as small as can be."""
     config = write_config(clone, cohort, "everything")
-    code, output = run(clone, config)
+    code, output = run(clone, config, "tables", "figures")
     assert code == 0, output
     return clone / "everything", config
 
@@ -211,7 +211,7 @@ def test_every_figure_is_drawn(everything):
 
 def test_a_second_run_of_everything_trains_nothing(everything):
     results, config = everything
-    code, output = run(results.parent, config, "--dry-run")
+    code, output = run(results.parent, config, "--dry-run", "tables", "figures")
     assert code == 0
     assert "Nothing to be done" in output
 
@@ -220,7 +220,7 @@ def test_one_methods_learning_rate_trains_that_method_alone(everything, cohort):
     results, _ = everything
     changed = MICRO["method_settings"] | {"only_seg": {"train": {"learning_rate": 0.01}}}
     config = write_config(results.parent, cohort, "everything", method_settings=changed)
-    _, output = run(results.parent, config, "--dry-run")
+    _, output = run(results.parent, config, "--dry-run", "tables", "figures")
     assert trained(output) == [("only_seg", "0"), ("only_seg", "1")]
     counts = jobs(output)
     assert counts["predict_fold"] == counts["evaluate_fold"] == 2
@@ -264,8 +264,8 @@ def exported(undisturbed):
 def new(clone, cohort, exported, tmp_path_factory):
     """Two heads without diagnosis and mask, and what the workflow and the command find in them."""
     folder = tmp_path_factory.mktemp("new scans é")
-    table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
-    heads = table[(table["stripped"] == "no") & (table["session"] == "")].iloc[[0, -1]].copy()
+    table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str)
+    heads = table[(table["stripped"] == "no") & table["session"].isna()].iloc[[0, -1]].copy()
     heads["flair"] = [str(cohort / path) for path in heads["flair"]]
     heads[["subject", "flair"]].assign(diagnosis="").to_csv(
         folder / "scans.tsv", sep="\t", index=False
