@@ -98,7 +98,7 @@ def test_a_clean_run_makes_every_table_and_figure(slurm, site, cohort):
     assert code == 0, output[-5000:]
     tables = sorted(path.name for path in (site / "clean/tables").glob("*.md"))
     assert tables == [f"table-{number}.md" for number in (*range(1, 10), "S1")]
-    assert len(list((site / "clean/figures").glob("*.svg"))) == 9
+    assert len(list((site / "clean/figures").glob("*.svg"))) == 10
     jobs = slurm.jobs()
     by_partition = {
         name: [job for job in jobs if job["Partition"] == name] for name in ("cpu", "gpu")
