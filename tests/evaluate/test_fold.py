@@ -263,3 +263,11 @@ def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_
     assert "no row for sub-B, sub-C" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert out.read_bytes() == before
+
+
+def test_a_cut_table_of_predictions_is_mended_by_deleting_its_folder(study, monkeypatch):
+    path = study.directory / "predictions.tsv"
+    write_tsv(path, study.predictions)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match="delete the folder of predictions"):
+        run(study, monkeypatch)

@@ -24,7 +24,7 @@ from msnmo.evaluate.lesions import (
 )
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.evaluate.segmentation import overlap_metrics
-from msnmo.files import read_tsv
+from msnmo.files import PREDICT_AGAIN, read_tsv
 from msnmo.methods import Task
 
 COLUMNS = ["scan", "metric", "value", "space"]
@@ -62,7 +62,7 @@ def evaluate_fold(
         With every discrepancy between predictions, manifest and fold.
     """
     tests = tests.sort_values("scan")
-    predictions = read_tsv(directory / PREDICTION_TABLE, PREDICTION_COLUMNS)
+    predictions = read_tsv(directory / PREDICTION_TABLE, PREDICTION_COLUMNS, PREDICT_AGAIN)
     findings = find_discrepancies(directory, predictions, manifest, tests, tasks)
     scores, fold_scores = [], []
     if "segmentation" in tasks:
