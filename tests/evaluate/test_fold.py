@@ -265,9 +265,9 @@ def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_
     assert out.read_bytes() == before
 
 
-def test_a_cut_table_of_predictions_is_mended_by_deleting_its_folder(study, monkeypatch):
+def test_a_cut_table_of_predictions_is_mended_by_deleting_its_folder(study):
+    study.write()
     path = study.directory / "predictions.tsv"
-    write_tsv(path, study.predictions)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(InputError, match="delete the folder of predictions"):
-        run(study, monkeypatch)
+        evaluate(study)
