@@ -318,15 +318,22 @@ def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
     Linear, voxels of at least 0.5 kept. Where the new voxels are larger than the mask's own, the
     mask is smoothed first, so that a voxel is kept where half of it is marked.
     """
-    to_mask = np.linalg.solve(mask.grid.affine, grid.affine)
-    factor = np.linalg.norm(to_mask[:3, :3], axis=1)
-    values = mask.data.astype(np.float32)
+    return Volume(sample_on_grid(mask.data, mask.grid, grid) >= 0.5, grid)
+
+
+def sample_on_grid(data: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
+    """Return values on another grid, by their places in scanner mm: linear, float32, 0 outside.
+
+    Smoothed first along the axes of `grid` on which voxels grow, so that they do not alias.
+    """
+    matrix = np.linalg.solve(grid.affine, to.affine)
+    factor = np.linalg.norm(matrix[:3, :3], axis=1)
+    values = data.astype(np.float32)
     if (factor > 1).any():
         values = ndimage.gaussian_filter(values, np.maximum(0, (factor - 1) / 2), mode="constant")
-    moved = ndimage.affine_transform(
-        values, to_mask[:3, :3], to_mask[:3, 3], output_shape=grid.shape, order=1, mode="constant"
+    return ndimage.affine_transform(
+        values, matrix[:3, :3], matrix[:3, 3], output_shape=to.shape, order=1, mode="constant"
     )
-    return Volume(moved >= 0.5, grid)
 
 
 def reorder(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarray:

@@ -14,6 +14,14 @@ from msnmo.files import write_json
 from msnmo.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
 
 
+def use_one_thread() -> None:
+    """Keep ANTs to one thread: call it before `ants` is imported for the first time.
+
+    ITK reads the variable once, when its library is loaded.
+    """
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+
+
 def correct_bias(
     scan: Volume, brain: np.ndarray, shrink: int, iterations: list[int], tolerance: float
 ) -> np.ndarray:
@@ -41,8 +49,7 @@ def correct_bias(
     (I, J, K) ndarray of float32
         Corrected intensities, 0 outside the mask.
     """
-    # ITK reads the variable once, when its library is loaded
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+    use_one_thread()
     import ants  # noqa: PLC0415
 
     spacing = tuple(float(size) for size in scan.grid.voxel_mm)

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
-from dag import ROOT, write_config
+from dag import copy_workflow, write_config
 from disturbed import Site, contents
 from injection import HOOK
 
@@ -24,10 +24,7 @@ DISK = 100 * 2**20
 def site(tmp_path_factory):
     """The copy, run once without a fault; its results on a small disk, if mounting is allowed."""
     folder = tmp_path_factory.mktemp("faults")
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
+    copy_workflow(folder)
     files = folder / "src/msnmo/files.py"
     files.write_text(files.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
     plan = Plan(seed=5, ms=2, nmosd=3, follow_ups=0, stripped=0, min_voxel_mm=4.0)

@@ -1,6 +1,5 @@
 """A cluster, and a site: a copy of the workflow with the profile edited as a site would."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from cluster import cluster, missing
-from dag import ROOT
+from dag import copy_workflow
 
 from msnmo.demo.cohort import Plan, make_cohort
 
@@ -38,10 +37,7 @@ def cohort(tmp_path_factory):
 def site(tmp_path_factory):
     """The workflow's files, its Slurm profile fitted to a node of two cores."""
     folder = tmp_path_factory.mktemp("site")
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
+    copy_workflow(folder)
     path = folder / "profiles/slurm/config.yaml"
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
     profile["default-resources"] |= {"mem_mb": "1000 * attempt", "runtime": "5 * attempt"}

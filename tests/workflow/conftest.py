@@ -1,6 +1,5 @@
 """A cohort, and a copy of the workflow to run on it."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "check"))
 
-from dag import ROOT
+from dag import copy_workflow
 
 from msnmo.demo.cohort import Plan, make_cohort
 
@@ -27,8 +26,5 @@ def cohort(tmp_path_factory):
 def clone(tmp_path_factory):
     """The workflow's files in a folder of their own, so that no run locks the repository."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, folder / name)
+    copy_workflow(folder)
     return folder

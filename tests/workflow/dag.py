@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,14 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
+
+
+def copy_workflow(folder):
+    """Copy the workflow's files, so that no run locks the repository."""
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "envs", "src"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
 
 
 def write_config(clone, cohort, results, **changed):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from msnmo.apply.template import Region, load_template, regions_in_template
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.errors import InputError, bad_input, run_command
 from msnmo.files import read_json, write_json
+from msnmo.geometry import sample_on_grid
+from msnmo.n4 import use_one_thread
 from msnmo.volumes import Grid, Volume, check_same_grid, load_mask, load_volume, save_volume
 
 if TYPE_CHECKING:
@@ -209,14 +210,6 @@ def _near(region: np.ndarray, distance_mm: float, grid: Grid) -> np.ndarray:
     return (distance <= distance_mm) | ndimage.binary_dilation(region)
 
 
-def use_one_thread() -> None:
-    """Keep ANTs to one thread: call it before `ants` is imported for the first time.
-
-    ITK reads the variable once, when its library is loaded.
-    """
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
-
-
 def _failed(file: Path, found: str) -> InputError:
     expected = (
         "a brain that can be registered to the MNI template (brain masks of Dice at least "
@@ -232,10 +225,10 @@ def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
     ants.config.set_ants_deterministic(on=False, seed_value=SEED)  # the seed alone
     template = load_template()
     world = _world_grid(brain, brain_image.grid)
-    scan = _sampled(np.where(brain, brain_image.data, 0), brain_image.grid, world)
-    scan_brain = _sampled(brain, brain_image.grid, world) >= 0.5
+    scan = sample_on_grid(np.where(brain, brain_image.data, 0), brain_image.grid, world)
+    scan_brain = sample_on_grid(brain, brain_image.grid, world) >= 0.5
     coarse = _world_grid(template.brain, template.grid)
-    fixed = _to_ants(_sampled(template.t1, template.grid, coarse), coarse)
+    fixed = _to_ants(sample_on_grid(template.t1, template.grid, coarse), coarse)
     moving = _to_ants(scan, world)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         found = ants.registration(
@@ -289,18 +282,6 @@ def _world_grid(brain: np.ndarray, grid: Grid) -> Grid:
     affine[:3, 3] = start
     length = np.ceil((corners.max(axis=1) + MARGIN_MM - start) / STEP_MM).astype(int) + 1
     return Grid.from_affine(tuple(length), affine)
-
-
-def _sampled(data: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
-    """Return values on another grid: linear, float32, 0 outside; smoothed where voxels grow."""
-    matrix = np.linalg.solve(grid.affine, to.affine)
-    factor = np.linalg.norm(matrix[:3, :3], axis=1)
-    smooth = ndimage.gaussian_filter(
-        data.astype(np.float32), np.maximum(0, (factor - 1) / 2), mode="constant"
-    )
-    return ndimage.affine_transform(
-        smooth, matrix[:3, :3], matrix[:3, 3], output_shape=to.shape, order=1, mode="constant"
-    )
 
 
 def _ventricle_brightness(image: np.ndarray, brain: np.ndarray, labels: np.ndarray) -> float:
