@@ -78,7 +78,7 @@ def test_a_file_without_rows_is_a_missing_fold():
 
 def test_a_scan_tested_in_two_folds_is_named():
     tables = two_folds()
-    tables["joint-1.tsv"] = fold_table("joint", 1, {"sub-A": 0.5, "sub-D": 0.9})
+    tables["joint-1.tsv"] = fold_table("joint", 1, {"sub-A": 0.5, "sub-D": 0.9}, AUC=1.0)
     text = problems(tables)
     assert "sub-A, method joint" in text
     assert "1 input problem:" in text
@@ -123,6 +123,29 @@ def test_wrong_tables_are_refused(tmp_path, column, values, words):
     with pytest.raises(InputError, match=words) as caught:
         read_metrics(tmp_path / "fold.tsv")
     assert "fold.tsv" in str(caught.value)
+
+
+def test_a_table_that_lost_its_last_lines_is_refused(tmp_path):
+    """Cut at the end of a line, it is still a table: of every length, none passes as whole."""
+    path = tmp_path / "all.tsv"
+    write_tsv(path, combine_folds(two_folds(), ["joint"], [0, 1]))
+    read_metrics(path)
+    header, *lines = path.read_text().splitlines(keepends=True)
+    # of one fold alone nothing tells that it had an AUC, or that there was another
+    alone = [line.startswith("joint\t0") for line in lines].index(False)
+    for length in {*range(1, len(lines))} - {alone, alone - 1}:
+        path.write_text(header + "".join(lines[:length]))
+        with pytest.raises(InputError, match=r"all\.tsv\n +expected: each metric of "):
+            read_metrics(path)
+
+
+def test_what_one_fold_lacks_and_others_have_is_named_with_its_file():
+    tables = two_folds()
+    table = tables["joint-1.tsv"]
+    tables["joint-1.tsv"] = table[table["metric"] != "AUC"]
+    text = problems(tables)
+    assert "joint-1.tsv" in text
+    assert "not all of fold 1 of method joint: AUC in space n/a" in text
 
 
 def test_mean_and_spread_by_hand():

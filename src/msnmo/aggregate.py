@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -31,14 +31,48 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a column is missing, a value has another type, or a metric is unknown.
+        If a column is missing, a value has another type, a metric is unknown, or rows are missing.
     """
     table = read_tsv(path, COLUMNS)[list(COLUMNS)]
     known = [*METRICS, *DESCRIPTORS]
     if unknown := sorted(set(table["metric"].astype(str)) - set(known)):
         expected = f"metrics {', '.join(known)}"
         raise bad_input(path, expected, ", ".join(unknown), EVALUATE_AGAIN)
-    return table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
+    table = table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
+    if findings := [Finding(str(path), *gap, EVALUATE_AGAIN) for _, *gap in _gaps(table)]:
+        raise InputError(findings)
+    return table
+
+
+def _gaps(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int], str, str]]:
+    """Yield each method and fold of which a table lacks rows, what it must have, what it lacks.
+
+    A table that lost its last lines, or any others, is still a table; what remains of it says what
+    was in it.
+    """
+    rows = table.assign(name=table["metric"] + " in space " + table["space"])
+    of_fold = rows["scan"] == NOT_APPLICABLE
+    judged = rows["metric"].isin(METRICS)
+    key = ["method", "fold"]
+
+    of_scan = rows[~of_fold]
+    scans = of_scan.groupby([*key, "space"])["scan"].transform("nunique")
+    counted = of_scan.groupby([*key, "name"])["scan"].transform("nunique")
+    yield from _named("each metric of each scan", of_scan[counted < scans])
+
+    measured = rows.loc[judged & ~of_fold, [*key, "name"]].drop_duplicates()
+    means = measured.merge(rows.loc[of_fold, [*key, "name"]], how="left", indicator=True)
+    yield from _named("each metric of the whole fold", means[means["_merge"] == "left_only"])
+
+    counts = rows[judged & of_fold].groupby(["method", "name", "fold"]).size()
+    counts = counts.unstack(fill_value=0).stack()
+    yield from _named("each metric of each fold", counts[counts == 0].reset_index())
+
+
+def _named(expected: str, rows: pd.DataFrame) -> Iterator[tuple[tuple[str, int], str, str]]:
+    for (method, fold), part in rows.groupby(["method", "fold"], sort=False):
+        names = ", ".join(part["name"].unique())
+        yield (method, fold), expected, f"not all of fold {fold} of method {method}: {names}"
 
 
 def combine_folds(
@@ -63,8 +97,8 @@ def combine_folds(
     Raises
     ------
     InputError
-        With every missing, repeated or unknown method or fold; else with every repeated row and
-        every scan that one method was evaluated on and another was not.
+        With every missing, repeated or unknown method or fold; else with every repeated or missing
+        row and every scan that one method was evaluated on and another was not.
     """
     wanted = list(product(dict.fromkeys(methods), folds))
     places = defaultdict(list)
@@ -75,7 +109,10 @@ def combine_folds(
         raise InputError(findings)
     parts = [tables[name] for place in wanted for name in places[place]]
     combined = pd.concat(parts, ignore_index=True)
-    if findings := [*_repeated_rows(combined), *_differing_scans(combined)]:
+    findings = [*_repeated_rows(combined), *_differing_scans(combined)]
+    for place, *gap in _gaps(combined):
+        findings += [Finding(name, *gap, EVALUATE_AGAIN) for name in places[place]]
+    if findings:
         raise InputError(findings)
     return combined
 

@@ -84,6 +84,7 @@ def test_the_config_in_it_is_whole_but_for_paths(bundle: Path, config: dict) -> 
     content = yaml.safe_load((bundle / "config.yaml").read_text(encoding="utf-8"))
     assert content["train"] == config["train"]
     assert not {"scans", "results", "decisions"} & set(content)
+    assert "not for diagnosis" in (bundle / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_equal_trainings_give_equal_bytes(

@@ -242,7 +242,10 @@ def _metrics(
                 rows += [(method, fold, scan, "HD95", 4.25, "native")]
             if "classification" in tasks:
                 rows += [(method, fold, scan, "P_NMOSD", generator.uniform(), "n/a")]
-    return pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
+    by_scan = pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
+    key = ["method", "fold", "metric", "space"]
+    of_fold = by_scan.groupby(key, as_index=False)["value"].mean().assign(scan="n/a")
+    return pd.concat([by_scan, of_fold], ignore_index=True)
 
 
 def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, ...]) -> None:

@@ -118,7 +118,7 @@ def test_a_training_that_outlasts_its_time_goes_on(slurm, site, prepared, undist
     profile = site / "profiles/slurm/config.yaml"
     whole = profile.read_text(encoding="utf-8")
     short = yaml.safe_load(whole)
-    short["set-resources"]["train_fold"]["runtime"] = "1"
+    short["set-resources"]["train_fold"] |= {"runtime": "1", "cpus_per_task": 2}
     # however slow the machine is
     short["retries"] = 20
     profile.write_text(yaml.safe_dump(short, sort_keys=False), encoding="utf-8")
@@ -129,6 +129,8 @@ def test_a_training_that_outlasts_its_time_goes_on(slurm, site, prepared, undist
     assert code == 0, output[-5000:]
     resumed = same_training(site, "too_long", undisturbed)
     assert resumed, "it was killed for its time at least once"
+    short_jobs = [j for j in of_rule(slurm, "train_fold") if j["TimeLimit"] == "00:01:00"]
+    assert {job["NumCPUs"] for job in short_jobs} == {"2"}
     log = (site / "too_long/logs/train_fold/joint/fold-0.log").read_text()
     assert "resuming after epoch" in log
 

@@ -188,6 +188,22 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert said.replace("&", "&amp;") in first["html"].decode()
 
 
+def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics, tmp_path):
+    metrics, sure, excluded = (tmp_path / f"{name}.tsv" for name in ("all", "sure", "excluded"))
+    write_tsv(metrics, joint_only)
+    of_table = statistics(across_folds(joint_only)).query("table == '7'")
+    write_tsv(sure, of_table.iloc[:-1])
+    excluded.write_text("scan\tby\treason\n")
+    command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
+    command += ["--statistics", sure, "--excluded", excluded]
+    outputs = [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", *FORMATS)]
+    done = subprocess.run([*command, *outputs], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert str(sure) in done.stderr
+    assert f"none of {of_table['metric'].iloc[-1]} of joint" in done.stderr
+    assert not list(tmp_path.glob("table.*"))
+
+
 @pytest.mark.parametrize("ending", FORMATS)
 def test_how_sure_the_numbers_are_stands_beside_them(ending, registry, three_methods, text):
     shown = text(ending, 5, three_methods, registry)

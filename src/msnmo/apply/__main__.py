@@ -43,7 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = name_scans(given.scans, given.ids)
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
-    wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         arrived, findings = receive(
             given.scans, names, Path(scratch), given.stripped, given.bias_corrected
@@ -55,20 +54,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not errors:
                 sound.append(scan)
         if findings:
-            wrong.append(str(InputError(findings)))
-            _tell(wrong[-1])
-        ensemble = load_ensemble(bundle, device)
-        for place, scan in enumerate(sound, start=1):
-            _tell(f"{scan.name} ({place} of {len(sound)}): {scan.flair.name}")
-            try:
-                _apply(ensemble, scan, given)
-            except MsnmoError as error:
-                wrong.append(str(error))
-                _tell(str(error))
+            _tell(str(InputError(findings)))
+        # reading the networks takes seconds, so not for nothing
+        done = _apply_all(load_ensemble(bundle, device), sound, given) if sound else 0
     write_listing(given.out)
     _tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
-    if wrong:
-        raise MsnmoError(f"{len(wrong)} problems, told above; all other scans are done")
+    if left := len(names) - done:
+        raise MsnmoError(f"{left} of {len(names)} scans not done: what is wrong is told above")
+
+
+def _apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace) -> int:
+    """Apply the networks to each scan, telling what goes wrong of one; return how many are done."""
+    done = 0
+    for place, scan in enumerate(scans, start=1):
+        _tell(f"{scan.name} ({place} of {len(scans)}): {scan.flair.name}")
+        try:
+            _apply(ensemble, scan, given)
+            done += 1
+        except MsnmoError as error:
+            _tell(str(error))
+    return done
 
 
 def _check(scan: Arrived) -> list[Finding]:

@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             shutil.copyfile(weights, folder / fold["weights"])
         write_json(folder / DESCRIPTION, content)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        write_text(folder / "config.yaml", text)
+        write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
         write_text(folder / CARD, _card(content, metrics))
         files = sorted(path for path in folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)

@@ -11,11 +11,11 @@ import pandas as pd
 
 from msnmo.aggregate import across_folds, read_metrics
 from msnmo.cohort.excluded import exclusion_note, read_excluded
-from msnmo.errors import run_command
+from msnmo.errors import bad_input, run_command
 from msnmo.evaluate.metrics import Space
-from msnmo.files import read_tsv, write_text, write_tsv
+from msnmo.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.tables.cohort import acquisition, composition, read_cohort
-from msnmo.tables.compare import compare
+from msnmo.tables.compare import ComparedRow, compare
 from msnmo.tables.content import Page, page
 from msnmo.tables.layout import DESCRIBED, TABLES, lay_out
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
@@ -51,8 +51,21 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     # "n/a" is a space here, no missing value
     statistics = statistics.fillna({"space": "n/a"})
     rows = compare(table, summary, statistics, given.space)
+    _refuse_missing(given.statistics, rows)
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
     return to_tsv(table, rows), pages
+
+
+def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
+    lacking = [
+        f"{cell.metric} of {row.method}"
+        for row in rows
+        for cell in row.cells
+        if cell.ours and not cell.sureness
+    ]
+    if lacking:
+        expected, found = "a row of each number of the table", f"none of {', '.join(lacking)}"
+        raise bad_input(statistics, expected, found, MAKE_AGAIN)
 
 
 def _parse() -> argparse.Namespace:
