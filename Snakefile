@@ -12,10 +12,12 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/scans.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/preprocess.smk"
+include: "workflow/rules/model_space.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"

@@ -118,7 +118,7 @@ def preprocess(
 def _commands(
     scan: Arrived, prepared: Prepared, settings: Mapping[str, Mapping[str, Any]], stem: Path
 ) -> list[tuple[str, list[object]]]:
-    """Return each step's module and arguments, as in workflow/rules/preprocess.smk."""
+    """Return each step's module and arguments, as in workflow/rules (preprocess, model_space)."""
     strip, n4, resize = settings["skull_strip"], settings["n4"], settings["resize"]
     crop, resized = f"{stem}_desc-crop", f"{stem}_space-model_desc-resize"
     stripped, model_brain = f"{stem}_desc-brain_FLAIR.nii.gz", f"{stem}_space-model_mask.nii.gz"

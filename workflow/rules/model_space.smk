@@ -1,0 +1,92 @@
+# One scan from its own grid to model space: crop, resize, z-score; its lesion mask along.
+
+
+rule crop_background:
+    input:
+        image=rules.correct_bias.output.image,
+        brain=rules.strip_skull.output.mask,
+    output:
+        image=temp(f"{ANAT}_desc-crop_FLAIR.nii.gz"),
+        brain=temp(f"{ANAT}_desc-crop_mask.nii.gz"),
+        sidecar=temp(f"{ANAT}_desc-crop_FLAIR.json"),
+    log:
+        f"{LOGS}/crop_background/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/crop_background/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        code=code("crop"),
+    shell:
+        "python -m msnmo.crop --image {input.image:q} --brain {input.brain:q}"
+        " --out-image {output.image:q} --out-brain {output.brain:q}"
+        " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+
+
+rule resize_scan:
+    input:
+        image=rules.crop_background.output.image,
+        brain=rules.crop_background.output.brain,
+        sidecar=rules.crop_background.output.sidecar,
+    output:
+        image=temp(f"{ANAT}_space-model_desc-resize_FLAIR.nii.gz"),
+        brain=f"{ANAT}_space-model_desc-brain_mask.nii.gz",
+        sidecar=temp(f"{ANAT}_space-model_desc-resize_FLAIR.json"),
+    log:
+        f"{LOGS}/resize_scan/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/resize_scan/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        settings=config["resize"],
+        code=code("resize"),
+    shell:
+        "python -m msnmo.resize --image {input.image:q} --brain {input.brain:q}"
+        " --sidecar {input.sidecar:q} --size {params.settings[size]}"
+        " --mode {params.settings[mode]} --order {params.settings[image_order]}"
+        " --mask {params.settings[mask]} --out-image {output.image:q}"
+        " --out-brain {output.brain:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+
+
+rule zscore_scan:
+    input:
+        image=rules.resize_scan.output.image,
+        brain=rules.resize_scan.output.brain,
+        sidecar=rules.resize_scan.output.sidecar,
+    output:
+        image=f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz",
+        sidecar=f"{ANAT}_space-model_desc-zscore_FLAIR.json",
+    log:
+        f"{LOGS}/zscore_scan/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/zscore_scan/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        over=config["zscore"]["over"],
+        code=code("zscore"),
+    shell:
+        "python -m msnmo.zscore --image {input.image:q} --brain {input.brain:q}"
+        " --sidecar {input.sidecar:q} --over {params.over} --out-image {output.image:q}"
+        " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+
+
+rule resize_lesion:
+    input:
+        mask=rules.combine_raters.output,
+        sidecar=rules.zscore_scan.output.sidecar,
+    output:
+        f"{ANAT}_space-model_desc-lesion_mask.nii.gz",
+    log:
+        f"{LOGS}/resize_lesion/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/resize_lesion/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        how=config["resize"]["mask"],
+        code=code("lesion"),
+    shell:
+        "python -m msnmo.lesion --mask {input.mask:q} --sidecar {input.sidecar:q}"
+        " --how {params.how} --out {output:q} > {log:q} 2>&1"
