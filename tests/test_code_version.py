@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from msnmo.code_version import code_version
+from msnmo.code_version import code_version, read_code
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -23,12 +23,16 @@ def source(tmp_path):
     return tmp_path
 
 
+def version_now(source: Path) -> str:
+    code_version.cache_clear()
+    read_code.cache_clear()
+    return code_version("package.tool", source)
+
+
 def version_after(source: Path, name: str, text: str) -> str:
-    code_version.cache_clear()
-    before = code_version("package.tool", source)
+    before = version_now(source)
     (source / "package" / name).write_text(text)
-    code_version.cache_clear()
-    return "same" if code_version("package.tool", source) == before else "changed"
+    return "same" if version_now(source) == before else "changed"
 
 
 def test_a_comment_or_docstring_does_not_count(source):

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 DATA_ENDINGS = {".css", ".csv", ".jinja", ".js", ".json", ".txt", ".yaml"}
+
+
+@dataclass(frozen=True)
+class Code:
+    """What counts of a file.
+
+    Parameters
+    ----------
+    meaning : str
+        A Python file's syntax tree without docstrings, or a data file's text.
+    imports : tuple of str
+        The modules, and what of them, that it imports.
+    """
+
+    meaning: str
+    imports: tuple[str, ...]
 
 
 @cache
@@ -33,7 +50,7 @@ def code_version(module: str, source: Path) -> str:
     _reach(module, source, reached)
     digest = hashlib.sha256()
     for name in sorted(reached):
-        digest.update(f"{name}\n{_meaning(reached[name])}\n".encode())
+        digest.update(f"{name}\n{read_code(reached[name]).meaning}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -42,10 +59,9 @@ def _reach(module: str, source: Path, reached: dict[str, Path]) -> None:
         if name in reached:
             continue
         reached[name] = path
-        if path.suffix != ".py":
-            continue
-        for imported in _imports(path, module.partition(".")[0]):
-            _reach(imported, source, reached)
+        for imported in read_code(path).imports:
+            if imported.partition(".")[0] == module.partition(".")[0]:
+                _reach(imported, source, reached)
 
 
 def _files(module: str, source: Path) -> list[tuple[str, Path]]:
@@ -61,23 +77,30 @@ def _files(module: str, source: Path) -> list[tuple[str, Path]]:
     return [(name, path) for name, path in files if path.is_file()]
 
 
-def _imports(path: Path, package: str) -> list[str]:
-    """Return the modules of the package that a file imports, at any depth of the file."""
+@cache
+def read_code(path: Path) -> Code:
+    """Read a file of the package; once, since every job of the workflow asks for most of them."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return Code(text, ())
+    tree = ast.parse(text)
+    return Code(_meaning(tree), tuple(_imports(tree)))
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    """Return the modules that a file imports, at any depth of the file."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name for name in names if name.split(".")[0] == package]
+    return names
 
 
-def _meaning(path: Path) -> str:
-    """Return a Python file's syntax tree without docstrings, or a data file's text."""
-    if path.suffix != ".py":
-        return path.read_text(encoding="utf-8")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _meaning(tree: ast.AST) -> str:
+    """Return a file's syntax tree; its docstrings are removed."""
     for node in ast.walk(tree):
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
