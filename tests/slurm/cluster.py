@@ -1,4 +1,4 @@
-"""A one-node Slurm on this machine: two partitions, one GPU that is none."""
+"""A one-node Slurm on this machine: CPU, GPU and urgent partitions, one GPU that is none."""
 
 from __future__ import annotations
 
@@ -46,9 +46,13 @@ BatchStartTimeout=5
 SlurmctldTimeout=30
 SlurmdTimeout=60
 GresTypes=gpu
+JobRequeue=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10
 """
 
 

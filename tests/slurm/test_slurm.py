@@ -147,6 +147,20 @@ def test_a_cancelled_training_is_submitted_again(slurm, site, prepared, undistur
     assert resumed >= 3
 
 
+def test_a_preempted_training_goes_on(slurm, site, prepared, undisturbed):
+    config = prepared("preempted")
+    process = submit(site, config, "--until", "train_fold")
+    slurm.wait_for(lambda: epoch_of(site, "preempted") >= 3, "three epochs", 600)
+    (job,) = of_rule(slurm, "train_fold", "RUNNING")
+    run("sbatch", "--partition=urgent", "--gpus=1", f"--output={site}/urgent", "--wrap=sleep 5")
+    code, output = finish(process)
+    assert code == 0, output[-5000:]
+    (again,) = [each for each in slurm.jobs() if each["JobId"] == job["JobId"]]
+    assert again["Restarts"] == "1"
+    (resumed,) = same_training(site, "preempted", undisturbed)
+    assert resumed >= 3
+
+
 def test_a_crashed_node_costs_an_epoch_at_most(slurm, site, prepared, undisturbed):
     config = prepared("crashed")
     process = submit(site, config, "--until", "train_fold")
