@@ -167,7 +167,8 @@ def test_a_crashed_node_costs_an_epoch_at_most(slurm, site, prepared, undisturbe
     # a controller misses a job on its node only when it has run for some time
     slurm.wait_for(lambda: epoch_of(site, "crashed") >= 100, "a hundred epochs", 600)
     slurm.kill_node()
-    subprocess.run(["pkill", "-9", "-f", f"{site}.*msnmo.train"], check=False)
+    # all that ran on it dies with it
+    subprocess.run(["pkill", "-9", "-f", f"{site}.*(msnmo.train|--target-jobs)"], check=False)
     time.sleep(5)
     slurm.start_node()
     code, output = finish(process)
