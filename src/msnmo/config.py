@@ -55,20 +55,6 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def with_preprocessing(
-    config: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return the config with the preprocessing of a bundle, whose networks know no other.
-
-    An engine of skull stripping that the config names stays: the bundle's may not be installed.
-    """
-    engine = config["skull_strip"]["engine"]
-    merged = {**config, **sections}
-    if engine != "auto":
-        merged["skull_strip"] = {**sections["skull_strip"], "engine": engine}
-    return merged
-
-
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a method is trained with, by section.
 

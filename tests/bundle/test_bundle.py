@@ -58,9 +58,11 @@ def test_it_says_how_to_preprocess_threshold_and_doubt(bundle: Path, config: dic
     assert read.threshold == config["predict"]["threshold"]
     assert read.temperature == 1
     assert read.certainty.certain_from == 0.75
-    assert read.preprocessing["n4"] == config["n4"]
+    assert read.preprocessing()["n4"] == config["n4"]
     # auto chose one engine for all scans that the folds learned from: new ones get the same
-    assert read.preprocessing["skull_strip"]["engine"] == "surface"
+    assert read.preprocessing()["skull_strip"]["engine"] == "surface"
+    assert read.preprocessing("hd-bet")["skull_strip"]["engine"] == "hd-bet"
+    assert read.preprocessing("hd-bet")["n4"] == config["n4"]
     assert [run["fold"] for _, run in read.runs] == [0, 1, 2]
 
 

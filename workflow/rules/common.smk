@@ -14,7 +14,7 @@ from msnmo.bundle.contents import read_bundle
 from msnmo.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
-from msnmo.config import check_config, method_settings, shareable, with_preprocessing
+from msnmo.config import check_config, method_settings, shareable
 from msnmo.environment import prepare_jobs, require_writable, shell_prefix
 from msnmo.errors import MsnmoError
 
@@ -22,7 +22,8 @@ try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
     if config["predict"]["bundle"]:
         bundle = read_bundle(config["predict"]["bundle"], verify=False)
-        config.update(with_preprocessing(config, bundle.preprocessing))
+        # the networks know no other; an engine that the config names stays
+        config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
     survey = survey_scan_table(config["scans"])
     decisions = Path(

@@ -9,9 +9,9 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from msnmo.apply.arrivals import name_scans, receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
@@ -91,7 +91,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
         _tell(f"{scan.name}: done before with this bundle (--again repeats it)")
         return
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
-        settings = with_engine(ensemble.bundle.preprocessing, given.engine)
+        settings = ensemble.bundle.preprocessing(given.engine)
         prepared = preprocess(scan, settings, Path(scratch), lambda step: _tell(f"  {step}"))
         regions = _find_regions(prepared, Path(scratch)) if given.locations else None
         _tell(f"  {len(ensemble.models)} networks")
@@ -116,15 +116,6 @@ def _write_segmentation(stem: Path, scan: Arrived, bundle: Bundle) -> None:
 
     mask = load_mask(Path(f"{stem}_mask.nii.gz"))
     write_segmentation(Path(f"{stem}_seg.dcm"), mask, scan.dicom, bundle.id)
-
-
-def with_engine(
-    settings: Mapping[str, Mapping[str, Any]], engine: str
-) -> Mapping[str, Mapping[str, Any]]:
-    """Return the settings of preprocessing with another engine of skull stripping; auto: as is."""
-    if engine == "auto":
-        return settings
-    return {**settings, "skull_strip": {**settings["skull_strip"], "engine": engine}}
 
 
 def _is_done(folder: Path, scan: Arrived, bundle: Bundle, given: argparse.Namespace) -> bool:

@@ -90,10 +90,18 @@ class Bundle:
         x, y, z = self.content["preprocessing"]["resize"]["size"]
         return x, y, z
 
-    @property
-    def preprocessing(self) -> dict[str, dict[str, Any]]:
-        """The config's sections skull_strip, n4, resize and zscore that the folds learned on."""
-        return self.content["preprocessing"]
+    def preprocessing(self, engine: str = "auto") -> dict[str, dict[str, Any]]:
+        """Return the sections skull_strip, n4, resize, zscore of the config the folds learned on.
+
+        Parameters
+        ----------
+        engine : str
+            Of skull stripping, where the bundle's is not installed; auto: the bundle's.
+        """
+        sections = self.content["preprocessing"]
+        if engine == "auto":
+            return sections
+        return {**sections, "skull_strip": {**sections["skull_strip"], "engine": engine}}
 
     @property
     def threshold(self) -> float:
