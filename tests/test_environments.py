@@ -58,27 +58,40 @@ def test_the_lock_has_a_hash_for_every_package():
     assert "torch==" not in text.replace("pytorch", "")
 
 
-def environments():
-    """The module that each rule with a command runs, and the environments it may run in."""
+def rules_with_commands():
+    """The text of each rule that has a command, and what it names as its environment."""
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         rules = re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]
         for rule in rules:
-            if "shell:" not in rule:
-                continue
-            (named,) = re.findall(r"conda:\n\s+(\S+)", rule)
-            names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
-            modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
-            if "msnmo.figures" in modules:
-                # imported by name when they are drawn
-                modules += [figure.module for figure in FIGURES.values()]
-            for module in modules or [None]:
-                for name in names:
-                    yield module, name
+            if "shell:" in rule:
+                (named,) = re.findall(r"conda:\n\s+(\S+)", rule)
+                yield rule, named
+
+
+def environments():
+    """The module that each rule with a command runs, and the environments it may run in."""
+    for rule, named in rules_with_commands():
+        names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
+        modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
+        if "msnmo.figures" in modules:
+            # imported by name when they are drawn
+            modules += [figure.module for figure in FIGURES.values()]
+        for module in modules or [None]:
+            for name in names:
+                yield module, name
 
 
 def test_every_rule_with_a_command_names_an_environment():
     used = {name for _, name in environments()}
     assert used == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+
+
+def test_a_rule_that_holds_a_gpu_has_a_torch_that_knows_it():
+    on_gpu = {
+        rule.partition(":")[0]: named for rule, named in rules_with_commands() if "gpu=" in rule
+    }
+    assert len(on_gpu) > 3
+    assert set(on_gpu.values()) == {"TORCH_ENV"}, on_gpu
 
 
 @pytest.mark.parametrize(("module", "name"), sorted({pair for pair in environments() if pair[0]}))

@@ -1,39 +1,6 @@
 # Every figure of the paper, and what its readers ask for.
 
 
-# the four scans of Figure 12, by the networks that did not see them in training
-rule map_gradcam:
-    input:
-        metrics=f"{RESULTS}/metrics/figure-12.tsv",
-        manifest=rules.list_manifest.output,
-        folds=rules.split_folds.output,
-        weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
-    output:
-        directory(f"{RESULTS}/gradcam"),
-    log:
-        f"{LOGS}/map_gradcam.log",
-    benchmark:
-        f"{BENCHMARKS}/map_gradcam.tsv"
-    conda:
-        "../../envs/torch-cpu.yaml"
-    threads: config["compute"]["threads"]
-    resources:
-        gpu=GPU,
-    params:
-        weights=pattern(rules.train_fold.output.weights),
-        run=pattern(rules.train_fold.output.run),
-        method=JOINT,
-        device=config["compute"]["device"],
-        cpu_threads=config["compute"]["threads"],
-        code=code("gradcam"),
-    shell:
-        "python -m msnmo.gradcam --metrics {input.metrics:q} --manifest {input.manifest:q}"
-        " --folds {input.folds:q} --method {params.method} --weights {params.weights:q}"
-        " --run {params.run:q} --device {params.device} --threads {params.cpu_threads}"
-        " --out {output:q} > {log:q} 2>&1"
-
-
 rule draw_figure:
     input:
         unpack(figure_inputs),

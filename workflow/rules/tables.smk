@@ -29,9 +29,8 @@ rule describe_cohort:
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.described} --cohort {input.cohort:q}"
-        " --excluded {input.excluded:q}"
-        " --out-tsv {output.tsv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
-        " --out-html {output.html:q} > {log:q} 2>&1"
+        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
 rule write_table:
@@ -60,10 +59,9 @@ rule write_table:
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
-        " --excluded {input.excluded:q}"
-        " --statistics {input.statistics:q} --confidence {params.confidence}"
-        " --out-tsv {output.tsv:q} --out-md {output.md:q} --out-tex {output.tex:q}"
-        " --out-html {output.html:q} > {log:q} 2>&1"
+        " --excluded {input.excluded:q} --statistics {input.statistics:q}"
+        " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
 rule list_statistics:

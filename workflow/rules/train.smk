@@ -1,4 +1,4 @@
-# Per method and fold: train on the other folds, predict the scans of this one.
+# What a GPU does: train a method on the other folds, predict the scans of this one, Grad-CAM.
 # A training reruns when its data, folds or settings change, not when our code does: nights are long.
 
 # one job at a time holds a GPU; on the CPU alone, jobs run side by side as cores allow
@@ -69,3 +69,36 @@ rule predict_fold:
         " --method {wildcards.method} --fold {wildcards.fold} --weights {input.weights:q}"
         " --run {input.run:q} --threshold {params.threshold} --device {params.device}"
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
+
+
+# the four scans of Figure 12, by the networks that did not see them in training
+rule map_gradcam:
+    input:
+        metrics=f"{RESULTS}/metrics/figure-12.tsv",
+        manifest=rules.list_manifest.output,
+        folds=rules.split_folds.output,
+        weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
+        runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
+    output:
+        directory(f"{RESULTS}/gradcam"),
+    log:
+        f"{LOGS}/map_gradcam.log",
+    benchmark:
+        f"{BENCHMARKS}/map_gradcam.tsv"
+    conda:
+        TORCH_ENV
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        weights=pattern(rules.train_fold.output.weights),
+        run=pattern(rules.train_fold.output.run),
+        method=JOINT,
+        device=config["compute"]["device"],
+        cpu_threads=config["compute"]["threads"],
+        code=code("gradcam"),
+    shell:
+        "python -m msnmo.gradcam --metrics {input.metrics:q} --manifest {input.manifest:q}"
+        " --folds {input.folds:q} --method {params.method} --weights {params.weights:q}"
+        " --run {params.run:q} --device {params.device} --threads {params.cpu_threads}"
+        " --out {output:q} > {log:q} 2>&1"
