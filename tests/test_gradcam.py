@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from measured import with_folds
 from msnmo.errors import InputError
 from msnmo.files import read_json, read_tsv, write_json, write_tsv
 from msnmo.gradcam import gradcam, main
@@ -98,8 +98,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             *(("sub-NMOSD0", 0.2), ("sub-NMOSD3", 0.5)),
         )
     ]
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
-    write_tsv(out / "metrics.tsv", pd.DataFrame(rows, columns=columns))
+    write_tsv(out / "metrics.tsv", with_folds(rows))
     return out
 
 

@@ -8,15 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from msnmo.errors import bad_input
+from msnmo.evaluate.metrics import NOT_APPLICABLE
 
-METRIC_COLUMNS = {
-    "method": str,
-    "fold": int,
-    "scan": str,
-    "metric": str,
-    "value": float,
-    "space": str,
-}
 MEDIAN = (0.5,)
 QUARTILES = (0.25, 0.75)
 LOW_MEDIAN_HIGH = (0.25, 0.5, 0.75)
@@ -28,7 +21,7 @@ def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     Parameters
     ----------
     metrics : DataFrame
-        The long table of metrics: columns method, scan, metric, value, space.
+        As `msnmo.aggregate.read_metrics` returns.
     method : str
 
     Returns
@@ -44,7 +37,7 @@ def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     kept = (
         (metrics["method"] == method) & (metrics["metric"] == "DSC") & (metrics["space"] == "model")
     )
-    # rows without a scan are of a whole fold
+    kept &= metrics["scan"] != NOT_APPLICABLE
     rows = metrics.loc[kept, ["scan", "value"]].dropna()
     if rows.empty:
         raise bad_input("metrics", f"DSC per scan of {method}", "none", "evaluate the method first")

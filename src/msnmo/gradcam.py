@@ -16,7 +16,8 @@ import torch
 from monai.visualize import GradCAM
 from torch import Tensor, nn
 
-from msnmo.choose import METRIC_COLUMNS, QUARTILES, choose_in_each_class
+from msnmo.aggregate import read_metrics
+from msnmo.choose import QUARTILES, choose_in_each_class
 from msnmo.device import (
     add_arguments,
     explain_full_memory,
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     folds = read_tsv(given.folds, {"scan": str, "diagnosis": str, "fold": int})
-    metrics = read_tsv(given.metrics, METRIC_COLUMNS)
+    metrics = read_metrics(given.metrics)
     chosen = choose_in_each_class(metrics, folds, given.method, QUARTILES)
     manifest = read_tsv(given.manifest, {"scan": str, "image": str, "sidecar": str})
     files = chosen.merge(manifest[["scan", "image", "sidecar"]], on="scan", how="left")

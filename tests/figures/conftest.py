@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from measured import with_folds
 from msnmo.figures.inputs import Inputs
 from msnmo.files import write_tsv
 from msnmo.volumes import Grid, save_volume
@@ -61,10 +62,9 @@ def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> In
         for method in methods
         for place, scan in enumerate(scans)
     ]
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
     inputs = Inputs(
         methods=methods,
-        metrics=pd.DataFrame(rows, columns=columns),
+        metrics=with_folds(rows),
         manifest=manifest,
         cohort=table,
         folds=folds,

@@ -48,6 +48,16 @@ def test_a_figure_is_written_twice_and_again_in_equal_bytes(tmp_path, write_run,
     assert [(tmp_path / f"out.{ending}").read_bytes() for ending in ("png", "svg")] == once
 
 
+def test_metrics_that_lost_their_last_line_are_refused(tmp_path, write_run):
+    write_run()
+    path = tmp_path / "metrics.tsv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    told = r"metrics\.tsv\n +expected: each metric of the whole fold"
+    with pytest.raises(InputError, match=told):
+        main(options(tmp_path, "figure-8", **sources(tmp_path)))
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_all_that_is_missing_is_said_at_once(tmp_path, write_run):
     write_run()
     with pytest.raises(InputError) as caught:

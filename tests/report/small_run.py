@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from measured import with_folds
 from msnmo.drawing import save
 from msnmo.evaluate.metrics import TABLE_METRICS
 from msnmo.files import write_json, write_tsv
@@ -242,10 +243,7 @@ def _metrics(
                 rows += [(method, fold, scan, "HD95", 4.25, "native")]
             if "classification" in tasks:
                 rows += [(method, fold, scan, "P_NMOSD", generator.uniform(), "n/a")]
-    by_scan = pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
-    key = ["method", "fold", "metric", "space"]
-    of_fold = by_scan.groupby(key, as_index=False)["value"].mean().assign(scan="n/a")
-    return pd.concat([by_scan, of_fold], ignore_index=True)
+    return with_folds(rows)
 
 
 def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from measured import with_folds
 from msnmo.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.metrics import TABLE_METRICS, metrics_of
 from msnmo.files import write_tsv
@@ -180,8 +181,7 @@ def run(tmp_path, *words, out="statistics.tsv"):
 
 def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds, tmp_path):
     texts = []
-    of_fold = metrics.groupby(["method", "fold", "metric", "space"], as_index=False)["value"].mean()
-    metrics = pd.concat([metrics, of_fold.assign(scan="n/a")])
+    metrics = with_folds(metrics)
     for seed in (0, 1):
         write_tsv(tmp_path / "metrics.tsv", metrics.sample(frac=1, random_state=seed))
         write_tsv(tmp_path / "folds.tsv", folds.sample(frac=1, random_state=seed))

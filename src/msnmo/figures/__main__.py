@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.choose import METRIC_COLUMNS
+from msnmo.aggregate import read_metrics
 from msnmo.drawing import save
 from msnmo.errors import Finding, InputError, bad_input, run_command
 from msnmo.figures.catalogue import Figure, get_figure, methods_of
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     shown = get_figure(given.figure)
     _refuse_missing(shown, given)
-    metrics = None if given.metrics is None else read_tsv(given.metrics, METRIC_COLUMNS)
+    metrics = None if given.metrics is None else read_metrics(given.metrics)
     inputs = Inputs(
         methods=chosen_methods(shown, given.methods, metrics),
         metrics=metrics,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from msnmo.choose import METRIC_COLUMNS, choose_scan
+from msnmo.aggregate import read_metrics
+from msnmo.choose import choose_scan
 from msnmo.drawing import (
     AXIAL,
     BRAIN,
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
-    scan = choose_scan(read_tsv(arguments.metrics, METRIC_COLUMNS), arguments.method)
+    scan = choose_scan(read_metrics(arguments.metrics), arguments.method)
     text = {"scan": str}
     cohort = read_tsv(arguments.cohort, text).set_index("scan").loc[scan]
     manifest = read_tsv(arguments.manifest, text).set_index("scan").loc[scan]
