@@ -17,6 +17,8 @@ from msnmo.methods import get_method
 
 COLUMNS = {"method": str, "fold": int, "scan": str, "metric": str, "value": float, "space": str}
 EVALUATE_AGAIN = "delete the file and run the workflow again"
+Gap = tuple[tuple[str, int], str, str]
+"""A method and fold of which rows are missing, what is expected of them, what is found."""
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
@@ -39,37 +41,43 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
         expected = f"metrics {', '.join(known)}"
         raise bad_input(path, expected, ", ".join(unknown), EVALUATE_AGAIN)
     table = table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
-    if findings := [Finding(str(path), *gap, EVALUATE_AGAIN) for _, *gap in _gaps(table)]:
+    gaps = [*_gaps_within_folds(table), *_gaps_between_folds(table)]
+    if findings := [Finding(str(path), *gap, EVALUATE_AGAIN) for _, *gap in gaps]:
         raise InputError(findings)
     return table
 
 
-def _gaps(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int], str, str]]:
-    """Yield each method and fold of which a table lacks rows, what it must have, what it lacks.
+def _gaps_within_folds(table: pd.DataFrame) -> Iterator[Gap]:
+    """Yield what a fold lacks by its own other rows.
 
     A table that lost its last lines, or any others, is still a table; what remains of it says what
     was in it.
     """
-    rows = table.assign(name=table["metric"] + " in space " + table["space"])
+    rows = _with_names(table)
     of_fold = rows["scan"] == NOT_APPLICABLE
-    judged = rows["metric"].isin(METRICS)
     key = ["method", "fold"]
-
     of_scan = rows[~of_fold]
     scans = of_scan.groupby([*key, "space"])["scan"].transform("nunique")
     counted = of_scan.groupby([*key, "name"])["scan"].transform("nunique")
     yield from _named("each metric of each scan", of_scan[counted < scans])
 
-    measured = rows.loc[judged & ~of_fold, [*key, "name"]].drop_duplicates()
-    means = measured.merge(rows.loc[of_fold, [*key, "name"]], how="left", indicator=True)
+    judged = of_scan.loc[of_scan["metric"].isin(METRICS), [*key, "name"]].drop_duplicates()
+    means = judged.merge(rows.loc[of_fold, [*key, "name"]], how="left", indicator=True)
     yield from _named("each metric of the whole fold", means[means["_merge"] == "left_only"])
 
-    counts = rows[judged & of_fold].groupby(["method", "name", "fold"]).size()
-    counts = counts.unstack(fill_value=0).stack()
+
+def _gaps_between_folds(table: pd.DataFrame) -> Iterator[Gap]:
+    """Yield what a fold lacks and another fold of the method has."""
+    of_fold = _with_names(table[table["scan"] == NOT_APPLICABLE])
+    counts = of_fold.groupby(["method", "name", "fold"]).size().unstack(fill_value=0).stack()
     yield from _named("each metric of each fold", counts[counts == 0].reset_index())
 
 
-def _named(expected: str, rows: pd.DataFrame) -> Iterator[tuple[tuple[str, int], str, str]]:
+def _with_names(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(name=table["metric"] + " in space " + table["space"])
+
+
+def _named(expected: str, rows: pd.DataFrame) -> Iterator[Gap]:
     for (method, fold), part in rows.groupby(["method", "fold"], sort=False):
         names = ", ".join(part["name"].unique())
         yield (method, fold), expected, f"not all of fold {fold} of method {method}: {names}"
@@ -110,7 +118,7 @@ def combine_folds(
     parts = [tables[name] for place in wanted for name in places[place]]
     combined = pd.concat(parts, ignore_index=True)
     findings = [*_repeated_rows(combined), *_differing_scans(combined)]
-    for place, *gap in _gaps(combined):
+    for place, *gap in _gaps_between_folds(combined):
         findings += [Finding(name, *gap, EVALUATE_AGAIN) for name in places[place]]
     if findings:
         raise InputError(findings)

@@ -79,7 +79,7 @@ def _files(module: str, source: Path) -> list[tuple[str, Path]]:
 
 @cache
 def read_code(path: Path) -> Code:
-    """Read a file of the package; once, since every job of the workflow asks for most of them."""
+    """Read a file of the package; once, since the rules share most of them."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         return Code(text, ())
