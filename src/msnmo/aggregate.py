@@ -12,11 +12,10 @@ import pandas as pd
 
 from msnmo.errors import Finding, InputError, bad_input, run_command
 from msnmo.evaluate.metrics import DESCRIPTORS, METRICS, NOT_APPLICABLE
-from msnmo.files import read_tsv, write_tsv
+from msnmo.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.methods import get_method
 
 COLUMNS = {"method": str, "fold": int, "scan": str, "metric": str, "value": float, "space": str}
-EVALUATE_AGAIN = "delete the file and run the workflow again"
 Gap = tuple[tuple[str, int], str, str]
 """A method and fold of which rows are missing, what is expected of them, what is found."""
 
@@ -39,10 +38,10 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
     known = [*METRICS, *DESCRIPTORS]
     if unknown := sorted(set(table["metric"].astype(str)) - set(known)):
         expected = f"metrics {', '.join(known)}"
-        raise bad_input(path, expected, ", ".join(unknown), EVALUATE_AGAIN)
+        raise bad_input(path, expected, ", ".join(unknown), MAKE_AGAIN)
     table = table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
     gaps = [*_gaps_within_folds(table), *_gaps_between_folds(table)]
-    if findings := [Finding(str(path), *gap, EVALUATE_AGAIN) for _, *gap in gaps]:
+    if findings := [Finding(str(path), *gap, MAKE_AGAIN) for _, *gap in gaps]:
         raise InputError(findings)
     return table
 
@@ -119,7 +118,7 @@ def combine_folds(
     combined = pd.concat(parts, ignore_index=True)
     findings = [*_repeated_rows(combined), *_differing_scans(combined)]
     for place, *gap in _gaps_between_folds(combined):
-        findings += [Finding(name, *gap, EVALUATE_AGAIN) for name in places[place]]
+        findings += [Finding(name, *gap, MAKE_AGAIN) for name in places[place]]
     if findings:
         raise InputError(findings)
     return combined
@@ -142,7 +141,7 @@ def _fold_findings(
         found = f"fold {fold} of method {method}"
         if (method, fold) not in wanted:
             expected = "methods and folds of the config"
-            findings += [Finding(file, expected, found, EVALUATE_AGAIN) for file in files]
+            findings += [Finding(file, expected, found, MAKE_AGAIN) for file in files]
         elif len(files) > 1:
             remedy = "give each fold's metrics once"
             findings.append(Finding(", ".join(files), f"{found} once", "it repeatedly", remedy))

@@ -131,13 +131,12 @@ def read_json(path: Path | str) -> dict[str, Any]:
     InputError
         If the file is missing, is not JSON or holds no object.
     """
-    remedy = "delete the file and run the workflow again"
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise bad_input(path, "a readable JSON object", str(error), remedy) from error
+        raise bad_input(path, "a readable JSON object", str(error), MAKE_AGAIN) from error
     if not isinstance(content, dict):
-        raise bad_input(path, "a JSON object", type(content).__name__, remedy)
+        raise bad_input(path, "a JSON object", type(content).__name__, MAKE_AGAIN)
     return content
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.model_selection import KFold, StratifiedGroupKFold
 
 from msnmo.errors import DataLeakageError, Finding, InputError, bad_input, run_command
-from msnmo.files import read_tsv, write_tsv
+from msnmo.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.seeds import derive_seed
 
 Split = Literal["grouped", "random"]
@@ -144,20 +144,19 @@ def read_folds(path: Path | str) -> pd.DataFrame:
         0 to k-1.
     """
     folds = read_tsv(path, FOLD_COLUMNS)[list(FOLD_COLUMNS)]
-    remedy = "delete the file and run the workflow again"
     unknown = folds.loc[~folds["diagnosis"].isin(DIAGNOSES), "scan"].astype(str)
     if len(unknown):
         found = f"another diagnosis for {', '.join(unknown)}"
-        raise bad_input(path, f"diagnosis {' or '.join(DIAGNOSES)}", found, remedy)
+        raise bad_input(path, f"diagnosis {' or '.join(DIAGNOSES)}", found, MAKE_AGAIN)
     if folds[["scan", "subject"]].isna().any(axis=None):
-        raise bad_input(path, "a scan and a subject in every row", "an empty cell", remedy)
+        raise bad_input(path, "a scan and a subject in every row", "an empty cell", MAKE_AGAIN)
     twice = folds.loc[folds["scan"].duplicated(), "scan"]
     if len(twice):
-        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", remedy)
+        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
     found = sorted(folds["fold"].unique())
     if len(found) < 2 or found != list(range(len(found))):
         numbers = ", ".join(map(str, found)) or "none"
-        raise bad_input(path, "folds numbered 0 to k-1, at least two", numbers, remedy)
+        raise bad_input(path, "folds numbered 0 to k-1, at least two", numbers, MAKE_AGAIN)
     return folds
 
 

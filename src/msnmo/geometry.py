@@ -23,7 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from msnmo.errors import bad_input
-from msnmo.files import read_json
+from msnmo.files import MAKE_AGAIN, read_json
 from msnmo.volumes import Grid, Volume
 
 Shape = tuple[int, int, int]
@@ -258,8 +258,7 @@ class ModelSpace:
         try:
             return cls.from_json(read_json(path)["geometry"])
         except (KeyError, TypeError, ValueError) as error:
-            remedy = "delete the file and run the workflow again"
-            raise bad_input(path, "the geometry of model space", repr(error), remedy) from error
+            raise bad_input(path, "the geometry of model space", repr(error), MAKE_AGAIN) from error
 
 
 def ras_order(affine: np.ndarray) -> tuple[Shape, tuple[bool, bool, bool]]:

@@ -26,7 +26,7 @@ from msnmo.device import (
     prepare,
 )
 from msnmo.errors import bad_input, run_command
-from msnmo.files import atomic_folder, read_tsv, write_tsv
+from msnmo.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
 from msnmo.networks.localisation import upsample
 from msnmo.predict import (
     Scan,
@@ -106,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     manifest = read_tsv(given.manifest, {"scan": str, "image": str, "sidecar": str})
     files = chosen.merge(manifest[["scan", "image", "sidecar"]], on="scan", how="left")
     if missing := list(files.loc[files["image"].isna(), "scan"]):
-        remedy = "delete the file and run the workflow again"
-        raise bad_input(given.manifest, "the scans of the metrics", f"no {missing[0]}", remedy)
+        raise bad_input(given.manifest, "the scans of the metrics", f"no {missing[0]}", MAKE_AGAIN)
     with atomic_folder(given.out) as folder:
         for fold, rows in files.groupby("fold"):
             path = Path(given.run.format(method=given.method, fold=fold))

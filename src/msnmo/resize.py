@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from msnmo.errors import MsnmoError, bad_input, run_command
-from msnmo.files import read_json, write_json
+from msnmo.files import MAKE_AGAIN, read_json, write_json
 from msnmo.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, Shape, resample_mask
 from msnmo.volumes import check_same_grid, load_mask, load_volume, save_volume
 
@@ -63,8 +63,7 @@ def _model_space(sidecar: Path, size: Shape, mode: Mode) -> ModelSpace:
     try:
         crop = Crop.from_json(read_json(sidecar)["geometry"]["crop"])
     except (KeyError, TypeError, ValueError) as error:
-        remedy = "delete the file and run the workflow again"
-        raise bad_input(sidecar, "the geometry of a crop", repr(error), remedy) from error
+        raise bad_input(sidecar, "the geometry of a crop", repr(error), MAKE_AGAIN) from error
     return ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, size, mode))
 
 

@@ -19,6 +19,7 @@ from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNO
 from msnmo.calibration import Fit, deployed_fit
 from msnmo.errors import Finding, InputError, bad_input, run_command
 from msnmo.files import (
+    MAKE_AGAIN,
     PREDICT_AGAIN,
     atomic_folder,
     read_json,
@@ -35,7 +36,6 @@ from msnmo.skullstrip import Engine
 from msnmo.tables.summary import summarise
 from msnmo.volumes import load_volume
 
-AGAIN = "delete the file and run the workflow again"
 CARD = "MODEL_CARD.md"
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
 PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
@@ -55,12 +55,12 @@ def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
         trained, size = run["method"], run["size"]
         count = len(run["training_scans"])
     except KeyError as error:
-        raise bad_input(run_path, "run.json of a training", f"no {error}", AGAIN) from error
+        raise bad_input(run_path, "run.json of a training", f"no {error}", MAKE_AGAIN) from error
     if trained != method:
-        raise bad_input(run_path, f"a training of method {method}", f"of {trained}", AGAIN)
+        raise bad_input(run_path, f"a training of method {method}", f"of {trained}", MAKE_AGAIN)
     if not weights.is_file() or sha256(weights) != fold["weights_sha256"]:
         found = "another checksum" if weights.is_file() else "no such file"
-        raise bad_input(weights, f"the weights that {run_path} tells of", found, AGAIN)
+        raise bad_input(weights, f"the weights that {run_path} tells of", found, MAKE_AGAIN)
     name = f"fold-{fold['fold']}.safetensors"
     return fold | {"size": size, "training_scans": count, "weights": name}
 
@@ -188,7 +188,7 @@ def _describe_folds(given: argparse.Namespace) -> list[dict[str, Any]]:
     sizes = {tuple(fold["size"]) for fold in folds}
     if len(sizes) > 1:
         found = " and ".join("x".join(map(str, size)) for size in sorted(sizes))
-        findings.append(Finding("--runs", "folds trained at one size", found, AGAIN))
+        findings.append(Finding("--runs", "folds trained at one size", found, MAKE_AGAIN))
     if findings:
         raise InputError(findings)
     return folds

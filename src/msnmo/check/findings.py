@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msnmo.errors import Finding, bad_input
-from msnmo.files import read_json, write_json
+from msnmo.files import MAKE_AGAIN, read_json, write_json
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -76,8 +76,9 @@ class ScanReport:
             ]
             return cls(scan, findings, content["facts"])
         except (KeyError, TypeError) as error:
-            remedy = "delete the file and run the workflow again"
-            raise bad_input(path, "the check's report of a scan", repr(error), remedy) from error
+            raise bad_input(
+                path, "the check's report of a scan", repr(error), MAKE_AGAIN
+            ) from error
 
 
 def by_severity(findings: Iterable[Reported]) -> list[Reported]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from msnmo.errors import Finding, InputError, bad_input
 from msnmo.evaluate.metrics import Space
-from msnmo.files import PREDICT_AGAIN, read_tsv
+from msnmo.files import MAKE_AGAIN, PREDICT_AGAIN, read_tsv
 from msnmo.methods import Task
 from msnmo.volumes import Grid, load_mask
 
@@ -93,8 +93,7 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     """
     manifest = read_tsv(path, MANIFEST_COLUMNS)[list(MANIFEST_COLUMNS)]
     if twice := repeated(manifest["scan"]):
-        remedy = "delete the file and run the workflow again"
-        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", remedy)
+        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
     return manifest
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from msnmo.cohort.decisions import read_decisions
 from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.files import read_json, read_tsv, write_text, write_tsv
+from msnmo.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.quality.numbers import RULES
 
 # Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; few scans have none
@@ -124,9 +124,8 @@ def _read_numbers(paths: list[Path]) -> list[dict[str, Any]]:
         try:
             content = read_json(path)
             if missing := {"numbers", "flags", "engine"} - set(content):
-                remedy = "delete the file and run the workflow again"
                 found = f"no {', '.join(sorted(missing))}"
-                raise bad_input(path, "a scan's numbers and flags", found, remedy)
+                raise bad_input(path, "a scan's numbers and flags", found, MAKE_AGAIN)
             contents.append(content)
         except InputError as error:
             findings += error.findings

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import read_json
+from msnmo.files import MAKE_AGAIN, read_json
 from msnmo.methods import get_method
 from msnmo.provenance import git_state, versions
 from msnmo.report.page import Table, table_of
 from msnmo.report.results import filled
 
-RUN_AGAIN = "delete the file and run the workflow again"
 NEEDED = ("method", "fold", "seconds", "epochs", "parameters", "device_name", "versions", "git")
 
 
@@ -33,7 +32,7 @@ def engines_table(sidecars: Sequence[Path]) -> Table:
             made = read_json(path).get("skullstrip", {})
             if missing := [key for key in ("engine", "version") if key not in made]:
                 expected = "the engine and version of a brain mask"
-                raise bad_input(path, expected, f"no {', '.join(missing)}", RUN_AGAIN)
+                raise bad_input(path, expected, f"no {', '.join(missing)}", MAKE_AGAIN)
             rows.append({"engine": made["engine"], "version": str(made["version"])})
         except InputError as error:
             findings += error.findings
@@ -62,7 +61,7 @@ def read_runs(pattern: str, methods: Sequence[str], folds: Sequence[int]) -> lis
                 continue
             if missing := [key for key in NEEDED if key not in run]:
                 found = f"no {', '.join(missing)}"
-                findings.append(Finding(str(path), "run.json of a training", found, RUN_AGAIN))
+                findings.append(Finding(str(path), "run.json of a training", found, MAKE_AGAIN))
             runs.append(run)
     if findings:
         raise InputError(findings)

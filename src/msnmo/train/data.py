@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import read_tsv, sha256
+from msnmo.files import MAKE_AGAIN, read_tsv, sha256
 from msnmo.folds import DIAGNOSES, read_folds
 from msnmo.volumes import Volume, check_same_grid, load_mask, load_volume
 
@@ -72,17 +72,18 @@ def read_fold(manifest: Path, folds: Path, fold: int) -> Fold:
         If there is no such fold, a scan of the folds is not in the manifest, or is there twice.
     """
     table, split = read_tsv(manifest, MANIFEST_COLUMNS), read_folds(folds)
-    remedy = "delete the file and run the workflow again"
     numbers = sorted(split["fold"].unique())
     if fold not in numbers:
         found = f"fold {fold}"
-        raise bad_input(folds, f"one of the folds {numbers[0]} to {numbers[-1]}", found, remedy)
+        raise bad_input(folds, f"one of the folds {numbers[0]} to {numbers[-1]}", found, MAKE_AGAIN)
     twice = table.loc[table["scan"].duplicated(), "scan"]
     if len(twice):
-        raise bad_input(manifest, "each scan once", f"{', '.join(twice)} more than once", remedy)
+        raise bad_input(
+            manifest, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN
+        )
     missing = sorted(set(split["scan"]) - set(table["scan"]))
     if missing:
-        raise bad_input(manifest, f"every scan of {folds}", f"no {', '.join(missing)}", remedy)
+        raise bad_input(manifest, f"every scan of {folds}", f"no {', '.join(missing)}", MAKE_AGAIN)
     scans = split.merge(table[["scan", "image", "lesion", "sidecar"]], on="scan")
     scans = scans.sort_values("scan", ignore_index=True)
     tested = scans["fold"] == fold
