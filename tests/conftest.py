@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from msnmo.files import write_json, write_tsv
-from msnmo.geometry import Crop, ModelSpace, Resize
-from msnmo.volumes import Grid, save_volume
-
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parent))
+from msnmo.core.files import write_json, write_tsv
+from msnmo.core.geometry import Crop, ModelSpace, Resize
+from msnmo.core.volumes import Grid, save_volume
 
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)

@@ -1,17 +1,9 @@
 """Heads and a bundle, and modules of other folders that these tests need."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parents[1] / "bundle"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "cohort"))
-
-from made import bundle, config, export_bundle, training  # noqa: F401
-
 from msnmo.demo.cohort import Plan, make_cohort
+from tests.bundle.made import bundle, config, export_bundle, training  # noqa: F401
 
 
 @pytest.fixture(scope="session")

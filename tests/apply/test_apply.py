@@ -13,7 +13,7 @@ import pytest
 
 from msnmo.apply.__main__ import main
 from msnmo.apply.listing import list_runs, read_runs
-from msnmo.errors import InputError, MsnmoError
+from msnmo.core.errors import InputError, MsnmoError
 
 ENDINGS = (
     *("desc-brain_mask.nii.gz", "desc-lesion_dseg.nii.gz", "desc-lesion_mask.nii.gz"),

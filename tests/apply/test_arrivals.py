@@ -5,10 +5,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from dicom_study import ANNA, FLAIR, LOCALIZER, MPRAGE, write_classic
 
 from msnmo.apply.arrivals import convert_flair, name_scans, receive
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
+from tests.cohort.dicom_study import ANNA, FLAIR, LOCALIZER, MPRAGE, write_classic
 
 
 @pytest.mark.parametrize(

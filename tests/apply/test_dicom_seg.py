@@ -3,12 +3,20 @@
 import numpy as np
 import pydicom
 import pytest
-from dicom_study import ANNA, COLUMNS, FLAIR, ROWS, SLICES, write_classic, write_enhanced
 
 from msnmo.apply.arrivals import convert_flair
 from msnmo.apply.dicom_seg import write_segmentation
-from msnmo.errors import InputError
-from msnmo.volumes import Grid, Volume, load_volume
+from msnmo.core.errors import InputError
+from msnmo.core.volumes import Grid, Volume, load_volume
+from tests.cohort.dicom_study import (
+    ANNA,
+    COLUMNS,
+    FLAIR,
+    ROWS,
+    SLICES,
+    write_classic,
+    write_enhanced,
+)
 
 
 @pytest.fixture(params=["classic", "enhanced"])

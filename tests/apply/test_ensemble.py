@@ -9,10 +9,10 @@ import torch
 
 from msnmo.apply.ensemble import consult, load_ensemble
 from msnmo.bundle.contents import Bundle, read_bundle
-from msnmo.calibration import scale
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
+from msnmo.evaluate.calibration import scale
 from msnmo.networks.localisation import localisation_maps, upsample
-from msnmo.predict import infer, predict_scan
+from msnmo.predict.fold import infer, predict_scan
 
 CPU = torch.device("cpu")
 

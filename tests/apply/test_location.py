@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from msnmo.apply import location
-from msnmo.apply.lesions import label_lesions
+from msnmo.apply.lesion_table import label_lesions
 from msnmo.apply.location import (
     CLASSES,
     RULE,
@@ -21,8 +21,8 @@ from msnmo.apply.location import (
     write_regions,
 )
 from msnmo.apply.template import Region, load_template, regions_in_template
-from msnmo.errors import InputError
-from msnmo.volumes import Grid, Volume, load_mask, load_volume
+from msnmo.core.errors import InputError
+from msnmo.core.volumes import Grid, Volume, load_mask, load_volume
 
 DATA = os.environ.get("MSNMO_REAL_DATA")
 SCAN = Path("sub-1_FLAIR.nii.gz")

@@ -13,12 +13,12 @@ import yaml
 from safetensors.torch import save_file
 
 from msnmo.bundle.__main__ import main as export
-from msnmo.config import shareable
+from msnmo.core.files import sha256, write_json, write_tsv
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.metrics import METRICS, metrics_of
-from msnmo.files import sha256, write_json, write_tsv
-from msnmo.methods import get_method
-from msnmo.train.settings import Settings
-from msnmo.volumes import Grid, save_volume
+from msnmo.settings.config import shareable
+from msnmo.settings.methods import get_method
+from msnmo.settings.training import Settings
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32

@@ -13,8 +13,8 @@ import yaml
 
 from msnmo.bundle.__main__ import describe_fold, preprocessing_of
 from msnmo.bundle.contents import Certainty, read_bundle
-from msnmo.errors import InputError
-from msnmo.files import sha256
+from msnmo.core.errors import InputError
+from msnmo.core.files import sha256
 
 
 @pytest.fixture

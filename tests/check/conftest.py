@@ -1,14 +1,8 @@
 """The hostile cohort, made once."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-# pytest imports test modules one by one: a module that several of them share is found by its folder
-sys.path.insert(0, str(Path(__file__).parent))
-
-from hostile import make_hostile_cohort
+from tests.check.hostile import make_hostile_cohort
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 from msnmo.check.accept import accept
 from msnmo.check.findings import COLUMNS
 from msnmo.cohort.table import COHORT_COLUMNS
-from msnmo.errors import InputError
-from msnmo.files import read_tsv, write_tsv
+from msnmo.core.errors import InputError
+from msnmo.core.files import read_tsv, write_tsv
 
 
 @pytest.fixture

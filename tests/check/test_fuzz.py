@@ -6,12 +6,12 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from hostile import SHAPE, head, image_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from msnmo.check.scan import Files, check_scan
-from msnmo.volumes import load_volume
+from msnmo.check.check_scan import Files, check_scan
+from msnmo.core.volumes import load_volume
+from tests.check.hostile import SHAPE, head, image_of
 
 FILE = image_of(head(0)[::2, ::2, ::2], np.diag([8.0, 8, 8, 1])).to_bytes()
 FLOATS = st.floats(width=32)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hostile import CASES, GOOD, SUSPECT
 
 from msnmo.check.accept import accept
+from msnmo.check.check_scan import Files, check_scan
 from msnmo.check.listing import list_findings, to_page
-from msnmo.check.scan import Files, check_scan
 from msnmo.cohort.table import survey_scan_table
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
+from tests.check.hostile import CASES, GOOD, SUSPECT
 
 
 @pytest.fixture(scope="module")

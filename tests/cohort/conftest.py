@@ -11,9 +11,6 @@ import pytest
 
 from msnmo.cohort.importing import left_out_path
 
-# pytest imports test modules one by one: a module that tests share is found by its folder
-sys.path.insert(0, str(Path(__file__).parent))
-
 
 @pytest.fixture
 def imported():

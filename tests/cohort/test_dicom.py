@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
-from dicom_study import (
+
+from msnmo.cohort.dicom import read_salt
+from msnmo.cohort.dicom_series import not_flair, plain_words
+from msnmo.cohort.table import read_scan_table
+from tests.cohort.dicom_study import (
     ANNA,
     BERT,
     COLUMNS,
@@ -28,10 +32,6 @@ from dicom_study import (
     write_classic,
     write_enhanced,
 )
-
-from msnmo.cohort.dicom import read_salt
-from msnmo.cohort.dicom_series import not_flair, plain_words
-from msnmo.cohort.table import read_scan_table
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_a_missing_program_is_named(export, refused, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("msnmo.cohort.dicom_conversion.sys.executable", "/nowhere/python")
     from msnmo.cohort.dicom_conversion import program_path
-    from msnmo.errors import InputError
+    from msnmo.core.errors import InputError
 
     with pytest.raises(InputError, match="pip install dcm2niix"):
         program_path()

@@ -9,7 +9,7 @@ import pytest
 from msnmo.cohort.__main__ import IMPORTERS
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, write_scan_table
 from msnmo.cohort.table import read_scan_table
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table, survey_scan_table
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 
 HEADER = ["subject", "session", "diagnosis", "flair", "lesion_mask", "stripped", "site"]
 

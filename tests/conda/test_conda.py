@@ -3,17 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-
-from dag import ROOT, SNAKEMAKE, write_config
-from stand_in import install
+from tests.conda.stand_in import install
+from tests.workflow.dag import ROOT, SNAKEMAKE, write_config
 
 pytestmark = pytest.mark.conda
 # what an environment has, and what it must do without
@@ -84,7 +80,7 @@ def test_each_has_what_it_pins_and_no_more(finished, name):
 def test_our_package_reaches_each_by_its_path_alone(finished, name):
     environment = environments(finished)[name]
     assert not imports(environment, "msnmo")
-    assert imports(environment, "msnmo.volumes", PYTHONPATH=str(ROOT / "src"))
+    assert imports(environment, "msnmo.core.volumes", PYTHONPATH=str(ROOT / "src"))
 
 
 def test_a_pin_of_another_version_is_refused(tmp_path):

@@ -10,10 +10,10 @@ import pytest
 from scipy import ndimage
 
 from msnmo.cohort.table import read_scan_table
+from msnmo.core.errors import InputError
+from msnmo.core.files import sha256
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.demo.cohort import COLUMNS, Plan, Scan, make_cohort, make_scan, plan_scans
-from msnmo.errors import InputError
-from msnmo.files import sha256
-from msnmo.volumes import Volume, load_mask, load_volume
 
 
 def scans_of(cohort: Path) -> pd.DataFrame:

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from msnmo.errors import DataLeakageError, InputError
+from msnmo.core.errors import DataLeakageError, InputError
+from msnmo.core.files import write_tsv
+from msnmo.core.volumes import Grid, load_volume, save_volume
 from msnmo.evaluate import __main__ as command
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.metrics import metrics_of
-from msnmo.files import write_tsv
-from msnmo.volumes import Grid, load_volume, save_volume
 
 BOTH = frozenset({"segmentation", "classification"})
 SPACES = {"model": "space-model_desc", "native": "desc"}

@@ -2,20 +2,13 @@
 
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-
-from dag import copy_workflow, write_config
-from disturbed import Site, contents
-from injection import HOOK
-
 from msnmo.demo.cohort import Plan, make_cohort
+from tests.faults.disturbed import Site, contents
+from tests.faults.injection import HOOK
+from tests.workflow.dag import copy_workflow, write_config
 
 DISK = 100 * 2**20
 
@@ -25,7 +18,7 @@ def site(tmp_path_factory):
     """The copy, run once without a fault; its results on a small disk, if mounting is allowed."""
     folder = tmp_path_factory.mktemp("faults")
     copy_workflow(folder)
-    files = folder / "src/msnmo/files.py"
+    files = folder / "src/msnmo/core/files.py"
     files.write_text(files.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
     plan = Plan(seed=5, ms=2, nmosd=3, follow_ups=0, stripped=0, min_voxel_mm=4.0)
     table = make_cohort(folder / "cohort", plan)

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dag import SNAKEMAKE
-from injection import Fault
+from tests.faults.injection import Fault
+from tests.workflow.dag import SNAKEMAKE
 
 # what tells of the run itself, not of its results
 OF_THE_RUN = ("logs/", "benchmarks/", "report/provenance.html")

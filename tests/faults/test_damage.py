@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from injection import AIMS, ANAT, KILL_AFTER, Aim, remove
+
+from tests.faults.injection import AIMS, ANAT, KILL_AFTER, Aim, remove
 
 pytestmark = pytest.mark.faults
 WEIGHTS = "models/joint/fold-1/weights.safetensors"
@@ -111,7 +112,7 @@ READERS = [
     ("strip_skull", "FLAIR", "accept_cohort"),
     ("combine_raters", "FLAIR", "accept_cohort"),
     ("combine_raters", "label-lesion_desc-rater1_mask", "accept_cohort"),
-    ("rate_scan", "FLAIR", "zscore_scan"),
+    ("draw_quality", "FLAIR", "zscore_scan"),
 ]
 
 

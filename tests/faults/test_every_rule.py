@@ -3,8 +3,9 @@
 import subprocess
 
 import pytest
-from dag import jobs
-from injection import AIMS, KILL, KILL_AFTER, remove
+
+from tests.faults.injection import AIMS, KILL, KILL_AFTER, remove
+from tests.workflow.dag import jobs
 
 pytestmark = pytest.mark.faults
 # name_accepted has a command, though none of ours, and a test of its own; the others have none

@@ -6,8 +6,9 @@ import time
 
 import pytest
 import yaml
-from disturbed import EVERYTHING, kill_all
-from injection import AIMS, remove
+
+from tests.faults.disturbed import EVERYTHING, kill_all
+from tests.faults.injection import AIMS, remove
 
 pytestmark = pytest.mark.faults
 YEAR = 365 * 86400

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from measured import with_folds
+from msnmo.core.files import write_tsv
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.figures.inputs import Inputs
-from msnmo.files import write_tsv
-from msnmo.volumes import Grid, save_volume
+from tests.measured import with_folds
 
 SHAPE = (12, 16, 10)
 GRID = Grid.from_affine(SHAPE, np.diag([2.0, 1.0, 3.0, 1.0]))

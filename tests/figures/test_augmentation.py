@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures.augmentation import augmentations, augmented, draw, median_scan
 
 

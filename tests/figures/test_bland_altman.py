@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures import bland_altman
 from msnmo.figures.inputs import Inputs
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 # diagnosis, annotated ml, predicted ml: differences 1, -1, 3; mean 1, sample sd 2
 SCANS = [("MS", 4.0, 5.0), ("NMOSD", 7.0, 6.0), ("MS", 9.0, 12.0)]

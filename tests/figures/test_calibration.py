@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures import calibration
 from msnmo.figures.catalogue import methods_of
 from msnmo.figures.inputs import Inputs
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 # fold, diagnosis, probability of NMOSD. Of two scans with 55 % one is right, of three with 85 %
 # two, and the one with 95 % is. ECE |1 - 1.1| + |2 - 2.55| + |1 - 0.95| of 6 scans: 11.7 %

@@ -8,9 +8,9 @@ from importlib import import_module
 
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures.catalogue import FIGURES, drawable, get_figure, methods_of
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 
 def test_reading_it_imports_nothing_slow():

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures import confusion
 from msnmo.figures.inputs import Inputs
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 # fold, diagnosis, probability of NMOSD; a half is MS
 SCANS = [

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.figures.localisation import draw, evidence
-from msnmo.volumes import Grid, save_volume
 
 GRID = Grid.from_affine((2, 2, 2), np.eye(4))
 

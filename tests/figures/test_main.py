@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures.__main__ import chosen_methods, main
 from msnmo.figures.catalogue import get_figure
 

@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
-from msnmo.drawing import PREDICTION, TRUTH
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures.overlays import INVENTED, MISSED, draw, largest_region
+from msnmo.viewing.slices import PREDICTION, TRUTH
 
 
 def panels(figure, columns):

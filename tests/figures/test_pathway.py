@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from msnmo.core.geometry import Crop, ModelSpace, Resize
+from msnmo.core.volumes import Grid
 from msnmo.figures.pathway import Slices
-from msnmo.geometry import Crop, ModelSpace, Resize
-from msnmo.volumes import Grid
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "PSR", "ILA"])

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.figures import roc
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import method_style
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 # fold, diagnosis, probability of NMOSD. Fold 0: one of four pairs is the wrong way round (AUC
 # 0.75); fold 1: all are right (1.0). Pooled: of 4 x 4 pairs 1 is wrong and none is tied (0.9375)
@@ -184,7 +184,7 @@ def test_a_scan_of_no_fold_is_refused():
 def test_long_labels_and_other_resolutions_do_not_overlap(monkeypatch, dpi):
     from dataclasses import replace
 
-    from msnmo import methods
+    from msnmo.settings import methods
 
     long = {
         name: replace(method, label=f"{method.label} with a name too long for half a page")

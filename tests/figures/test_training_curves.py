@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
+from msnmo.core.files import write_tsv
 from msnmo.figures import training_curves
 from msnmo.figures.inputs import Inputs
-from msnmo.files import write_tsv
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 
 
 def history(total, lr=None, **parts):
@@ -153,7 +153,7 @@ def test_every_table_that_is_missing_is_named(tmp_path):
 
 def test_equal_losses_give_equal_pictures(tmp_path):
     """The layout's solver is not exact: its last digits would show in an SVG's names."""
-    from msnmo.drawing import save
+    from msnmo.viewing.slices import save
 
     joint = [history([3, 2.0], [2, 1], segmentation=[1, 0.8], cross=[0.1, 0.2])]
     whole = inputs(tmp_path, dict.fromkeys(list(METHODS)[:6], joint))

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from msnmo.errors import InputError
-from msnmo.methods import METHODS
-from msnmo.networks.baseline_settings import DynUNetSettings, SwinUNETRSettings, UNetSettings
+from msnmo.core.errors import InputError
 from msnmo.networks.baselines import with_norm
 from msnmo.networks.losses import joint_loss, segmentation_loss
+from msnmo.settings.baselines import DynUNetSettings, SwinUNETRSettings, UNetSettings
+from msnmo.settings.methods import METHODS
 
 SEGMENTERS = ["unet", "vnet", "attention_unet", "nnunet_plain"]
 CLASSIFIERS = ["resnet50", "densenet121", "senet50"]

@@ -6,10 +6,10 @@ import time
 import pytest
 import torch
 
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.networks.joint import build_joint_model
 from msnmo.networks.losses import joint_loss
-from msnmo.networks.settings import ModelSettings
+from msnmo.settings.model import ModelSettings
 
 SMALL = ModelSettings(base_channels=8, heads=2)
 CUBE = (32, 32, 32)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import erf
 
-from msnmo.networks.settings import ModelSettings
 from msnmo.networks.sharing import Crossover, GlobalBranch, InformationSharing, LocalBranch
+from msnmo.settings.model import ModelSettings
 
 SMALL = ModelSettings(base_channels=8, heads=2)
 

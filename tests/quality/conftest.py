@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from msnmo.files import write_tsv
+from msnmo.core.files import write_tsv
 
 NUMBERS = {
     "brain_ml": 1300.0,

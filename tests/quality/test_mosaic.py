@@ -8,9 +8,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from msnmo.drawing import PLANES, SAGITTAL
+from msnmo.core.volumes import Grid, Volume
 from msnmo.quality import mosaic
-from msnmo.volumes import Grid, Volume
+from msnmo.viewing.slices import PLANES, SAGITTAL
 
 RED = (1.0, 0.15, 0.15)
 YELLOW = (1.0, 0.85, 0.0)

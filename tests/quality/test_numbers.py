@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from msnmo.core.volumes import Grid
 from msnmo.quality.numbers import RULES, Arrays, bias_field, flags_of, measure
-from msnmo.volumes import Grid
 
 SHAPE = (30, 32, 20)
 # half a millilitre a voxel, thick slices along k

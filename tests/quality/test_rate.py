@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from msnmo.cohort.decisions import read_decisions
-from msnmo.errors import InputError
+from msnmo.core.errors import InputError
 from msnmo.quality.rate import Rating, serve
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parent))
-
-from small_run import Run, make_run
+from tests.report.small_run import Run, make_run
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +10,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from measured import with_folds
-from msnmo.drawing import save
+from msnmo.core.files import write_json, write_tsv
+from msnmo.core.geometry import Crop, ModelSpace, Resize
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.metrics import TABLE_METRICS
-from msnmo.files import write_json, write_tsv
-from msnmo.geometry import Crop, ModelSpace, Resize
-from msnmo.methods import METHODS
 from msnmo.report import __main__ as site_module
-from msnmo.report import scan as scan_module
+from msnmo.report import scan_page as scan_module
+from msnmo.settings.methods import METHODS
 from msnmo.tables.layout import lay_out
-from msnmo.volumes import Grid, save_volume
+from msnmo.viewing.slices import save
+from tests.measured import with_folds
 
 SHAPE = (40, 48, 24)
 # left-handed, oblique, slices thicker than wide
@@ -71,7 +70,7 @@ class Run:
         """Write a scan's page as the workflow does."""
         pattern = f"{self.folder}/predictions/{{method}}/fold-{{fold}}"
         arguments = [f"--scan={scan}", f"--predictions={pattern}", *self.options(site)]
-        called_with(scan_module.main, arguments)
+        scan_module.main(arguments)
 
     def write_site(self, site: Path | None = None, **changed: Sequence[str]) -> None:
         """Write all other pages."""
@@ -92,7 +91,7 @@ class Run:
             '--config={"seed": 1, "scans": "é <b>.tsv"}',
             *self.options(site),
         ]
-        called_with(site_module.main, arguments)
+        site_module.main(arguments)
 
     def write(self, site: Path | None = None) -> Path:
         """Write the whole report and return its folder."""
@@ -100,16 +99,6 @@ class Run:
             self.write_scan(scan, site)
         self.write_site(site)
         return site or self.site
-
-
-def called_with(main: Callable[[], None], arguments: list[str]) -> None:
-    """Call a command's main in this process: a process for each would take a minute."""
-    before = sys.argv
-    sys.argv = ["command", *arguments]
-    try:
-        main()
-    finally:
-        sys.argv = before
 
 
 def make_run(

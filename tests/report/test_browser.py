@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_run import AFFINE, BRAIN, LESION, SCANS
 
-from msnmo.report.page import NOTHING, PAGES
+from msnmo.viewing.pages import NOTHING, PAGES
+from tests.report.small_run import AFFINE, BRAIN, LESION, SCANS
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 # WebGL2 on the processor; and nothing that a browser does of its own accord

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 import pytest
-from small_run import HOSTILE, SCANS, WITHOUT_LESION, make_run
 
-from msnmo.errors import InputError
-from msnmo.report.page import PAGES
+from msnmo.core.errors import InputError
+from msnmo.viewing.pages import PAGES
+from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, make_run
 
 
 class Links(HTMLParser):

@@ -1,19 +1,11 @@
 """A cluster, and a site: a copy of the workflow with the profile edited as a site would."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-
-from cluster import cluster, missing
-from dag import copy_workflow
-
 from msnmo.demo.cohort import Plan, make_cohort
+from tests.slurm.cluster import cluster, missing
+from tests.workflow.dag import copy_workflow
 
 
 @pytest.fixture(scope="session")

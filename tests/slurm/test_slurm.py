@@ -8,8 +8,9 @@ import time
 import pandas as pd
 import pytest
 import yaml
-from cluster import run
-from dag import MICRO, SNAKEMAKE, write_config
+
+from tests.slurm.cluster import run
+from tests.workflow.dag import MICRO, SNAKEMAKE, write_config
 
 pytestmark = pytest.mark.slurm
 JOINT = {"methods": ["joint"]}

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.aggregate import COLUMNS
+from msnmo.evaluate.aggregate import COLUMNS
 from msnmo.evaluate.metrics import METRICS
-from msnmo.methods import METHODS, Method
+from msnmo.settings.methods import METHODS, Method
 from msnmo.tables.layout import TABLES
 
 
@@ -36,7 +36,7 @@ def metrics_table(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
 def statistics_table(summary: pd.DataFrame, tables: tuple[str, ...]) -> pd.DataFrame:
     """Return an interval of 3 to either side of each number, and p of 0.01 but for the joint model.
 
-    As `msnmo.statistics` writes it and a table reads it.
+    As `msnmo.evaluate.statistics` writes it and a table reads it.
     """
     rows = [
         {

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.errors import InputError
-from msnmo.files import write_tsv
+from msnmo.core.errors import InputError
+from msnmo.core.files import write_tsv
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.tables.cohort import acquisition, composition, read_cohort, summarise
 from msnmo.tables.render import FORMATS
-from msnmo.volumes import Grid, save_volume
 
 
 @pytest.fixture

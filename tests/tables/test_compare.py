@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from msnmo.aggregate import COLUMNS, across_folds
+from msnmo.evaluate.aggregate import COLUMNS, across_folds
 from msnmo.tables.compare import Cell, Ours, compare, ranks
 from msnmo.tables.layout import lay_out
 

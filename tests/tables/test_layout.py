@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from msnmo.evaluate.metrics import METRICS
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 from msnmo.tables.layout import CAPTIONS, DESCRIBED, TABLES, lay_out, methods_of
 from msnmo.tables.reported import read_reported
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.aggregate import across_folds
+from msnmo.core.files import write_tsv
+from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import METRICS
-from msnmo.files import write_tsv
-from msnmo.methods import METHODS
+from msnmo.settings.methods import METHODS
 from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 
-from msnmo.files import write_tsv
+from msnmo.core.files import write_tsv
 from msnmo.tables import summary
 
 

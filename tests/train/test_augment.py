@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from msnmo.settings.training import AugmentSettings
 from msnmo.train.augment import Augmentation, augment, draw
-from msnmo.train.settings import AugmentSettings
 
 SETTINGS = AugmentSettings()
 AXES = st.integers(0, 2)

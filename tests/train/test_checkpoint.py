@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msnmo.errors import DiskError
+from msnmo.core.errors import DiskError
 from msnmo.train.checkpoint import Checkpoint, identity
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from msnmo.errors import InputError
-from msnmo.files import sha256, write_tsv
+from msnmo.core.errors import InputError
+from msnmo.core.files import sha256, write_tsv
+from msnmo.core.volumes import load_mask, load_volume, save_volume
 from msnmo.train.data import load_training_scans, read_fold
-from msnmo.volumes import load_mask, load_volume, save_volume
 
 Edit = Callable[[pd.DataFrame], pd.DataFrame]
 

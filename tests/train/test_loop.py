@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from msnmo.device import prepare
-from msnmo.errors import InputError, MsnmoError
-from msnmo.methods import METHODS
+from msnmo.compute.device import prepare
+from msnmo.core.errors import InputError, MsnmoError
+from msnmo.settings.methods import METHODS
+from msnmo.settings.training import AugmentSettings, LossSettings, Settings
 from msnmo.train import loop
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
 from msnmo.train.loop import Job, Trained, fresh_model, train
-from msnmo.train.settings import AugmentSettings, LossSettings, Settings
 
 JOINT = METHODS["joint"]
 

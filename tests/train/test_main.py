@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from msnmo.errors import DataLeakageError, InputError, MsnmoError
-from msnmo.files import sha256, write_tsv
+from msnmo.core.errors import DataLeakageError, InputError, MsnmoError
+from msnmo.core.files import sha256, write_tsv
 from msnmo.networks.joint import JointModel
 from msnmo.train.__main__ import main
 

@@ -1,17 +1,9 @@
 """A cohort, and a copy of the workflow to run on it."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-# pytest imports test modules one by one: modules that several of them share are found by folder
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "check"))
-
-from dag import copy_workflow
-
 from msnmo.demo.cohort import Plan, make_cohort
+from tests.workflow.dag import copy_workflow
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ import shutil
 
 import pandas as pd
 import pytest
-from dag import MICRO, jobs, run, write_config
-from hostile import make_hostile_cohort
 
-from msnmo.files import read_tsv
+from msnmo.core.files import read_tsv
+from tests.check.hostile import make_hostile_cohort
+from tests.workflow.dag import MICRO, jobs, run, write_config
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from dag import MICRO, ROOT, jobs, run, start, write_config
+
+from tests.workflow.dag import MICRO, ROOT, jobs, run, start, write_config
 
 JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
@@ -109,7 +110,7 @@ def test_a_second_run_does_nothing(undisturbed):
 
 def test_a_comment_in_the_code_reruns_nothing(undisturbed):
     results, config = undisturbed
-    module = results.parent / "src/msnmo/n4.py"
+    module = results.parent / "src/msnmo/preprocess/n4.py"
     module.write_text(module.read_text() + "\n# a comment\n")
     code, output = run(results.parent, config, "--dry-run")
     assert code == 0
@@ -158,7 +159,7 @@ def ready(module, job):
 
 def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, clone, cohort):
     config = write_config(clone, cohort, "disturbed", **JOINT_ALONE)
-    for module in ("msnmo.n4", "msnmo.train"):
+    for module in ("msnmo.preprocess.n4", "msnmo.train"):
         process = start(clone, config, "tables")
         kill_when_running(process, module, clone)
         output, _ = process.communicate(timeout=600)

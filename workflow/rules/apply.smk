@@ -56,9 +56,9 @@ rule apply_bundle:
         ),
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("apply.scan"),
+        code=code("apply.apply_bundle"),
     shell:
-        "python -m msnmo.apply.scan --bundle {input.bundle:q} --scan {params.scan}"
+        "python -m msnmo.apply.apply_bundle --bundle {input.bundle:q} --scan {params.scan}"
         " --flair {input.flair:q} --brain {input.brain:q}"
         " --brain-sidecar {input.brain_sidecar:q} --n4 {input.n4:q} --image {input.image:q}"
         " --sidecar {input.sidecar:q} {params.regions:q} --device {params.device}"

@@ -23,9 +23,9 @@ rule check_scan:
         stripped=of_scan("stripped"),
         other_grid=config["lesion_masks"]["other_grid"],
         brain_mask=option("--brain-mask", "brain_mask"),
-        code=code("check.scan"),
+        code=code("check.check_scan"),
     shell:
-        "python -m msnmo.check.scan --scan {wildcards.scan} --flair {input.flair:q}"
+        "python -m msnmo.check.check_scan --scan {wildcards.scan} --flair {input.flair:q}"
         " --lesion-masks {input.lesion_masks:q} {params.brain_mask}"
         " --stripped {params.stripped} --other-grid {params.other_grid} --out {output:q}"
         " > {log:q} 2>&1"

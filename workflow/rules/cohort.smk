@@ -20,9 +20,9 @@ rule list_manifest:
         sidecar=pattern(f"{ANAT}_space-model_desc-zscore_FLAIR.json"),
         native_lesion=pattern(f"{ANAT}_desc-lesion_mask.nii.gz"),
         native_brain=pattern(f"{ANAT}_desc-brain_mask.nii.gz"),
-        code=code("manifest"),
+        code=code("cohort.manifest"),
     shell:
-        "python -m msnmo.manifest --cohort {input.cohort:q} --out {output:q}"
+        "python -m msnmo.cohort.manifest --cohort {input.cohort:q} --out {output:q}"
         " --pattern image={params.image:q} --pattern lesion={params.lesion:q}"
         " --pattern sidecar={params.sidecar:q} --pattern native_lesion={params.native_lesion:q}"
         " --pattern native_brain={params.native_brain:q} > {log:q} 2>&1"

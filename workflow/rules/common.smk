@@ -11,12 +11,12 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
-from msnmo.code_version import code_version
+from msnmo.workflow.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
-from msnmo.config import check_config, method_settings, shareable
-from msnmo.environment import prepare_jobs, require_writable, shell_prefix
-from msnmo.errors import MsnmoError
+from msnmo.settings.config import check_config, method_settings, shareable
+from msnmo.workflow.environment import prepare_jobs, require_writable, shell_prefix
+from msnmo.core.errors import MsnmoError
 
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")

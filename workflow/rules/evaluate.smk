@@ -38,9 +38,9 @@ rule aggregate_metrics:
     params:
         methods=lambda wildcards: methods_of(wildcards.selection),
         folds=FOLDS,
-        code=code("aggregate"),
+        code=code("evaluate.aggregate"),
     shell:
-        "python -m msnmo.aggregate --methods {params.methods} --folds {params.folds}"
+        "python -m msnmo.evaluate.aggregate --methods {params.methods} --folds {params.folds}"
         " --metrics {input:q} --out {output:q} > {log:q} 2>&1"
 
 
@@ -59,9 +59,9 @@ rule compare_methods:
     params:
         settings=config["statistics"],
         seed=config["seed"],
-        code=code("statistics"),
+        code=code("evaluate.statistics"),
     shell:
-        "python -m msnmo.statistics --metrics {input.metrics:q} --folds {input.folds:q}"
+        "python -m msnmo.evaluate.statistics --metrics {input.metrics:q} --folds {input.folds:q}"
         " --tables {wildcards.table} --seed {params.seed}"
         " --replicates {params.settings[replicates]}"
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
@@ -84,8 +84,29 @@ rule calibrate_classes:
         methods=CLASSIFYING,
         tested=FOLDS,
         predictions=pattern(rules.predict_fold.output[0]),
-        code=code("calibration"),
+        code=code("evaluate.calibration"),
     shell:
-        "python -m msnmo.calibration --methods {params.methods} --folds {input.folds:q}"
+        "python -m msnmo.evaluate.calibration --methods {params.methods} --folds {input.folds:q}"
         " --tested {params.tested} --predictions {params.predictions:q} --out {output:q}"
         " > {log:q} 2>&1"
+
+
+# the scans of Figure 12, whose Grad-CAM a GPU makes
+rule choose_scans:
+    input:
+        metrics=f"{RESULTS}/metrics/figure-12.tsv",
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/figures/figure-12-scans.tsv",
+    log:
+        f"{LOGS}/choose_scans.log",
+    benchmark:
+        f"{BENCHMARKS}/choose_scans.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        method=JOINT,
+        code=code("evaluate.choose"),
+    shell:
+        "python -m msnmo.evaluate.choose --metrics {input.metrics:q} --folds {input.folds:q}"
+        " --method {params.method} --out {output:q} > {log:q} 2>&1"

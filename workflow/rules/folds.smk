@@ -15,7 +15,7 @@ rule split_folds:
     params:
         settings=config["folds"],
         seed=config["seed"],
-        code=code("folds"),
+        code=code("cohort.folds"),
     shell:
-        "python -m msnmo.folds --cohort {input:q} --k {params.settings[k]}"
+        "python -m msnmo.cohort.folds --cohort {input:q} --k {params.settings[k]}"
         " --split {params.settings[split]} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"

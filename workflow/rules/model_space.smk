@@ -16,9 +16,9 @@ rule crop_background:
     conda:
         "../../envs/image.yaml"
     params:
-        code=code("crop"),
+        code=code("preprocess.crop"),
     shell:
-        "python -m msnmo.crop --image {input.image:q} --brain {input.brain:q}"
+        "python -m msnmo.preprocess.crop --image {input.image:q} --brain {input.brain:q}"
         " --out-image {output.image:q} --out-brain {output.brain:q}"
         " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
 
@@ -40,9 +40,9 @@ rule resize_scan:
         "../../envs/image.yaml"
     params:
         settings=config["resize"],
-        code=code("resize"),
+        code=code("preprocess.resize"),
     shell:
-        "python -m msnmo.resize --image {input.image:q} --brain {input.brain:q}"
+        "python -m msnmo.preprocess.resize --image {input.image:q} --brain {input.brain:q}"
         " --sidecar {input.sidecar:q} --size {params.settings[size]}"
         " --mode {params.settings[mode]} --order {params.settings[image_order]}"
         " --mask {params.settings[mask]} --out-image {output.image:q}"
@@ -65,9 +65,9 @@ rule zscore_scan:
         "../../envs/image.yaml"
     params:
         over=config["zscore"]["over"],
-        code=code("zscore"),
+        code=code("preprocess.zscore"),
     shell:
-        "python -m msnmo.zscore --image {input.image:q} --brain {input.brain:q}"
+        "python -m msnmo.preprocess.zscore --image {input.image:q} --brain {input.brain:q}"
         " --sidecar {input.sidecar:q} --over {params.over} --out-image {output.image:q}"
         " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
 
@@ -86,7 +86,7 @@ rule resize_lesion:
         "../../envs/image.yaml"
     params:
         how=config["resize"]["mask"],
-        code=code("lesion"),
+        code=code("preprocess.lesion_mask"),
     shell:
-        "python -m msnmo.lesion --mask {input.mask:q} --sidecar {input.sidecar:q}"
+        "python -m msnmo.preprocess.lesion_mask --mask {input.mask:q} --sidecar {input.sidecar:q}"
         " --how {params.how} --out {output:q} > {log:q} 2>&1"

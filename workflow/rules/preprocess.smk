@@ -22,9 +22,9 @@ rule combine_raters:
     params:
         how=config["lesion_masks"]["combine"],
         other_grid=config["lesion_masks"]["other_grid"],
-        code=code("raters"),
+        code=code("preprocess.raters"),
     shell:
-        "python -m msnmo.raters --flair {input.flair:q} --masks {input.masks:q}"
+        "python -m msnmo.preprocess.raters --flair {input.flair:q} --masks {input.masks:q}"
         " --how {params.how} --other-grid {params.other_grid} --out {output:q} > {log:q} 2>&1"
 
 
@@ -48,9 +48,9 @@ rule strip_skull:
         settings=config["skull_strip"],
         robust="--robust" if config["skull_strip"]["robust"] else "",
         brain=option("--brain", "brain_mask"),
-        code=code("skullstrip"),
+        code=code("preprocess.skullstrip"),
     shell:
-        "NO_ET=1 python -m msnmo.skullstrip --flair {input.flair:q} {params.brain}"
+        "NO_ET=1 python -m msnmo.preprocess.skullstrip --flair {input.flair:q} {params.brain}"
         " --stripped {params.stripped}"
         " --engine {params.settings[engine]} --frac {params.settings[frac]} {params.robust}"
         " --implausible {params.settings[implausible]} --out-image {output.image:q}"
@@ -73,9 +73,9 @@ rule correct_bias:
     params:
         bias_corrected=of_scan("bias_corrected"),
         settings=config["n4"],
-        code=code("n4"),
+        code=code("preprocess.n4"),
     shell:
-        "python -m msnmo.n4 --image {input.image:q} --brain {input.brain:q}"
+        "python -m msnmo.preprocess.n4 --image {input.image:q} --brain {input.brain:q}"
         " --bias-corrected {params.bias_corrected} --shrink {params.settings[shrink]}"
         " --iterations {params.settings[iterations]} --tolerance {params.settings[tolerance]}"
         " --out-image {output.image:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"

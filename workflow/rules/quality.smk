@@ -3,7 +3,7 @@
 QUALITY = f"{RESULTS}/quality"
 
 
-rule rate_scan:
+rule draw_quality:
     input:
         unpack(lesions_of_scan),
         flair=of_scan("flair"),
@@ -21,9 +21,9 @@ rule rate_scan:
         ),
         numbers=f"{QUALITY}/{{folder}}/{{scan}}.json",
     log:
-        f"{LOGS}/rate_scan/{{folder}}/{{scan}}.log",
+        f"{LOGS}/draw_quality/{{folder}}/{{scan}}.log",
     benchmark:
-        f"{BENCHMARKS}/rate_scan/{{folder}}/{{scan}}.tsv"
+        f"{BENCHMARKS}/draw_quality/{{folder}}/{{scan}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
@@ -43,8 +43,8 @@ rule rate_scan:
 rule list_quality:
     input:
         cohort=rules.accept_cohort.output.cohort,
-        pictures=per_scan(rules.rate_scan.output.picture),
-        numbers=per_scan(rules.rate_scan.output.numbers),
+        pictures=per_scan(rules.draw_quality.output.picture),
+        numbers=per_scan(rules.draw_quality.output.numbers),
         decisions=DECISIONS,
     output:
         table=f"{QUALITY}/quality.tsv",

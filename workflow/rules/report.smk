@@ -24,9 +24,9 @@ rule write_scan_page:
         predictions=pattern(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
-        code=code("report.scan"),
+        code=code("report.scan_page"),
     shell:
-        "python -m msnmo.report.scan --scan {wildcards.scan}"
+        "python -m msnmo.report.scan_page --scan {wildcards.scan}"
         " --predictions {params.predictions:q}"
         " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
         " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"

@@ -1,8 +1,8 @@
 # What each table and figure shows of the methods that the config chooses, and so what it waits for.
 
 from msnmo.figures import catalogue
-from msnmo.methods import BOTH_TASKS, JOINT
-from msnmo.methods import METHODS as REGISTRY
+from msnmo.settings.methods import BOTH_TASKS, JOINT
+from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
 FORMATS = ["tsv", "md", "tex", "html"]

@@ -76,9 +76,9 @@ rule list_statistics:
     conda:
         "../../envs/report.yaml"
     params:
-        code=code("statistics"),
+        code=code("evaluate.statistics"),
     shell:
-        "python -m msnmo.statistics --combine {input:q} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.evaluate.statistics --combine {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule list_complexity:
@@ -93,9 +93,9 @@ rule list_complexity:
     params:
         settings=json.dumps({m: method_settings(config, m)["model"] for m in METHODS}),
         sizes=["x".join(map(str, size)) for size in SIZES],
-        code=code("complexity"),
+        code=code("evaluate.complexity"),
     shell:
-        "python -m msnmo.complexity --settings {params.settings:q} --sizes {params.sizes}"
+        "python -m msnmo.evaluate.complexity --settings {params.settings:q} --sizes {params.sizes}"
         " --out {output:q} > {log:q} 2>&1"
 
 

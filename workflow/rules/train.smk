@@ -63,20 +63,19 @@ rule predict_fold:
         threshold=config["predict"]["threshold"],
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("predict"),
+        code=code("predict.fold"),
     shell:
-        "python -m msnmo.predict --manifest {input.manifest:q} --folds {input.folds:q}"
+        "python -m msnmo.predict.fold --manifest {input.manifest:q} --folds {input.folds:q}"
         " --method {wildcards.method} --fold {wildcards.fold} --weights {input.weights:q}"
         " --run {input.run:q} --threshold {params.threshold} --device {params.device}"
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
 
 
-# the four scans of Figure 12, by the networks that did not see them in training
+# of the scans of Figure 12, by the networks that did not see them in training
 rule map_gradcam:
     input:
-        metrics=f"{RESULTS}/metrics/figure-12.tsv",
+        chosen=f"{RESULTS}/figures/figure-12-scans.tsv",
         manifest=rules.list_manifest.output,
-        folds=rules.split_folds.output,
         weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
         runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
     output:
@@ -96,9 +95,9 @@ rule map_gradcam:
         method=JOINT,
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("gradcam"),
+        code=code("predict.gradcam"),
     shell:
-        "python -m msnmo.gradcam --metrics {input.metrics:q} --manifest {input.manifest:q}"
-        " --folds {input.folds:q} --method {params.method} --weights {params.weights:q}"
-        " --run {params.run:q} --device {params.device} --threads {params.cpu_threads}"
-        " --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --manifest {input.manifest:q}"
+        " --method {params.method} --weights {params.weights:q} --run {params.run:q}"
+        " --device {params.device} --threads {params.cpu_threads} --out {output:q}"
+        " > {log:q} 2>&1"

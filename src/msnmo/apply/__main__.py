@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from msnmo.apply.apply_bundle import apply_to_scan, in_words
 from msnmo.apply.arrivals import name_scans, receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
 from msnmo.apply.pages import RUN_ENDING, write_page
 from msnmo.apply.preprocess import Arrived, Prepared, preprocess, run_step
-from msnmo.apply.scan import apply_to_scan, in_words
 from msnmo.bundle.contents import Bundle, read_bundle
-from msnmo.check.scan import Files, check_scan
-from msnmo.device import add_arguments, pick_device, prepare
-from msnmo.errors import Finding, InputError, MsnmoError, run_command
-from msnmo.files import read_json, sha256
-from msnmo.skullstrip import Engine
-from msnmo.volumes import load_mask
+from msnmo.check.check_scan import Files, check_scan
+from msnmo.compute.device import add_arguments, pick_device, prepare
+from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
+from msnmo.core.files import read_json, sha256
+from msnmo.core.volumes import load_mask
+from msnmo.preprocess.skullstrip import Engine
 
 SITE = "report"
 

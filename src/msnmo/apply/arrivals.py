@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msnmo.apply.preprocess import Arrived
 from msnmo.cohort.table import COLUMNS
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.volumes import ENDINGS
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.volumes import ENDINGS
 
 BIDS_NAME = re.compile(r"sub-([A-Za-z0-9]+)(?:_ses-([A-Za-z0-9]+))?(?=_|\.)")
 ID = re.compile(COLUMNS["subject"]["pattern"])

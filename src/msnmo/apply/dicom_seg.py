@@ -16,10 +16,10 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
-from msnmo.errors import bad_input
-from msnmo.files import atomic_path
-from msnmo.provenance import versions
-from msnmo.volumes import Volume
+from msnmo.core.errors import bad_input
+from msnmo.core.files import atomic_path
+from msnmo.core.provenance import versions
+from msnmo.core.volumes import Volume
 
 # DICOM's patient axes run to L, P and S, NIfTI's to R, A and S
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from msnmo.bundle.contents import Bundle
-from msnmo.calibration import scale
-from msnmo.device import explain_full_memory
-from msnmo.errors import Finding, InputError
+from msnmo.compute.device import explain_full_memory
+from msnmo.core.errors import Finding, InputError
+from msnmo.evaluate.calibration import scale
 from msnmo.networks.localisation import SMALLEST_MAXIMUM, localisation_maps, upsample
 from msnmo.networks.outputs import Outputs
-from msnmo.predict import infer, load_model
+from msnmo.predict.fold import infer, load_model
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from msnmo.apply.pages import RUN_ENDING, write_index
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
-from msnmo.errors import Finding, InputError, run_command
-from msnmo.files import read_json, read_tsv, write_json, write_tsv
-from msnmo.provenance import versions
+from msnmo.core.errors import Finding, InputError, run_command
+from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
+from msnmo.core.provenance import versions
 
 COLUMNS = (
     *("scan", "class", "p_ms", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts"),
@@ -98,12 +98,12 @@ def write_listing(folder: Path, scans: Collection[str] | None = None) -> list[di
     return runs
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """List the scans that a bundle was applied to."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.listing", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="that holds sub-*")
     parser.add_argument("--cohort", type=Path, help="cohort.tsv: list its scans alone")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     scans = set(read_tsv(given.cohort, {"scan": str})["scan"]) if given.cohort else None
     runs = write_listing(given.folder, scans)
     print(f"{len(runs)} scans: {given.folder / 'predictions.tsv'}")

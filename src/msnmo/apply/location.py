@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,11 @@ from scipy import ndimage
 
 from msnmo.apply.template import Region, load_template, regions_in_template
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
-from msnmo.errors import InputError, bad_input, run_command
-from msnmo.files import read_json, write_json
-from msnmo.geometry import sample_on_grid
-from msnmo.n4 import use_one_thread
-from msnmo.volumes import Grid, Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.errors import InputError, bad_input, run_command
+from msnmo.core.files import read_json, write_json
+from msnmo.core.geometry import sample_on_grid
+from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.preprocess.n4 import use_one_thread
 
 if TYPE_CHECKING:
     import ants
@@ -306,13 +307,13 @@ def _mutual_information(one: np.ndarray, other: np.ndarray) -> float:
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the regions of one preprocessed scan."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.location", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
     parser.add_argument("--out", type=Path, required=True, help="label map; .json comes beside it")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     image, brain = load_volume(given.image), load_mask(given.brain)
     check_same_grid(given.brain, brain, given.image, image)
     regions = find_regions(image, brain.data, given.image)

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
-from msnmo.errors import run_command
-from msnmo.files import read_json, read_tsv, write_text
-from msnmo.report.page import Cell, fill, frame, table_of
-from msnmo.report.viewer import Layer, write_assets, write_scan_page
-from msnmo.volumes import load_mask, load_volume
+from msnmo.core.errors import run_command
+from msnmo.core.files import read_json, read_tsv, write_text
+from msnmo.core.volumes import load_mask, load_volume
+from msnmo.viewing.pages import Cell, fill, frame, table_of
+from msnmo.viewing.viewer import Layer, write_assets, write_scan_page
 
 RUN_ENDING = "_run.json"
 NAVIGATION = (("Scans", "index.html"),)
@@ -43,7 +43,7 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
     ----------
     site : Path
     folder : Path
-        With what `msnmo.apply.scan` wrote of it.
+        With what `msnmo.apply.apply_bundle` wrote of it.
     scan : str
     flair : Path
         The scan as it arrived.
@@ -171,14 +171,14 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     return page
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page of one scan that a bundle was applied to."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.pages", description=__doc__)
     parser.add_argument("--site", type=Path, required=True)
     parser.add_argument("--applied", type=Path, required=True, help="the scan's folder of results")
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     for path in write_page(given.site, given.applied, given.scan, given.flair):
         print(f"{path}: {path.stat().st_size} bytes")
 

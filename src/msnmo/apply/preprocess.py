@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msnmo.errors import MsnmoError
+from msnmo.core.errors import MsnmoError
 
 SOURCE = Path(__file__).parents[2]
 
@@ -180,7 +180,7 @@ def run_step(name: str, step: str, arguments: list[object]) -> None:
     MsnmoError
         With what the module said, if it failed.
     """
-    command = [sys.executable, "-m", f"msnmo.{step}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"msnmo.preprocess.{step}", *map(str, arguments)]
     paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "NO_ET": "1"}
     done = subprocess.run(  # noqa: S603 - our own module, no shell

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from msnmo.volumes import Grid, Volume
+from msnmo.core.volumes import Grid, Volume
 
 # Fluid is what is more likely neither grey nor white matter. The temporal horns are slits that an
 # average of many brains blurs: there a quarter is enough.

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from msnmo.aggregate import across_folds, read_metrics
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
-from msnmo.calibration import Fit, deployed_fit
-from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.files import (
+from msnmo.cohort.folds import DIAGNOSES
+from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import (
     MAKE_AGAIN,
     PREDICT_AGAIN,
     atomic_folder,
@@ -28,13 +28,13 @@ from msnmo.files import (
     write_json,
     write_text,
 )
-from msnmo.folds import DIAGNOSES
-from msnmo.manifest import COHORT_COLUMNS
-from msnmo.methods import get_method
-from msnmo.provenance import git_state, versions
-from msnmo.skullstrip import Engine
+from msnmo.core.provenance import git_state, versions
+from msnmo.core.volumes import load_volume
+from msnmo.evaluate.aggregate import across_folds, read_metrics
+from msnmo.evaluate.calibration import Fit, deployed_fit
+from msnmo.preprocess.skullstrip import Engine
+from msnmo.settings.methods import get_method
 from msnmo.tables.summary import summarise
-from msnmo.volumes import load_volume
 
 CARD = "MODEL_CARD.md"
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import read_json, sha256
-from msnmo.methods import Method, get_method
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import read_json, sha256
+from msnmo.settings.methods import Method, get_method
 
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
@@ -120,7 +120,7 @@ class Bundle:
 
     @property
     def runs(self) -> list[tuple[Path, dict[str, Any]]]:
-        """Weights file and training of each fold, as `msnmo.predict.load_model` takes them."""
+        """Weights file and training of each fold, as `msnmo.predict.fold.load_model` takes them."""
         common = {"method": self.content["method"], "size": list(self.size)}
         return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
 

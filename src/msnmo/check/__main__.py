@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from msnmo.check.findings import SEVERITIES
 from msnmo.check.listing import list_findings, to_page
-from msnmo.errors import run_command
-from msnmo.files import write_text, write_tsv
+from msnmo.core.errors import run_command
+from msnmo.core.files import write_text, write_tsv
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the findings; whether the run may go on is decided by `msnmo.check.accept`."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check", description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="the scan table")
@@ -22,10 +23,10 @@ def main() -> None:
     )
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
-    arguments = parser.parse_args()
-    table, count = list_findings(arguments.scans, arguments.decisions, arguments.reports)
-    write_tsv(arguments.out_table, table)
-    write_text(arguments.out_page, to_page(table, count))
+    given = parser.parse_args(arguments)
+    table, count = list_findings(given.scans, given.decisions, given.reports)
+    write_tsv(given.out_table, table)
+    write_text(given.out_page, to_page(table, count))
     counts = Counter(table["severity"])
     told = ", ".join(f"{counts[severity]} {severity}s" for severity in SEVERITIES)
     print(f"{count} scans opened: {told}")

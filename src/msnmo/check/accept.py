@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,8 +13,8 @@ from msnmo.check.findings import COLUMNS
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.table import survey_scan_table
-from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.files import read_tsv, write_tsv
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import read_tsv, write_tsv
 
 OnBadScan = Literal["stop", "exclude"]
 
@@ -65,7 +66,7 @@ def _findings(errors: pd.DataFrame) -> list[tuple[str, ...]]:
     return list(errors[list(COLUMNS[2:])].itertuples(index=False, name=None))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the cohort that goes on and the list of excluded scans, or stop with every error."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check.accept", description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="the scan table")
@@ -74,9 +75,9 @@ def main() -> None:
     parser.add_argument("--on-bad-scan", choices=get_args(OnBadScan), default="stop")
     parser.add_argument("--out-cohort", type=Path, required=True)
     parser.add_argument("--out-excluded", type=Path, required=True)
-    arguments = parser.parse_args()
-    findings = read_tsv(arguments.findings, dict.fromkeys(COLUMNS, str))
-    cohort, excluded = accept(arguments.scans, findings, arguments.decisions, arguments.on_bad_scan)
+    given = parser.parse_args(arguments)
+    findings = read_tsv(given.findings, dict.fromkeys(COLUMNS, str))
+    cohort, excluded = accept(given.scans, findings, given.decisions, given.on_bad_scan)
     cohort = cohort.mask(cohort == "")  # written as n/a
     counts = cohort["diagnosis"].value_counts()
     classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
@@ -85,8 +86,8 @@ def main() -> None:
         print(f"{unknown} scans without a diagnosis: prediction only")
     for row in excluded.itertuples():
         print(f"excluded by {row.by}: {row.scan}: {row.reason}")
-    write_tsv(arguments.out_excluded, excluded)
-    write_tsv(arguments.out_cohort, cohort)
+    write_tsv(given.out_excluded, excluded)
+    write_tsv(given.out_cohort, cohort)
 
 
 if __name__ == "__main__":

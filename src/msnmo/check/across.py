@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from msnmo.check.findings import Reported, ScanReport
-from msnmo.errors import Finding
+from msnmo.core.errors import Finding
 
 
 def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:

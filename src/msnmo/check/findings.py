@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from msnmo.errors import Finding, bad_input
-from msnmo.files import MAKE_AGAIN, read_json, write_json
+from msnmo.core.errors import Finding, bad_input
+from msnmo.core.files import MAKE_AGAIN, read_json, write_json
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from msnmo.check.rules import Doubt
-from msnmo.volumes import Volume
+from msnmo.check.images import Doubt
+from msnmo.core.volumes import Volume
 
 # Lesion loads beyond these are rare, and hardly possible
 LARGE_LOAD_ML, LARGEST_LOAD_ML = 150.0, 500.0

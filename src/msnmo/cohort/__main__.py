@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
-from msnmo.errors import run_command
+from msnmo.core.errors import run_command
 
 IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scan table, and beside it what was left out and why."""
-    arguments = _parser().parse_args()
-    imported = IMPORTERS[arguments.importer].collect(arguments)
-    cohort = write_scan_table(arguments.out, imported)
+    given = _parser().parse_args(arguments)
+    imported = IMPORTERS[given.importer].collect(given)
+    cohort = write_scan_table(given.out, imported)
     counts = cohort["diagnosis"].replace("", "for prediction only").value_counts().sort_index()
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(f"{arguments.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
+    print(f"{given.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
     for each in imported.left_out:
         print(f"  {each.file}: {each.reason}")
     if imported.left_out:
-        print(f"{len(imported.left_out)} notes, in {left_out_path(arguments.out)}")
+        print(f"{len(imported.left_out)} notes, in {left_out_path(given.out)}")
 
 
 def _parser() -> argparse.ArgumentParser:

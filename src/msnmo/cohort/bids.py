@@ -19,7 +19,7 @@ from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.table import MISSING
-from msnmo.errors import Finding, InputError, bad_input
+from msnmo.core.errors import Finding, InputError, bad_input
 
 NAME = "bids"
 HELP = "a BIDS dataset with diagnoses in participants.tsv"

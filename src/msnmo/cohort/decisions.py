@@ -10,8 +10,8 @@ import pandas as pd
 from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.excluded import RATER
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import write_tsv
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import write_tsv
 
 COLUMNS = ("scan", "decision", "reason")
 KEEP, EXCLUDE = "keep", "exclude"

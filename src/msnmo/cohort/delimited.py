@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
 
 EXPECTED = "a tab-separated UTF-8 text"
 SAVE_AS_TSV = "in the spreadsheet, save as tab-separated text (TSV), encoding UTF-8"

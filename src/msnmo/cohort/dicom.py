@@ -43,8 +43,8 @@ from msnmo.cohort.dicom_series import (
 )
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.table import COLUMNS, MISSING
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import write_tsv
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import write_tsv
 
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"

@@ -15,8 +15,8 @@ from typing import Any
 
 import nibabel as nib
 
-from msnmo.errors import bad_input
-from msnmo.files import atomic_path, read_json, write_json
+from msnmo.core.errors import bad_input
+from msnmo.core.files import atomic_path, read_json, write_json
 
 PROGRAM = "dcm2niix"
 # Numbers and codes of the acquisition, and the scanner; no text that people type, no id, no time

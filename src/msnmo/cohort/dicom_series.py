@@ -20,7 +20,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
 
 # CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
 # and lesions are bright in one of a long echo, which T1-FLAIR is not.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.files import read_tsv
+from msnmo.core.files import read_tsv
 
 COLUMNS = ("scan", "by", "reason")
 CHECK, RATER = "check", "rater"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.table import COLUMNS, read_scan_table
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import atomic_path, write_tsv
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import atomic_path, write_tsv
 
 LEFT_OUT_COLUMNS = ("file", "reason")
 

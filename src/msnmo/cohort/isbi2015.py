@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
 
 NAME = "isbi2015"
 HELP = "the ISBI 2015 longitudinal MS challenge: 21 scans of 5 subjects with MS"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, clean_id
 from msnmo.cohort.table import COLUMNS, read_scan_table
-from msnmo.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError
 
 NAME = "merge"
 HELP = "several scan tables as one, as the paper's: challenge and hospital"

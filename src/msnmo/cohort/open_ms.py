@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
 
 NAME = "open_ms"
 HELP = "a clone of open_ms_data: 30 patients cross-sectional, 20 with two visits, all MS"

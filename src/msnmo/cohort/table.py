@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import Row, read_rows
-from msnmo.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
 SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))

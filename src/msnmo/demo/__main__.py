@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from msnmo.core.errors import run_command
 from msnmo.demo.cohort import Plan, make_cohort
-from msnmo.errors import run_command
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Make the cohort from the command line."""
     default = Plan()
     parser = argparse.ArgumentParser(prog="python -m msnmo.demo", description=__doc__)
@@ -42,9 +43,9 @@ def main() -> None:
         help="no voxel side is shorter; 3 makes tiny scans for tests",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    arguments = vars(parser.parse_args())
-    out, workers = arguments.pop("out"), arguments.pop("workers")
-    table = make_cohort(out, Plan(**arguments), workers)
+    given = vars(parser.parse_args(arguments))
+    out, workers = given.pop("out"), given.pop("workers")
+    table = make_cohort(out, Plan(**given), workers)
     print(f"{len(table)} scans of {table['subject'].nunique()} subjects: {out / 'scans.tsv'}")
 
 

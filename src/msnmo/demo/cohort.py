@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from msnmo.core.errors import Finding, InputError
+from msnmo.core.files import write_json, write_text, write_tsv
+from msnmo.core.seeds import derive_seed
+from msnmo.core.volumes import save_volume
 from msnmo.demo import lesions, scanner
 from msnmo.demo.anatomy import BUILD_MM, head_model
 from msnmo.demo.subject import Subject, flair_head, true_brain
-from msnmo.errors import Finding, InputError
-from msnmo.files import write_json, write_text, write_tsv
-from msnmo.seeds import derive_seed
-from msnmo.volumes import save_volume
 
 COLUMNS = (
     "subject",

@@ -11,10 +11,10 @@ from nibabel import orientations
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from msnmo.core.files import atomic_path
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.demo.anatomy import HeadModel, resample_axis
 from msnmo.demo.subject import Subject
-from msnmo.files import atomic_path
-from msnmo.volumes import Grid, save_volume
 
 NODE = 4  # voxels between nodes of the deformation on a scan's grid
 PLANES = 16  # planes of voxels sampled at a time

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+from msnmo.core.seeds import derive_seed
 from msnmo.demo.anatomy import (
     BOX_MM,
     BRAIN_END_Z,
@@ -19,7 +20,6 @@ from msnmo.demo.anatomy import (
     Tissue,
     resample_axis,
 )
-from msnmo.seeds import derive_seed
 
 FIELD_MM = 6  # lattice of deformation and other smooth random fields
 PLANES = 8  # worked on at a time

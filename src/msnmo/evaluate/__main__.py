@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from msnmo.errors import bad_input, run_command
+from msnmo.cohort.folds import read_folds, refuse_leak
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import write_tsv
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.inputs import read_manifest
 from msnmo.evaluate.metrics import NOT_APPLICABLE
-from msnmo.files import write_tsv
-from msnmo.folds import read_folds, refuse_leak
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
 
 RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the metrics of one method on the test scans of one fold."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate", description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
@@ -31,22 +32,22 @@ def main() -> None:
         "--allow-leak", action="store_true", help="accept subjects on both sides (random split)"
     )
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
 
-    method, fold = get_method(arguments.method), arguments.fold
-    folds = read_folds(arguments.folds)
+    method, fold = get_method(given.method), given.fold
+    folds = read_folds(given.folds)
     tests = folds.loc[folds["fold"] == fold, ["scan", "diagnosis"]]
     if tests.empty:
         known = f"a fold from 0 to {folds['fold'].max()}"
-        raise bad_input(arguments.folds, known, f"fold {fold}", "correct --fold")
-    refuse_leak(folds, fold, arguments.allow_leak)
-    manifest = read_manifest(arguments.manifest)
-    metrics = evaluate_fold(arguments.predictions, manifest, tests, method.tasks)
+        raise bad_input(given.folds, known, f"fold {fold}", "correct --fold")
+    refuse_leak(folds, fold, given.allow_leak)
+    manifest = read_manifest(given.manifest)
+    metrics = evaluate_fold(given.predictions, manifest, tests, method.tasks)
     _report(metrics, tests)
     _warn(metrics, tests, manifest)
     metrics.insert(0, "method", method.name)
     metrics.insert(1, "fold", fold)
-    write_tsv(arguments.out, metrics)
+    write_tsv(given.out, metrics)
 
 
 def _report(metrics: pd.DataFrame, tests: pd.DataFrame) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError
+from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.evaluate.classification import classification_metrics, predicted_nmosd
 from msnmo.evaluate.inputs import (
     PREDICTION_COLUMNS,
@@ -16,7 +17,7 @@ from msnmo.evaluate.inputs import (
     find_discrepancies,
     mask_pairs,
 )
-from msnmo.evaluate.lesions import (
+from msnmo.evaluate.lesion_detection import (
     distance_metrics,
     lesion_metrics,
     volume_correlation,
@@ -24,8 +25,7 @@ from msnmo.evaluate.lesions import (
 )
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.evaluate.segmentation import overlap_metrics
-from msnmo.files import PREDICT_AGAIN, read_tsv
-from msnmo.methods import Task
+from msnmo.settings.methods import Task
 
 COLUMNS = ["scan", "metric", "value", "space"]
 

@@ -10,11 +10,11 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from msnmo.errors import Finding, InputError, bad_input
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, read_tsv
+from msnmo.core.volumes import Grid, load_mask
 from msnmo.evaluate.metrics import Space
-from msnmo.files import MAKE_AGAIN, PREDICT_AGAIN, read_tsv
-from msnmo.methods import Task
-from msnmo.volumes import Grid, load_mask
+from msnmo.settings.methods import Task
 
 MANIFEST_COLUMNS = {"scan": str, "lesion": str, "native_lesion": str}
 PREDICTION_COLUMNS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}

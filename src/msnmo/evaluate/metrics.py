@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from msnmo.methods import Task
+from msnmo.settings.methods import Task
 
 Space = Literal["model", "native"]
 Unit = Literal["%", "mm", "ml", "r"]

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.aggregate import read_metrics
-from msnmo.drawing import save
-from msnmo.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import read_tsv
+from msnmo.evaluate.aggregate import read_metrics
 from msnmo.figures.catalogue import Figure, get_figure, methods_of
 from msnmo.figures.inputs import Inputs
-from msnmo.files import read_tsv
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
+from msnmo.viewing.slices import save
 
 MANIFEST_COLUMNS = {"scan": str, "image": str, "lesion": str}
 COHORT_COLUMNS = {"scan": str, "diagnosis": str}
@@ -89,7 +89,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metrics", type=Path, help="long table of metrics")
     parser.add_argument("--predictions", help="folder of a fold, with {method} and {fold}")
     parser.add_argument("--history", help="history.tsv of a training, with {method} and {fold}")
-    parser.add_argument("--gradcam", type=Path, help="folder of msnmo.gradcam")
+    parser.add_argument("--gradcam", type=Path, help="folder of msnmo.predict.gradcam")
     parser.add_argument("--augment", required=True, help="the config's section, JSON")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out-png", type=Path, required=True)

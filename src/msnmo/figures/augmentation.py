@@ -8,8 +8,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from msnmo.choose import MEDIAN, at_fractions
-from msnmo.drawing import (
+from msnmo.core.errors import bad_input
+from msnmo.core.volumes import Volume, load_mask, load_volume
+from msnmo.evaluate.choose import MEDIAN, at_fractions
+from msnmo.figures.inputs import Inputs
+from msnmo.figures.style import SMALL, WIDTH, house_style, put_below
+from msnmo.settings.training import AugmentSettings
+from msnmo.train.augment import Augmentation, augment
+from msnmo.viewing.slices import (
     CONVENTION,
     PLANES,
     TRUTH,
@@ -20,12 +26,6 @@ from msnmo.drawing import (
     pixel_aspect,
     show_zscore,
 )
-from msnmo.errors import bad_input
-from msnmo.figures.inputs import Inputs
-from msnmo.figures.style import SMALL, WIDTH, house_style, put_below
-from msnmo.train.augment import Augmentation, augment
-from msnmo.train.settings import AugmentSettings
-from msnmo.volumes import Volume, load_mask, load_volume
 
 DIRECTIONS = ("left-right", "front-back", "top-bottom")
 """Of the axes X, Y, Z of model space."""

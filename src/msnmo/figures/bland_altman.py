@@ -25,7 +25,7 @@ from msnmo.figures.style import (
     put_below,
     wrapped,
 )
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
 
 LIMIT = 1.96
 """Standard deviations from the bias to either limit of agreement."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from statsmodels.stats.proportion import proportion_confint
 
-from msnmo.calibration import (
+from msnmo.evaluate.calibration import (
     BINS,
     NO_OTHER_FOLD,
     Fit,
@@ -34,7 +34,7 @@ from msnmo.figures.style import (
     panel_grid,
     put_below,
 )
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
 
 COLUMNS = 4
 PANEL_WIDTH = 1.35

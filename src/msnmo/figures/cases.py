@@ -13,12 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from msnmo.drawing import AXIAL, CONVENTION, TRUTH, cut, mark_sides, pixel_aspect, show_zscore
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
+from msnmo.core.volumes import check_same_grid, load_mask, load_volume
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, wrapped
-from msnmo.methods import JOINT, get_method
-from msnmo.volumes import check_same_grid, load_mask, load_volume
+from msnmo.settings.methods import JOINT, get_method
+from msnmo.viewing.slices import (
+    AXIAL,
+    CONVENTION,
+    TRUTH,
+    cut,
+    mark_sides,
+    pixel_aspect,
+    show_zscore,
+)
 
 MOST_COLUMNS = 6
 TITLE_HEIGHT = 0.4

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from msnmo.errors import bad_input
-from msnmo.methods import JOINT, METHODS, Task
+from msnmo.core.errors import bad_input
+from msnmo.settings.methods import JOINT, METHODS, Task
 
 Source = Literal["metrics", "predictions", "history", "gradcam"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.errors import bad_input
-from msnmo.methods import Task, get_method
+from msnmo.core.errors import bad_input
+from msnmo.settings.methods import Task, get_method
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from msnmo.choose import QUARTILES, choose_in_each_class
-from msnmo.drawing import TRUTH, outline, overlay
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
+from msnmo.core.files import PREDICT_AGAIN, read_tsv
+from msnmo.core.volumes import load_volume
+from msnmo.evaluate.choose import QUARTILES, choose_in_each_class
 from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, house_style, put_below
-from msnmo.files import PREDICT_AGAIN, read_tsv
-from msnmo.methods import get_method
-from msnmo.volumes import load_volume
+from msnmo.settings.methods import get_method
+from msnmo.viewing.slices import TRUTH, outline, overlay
 
 COLOURS = "plasma"
 SMALLEST_MAXIMUM = 1e-6
@@ -33,7 +33,7 @@ def draw(inputs: Inputs) -> Figure:
         or a map cannot be read.
     """
     if inputs.gradcam is None:
-        remedy = "run python -m msnmo.gradcam first"
+        remedy = "run python -m msnmo.predict.gradcam first"
         raise bad_input("--gradcam", "a folder of Grad-CAM maps", "none", remedy)
     method = reference_method(inputs.methods_of("segmentation"))
     chosen = choose_in_each_class(inputs.metrics, inputs.folds, method, QUARTILES)

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from msnmo.choose import LOW_MEDIAN_HIGH, choose_scans
-from msnmo.drawing import TRUTH, outline
+from msnmo.evaluate.choose import LOW_MEDIAN_HIGH, choose_scans
 from msnmo.figures.cases import CONVENTION_NOTE, Case, compare_masks, fill, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import house_style, put_below
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
+from msnmo.viewing.slices import TRUTH, outline
 
 # The paper's colours; the rims are for readers to whom red and green are one colour
 COLOURS = {"true positive": "#E8000B", "false positive": "#1AC938", "false negative": "#FFE400"}

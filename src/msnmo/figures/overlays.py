@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
-from msnmo.choose import MEDIAN, choose_in_each_class
-from msnmo.drawing import PREDICTION, TRUTH
+from msnmo.evaluate.choose import MEDIAN, choose_in_each_class
 from msnmo.figures.cases import CONVENTION_NOTE, Case, compare_masks, fill, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import house_style, put_below
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
+from msnmo.viewing.slices import PREDICTION, TRUTH
 
 MISSED = {"edgecolor": "#F0E442", "linestyle": "-", "linewidth": 1.0, "fill": False}
 INVENTED = {"edgecolor": "#CC79A7", "linestyle": (0, (2, 1)), "linewidth": 1.0, "fill": False}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from msnmo.aggregate import read_metrics
-from msnmo.choose import choose_scan
-from msnmo.drawing import (
+from msnmo.core.errors import run_command
+from msnmo.core.files import PREDICT_AGAIN, read_tsv
+from msnmo.core.geometry import ModelSpace
+from msnmo.core.volumes import load_mask, load_volume
+from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.choose import choose_scan
+from msnmo.figures.style import house_style
+from msnmo.viewing.slices import (
     AXIAL,
     BRAIN,
     PREDICTION,
@@ -25,11 +31,6 @@ from msnmo.drawing import (
     show_zscore,
     square_pixels,
 )
-from msnmo.errors import run_command
-from msnmo.figures.style import house_style
-from msnmo.files import PREDICT_AGAIN, read_tsv
-from msnmo.geometry import ModelSpace
-from msnmo.volumes import load_mask, load_volume
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def draw_pathway(files: dict[str, Path], title: str) -> Figure:
     return figure
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the pathway of the scan of median DSC."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="all.tsv")
@@ -119,20 +120,20 @@ def main() -> None:
     parser.add_argument("--n4", required=True, help="pattern with {folder} and {scan}")
     parser.add_argument("--predictions", required=True, help="pattern of a fold's folder, {fold}")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
 
-    scan = choose_scan(read_metrics(arguments.metrics), arguments.method)
+    scan = choose_scan(read_metrics(given.metrics), given.method)
     text = {"scan": str}
-    cohort = read_tsv(arguments.cohort, text).set_index("scan").loc[scan]
-    manifest = read_tsv(arguments.manifest, text).set_index("scan").loc[scan]
-    folds = read_tsv(arguments.folds, {"scan": str, "fold": int})
+    cohort = read_tsv(given.cohort, text).set_index("scan").loc[scan]
+    manifest = read_tsv(given.manifest, text).set_index("scan").loc[scan]
+    folds = read_tsv(given.folds, {"scan": str, "fold": int})
     fold = int(folds.set_index("scan").loc[scan, "fold"])
-    folder = Path(arguments.predictions.format(fold=fold, method=arguments.method))
+    folder = Path(given.predictions.format(fold=fold, method=given.method))
     classes = read_tsv(folder / "predictions.tsv", {"scan": str, "p_nmosd": float}, PREDICT_AGAIN)
     p_nmosd = float(classes.set_index("scan").loc[scan, "p_nmosd"])
     files = {
         "flair": Path(cohort["flair"]),
-        "n4": Path(arguments.n4.format(folder=scan.replace("_", "/"), scan=scan)),
+        "n4": Path(given.n4.format(folder=scan.replace("_", "/"), scan=scan)),
         "brain": Path(manifest["native_brain"]),
         "probability": folder / f"{scan}_space-model_desc-lesion_probseg.nii.gz",
         "localisation": folder / f"{scan}_space-model_desc-localisation1_map.nii.gz",
@@ -141,7 +142,7 @@ def main() -> None:
     title = f"{scan}, test scan of fold {fold}: {cohort['diagnosis']}, P(NMOSD) = {p_nmosd:.2f}"
     with house_style():
         figure = draw_pathway(files, title)
-    save(figure, arguments.out)
+    save(figure, given.out)
 
 
 if __name__ == "__main__":

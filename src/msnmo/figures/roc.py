@@ -24,7 +24,7 @@ from msnmo.figures.style import (
     put_below,
     wrapped,
 )
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
 
 GRID = np.linspace(0, 1, 1001)
 """False positive rates at which the curves of folds are averaged."""

@@ -14,7 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from msnmo.methods import METHODS, get_method
+from msnmo.settings.methods import METHODS, get_method
 
 WIDTH = 7.2
 """Inches: the text width of an A4 page."""

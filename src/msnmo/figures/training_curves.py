@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from msnmo.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError
+from msnmo.core.files import read_tsv
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
     BLACK,
@@ -25,7 +26,6 @@ from msnmo.figures.style import (
     panel_grid,
     put_below,
 )
-from msnmo.files import read_tsv
 
 LOSSES = {
     "segmentation": {"color": VERMILLION, "linestyle": "--"},

@@ -21,7 +21,9 @@ from monai.networks.nets import (
 )
 from torch import Tensor, nn
 
-from msnmo.networks.baseline_settings import (
+from msnmo.networks.classification import CLASSES
+from msnmo.networks.outputs import Outputs
+from msnmo.settings.baselines import (
     AttentionUNetSettings,
     ClassifierSettings,
     DynUNetSettings,
@@ -31,9 +33,7 @@ from msnmo.networks.baseline_settings import (
     UNetSettings,
     VNetSettings,
 )
-from msnmo.networks.classification import CLASSES
-from msnmo.networks.outputs import Outputs
-from msnmo.networks.settings import Size, check_size
+from msnmo.settings.model import Size, check_size
 
 GROUPS = 32
 """Of group norm, where the channels can be shared out so (Wu & He 2018)."""

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from msnmo.networks.settings import Activation, GuidanceStart
+from msnmo.settings.model import Activation, GuidanceStart
 
 GUIDANCE_LOGIT = 4.0
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from msnmo.core.seeds import derive_seed
 from msnmo.networks.classification import Classification
 from msnmo.networks.guidance import LesionGuidance, Variant
 from msnmo.networks.outputs import Outputs
 from msnmo.networks.segmentation import Segmentation
-from msnmo.networks.settings import ModelSettings, Size, check_size
 from msnmo.networks.sharing import LocalBranch, Sharing, build_sharing
-from msnmo.seeds import derive_seed
+from msnmo.settings.model import ModelSettings, Size, check_size
 
 
 class JointModel(nn.Module):

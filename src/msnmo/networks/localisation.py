@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msnmo.networks.outputs import Outputs
-from msnmo.networks.settings import Normalisation
+from msnmo.settings.model import Normalisation
 
 SMALLEST_MAXIMUM = 1e-6
 """A map whose maximum is below this shows no evidence; it is not blown up to 1."""

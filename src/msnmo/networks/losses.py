@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from msnmo.networks.localisation import localisation_maps, normalise
 from msnmo.networks.outputs import Outputs
-from msnmo.networks.settings import PAPER_WEIGHTS, LossWeights, Normalisation
+from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, Normalisation
 
 __all__ = ["LossWeights", "cross_task_loss", "joint_loss", "segmentation_loss"]
 

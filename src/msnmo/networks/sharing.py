@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msnmo.networks.blocks import conv_block
-from msnmo.networks.settings import TOKEN, ModelSettings, Size
+from msnmo.settings.model import TOKEN, ModelSettings, Size
 
 Sharing = Literal["crossover", "none", "local", "global"]
 

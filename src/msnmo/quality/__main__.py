@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 
-from msnmo.drawing import AXIAL, CONVENTION, PLANES, SHADES
-from msnmo.errors import run_command
-from msnmo.files import read_json, write_json
+from msnmo.core.errors import run_command
+from msnmo.core.files import read_json, write_json
+from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
 from msnmo.quality.mosaic import Strip, draw, paint
 from msnmo.quality.numbers import Arrays, bias_field, measure, to_json
-from msnmo.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
+from msnmo.viewing.slices import AXIAL, CONVENTION, PLANES, SHADES
 
 BRAIN_COLOUR, LESION_COLOUR = (1.0, 0.85, 0.0), (1.0, 0.15, 0.15)
 # The bias field from half to twice, on a scale of its logarithm
@@ -90,16 +90,16 @@ def title_of(content: Mapping[str, Any]) -> str:
     return "   ".join(parts) + "\n" + "   ".join([CONVENTION, *content["flags"]])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the picture and the numbers of one scan."""
-    arguments = _parser().parse_args()
-    scan, arrays, model = _read(arguments)
+    given = _parser().parse_args(arguments)
+    scan, arrays, model = _read(given)
     numbers = measure(arrays)
-    content = to_json(arguments.scan, numbers, read_json(arguments.sidecar))
+    content = to_json(given.scan, numbers, read_json(given.sidecar))
     strips = strips_of(scan, arrays, model, numbers["bias_range"])
-    draw(arguments.out_picture, strips, title_of(content))
-    write_json(arguments.out_numbers, content)
-    print(f"{arguments.scan}: {', '.join(content['flags']) or 'no flag'}")
+    draw(given.out_picture, strips, title_of(content))
+    write_json(given.out_numbers, content)
+    print(f"{given.scan}: {', '.join(content['flags']) or 'no flag'}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,9 +10,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from msnmo.drawing import PLANES, Plane, cut, save, upright
-from msnmo.geometry import ras_order
-from msnmo.volumes import Grid
+from msnmo.core.geometry import ras_order
+from msnmo.core.volumes import Grid
+from msnmo.viewing.slices import PLANES, Plane, cut, save, upright
 
 COLUMNS = 7
 # The longest side of the head, in pixels; the head is what is brighter than this share of white

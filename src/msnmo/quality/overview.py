@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from msnmo.cohort.decisions import read_decisions
-from msnmo.errors import Finding, InputError, bad_input, run_command
-from msnmo.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.quality.numbers import RULES
 
 # Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; few scans have none
@@ -134,7 +134,7 @@ def _read_numbers(paths: list[Path]) -> list[dict[str, Any]]:
     return contents
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the table and the page of a cohort."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.quality.overview", description=__doc__)
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
@@ -144,27 +144,25 @@ def main() -> None:
     parser.add_argument("--decisions", type=Path, help="what a rater decided before")
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
-    arguments = parser.parse_args()
+    given = parser.parse_args(arguments)
 
-    cohort = read_tsv(arguments.cohort, COHORT_COLUMNS)
-    table = list_quality(cohort, _read_numbers(_filled(arguments.numbers, cohort["scan"])))
-    pictures = _filled(arguments.pictures, cohort["scan"])
+    cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+    table = list_quality(cohort, _read_numbers(_filled(given.numbers, cohort["scan"])))
+    pictures = _filled(given.pictures, cohort["scan"])
     if missing := [path for path in pictures if not path.is_file()]:
         remedy = "run the workflow again"
         raise InputError(
             Finding(str(path), "a picture", "no such file", remedy) for path in missing
         )
-    relative = [
-        Path(os.path.relpath(path, arguments.out_page.parent)).as_posix() for path in pictures
-    ]
-    known = arguments.decisions is not None and arguments.decisions.exists()
+    relative = [Path(os.path.relpath(path, given.out_page.parent)).as_posix() for path in pictures]
+    known = given.decisions is not None and given.decisions.exists()
     decisions = (
-        read_decisions(arguments.decisions)
+        read_decisions(given.decisions)
         if known
         else pd.DataFrame(columns=["scan", "decision", "reason"])
     )
-    write_tsv(arguments.out_table, table)
-    write_text(arguments.out_page, to_page(table, relative, decisions))
+    write_tsv(given.out_table, table)
+    write_text(given.out_page, to_page(table, relative, decisions))
     flagged = (table["flags"] != "").sum()
     print(f"{len(table)} scans, {flagged} with flags")
 

@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import secrets
+from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,8 +15,8 @@ from threading import Lock
 import pandas as pd
 
 from msnmo.cohort.decisions import COLUMNS, EXCLUDE, KEEP, read_decisions, write_decisions
-from msnmo.errors import bad_input, run_command
-from msnmo.files import read_tsv
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import read_tsv
 
 LARGEST_BODY = 10_000
 LONGEST_REASON = 500
@@ -142,22 +143,22 @@ def serve(rating: Rating, port: int) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Handler, rating=rating))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.quality.rate", description=__doc__)
     parser.add_argument("--page", type=Path, required=True, help="results/quality/index.html")
     parser.add_argument("--decisions", type=Path, required=True, help="table to write")
     parser.add_argument("--port", type=int, default=8137)
-    arguments = parser.parse_args()
-    rating = Rating(arguments.page, arguments.decisions)
+    given = parser.parse_args(arguments)
+    rating = Rating(given.page, given.decisions)
     try:
-        server = serve(rating, arguments.port)
+        server = serve(rating, given.port)
     except OSError as error:
         remedy = "give another one with --port"
         found = str(error.strerror)
-        raise bad_input(f"port {arguments.port}", "a free port", found, remedy) from error
+        raise bad_input(f"port {given.port}", "a free port", found, remedy) from error
     port = server.server_address[1]
-    print(f"Open http://127.0.0.1:{port}/ ; decisions go to {arguments.decisions}")
+    print(f"Open http://127.0.0.1:{port}/ ; decisions go to {given.decisions}")
     print(f"From another machine: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE, then open the same")
     print("Ctrl-C ends it.", flush=True)
     with server:

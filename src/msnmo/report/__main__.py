@@ -11,11 +11,10 @@ from pathlib import Path
 import yaml
 
 from msnmo.cohort.excluded import exclusion_note, read_excluded
-from msnmo.errors import bad_input, run_command
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import atomic_path, write_text
 from msnmo.figures.style import DIAGNOSIS_STYLE
-from msnmo.files import atomic_path, write_text
 from msnmo.report.costs import OWN, read_costs
-from msnmo.report.page import PAGES, fill, frame
 from msnmo.report.pictures import losses_of, shown_figures
 from msnmo.report.records import (
     engines_table,
@@ -24,7 +23,7 @@ from msnmo.report.records import (
     versions_table,
 )
 from msnmo.report.results import Results, add_arguments, filled
-from msnmo.report.rules import draw, read_rules
+from msnmo.report.rule_graph import draw, read_rules
 from msnmo.report.scatter import LEFT, WIDTH
 from msnmo.report.summary import (
     costs_table,
@@ -37,7 +36,8 @@ from msnmo.report.summary import (
     strips_of,
 )
 from msnmo.report.tables import NOTES, caption_of, read_table
-from msnmo.report.viewer import write_assets
+from msnmo.viewing.pages import PAGES, fill, frame
+from msnmo.viewing.viewer import write_assets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

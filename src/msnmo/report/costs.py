@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.files import read_tsv
+from msnmo.core.files import read_tsv
 
 OWN = "write_report"
 """The rule that reads them: its own job has not ended yet."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.errors import bad_input
+from msnmo.core.errors import bad_input
+from msnmo.core.files import read_tsv
 from msnmo.figures.catalogue import FIGURES
 from msnmo.figures.training_curves import HISTORY_COLUMNS, LOSSES
-from msnmo.files import read_tsv
-from msnmo.methods import get_method
-from msnmo.report.page import Table, table_of
 from msnmo.report.results import filled
+from msnmo.settings.methods import get_method
+from msnmo.viewing.pages import Table, table_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PATHWAY = "One scan's way through the workflow"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import MAKE_AGAIN, read_json
-from msnmo.methods import get_method
-from msnmo.provenance import git_state, versions
-from msnmo.report.page import Table, table_of
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import MAKE_AGAIN, read_json
+from msnmo.core.provenance import git_state, versions
 from msnmo.report.results import filled
+from msnmo.settings.methods import get_method
+from msnmo.viewing.pages import Table, table_of
 
 NEEDED = ("method", "fold", "seconds", "epochs", "parameters", "device_name", "versions", "git")
 

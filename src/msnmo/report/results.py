@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.aggregate import read_metrics
+from msnmo.core.files import read_tsv
+from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
 from msnmo.figures.cases import reference_method
-from msnmo.files import read_tsv
-from msnmo.methods import BOTH_TASKS, Task, get_method
+from msnmo.settings.methods import BOTH_TASKS, Task, get_method
 
 COHORT_COLUMNS = dict.fromkeys(("scan", "subject", "session", "diagnosis", "flair", "site"), str)
 FOLD_COLUMNS = {"scan": str, "fold": int}

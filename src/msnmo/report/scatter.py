@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from msnmo.figures.style import DIAGNOSIS_STYLE
-from msnmo.methods import get_method
+from msnmo.settings.methods import get_method
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 760, 120, 20, 12, 44, 46
 STAGGER = (0, -9, 9, -4, 5, -13, 13)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.style import DIAGNOSIS_STYLE
-from msnmo.methods import get_method
-from msnmo.report.page import NOTHING, Cell, Table, fixed, table_of
 from msnmo.report.results import P_NMOSD, VOLUMES, Results
 from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
+from msnmo.settings.methods import get_method
 from msnmo.tables.layout import DESCRIBED
+from msnmo.viewing.pages import NOTHING, Cell, Table, fixed, table_of
 
 DIAGNOSES = tuple(DIAGNOSIS_STYLE)
 MEGABYTE = 1e6
@@ -83,7 +83,7 @@ def scan_bytes(site: Path, scans: Sequence[str]) -> dict[str, int]:
     for scan in scans:
         paths = [site / "scans" / f"{scan}{ending}" for ending in (".html", ".js")]
         if missing := [path for path in paths if not path.is_file()]:
-            remedy = "run python -m msnmo.report.scan for it first"
+            remedy = "run python -m msnmo.report.scan_page for it first"
             findings.append(Finding(str(missing[0]), f"the page of {scan}", "no such file", remedy))
         else:
             sizes[scan] = sum(path.stat().st_size for path in paths)

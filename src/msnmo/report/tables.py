@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from msnmo.core.files import read_tsv
 from msnmo.evaluate.metrics import METRICS, tasks_of
-from msnmo.files import read_tsv
-from msnmo.report.page import NOTHING, Cell, Column, Table, fixed, table_of
 from msnmo.tables.compare import DECIMALS
 from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import CAPTIONS, DESCRIBED
 from msnmo.tables.reported import CITATION
+from msnmo.viewing.pages import NOTHING, Cell, Column, Table, fixed, table_of
 
 DESCRIBED_COLUMNS = dict.fromkeys(("table", "panel", "row", "line", "column", "value"), str)
 COMPARED_COLUMNS = {

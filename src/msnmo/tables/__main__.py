@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 
-from msnmo.aggregate import across_folds, read_metrics
 from msnmo.cohort.excluded import exclusion_note, read_excluded
-from msnmo.errors import bad_input, run_command
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
+from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import Space
-from msnmo.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
 from msnmo.tables.content import Page, page
@@ -27,7 +28,7 @@ STATISTICS_COLUMNS = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write one table in each of the formats asked for."""
     given = _parse()
     table, pages = _described(given) if given.table in DESCRIBED else _compared(given)

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from nibabel.filebasedimages import ImageFileError
 
-from msnmo.errors import Finding, InputError
-from msnmo.files import read_tsv
+from msnmo.core.errors import Finding, InputError
+from msnmo.core.files import read_tsv
 from msnmo.tables.content import NOTHING, WIDEST, Block, Line, Page, Panel, Text, batched
 from msnmo.tables.reported import CITATION
 

@@ -115,9 +115,10 @@ def compare(
     ----------
     table : Table
     summary : DataFrame
-        As `msnmo.aggregate.across_folds` returns.
+        As `msnmo.evaluate.aggregate.across_folds` returns.
     statistics : DataFrame
-        As `msnmo.statistics` writes: a row per method and metric of this table, among others.
+        As `msnmo.evaluate.statistics` writes: a row per method and metric of this table, among
+        others.
     space : {"model", "native"}
         Where the paper's metrics compare masks.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
-from msnmo.methods import Task
+from msnmo.settings.methods import Task
 from msnmo.tables.compare import DECIMALS, Cell, ComparedRow, Ours, Sureness
 from msnmo.tables.layout import Table
 from msnmo.tables.reported import CITATION

@@ -2,7 +2,8 @@
 
 Rows and columns are those of the paper (`reported`), then any method of the registry that names the
 table as its own without being in the paper. So a method becomes a row by its entry in
-`msnmo.methods` alone. The workflow reads this list at every start: nothing slow is imported here.
+`msnmo.settings.methods` alone. The workflow reads this list at every start: nothing slow is
+imported here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS
-from msnmo.methods import METHODS, Method
+from msnmo.settings.methods import METHODS, Method
 from msnmo.tables.reported import read_reported
 
 TABLES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", SUPPLEMENT)

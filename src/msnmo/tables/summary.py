@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
-from msnmo.aggregate import across_folds, read_metrics
-from msnmo.errors import run_command
+from msnmo.core.errors import run_command
+from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
-from msnmo.methods import Task, get_method
+from msnmo.settings.methods import Task, get_method
 from msnmo.tables.compare import ours_of
 from msnmo.tables.content import ours_text
 
@@ -22,7 +23,7 @@ def summarise(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table : DataFrame
-        As `msnmo.aggregate.read_metrics` returns.
+        As `msnmo.evaluate.aggregate.read_metrics` returns.
     """
     summary = across_folds(table)
     folds = table["fold"].nunique()
@@ -49,15 +50,15 @@ def _task_table(task: Task, summary: pd.DataFrame) -> str:
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary and where the results are."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables.summary", description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="table of all metrics")
     parser.add_argument("--results", type=Path, help="folder to name below the summary")
-    arguments = parser.parse_args()
-    print(summarise(read_metrics(arguments.metrics)))
-    if arguments.results:
-        print(f"\nResults: {arguments.results}")
+    given = parser.parse_args(arguments)
+    print(summarise(read_metrics(given.metrics)))
+    if given.results:
+        print(f"\nResults: {given.results}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save as to_safetensors
 
-from msnmo.device import (
+from msnmo.cohort.folds import refuse_leak
+from msnmo.compute.device import (
     add_arguments,
     device_name,
     explain_full_memory,
@@ -23,14 +24,13 @@ from msnmo.device import (
     precision,
     prepare,
 )
-from msnmo.errors import run_command
-from msnmo.files import atomic_path, write_json, write_tsv
-from msnmo.folds import refuse_leak
-from msnmo.methods import get_method
-from msnmo.provenance import git_state, versions
+from msnmo.core.errors import run_command
+from msnmo.core.files import atomic_path, write_json, write_tsv
+from msnmo.core.provenance import git_state, versions
+from msnmo.settings.methods import get_method
+from msnmo.settings.training import Settings
 from msnmo.train.data import TrainingScan, load_training_scans, read_fold
 from msnmo.train.loop import Job, Stopped, Trained, train
-from msnmo.train.settings import Settings
 from msnmo.train.sigterm import leave, stop_on_sigterm
 
 GO_ON = "start the same command again to go on"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from msnmo.train.settings import AugmentSettings
+from msnmo.settings.training import AugmentSettings
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from msnmo.errors import explain_refusal
-from msnmo.files import flush_to_disk
+from msnmo.core.errors import explain_refusal
+from msnmo.core.files import flush_to_disk
 
 
 def identity(parts: Mapping[str, Any]) -> str:

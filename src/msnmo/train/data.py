@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from msnmo.errors import Finding, InputError, bad_input
-from msnmo.files import MAKE_AGAIN, read_tsv, sha256
-from msnmo.folds import DIAGNOSES, read_folds
-from msnmo.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.cohort.folds import DIAGNOSES, read_folds
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.files import MAKE_AGAIN, read_tsv, sha256
+from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
 
 MANIFEST_COLUMNS = {"scan": str, "subject": str, "image": str, "lesion": str, "sidecar": str}
 
@@ -53,7 +53,7 @@ class Fold:
     train, test : DataFrame
         Columns scan, subject, diagnosis, image, lesion, sidecar; sorted by scan.
     folds : DataFrame
-        As `msnmo.folds.read_folds`.
+        As `msnmo.cohort.folds.read_folds`.
     """
 
     train: pd.DataFrame

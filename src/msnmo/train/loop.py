@@ -17,15 +17,15 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
-from msnmo.device import autocast, memory_format
-from msnmo.errors import MsnmoError, bad_input
-from msnmo.methods import LossWeights, get_method
+from msnmo.compute.device import autocast, memory_format
+from msnmo.core.errors import MsnmoError, bad_input
+from msnmo.core.seeds import derive_seed
 from msnmo.networks.losses import joint_loss
-from msnmo.seeds import derive_seed
+from msnmo.settings.methods import LossWeights, get_method
+from msnmo.settings.training import Settings
 from msnmo.train.augment import augment, draw
 from msnmo.train.checkpoint import Checkpoint, identity, restore_rng, rng_state
 from msnmo.train.data import TrainingScan
-from msnmo.train.settings import Settings
 
 LOSSES = ("total", "segmentation", "classification", "cross")
 NOTHING_DONE: Mapping[str, Any] = {"batches": 0, "sums": {}, "seconds": 0.0}
@@ -39,7 +39,7 @@ class Job:
     Parameters
     ----------
     method : str
-        Name in `msnmo.methods.METHODS`.
+        Name in `msnmo.settings.methods.METHODS`.
     fold : int
         The fold left out.
     seed : int
@@ -108,7 +108,7 @@ def train(
     scans : sequence of TrainingScan
         All of one shape.
     device : torch.device
-        As set up by `msnmo.device.prepare`.
+        As set up by `msnmo.compute.device.prepare`.
     checkpoint_path : Path
         Where the state is kept after each epoch. A state of this very job is gone on from.
     stop : callable

@@ -1,0 +1,192 @@
+"""Check one scan and its masks: each file is opened whole once, and every doubt is written down."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msnmo.check.findings import Reported, ScanReport
+from msnmo.check.images import Doubt, doubts_of_scan, orientation
+from msnmo.check.masks import lesion_doubts, rater_doubts
+from msnmo.core.errors import Finding, InputError, run_command
+from msnmo.core.geometry import ras_order, reorder, resample_to_grid
+from msnmo.core.plausibility import volume_doubts
+from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one scan and what the scan table says of them.
+
+    Parameters
+    ----------
+    flair : Path
+    lesion_masks : tuple of Path
+        One a rater.
+    brain_mask : Path or None
+    stripped : bool
+        Whether the scan is said to arrive without its skull.
+    """
+
+    flair: Path
+    lesion_masks: tuple[Path, ...] = ()
+    brain_mask: Path | None = None
+    stripped: bool = False
+
+
+def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
+    """Open every file of a scan whole and report what is wrong of it; never raises for a bad file.
+
+    Parameters
+    ----------
+    name : str
+        The scan's name, ``sub-X`` or ``sub-X_ses-Y``.
+    files : Files
+    resample : bool
+        Whether lesion masks on another grid are brought to the scan's.
+    """
+    findings: list[Reported] = []
+    scan = _open_scan(name, files, findings)
+    brain = _open_brain(name, files, scan, findings)
+    lesions = {}
+    for path in files.lesion_masks:
+        mask, wrong = _open_lesions(name, path, files.flair, scan, resample)
+        findings += wrong
+        if mask is None:
+            continue
+        same = scan is not None and mask.grid.matches(scan.grid)
+        doubts = lesion_doubts(mask, scan if same else None, brain if same else None)
+        findings += _reported(name, path, doubts)
+        lesions[str(path)] = mask
+    if len({mask.data.shape for mask in lesions.values()}) == 1:
+        together = rater_doubts({path: mask.data for path, mask in lesions.items()})
+        findings += [each for path, doubt in together for each in _reported(name, path, [doubt])]
+    return ScanReport(name, findings, _facts(scan, lesions))
+
+
+def _open_scan(name: str, files: Files, findings: list[Reported]) -> Volume | None:
+    try:
+        scan = load_volume(files.flair)
+    except InputError as error:
+        findings += _errors(name, error)
+        return None
+    findings += _reported(name, files.flair, doubts_of_scan(scan, files.stripped))
+    return scan
+
+
+def _open_brain(
+    name: str, files: Files, scan: Volume | None, findings: list[Reported]
+) -> Volume | None:
+    path = files.brain_mask
+    if path is None:
+        return None
+    try:
+        brain = load_mask(path)
+        if scan is not None:
+            check_same_grid(path, brain, files.flair, scan)
+    except InputError as error:
+        findings += _errors(name, error)
+        return None
+    remedy = "correct the mask, or empty the scan table's column `brain_mask`"
+    for found in volume_doubts(brain.data, brain.grid):
+        doubt = Doubt("error", "the mask of a whole brain, 0.5 to 2.5 litres", found, remedy)
+        findings += _reported(name, path, [doubt])
+    return brain
+
+
+def _open_lesions(
+    name: str, path: Path, flair: Path, scan: Volume | None, resample: bool
+) -> tuple[Volume | None, list[Reported]]:
+    """Return a lesion mask, on the grid of the scan if there is one, or None; and what is wrong."""
+    try:
+        mask = load_mask(path)
+        if scan is None or mask.grid.matches(scan.grid):
+            return mask, []
+        if not resample:
+            check_same_grid(path, mask, flair, scan)
+    except InputError as error:
+        return None, _errors(name, error)
+    moved = resample_to_grid(mask, scan.grid)
+    if mask.data.any() and not moved.data.any():
+        remedy = "give the mask of this very scan: it lies elsewhere in the scanner"
+        doubt = Doubt("error", f"lesions within {flair}", "none after resampling", remedy)
+        return None, _reported(name, path, [doubt])
+    remedy = "compare it with the scan: small lesions may be lost (lesion_masks.other_grid)"
+    before, after = (each.data.sum() * each.grid.voxel_ml for each in (mask, moved))
+    found = f"another grid; resampled, {before:.2f} ml of lesions became {after:.2f} ml"
+    return moved, _reported(name, path, [Doubt("warning", f"the grid of {flair}", found, remedy)])
+
+
+def _facts(scan: Volume | None, lesions: dict[str, Volume]) -> dict[str, Any]:
+    masks = {
+        path: {
+            "ml": round(float(mask.data.sum() * mask.grid.voxel_ml), 3),
+            "voxels": _digest(mask),
+        }
+        for path, mask in lesions.items()
+    }
+    if scan is None:
+        return {"lesion_masks": masks}
+    return {
+        "shape": list(scan.grid.shape),
+        "voxel_mm": [round(float(size), 3) for size in scan.grid.voxel_mm],
+        "orientation": orientation(scan),
+        "voxels": _digest(scan),
+        "lesion_masks": masks,
+    }
+
+
+def _digest(volume: Volume) -> str:
+    """Return a digest of the voxels in RAS+ order, equal for one picture stored in two ways."""
+    upright = np.ascontiguousarray(reorder(volume.data, *ras_order(volume.grid.affine)))
+    return hashlib.sha256(repr(upright.shape).encode() + upright.tobytes()).hexdigest()
+
+
+def _reported(name: str, file: object, doubts: Iterable[Doubt]) -> list[Reported]:
+    return [
+        Reported(each.severity, name, Finding(str(file), each.expected, each.found, each.remedy))
+        for each in doubts
+    ]
+
+
+def _errors(name: str, error: InputError) -> list[Reported]:
+    return [Reported("error", name, finding) for finding in error.findings]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the report of one scan; a bad scan is a finding in it, not a failure."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.check.check_scan", description=__doc__)
+    parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
+    parser.add_argument("--flair", type=Path, required=True)
+    parser.add_argument("--lesion-masks", type=Path, nargs="*", default=[], help="one a rater")
+    parser.add_argument("--brain-mask", type=Path)
+    parser.add_argument("--stripped", choices=("yes", "no"), default="no")
+    parser.add_argument(
+        "--other-grid",
+        choices=("error", "resample"),
+        default="error",
+        help="what becomes of a lesion mask that lies on another grid than the scan",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON")
+    given = parser.parse_args(arguments)
+
+    files = Files(
+        given.flair,
+        tuple(given.lesion_masks),
+        given.brain_mask,
+        given.stripped == "yes",
+    )
+    report = check_scan(given.scan, files, given.other_grid == "resample")
+    report.write(given.out)
+    for each in report.findings:
+        print(f"{each.severity}: {each.finding}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""Where networks run: the device, and which GPU of the machine is free."""

@@ -1,0 +1,187 @@
+"""Where networks run: choosing a device, using it repeatably, saying when its memory is full."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal, get_args
+
+# Apple's backend lacks a few 3D operations; with this, those run on the CPU instead of failing.
+# It must be set before torch is imported.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+import torch
+
+from msnmo.compute.gpu_lock import PER_GPU, Held, hold_gpu, lock_folder
+from msnmo.core.errors import MsnmoError, bad_input
+
+Choice = Literal["auto", "cpu", "cuda", "mps"]
+GIB = 2**30
+HELD: list[Held] = []
+"""The GPU of this process: an open file is what holds it."""
+# How the CPU's and Apple's allocators word what CUDA has its own exception for.
+FULL = ("not enough memory", "can't allocate memory", "mps backend out of memory")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options ``--device`` and ``--threads``."""
+    parser.add_argument("--device", choices=get_args(Choice), default="auto")
+    parser.add_argument(
+        "--per-gpu",
+        type=_at_least_one,
+        default=os.environ.get(PER_GPU, "1"),
+        help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_at_least_one,
+        default=1,
+        help="CPU threads; equal numbers give equal bytes on the CPU (default: 1)",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
+    return int(text)
+
+
+def pick_device(choice: Choice, per_gpu: int = 1) -> torch.device:
+    """Return the device to run on; ``auto`` takes cuda, else mps, else the CPU.
+
+    Of several CUDA devices it is one that no more than `per_gpu` jobs of this user hold, this one
+    included; it is held until the process ends.
+
+    Raises
+    ------
+    InputError
+        If the device asked for is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if choice == "auto":
+        choice = next(name for name, there in available.items() if there)
+    if not available[choice]:
+        there = ", ".join(name for name in available if available[name])
+        remedy = "use device auto, or install a torch build and driver for that device"
+        raise bad_input(f"device {choice}", "a device of this machine", f"only {there}", remedy)
+    return _hold_cuda(per_gpu) if choice == "cuda" else torch.device(choice)
+
+
+def _hold_cuda(per_gpu: int) -> torch.device:
+    count = torch.cuda.device_count()
+    names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
+    held = hold_gpu(names, per_gpu, lock_folder())
+    HELD.append(held)
+    torch.cuda.set_device(held.index)
+    return torch.device("cuda", held.index)
+
+
+def prepare(device: torch.device, threads: int) -> None:
+    """Make this process's results repeatable as far as the device allows.
+
+    On the CPU equal inputs give equal bytes, at an equal number of threads (sums over parts differ
+    in the last bit when the parts do) and on the same kind of processor. CUDA has no deterministic
+    form of some 3D operations, so it is left free to choose the fastest.
+
+    Parameters
+    ----------
+    device : torch.device
+    threads : int
+        CPU threads for one operation, at least 1.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+
+
+def device_name(device: torch.device) -> str:
+    """Return the device's model name, such as ``NVIDIA GeForce RTX 3090``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor_name()
+
+
+def _processor_name() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return the layout that 3D convolutions run fastest in: channels last on CUDA."""
+    return torch.channels_last_3d if device.type == "cuda" else torch.contiguous_format
+
+
+def precision(device: torch.device) -> Literal["bfloat16", "float32"]:
+    """Return the precision of training: bfloat16 where the GPU computes in it, else float32."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if fast else "float32"
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context that a training step's forward pass runs in."""
+    if precision(device) == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def total_memory(device: torch.device) -> int:
+    """Return the device's memory in bytes; for the CPU and Apple's GPU the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory used so far, in bytes: allocated on CUDA, else the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextlib.contextmanager
+def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterator[None]:
+    """Turn running out of memory into a message that says what was tried and what to do.
+
+    Parameters
+    ----------
+    device : torch.device
+    tried : str
+        What did not fit, such as ``batch_size 2 at size 160``.
+    remedy : str
+        Which settings to lower.
+
+    Raises
+    ------
+    MsnmoError
+        If the block ran out of memory; any other error passes unchanged.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_full(error):
+            raise
+        gib = total_memory(device) / GIB
+        reported = (str(error) or type(error).__name__).splitlines()[0]
+        raise MsnmoError(
+            f"out of memory on {device.type} ({device_name(device)}, {gib:.1f} GiB)\n"
+            f"    tried:    {tried}\n    remedy:   {remedy}\n    reported: {reported}"
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or any(words in str(error).lower() for words in FULL)

@@ -1,0 +1,193 @@
+"""Writing files so that a killed run leaves nothing that looks finished."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msnmo.core.errors import bad_input, explain_refusal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAKE_AGAIN = "delete the file and run the workflow again"
+PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
+"""The workflow knows such a folder whole: a file that is missing in it is not made again."""
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    The temporary keeps the name's ending, because writers such as nibabel choose the format by it.
+    On an error the temporary is removed and `path` is left as it was. What a killed write of `path`
+    left is removed by the next.
+
+    Parameters
+    ----------
+    path : Path or str
+        The final place; its folder is made if it is missing.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
+    """
+    path = Path(path)
+    with explain_refusal(path), _temporary(path) as temporary:
+        yield temporary
+        flush_to_disk(temporary)
+        # mkstemp makes files private; results are shared within a core facility
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield an empty file beside `path`, of a name that no other write of it has; remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_what_killed_writes_left(path)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+    try:
+        with contextlib.suppress(OSError):  # there are network disks without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(name)
+    finally:
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+
+
+def _remove_what_killed_writes_left(path: Path) -> None:
+    """Remove the temporaries of `path` that no process holds any more."""
+    for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError), left.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
+
+    A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
+    (``.tmp-<name>``) is removed by the next.
+
+    Raises
+    ------
+    DiskError
+        If the disk is full, read-only or not ours.
+    """
+    scratch = path.with_name(f".tmp-{path.name}")
+    with explain_refusal(path):
+        shutil.rmtree(scratch, ignore_errors=True)
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir(parents=True)
+        try:
+            yield new
+            if path.exists():
+                path.replace(old)
+            new.replace(path)
+        finally:
+            shutil.rmtree(scratch)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the file's bytes are on disk, so that a rename never outruns its data."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
+    """Write a JSON object atomically, keys in the order given, NaN refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read a JSON object; a broken file is named.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON or holds no object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise bad_input(path, "a readable JSON object", str(error), MAKE_AGAIN) from error
+    if not isinstance(content, dict):
+        raise bad_input(path, "a JSON object", type(content).__name__, MAKE_AGAIN)
+    return content
+
+
+def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a table atomically: tab-separated, no index, missing values as ``n/a`` (BIDS)."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+
+
+def read_tsv(
+    path: Path | str, columns: Mapping[str, type], remedy: str = MAKE_AGAIN
+) -> pd.DataFrame:
+    """Read a table written by `write_tsv` and check that it has the columns, of the types, named.
+
+    Parameters
+    ----------
+    path : Path or str
+    columns : mapping of str to type
+    remedy : str
+        What the user can do about a damaged one.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or breaks off within a line, a column is missing or a value has
+        another type.
+    """
+    import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
+
+    try:
+        table = pd.read_csv(
+            path,
+            sep="\t",
+            dtype=dict(columns),
+            na_values=["n/a"],
+            keep_default_na=False,
+            float_precision="round_trip",
+        )
+        whole = Path(path).read_bytes().endswith(b"\n")
+    except (OSError, ValueError) as error:
+        raise bad_input(path, f"a table with {', '.join(columns)}", str(error), remedy) from error
+    if not whole:
+        # pandas would fill the last row up with missing values
+        raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
+    if missing := [name for name in columns if name not in table]:
+        found = f"no column {', '.join(missing)}"
+        raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)
+    return table
+
+
+def sha256(path: Path | str) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,399 @@
+"""Reading and writing NIfTI volumes: one place that trusts no header."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from msnmo.core.errors import bad_input
+from msnmo.core.files import atomic_path
+
+# Two affines are the same grid when no corner voxel moves by more than this (mm): far below any
+# voxel, far above the rounding of a float32 header.
+SAME_GRID_MM = 0.01
+# A qform is a float32 quaternion: at 200 mm from the origin it is off by a few 0.01 mm at best.
+SAME_FORM_MM = 0.1
+# Voxel axes shorter than this (mm), or longer than its inverse, are no header of a scan; nor are
+# axes that span less than this share of the box they would span at right angles
+SHORTEST_AXIS_MM, FLATTEST = 1e-4, 0.01
+ENDINGS = (".nii", ".nii.gz")
+# gzip packs at most this many bytes into one (RFC 1951: 258 bytes in two bits)
+MOST_DEFLATED = 1032
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxel grid of a volume and all that its NIfTI header says of it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels along i, j, k.
+    affine : (4, 4) ndarray
+        Voxel index to scanner mm (RAS+): the sform where its code is set, else the qform, else the
+        voxel sizes alone.
+    sform, qform : (4, 4) ndarray
+        As in the header.
+    sform_code, qform_code : int
+        NIfTI codes, 0 = unknown.
+    xyzt_units : int
+        NIfTI unit code as stored (10 = mm and s).
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    sform: np.ndarray
+    qform: np.ndarray
+    sform_code: int = 1
+    qform_code: int = 1
+    xyzt_units: int = 10
+
+    @classmethod
+    def from_affine(cls, shape: tuple[int, ...], affine: np.ndarray) -> Grid:
+        """Return the grid of a volume of our own making: sform and qform agree."""
+        affine = np.asarray(affine, dtype=np.float64)
+        return cls(_three(shape), affine, affine, affine)
+
+    @classmethod
+    def from_header(cls, header: nib.Nifti1Header) -> Grid:
+        """Return the grid a NIfTI header describes.
+
+        ======== ======== ============= ==========================================
+        sform    qform    used          `form_conflict`
+        ======== ======== ============= ==========================================
+        code > 0 code > 0 sform         says so where they differ by over 0.1 mm
+        code > 0 code = 0 sform         none
+        code = 0 code > 0 qform         none
+        code = 0 code = 0 voxel sizes   says that the orientation is a guess
+        ======== ======== ============= ==========================================
+
+        This is the order of the NIfTI standard's readers (nibabel, ITK from 5.4, niworkflows).
+        """
+        affine = header.get_best_affine()
+        return cls(
+            _three(header.get_data_shape()[:3]),
+            affine,
+            _form(header, "sform", affine),
+            _form(header, "qform", affine),
+            int(header["sform_code"]),
+            int(header["qform_code"]),
+            int(header["xyzt_units"]),
+        )
+
+    @property
+    def voxel_mm(self) -> np.ndarray:
+        """(3,) voxel sizes in mm, along i, j, k."""
+        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @property
+    def form_conflict(self) -> str | None:
+        """What is doubtful about the header's orientation, or None."""
+        if self.sform_code == 0 and self.qform_code == 0:
+            return "neither sform nor qform is set: orientation assumed from voxel sizes alone"
+        both = self.sform_code > 0 and self.qform_code > 0
+        distance = _largest_shift(self.shape, self.sform, self.qform) if both else 0.0
+        if distance > SAME_FORM_MM:
+            return f"sform and qform differ by up to {distance:.2f} mm: the sform is used"
+        return None
+
+    def matches(self, other: Grid, tolerance_mm: float = SAME_GRID_MM) -> bool:
+        """Whether both grids have the same shape and put every voxel in the same place."""
+        same_shape = self.shape == other.shape
+        return same_shape and _largest_shift(self.shape, self.affine, other.affine) <= tolerance_mm
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the grid as JSON types; `from_json` inverts it exactly."""
+        return {
+            "shape": list(self.shape),
+            "affine": self.affine.tolist(),
+            "sform": self.sform.tolist(),
+            "sform_code": self.sform_code,
+            "qform": self.qform.tolist(),
+            "qform_code": self.qform_code,
+            "xyzt_units": self.xyzt_units,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Grid:
+        """Return the grid that `to_json` described."""
+        arrays = {key: np.array(content[key]) for key in ("affine", "sform", "qform")}
+        codes = {key: int(content[key]) for key in ("sform_code", "qform_code", "xyzt_units")}
+        return cls(shape=_three(content["shape"]), **arrays, **codes)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A three-dimensional image: voxel values and their grid.
+
+    Parameters
+    ----------
+    data : (I, J, K) ndarray
+        Voxel values as float32, header scaling applied.
+    grid : Grid
+        Where the voxels lie.
+    """
+
+    data: np.ndarray
+    grid: Grid
+
+
+def load_volume(path: Path | str) -> Volume:
+    """Read a NIfTI file whole.
+
+    Parameters
+    ----------
+    path : Path or str
+        A `.nii` or `.nii.gz` file, three-dimensional (trailing axes of length 1 are dropped).
+
+    Returns
+    -------
+    Volume
+        float32 values, all finite.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a
+        singular affine, or holds values that are complex, coloured or not finite.
+    """
+    path = Path(path)
+    with _open(path) as stream:
+        image = _parse(path, stream)
+        grid = _checked_grid(path, image)
+        _check_size(path, image)
+        data = _read_voxels(path, image, stream).reshape(grid.shape)
+    if not np.isfinite(data).all():
+        count = int((~np.isfinite(data)).sum())
+        raise bad_input(
+            path,
+            "finite voxel values",
+            f"{count} voxels are NaN or infinite",
+            "export the scan again, or replace them (e.g. fslmaths IN -nan OUT)",
+        )
+    return Volume(data, grid)
+
+
+def load_mask(path: Path | str) -> Volume:
+    """Read a binary mask as bool voxels.
+
+    Raises
+    ------
+    InputError
+        As `load_volume`, and if the values are not 0 and one other value (within 1e-3 of it).
+    """
+    volume = load_volume(path)
+    top = float(volume.data.max())
+    near_zero = np.abs(volume.data) <= 1e-3 * max(top, 1e-6)
+    near_top = np.abs(volume.data - top) <= 1e-3 * max(top, 1e-6)
+    if top < 0 or not (near_zero | near_top).all():
+        values = ", ".join(f"{value:g}" for value in np.unique(volume.data)[:6])
+        raise bad_input(
+            path,
+            "a binary mask: 0 and one positive value",
+            f"values {values}, ...",
+            "threshold the mask, or give the label that marks lesions its own file",
+        )
+    return Volume(near_top & (top > 0), volume.grid)
+
+
+def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np.float32) -> None:
+    """Write a volume atomically with a fresh header.
+
+    Neither the data type nor the scaling of the scan that the data came from is kept: an int16
+    header with a slope would quantise probabilities. Shape, affine, both forms, their codes and the
+    units are those of `grid`. Equal data give equal bytes (no time stamp in the gzip header).
+
+    Parameters
+    ----------
+    path : Path or str
+        Ends in `.nii` or `.nii.gz`.
+    data : (I, J, K) ndarray
+        Values; must have the grid's shape.
+    grid : Grid
+        Where the voxels lie.
+    dtype : type
+        numpy type on disk: float32 for images and maps, uint8 for masks.
+    """
+    if tuple(data.shape) != grid.shape:
+        raise ValueError(f"data of shape {data.shape} cannot lie on a grid of {grid.shape}")
+    image = nib.Nifti1Image(np.ascontiguousarray(data, dtype=dtype), None)
+    header = image.header
+    header.set_data_dtype(dtype)
+    header.set_zooms(grid.voxel_mm)
+    header.set_qform(grid.qform, grid.qform_code, strip_shears=True)
+    header.set_sform(grid.sform, grid.sform_code)
+    header["xyzt_units"] = grid.xyzt_units
+    header.set_slope_inter(1, 0)
+    with atomic_path(path) as temporary:
+        nib.Nifti1Image(image.dataobj, None, header).to_filename(temporary)
+
+
+def check_same_grid(path: Path, volume: Volume, reference_path: Path, reference: Volume) -> None:
+    """Refuse a volume that does not lie on the grid of another.
+
+    Raises
+    ------
+    InputError
+        Naming both files and both grids.
+    """
+    if volume.grid.matches(reference.grid):
+        return
+    raise bad_input(
+        path,
+        f"the grid of {reference_path}: {_describe(reference.grid)}",
+        _describe(volume.grid),
+        "give a mask drawn on this very scan, or resample it to the scan's grid "
+        "(antsApplyTransforms -n GenericLabel, flirt -applyxfm -usesqform)",
+    )
+
+
+def _describe(grid: Grid) -> str:
+    return f"shape {grid.shape}, affine {np.round(grid.affine[:3], 3).tolist()}"
+
+
+def _form(header: nib.Nifti1Header, name: str, affine: np.ndarray) -> np.ndarray:
+    """Return the sform or qform; the affine where its code is 0 and it holds nothing of use."""
+    read = getattr(header, f"get_{name}")
+    if int(header[f"{name}_code"]) > 0:
+        return read()
+    try:
+        form = read()
+    except (HeaderDataError, ValueError):  # a quaternion that was never set may be none
+        return affine
+    return form if np.isfinite(form).all() else affine
+
+
+def _three(shape: Any) -> tuple[int, int, int]:
+    i, j, k = (int(length) for length in shape)
+    return i, j, k
+
+
+def _largest_shift(shape: tuple[int, ...], one: np.ndarray, other: np.ndarray) -> float:
+    """Return the largest distance (mm) between the places two affines give a corner voxel."""
+    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
+    difference = np.asarray(one) - np.asarray(other)
+    return float(np.linalg.norm(difference[:3, :3] @ corners + difference[:3, 3:], axis=0).max())
+
+
+def _open(path: Path) -> IO[bytes]:
+    if not path.name.endswith(ENDINGS):
+        remedy = "convert the scan to NIfTI (e.g. dcm2niix)"
+        raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
+    try:
+        return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")
+    except OSError as error:
+        remedy = "correct the path in the scan table, or the file's permissions"
+        raise bad_input(path, "a NIfTI file", str(error.strerror), remedy) from error
+
+
+def _parse(path: Path, stream: IO[bytes]) -> nib.Nifti1Image:
+    try:
+        with _quiet_nibabel():
+            kind = _kind(stream)
+            return kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
+    except Exception as error:  # gzip, zlib and nibabel have many kinds: each says "no NIfTI file"
+        found = f"{type(error).__name__}: {error}"
+        raise bad_input(path, "a NIfTI file", found, "copy or convert the file again") from error
+
+
+def _kind(stream: IO[bytes]) -> type[nib.Nifti1Image]:
+    """Return NIfTI-1 or -2 by the magic string of a single file, and rewind.
+
+    nibabel would take the header of a pair (.hdr, .img) too, and read the header as voxels.
+    """
+    start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    stream.seek(0)
+    if start[344:348] == b"n+1\0":
+        return nib.Nifti1Image
+    if start[4:8] == b"n+2\0":
+        return nib.Nifti2Image
+    raise ValueError("no header of a single NIfTI file" if start else "an empty file")
+
+
+def _checked_grid(path: Path, image: nib.Nifti1Image) -> Grid:
+    shape = image.shape
+    if len(shape) < 3 or any(length != 1 for length in shape[3:]) or min(shape) < 1:
+        remedy = "give one three-dimensional volume (e.g. fslroi IN OUT 0 1)"
+        raise bad_input(path, "a three-dimensional volume", f"shape {shape}", remedy)
+    remedy = "convert the scan again; its orientation is broken"
+    try:
+        with _quiet_nibabel():
+            grid = Grid.from_header(image.header)
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
+        raise bad_input(path, "a valid sform or qform", str(error), remedy) from error
+    if not np.isfinite([grid.sform, grid.qform]).all():
+        found = f"sform {grid.sform.tolist()}, qform {grid.qform.tolist()}"
+        raise bad_input(path, "finite sform and qform", found, remedy)
+    if not np.isfinite(grid.affine).all() or not _has_three_axes(grid.affine):
+        raise bad_input(path, "an invertible affine", str(grid.affine.tolist()), remedy)
+    return grid
+
+
+def _has_three_axes(affine: np.ndarray) -> bool:
+    """Whether the voxel axes have lengths that can be computed with, and span a volume."""
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (lengths > SHORTEST_AXIS_MM).all() or not (lengths < 1 / SHORTEST_AXIS_MM).all():
+        return False
+    return bool(abs(np.linalg.det(affine[:3, :3] / lengths)) > FLATTEST)
+
+
+def _check_size(path: Path, image: nib.Nifti1Image) -> None:
+    """Refuse, before memory is taken, a header that claims what the file cannot hold."""
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "iuf":
+        remedy = "give the magnitude image, in grey values"
+        raise bad_input(path, "one real number a voxel", f"data type {dtype}", remedy)
+    offset = int(image.dataobj.offset)
+    if offset < image.header.single_vox_offset:
+        expected = f"voxels from byte {image.header.single_vox_offset} on, after the header"
+        remedy = "convert the scan again; its header (vox_offset) is broken"
+        raise bad_input(path, expected, f"voxels from byte {offset} on", remedy)
+    needed = offset + math.prod(map(int, image.shape)) * dtype.itemsize
+    on_disk = path.stat().st_size
+    if needed > on_disk * (MOST_DEFLATED if path.name.endswith(".gz") else 1):
+        expected = f"{needed} bytes of header and voxels (shape {image.shape}, {dtype})"
+        remedy = "the file is truncated or damaged: copy it again from its source"
+        raise bad_input(path, expected, f"too small a file, {on_disk} bytes", remedy)
+
+
+def _read_voxels(path: Path, image: nib.Nifti1Image, stream: IO[bytes]) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            # float64 values beyond float32 become inf and are reported as such by the caller
+            warnings.simplefilter("ignore", RuntimeWarning)
+            data = np.asanyarray(image.dataobj, dtype=np.float32)
+        while stream.read(2**20):  # a gzip's checksum is compared at its end
+            pass
+    except Exception as error:  # gzip, zlib, nibabel and numpy each have their own kinds
+        found = f"{type(error).__name__}: {error}"
+        remedy = "the file is truncated or damaged: copy it again from its source"
+        raise bad_input(path, "voxel data as long as the header says", found, remedy) from error
+    return data
+
+
+@contextlib.contextmanager
+def _quiet_nibabel() -> Iterator[None]:
+    """Keep nibabel's own header complaints off the terminal: we report what matters ourselves."""
+    logger = logging.getLogger("nibabel.global")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

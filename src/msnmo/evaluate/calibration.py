@@ -1,0 +1,429 @@
+"""Whether class probabilities are what they say, on held-out scans, and temperature scaling.
+
+Of the scans that a calibrated network names a class for with 80 % confidence, 80 % are named right.
+Temperature scaling (Guo et al. 2017, "On calibration of modern neural networks") divides logits by
+one number, which moves confidences and neither order nor named class. A fold is scaled by the
+temperature of the other folds: fitted on the scans that its network was trained on, each as
+predicted by the network that had not seen it, never on the scans that it is judged by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
+from sklearn.metrics import brier_score_loss
+
+from msnmo.cohort.folds import DIAGNOSES, read_folds
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import PREDICT_AGAIN, write_tsv
+from msnmo.evaluate.classification import predicted_nmosd
+from msnmo.evaluate.inputs import read_class_probabilities
+from msnmo.settings.methods import get_method
+
+BINS = 10
+"""Of equal width from 0 to 1. The likelier of two classes has at least 0.5: five stay empty."""
+LEAST = 5e-7
+"""Half of the last decimal of predictions.tsv: before logits are taken, probabilities are clipped
+to [LEAST, 1 - LEAST], because one written as 0 or 1 is no more certain than that."""
+BOUNDS = (0.05, 20.0)
+"""Lowest and highest temperature."""
+NO_OTHER_FOLD = "no other fold to fit on"
+ONE_CLASS = "1, as fitted on scans of one diagnosis"
+SEPARATED = "1, as no scan fitted on speaks against the lowest there is"
+AT_BOUND = "at the bound, beyond which the optimum lies"
+DEPLOYED = "for new scans, fitted on all: no scan is left to judge it by"
+POOLED, FOR_NEW_SCANS = "all", "deployed"
+"""In the column fold: all folds together; the temperature of new scans."""
+DECIMALS = 4
+
+
+def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
+    """Return how often scans are named right, by how confident the network is.
+
+    `sklearn.calibration.calibration_curve` has the same bins, open on the left and closed on the
+    right, but neither their counts nor their places.
+
+    Parameters
+    ----------
+    p_nmosd : (N,) ndarray of float
+        Predicted probability of NMOSD, in [0, 1]; N >= 1.
+    is_nmosd : (N,) ndarray of bool
+        Whether the diagnosis is NMOSD.
+
+    Returns
+    -------
+    DataFrame
+        A row for each of the `BINS`. Columns low, high (its edges), scans (how many), right (how
+        many of them are named right), confidence (mean probability of the class named, in [0.5, 1];
+        NaN without scans).
+
+    Raises
+    ------
+    ValueError
+        If the arrays are empty, differ in shape, or a probability is not in [0, 1].
+    """
+    p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
+    confidence = np.maximum(p_nmosd, 1 - p_nmosd)
+    edges = np.arange(BINS + 1) / BINS
+    # rounded, so that float's last digit takes no scan over an edge
+    place = np.searchsorted(edges[1:-1], confidence.round(9))
+    scans = np.bincount(place, minlength=BINS)
+    right = np.bincount(place[predicted_nmosd(p_nmosd) == is_nmosd], minlength=BINS)
+    total = np.bincount(place, weights=confidence, minlength=BINS)
+    mean = np.divide(total, scans, out=np.full(BINS, np.nan), where=scans > 0)
+    return pd.DataFrame(
+        {"low": edges[:-1], "high": edges[1:], "scans": scans, "right": right, "confidence": mean}
+    )
+
+
+def expected_calibration_error(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
+    """Return the ECE (Guo et al. 2017, equation 3), in [0, 1]: 0 is calibrated.
+
+    The distance between the share of scans named right and their mean confidence, averaged over
+    the bins of `reliability` by their scans. By chance alone it is above 0 for calibrated networks
+    too, the more so the fewer the scans.
+
+    Parameters and errors are those of `reliability`.
+    """
+    bins = reliability(p_nmosd, is_nmosd).query("scans > 0")
+    distance = (bins["right"] - bins["scans"] * bins["confidence"]).abs()
+    return float(distance.sum() / bins["scans"].sum())
+
+
+def brier_score(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
+    """Return the mean squared distance of probability and diagnosis, in [0, 1]: 0 is best.
+
+    Parameters and errors are those of `reliability`.
+    """
+    p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
+    return float(brier_score_loss(is_nmosd, p_nmosd, pos_label=True))
+
+
+def negative_log_likelihood(
+    p_nmosd: np.ndarray, is_nmosd: np.ndarray, temperature: float | np.ndarray = 1.0
+) -> float:
+    """Return the mean negative log-likelihood of the diagnoses in nats, from 0: 0 is best.
+
+    Parameters
+    ----------
+    p_nmosd, is_nmosd : (N,) ndarray
+        As for `reliability`; clipped, see `LEAST`.
+    temperature : float or (N,) ndarray
+        What logits are divided by, above 0.
+
+    Raises
+    ------
+    ValueError
+        As `reliability` and `scale`.
+    """
+    p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
+    margin = np.where(is_nmosd, 1, -1) * _scaled_logits(p_nmosd, temperature)
+    return float(np.logaddexp(0, -margin).mean())
+
+
+def scale(p_nmosd: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """Return probabilities whose logits are divided by a temperature.
+
+    Over 1 it draws them towards 0.5, below 1 towards 0 and 1. With one temperature for all, order,
+    AUC and named class stay, but that values which clipping or float64 cannot tell apart are tied.
+
+    Parameters
+    ----------
+    p_nmosd : (N,) ndarray of float
+        In [0, 1]; clipped, see `LEAST`.
+    temperature : float or (N,) ndarray
+        Above 0.
+
+    Returns
+    -------
+    (N,) ndarray of float64
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a temperature is not above 0.
+    """
+    return expit(_scaled_logits(np.asarray(p_nmosd, dtype=np.float64), temperature))
+
+
+def _scaled_logits(p_nmosd: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    if not np.all(np.asarray(temperature) > 0):
+        raise ValueError(f"temperatures must be above 0, not {temperature}")
+    return logit(np.clip(p_nmosd, LEAST, 1 - LEAST)) / temperature
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A temperature and what is to be said of it.
+
+    Parameters
+    ----------
+    temperature : float
+        Within `BOUNDS`; NaN where there was nothing to fit on.
+    note : str
+        Why it is not the optimum; empty where it is.
+    """
+
+    temperature: float
+    note: str = ""
+
+
+def fit(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> Fit:
+    """Return the temperature of least negative log-likelihood, and a note where there is none.
+
+    Scans of one diagnosis do not tell how sure to be of the other. Where every scan is named right,
+    the likelihood rises without end as the temperature falls, which says no more than that the
+    scans are few. In both cases the temperature is 1: probabilities are left as they are. An
+    optimum beyond `BOUNDS` (the upper is reached where names are no better than chance) is set to
+    the bound.
+
+    Parameters and errors are those of `reliability`; probabilities are clipped, see `LEAST`.
+    """
+    p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
+    if is_nmosd.all() or not is_nmosd.any():
+        return Fit(1.0, ONE_CLASS)
+    if np.where(is_nmosd, p_nmosd >= 0.5, p_nmosd <= 0.5).all():
+        return Fit(1.0, SEPARATED)
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(p_nmosd, is_nmosd, math.exp(log_temperature))
+
+    # convex in 1 / T, so with one valley in log T
+    within = tuple(math.log(bound) for bound in BOUNDS)
+    found = minimize_scalar(loss, bounds=within, method="bounded", options={"xatol": 1e-6})
+    # the search comes close to a bound and never upon it
+    for bound, log_bound in zip(BOUNDS, within, strict=True):
+        if loss(log_bound) <= found.fun:
+            return Fit(bound, AT_BOUND)
+    return Fit(math.exp(found.x))
+
+
+def fit_temperature(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
+    """Return the temperature of least negative log-likelihood, by the rules of `fit`."""
+    return fit(p_nmosd, is_nmosd).temperature
+
+
+def deployed_fit(predictions: pd.DataFrame) -> Fit:
+    """Return the temperature for scans of no fold: fitted on all held-out predictions.
+
+    It fits the probabilities of single networks. Of an ensemble, scale each network's and then take
+    the mean: a mean of networks is less confident than they are, and would be scaled too far.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Of one method, a row per scan, predicted by a network that has not seen it: columns scan,
+        diagnosis (MS or NMOSD) and p_nmosd.
+
+    Raises
+    ------
+    InputError
+        Naming the scans without a diagnosis or a probability, or if there is no scan.
+    """
+    known = predictions["diagnosis"].isin(DIAGNOSES) & predictions["p_nmosd"].between(0, 1)
+    if predictions.empty or not known.all():
+        expected = "a diagnosis MS or NMOSD and a probability p_nmosd of each held-out scan"
+        found = f"others for {', '.join(predictions.loc[~known, 'scan'].astype(str))}"
+        raise bad_input("predictions", expected, found if len(known) else "no scan", PREDICT_AGAIN)
+    return _fit_rows(predictions)
+
+
+def fit_other_folds(predictions: pd.DataFrame) -> dict[int, Fit]:
+    """Return for each fold the temperature fitted on the held-out scans of all the others.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Of one method, a row per held-out scan: columns fold, diagnosis, p_nmosd.
+
+    Returns
+    -------
+    dict of int to Fit
+        By fold, sorted. No row of a fold enters its own fit.
+    """
+    fits = {}
+    for fold in sorted(predictions["fold"].unique()):
+        others = predictions[predictions["fold"] != fold]
+        fits[int(fold)] = Fit(math.nan, NO_OTHER_FOLD) if others.empty else _fit_rows(others)
+    return fits
+
+
+def _fit_rows(predictions: pd.DataFrame) -> Fit:
+    return fit(predictions["p_nmosd"].to_numpy(), _nmosd(predictions))
+
+
+def scale_folds(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> np.ndarray | None:
+    """Return the (N,) temperature of each row, that of its fold; None where there is none."""
+    of_row = predictions["fold"].map({fold: each.temperature for fold, each in fits.items()})
+    return None if of_row.isna().any() else of_row.to_numpy()
+
+
+def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the calibration of one method, as given and scaled.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        As for `fit_other_folds`.
+
+    Returns
+    -------
+    DataFrame
+        Columns fold, scans, ece, brier, nll, temperature, ece_scaled, brier_scaled, nll_scaled,
+        note. A row per fold, scaled by the temperature of the others; a row `POOLED` of all scans,
+        each scaled as in its fold; and a row `FOR_NEW_SCANS` with the temperature that
+        `deployed_fit` gives, and no more: there is nothing to judge it by.
+    """
+    fits = fit_other_folds(predictions)
+    rows = [
+        {"fold": str(fold)}
+        | _scores(predictions[predictions["fold"] == fold], fits)
+        | {"temperature": each.temperature, "note": each.note}
+        for fold, each in fits.items()
+    ]
+    rows.append({"fold": POOLED} | _scores(predictions, fits) | {"note": ""})
+    whole = _fit_rows(predictions)
+    rows.append(
+        {
+            "fold": FOR_NEW_SCANS,
+            "scans": len(predictions),
+            "temperature": whole.temperature,
+            "note": "; ".join(filter(None, [DEPLOYED, whole.note])),
+        }
+    )
+    return pd.DataFrame(rows, columns=COLUMNS[1:])
+
+
+SCORES = ("ece", "brier", "nll")
+COLUMNS = [
+    *("method", "fold", "scans", *SCORES),
+    *("temperature", *(f"{name}_scaled" for name in SCORES), "note"),
+]
+
+
+def _scores(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> dict[str, float]:
+    given, nmosd = predictions["p_nmosd"].to_numpy(), _nmosd(predictions)
+    scores = {
+        "scans": len(predictions),
+        "ece": expected_calibration_error(given, nmosd),
+        "brier": brier_score(given, nmosd),
+        "nll": negative_log_likelihood(given, nmosd),
+    }
+    temperatures = scale_folds(predictions, fits)
+    if temperatures is None:
+        return scores
+    scaled = scale(given, temperatures)
+    return scores | {
+        "ece_scaled": expected_calibration_error(scaled, nmosd),
+        "brier_scaled": brier_score(scaled, nmosd),
+        "nll_scaled": negative_log_likelihood(given, nmosd, temperatures),
+    }
+
+
+def _nmosd(table: pd.DataFrame) -> np.ndarray:
+    return (table["diagnosis"] == "NMOSD").to_numpy()
+
+
+def _checked(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    p_nmosd, is_nmosd = np.asarray(p_nmosd, dtype=np.float64), np.asarray(is_nmosd, dtype=bool)
+    if p_nmosd.shape != is_nmosd.shape or p_nmosd.ndim != 1 or not len(p_nmosd):
+        shapes = f"{p_nmosd.shape} and {is_nmosd.shape}"
+        raise ValueError(f"probabilities and diagnoses must be (N,), N >= 1, not {shapes}")
+    if not ((p_nmosd >= 0) & (p_nmosd <= 1)).all():
+        raise ValueError("probabilities must be in [0, 1]")
+    return p_nmosd, is_nmosd
+
+
+def read_held_out(
+    pattern: str, method: str, folds: pd.DataFrame, tested: Sequence[int]
+) -> pd.DataFrame:
+    """Read the held-out predictions of one method.
+
+    Parameters
+    ----------
+    pattern : str
+        With {method} and {fold}: the folder of a fold's predictions.
+    method : str
+    folds : DataFrame
+        As `msnmo.cohort.folds.read_folds` returns.
+    tested : sequence of int
+        The folds to read.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, diagnosis, p_ms, p_nmosd, fold; a row per scan, by fold.
+
+    Raises
+    ------
+    InputError
+        If the method does not classify; else with all that is missing, damaged or of other scans
+        than the fold's.
+    """
+    if "classification" not in get_method(method).tasks:
+        remedy = "leave it out"
+        raise bad_input("--methods", "methods that classify", method, remedy)
+    parts: list[pd.DataFrame] = []
+    findings: list[Finding] = []
+    for fold in tested:
+        folder = Path(pattern.format(method=method, fold=fold))
+        try:
+            table = read_class_probabilities(folder, folds[folds["fold"] == fold])
+        except InputError as error:
+            findings += error.findings
+            continue
+        parts.append(table.assign(fold=fold))
+    if findings:
+        raise InputError(findings)
+    return pd.concat(parts, ignore_index=True)
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
+    text = table.astype(object)
+    for name in (*SCORES, *(f"{name}_scaled" for name in SCORES), "temperature"):
+        text[name] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table[name]]
+    text["note"] = [note or None for note in table["note"]]
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the calibration of methods."""
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.evaluate.calibration", description=__doc__
+    )
+    parser.add_argument("--methods", nargs="+", required=True, help="in the order wanted")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--tested", nargs="+", type=int, required=True, help="the folds predicted")
+    parser.add_argument(
+        "--predictions", required=True, help="folder of a fold, with {method} and {fold}"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    given = parser.parse_args(arguments)
+
+    folds = read_folds(given.folds)
+    tables, findings = [], []
+    for method in given.methods:
+        try:
+            predictions = read_held_out(given.predictions, method, folds, given.tested)
+        except InputError as error:
+            findings += error.findings
+            continue
+        tables.append(calibrate(predictions).assign(method=method)[COLUMNS])
+    if findings:
+        raise InputError(findings)
+    print(f"{len(given.methods)} methods, {len(given.tested)} folds, {len(predictions)} scans")
+    write_tsv(given.out, as_text(pd.concat(tables, ignore_index=True)))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,132 @@
+"""Which scans a picture shows: by a rule stated in advance, never by how they look."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import read_tsv, write_tsv
+from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.metrics import NOT_APPLICABLE
+
+MEDIAN = (0.5,)
+QUARTILES = (0.25, 0.75)
+LOW_MEDIAN_HIGH = (0.25, 0.5, 0.75)
+
+
+def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return the DSC in model space of a method's scans, from the worst to the best.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        As `msnmo.evaluate.aggregate.read_metrics` returns.
+    method : str
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, dsc; equal values are ordered by scan id.
+
+    Raises
+    ------
+    InputError
+        If the method has none.
+    """
+    kept = (
+        (metrics["method"] == method) & (metrics["metric"] == "DSC") & (metrics["space"] == "model")
+    )
+    kept &= metrics["scan"] != NOT_APPLICABLE
+    rows = metrics.loc[kept, ["scan", "value"]].dropna()
+    if rows.empty:
+        raise bad_input("metrics", f"DSC per scan of {method}", "none", "evaluate the method first")
+    return rows.rename(columns={"value": "dsc"}).sort_values(["dsc", "scan"], ignore_index=True)
+
+
+def at_fractions(ordered: pd.DataFrame, fractions: Sequence[float]) -> pd.DataFrame:
+    """Return the rows that lie at fractions of the way from the first to the last.
+
+    A fraction that falls between two rows takes the one before: of an even number the median is
+    the lower middle. Rows of a short table that two fractions fall on are returned once.
+
+    Parameters
+    ----------
+    ordered : DataFrame
+        At least one row.
+    fractions : sequence of float
+        From 0, the first row, to 1, the last; rising.
+    """
+    # a hair is added: 0.7 * 10 is a little less than 7 in floating point
+    places = [math.floor(fraction * (len(ordered) - 1) + 1e-9) for fraction in fractions]
+    return ordered.iloc[list(dict.fromkeys(places))].reset_index(drop=True)
+
+
+def choose_scan(metrics: pd.DataFrame, method: str) -> str:
+    """Return the scan of median DSC in model space: neither the best nor the worst is shown."""
+    return str(at_fractions(dsc_by_scan(metrics, method), MEDIAN)["scan"].iloc[0])
+
+
+def choose_scans(
+    metrics: pd.DataFrame, folds: pd.DataFrame, method: str, fractions: Sequence[float]
+) -> pd.DataFrame:
+    """Return scans at fractions of the order of a method's DSC in model space.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        As for `dsc_by_scan`.
+    folds : DataFrame
+        Columns scan, diagnosis, fold.
+    method : str
+    fractions : sequence of float
+        As for `at_fractions`.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, diagnosis, fold, dsc.
+    """
+    return at_fractions(_with_diagnosis(metrics, folds, method), fractions)
+
+
+def choose_in_each_class(
+    metrics: pd.DataFrame, folds: pd.DataFrame, method: str, fractions: Sequence[float]
+) -> pd.DataFrame:
+    """Return scans as `choose_scans`, within each class that has scans: first MS, then NMOSD."""
+    ordered = _with_diagnosis(metrics, folds, method)
+    classes = [rows for _, rows in ordered.groupby("diagnosis")]
+    return pd.concat([at_fractions(rows, fractions) for rows in classes], ignore_index=True)
+
+
+def _with_diagnosis(metrics: pd.DataFrame, folds: pd.DataFrame, method: str) -> pd.DataFrame:
+    ordered = dsc_by_scan(metrics, method)
+    if stray := sorted(set(ordered["scan"]) - set(folds["scan"])):
+        expected = f"scans of {method} that are in a fold"
+        raise bad_input("metrics", expected, ", ".join(stray), "run the workflow again")
+    # a left join keeps the order
+    return ordered.merge(folds[["scan", "diagnosis", "fold"]], on="scan", how="left")[
+        ["scan", "diagnosis", "fold", "dsc"]
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write which scans of each class a picture of localisation maps shows."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.choose", description=__doc__)
+    parser.add_argument("--metrics", type=Path, required=True, help="long table of metrics")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--method", required=True, help="the method whose DSC orders the scans")
+    parser.add_argument("--out", type=Path, required=True, help="table of the chosen scans")
+    given = parser.parse_args(arguments)
+
+    folds = read_tsv(given.folds, {"scan": str, "diagnosis": str, "fold": int})
+    metrics = read_metrics(given.metrics)
+    write_tsv(given.out, choose_in_each_class(metrics, folds, given.method, QUARTILES))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,69 @@
+"""Compare the methods of tables with the joint model: intervals, paired tests, Holm's correction.
+
+Intervals are bootstrapped over subjects. Wilcoxon's signed rank (metrics of a scan) and McNemar's
+exact test (scans classified right) pair scans, and take those of one subject for independent: where
+subjects have several scans, the interval of the difference is the safer reading. AUC and volume
+correlation, which no scan has, are tested by the bootstrap of their difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+
+from msnmo.cohort.folds import read_folds
+from msnmo.core.errors import run_command
+from msnmo.core.files import read_tsv, write_tsv
+from msnmo.core.seeds import derive_seed
+from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.metrics import NOT_APPLICABLE, TABLE_METRICS, Space
+from msnmo.evaluate.statistics.bootstrap import draw_subjects
+from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
+
+
+def scans_of(metrics: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of single scans with each scan's subject and diagnosis."""
+    of_scan = metrics[metrics["scan"] != NOT_APPLICABLE]
+    return of_scan.merge(folds[["scan", "subject", "diagnosis"]], on="scan", validate="m:1")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the statistics of tables, or join what was written before."""
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.evaluate.statistics", description=__doc__
+    )
+    parser.add_argument("--metrics", type=Path, help="table of metrics")
+    parser.add_argument("--folds", type=Path, help="folds.tsv")
+    parser.add_argument("--tables", nargs="+", choices=TABLE_METRICS, help="their numbers")
+    parser.add_argument("--seed", type=int, help="of the bootstrap")
+    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument(
+        "--space", choices=get_args(Space), default="model", help="where masks are compared"
+    )
+    parser.add_argument("--combine", nargs="+", type=Path, help="join these tables instead")
+    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    given = parser.parse_args(arguments)
+    if given.combine:
+        text = dict.fromkeys(COLUMNS, str)
+        parts = [read_tsv(path, text).astype(object) for path in given.combine]
+        write_tsv(given.out, pd.concat(parts))
+        return
+    if missing := [n for n in ("metrics", "folds", "tables", "seed") if getattr(given, n) is None]:
+        parser.error(f"without --combine, --{', --'.join(missing)} must be given")
+
+    folds = read_folds(given.folds)
+    scans = scans_of(read_metrics(given.metrics), folds)
+    drawn = draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap"))
+    compared = compare_tables(
+        given.tables, scans, drawn, confidence=given.confidence, space=given.space
+    )
+    write_tsv(given.out, as_text(compared))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,243 @@
+"""Every method of a table beside the joint model: estimate, interval, difference, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wilcoxon
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from msnmo.evaluate.metrics import (
+    METRICS,
+    NOT_APPLICABLE,
+    SUPPLEMENT,
+    TABLE_METRICS,
+    Space,
+    space_of,
+)
+from msnmo.evaluate.statistics.bootstrap import (
+    FoldStatistic,
+    auc,
+    correlation,
+    interval,
+    mean,
+    p_value,
+    replicate,
+)
+from msnmo.settings.methods import JOINT, METHODS
+
+PROPORTIONS: Mapping[str, tuple[str, ...]] = {
+    "ACC": ("MS", "NMOSD"),
+    "SN": ("NMOSD",),
+    "SP": ("MS",),
+}
+"""Metrics that are the share of scans classified right, and the classes whose scans they count."""
+DECIMALS = 4
+P_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one method.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        A row per scan, by scan id; columns fold, subject, diagnosis and what the metric is made
+        of.
+    replicates : (R + 1,) ndarray
+        The table's number in the cohort (first) and in each bootstrap replicate.
+    """
+
+    scans: pd.DataFrame
+    replicates: np.ndarray
+
+    @property
+    def estimate(self) -> float:
+        """The table's number: mean over folds."""
+        return float(self.replicates[0])
+
+
+def compare_tables(
+    tables: Sequence[str],
+    scans: pd.DataFrame,
+    drawn: pd.DataFrame,
+    *,
+    confidence: float,
+    space: Space,
+) -> pd.DataFrame:
+    """Return the statistics of tables: a row per table, metric and method that was run.
+
+    Parameters
+    ----------
+    tables : sequence of str
+        Their numbers.
+    scans : DataFrame
+        Columns method, fold, scan, metric, value, space, subject, diagnosis: a row per scan.
+    drawn : DataFrame
+        As `msnmo.evaluate.statistics.bootstrap.draw_subjects` returns.
+    confidence : float
+        Of the intervals, within 0 and 1.
+    space : {"model", "native"}
+        Where masks are compared.
+    """
+    run = [name for name in METHODS if name in set(scans["method"])]
+    rows = []
+    for table in tables:
+        for metric in TABLE_METRICS[table]:
+            where = space_of(metric, space)
+            compared = {
+                name: _comparison(metric, name, where, scans, drawn)
+                for name in run
+                if METRICS[metric].task in METHODS[name].tasks and _shows(table, name)
+            }
+            place = {"table": table, "metric": metric, "space": where}
+            rows += _holm([place | _row(metric, name, compared, confidence) for name in compared])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+COLUMNS = (
+    "table",
+    "metric",
+    "space",
+    "method",
+    "label",
+    "n_scans",
+    "n_subjects",
+    "n_folds",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "test",
+    "p",
+    "p_holm",
+    "family_size",
+)
+NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
+
+
+def _shows(table: str, method: str) -> bool:
+    return table == SUPPLEMENT or int(table) in METHODS[method].tables
+
+
+def _comparison(
+    metric: str, method: str, space: str, scans: pd.DataFrame, drawn: pd.DataFrame
+) -> Comparison:
+    of_method = scans[scans["method"] == method]
+    needed = _made_of(metric, space)
+    parts = [
+        of_method[(of_method["metric"] == name) & (of_method["space"] == where)]
+        .set_index("scan")["value"]
+        .rename(name)
+        for name, where in needed
+    ]
+    about = of_method.drop_duplicates("scan").set_index("scan")[["fold", "subject", "diagnosis"]]
+    table = about.join(parts, how="inner").sort_index()
+    table = table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+    folds = [
+        FoldStatistic(fold["subject"].to_numpy(), _statistic(metric, fold))
+        for _, fold in table.groupby("fold")
+    ]
+    scale = METRICS[metric].scale
+    empty = np.full(drawn.shape[1], np.nan)
+    return Comparison(table, scale * replicate(folds, drawn) if folds else empty)
+
+
+def _made_of(metric: str, space: str) -> list[tuple[str, str]]:
+    """Return the rows of the metrics table, by metric and space, that a metric follows from."""
+    if metric in PROPORTIONS:
+        return [("ACC", NOT_APPLICABLE)]
+    if metric == "AUC":
+        return [("P_NMOSD", NOT_APPLICABLE)]
+    if metric == "VC":
+        return [("V_TRUE", "native"), ("V_PRED", "native")]
+    return [(metric, space)]
+
+
+def _statistic(metric: str, fold: pd.DataFrame) -> Callable[[np.ndarray], np.ndarray]:
+    if metric in PROPORTIONS:
+        return mean(fold["ACC"].to_numpy())
+    if metric == "AUC":
+        return auc((fold["diagnosis"] == "NMOSD").to_numpy(), fold["P_NMOSD"].to_numpy())
+    if metric == "VC":
+        return correlation(fold["V_TRUE"].to_numpy(), fold["V_PRED"].to_numpy())
+    return mean(fold[metric].to_numpy())
+
+
+def _row(
+    metric: str, method: str, compared: Mapping[str, Comparison], confidence: float
+) -> dict[str, object]:
+    own, joint = compared[method], compared.get(JOINT)
+    low, high = interval(own.replicates[1:], confidence)
+    row = {
+        "method": method,
+        "label": METHODS[method].label,
+        "n_scans": len(own.scans),
+        "n_subjects": own.scans["subject"].nunique(),
+        "n_folds": own.scans["fold"].nunique(),
+        "estimate": own.estimate,
+        "ci_low": low,
+        "ci_high": high,
+    }
+    if joint is None or method == JOINT:
+        return row
+    differences = own.replicates - joint.replicates
+    low, high = interval(differences[1:], confidence)
+    test, p = _test(metric, own, joint, differences[1:])
+    return row | {
+        "difference": differences[0],
+        "difference_low": low,
+        "difference_high": high,
+        "test": test,
+        "p": p,
+    }
+
+
+def _test(
+    metric: str, own: Comparison, joint: Comparison, differences: np.ndarray
+) -> tuple[str, float]:
+    """Return the name and the two-sided p of the paired test of a metric."""
+    if METRICS[metric].of_fold and metric not in PROPORTIONS:
+        return "bootstrap", p_value(differences)
+    name = "ACC" if metric in PROPORTIONS else metric
+    pairs = own.scans[[name]].join(joint.scans[[name]], rsuffix="_joint", how="inner").dropna()
+    first, second = (pairs[column].to_numpy() for column in pairs)
+    if metric in PROPORTIONS:
+        table = pd.crosstab(first == 1, second == 1)
+        table = table.reindex(index=[True, False], columns=[True, False], fill_value=0)
+        return "mcnemar", float(mcnemar(table.to_numpy(), exact=True).pvalue)
+    if not len(pairs):
+        return "wilcoxon", np.nan
+    # scipy's statistic is undefined without any difference, where nothing speaks against equality
+    same = np.array_equal(first, second)
+    return "wilcoxon", 1.0 if same else float(wilcoxon(first, second).pvalue)
+
+
+def _holm(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Correct the p of the methods that were compared with the joint model on one metric."""
+    tested = [row for row in rows if not np.isnan(row.get("p", np.nan))]
+    if tested:
+        corrected = multipletests([row["p"] for row in tested], method="holm")[1]
+        for row, p in zip(tested, corrected, strict=True):
+            row |= {"p_holm": float(p), "family_size": len(tested)}
+    return rows
+
+
+def as_text(statistics: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
+    formats = dict.fromkeys(NUMBERS, DECIMALS) | dict.fromkeys(("p", "p_holm"), P_DECIMALS)
+    text = statistics.astype(object)
+    for name, decimals in formats.items():
+        text[name] = [
+            None if pd.isna(value) else f"{value:.{decimals}f}" for value in statistics[name]
+        ]
+    for name in ("n_scans", "n_subjects", "n_folds", "family_size"):
+        text[name] = [None if pd.isna(value) else f"{value:.0f}" for value in statistics[name]]
+    return text

@@ -1,0 +1,1 @@
+"""What trained networks say of scans: of a fold held out, and Grad-CAM."""

@@ -1,0 +1,311 @@
+"""Predict the test scans of a fold: lesion maps and masks, class probabilities, localisation maps.
+
+`load_model` and `predict_scan` know nothing of folds: they serve any scan in model space.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from msnmo.compute.device import (
+    add_arguments,
+    explain_full_memory,
+    memory_format,
+    pick_device,
+    prepare,
+)
+from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
+from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
+from msnmo.core.geometry import ModelSpace
+from msnmo.core.volumes import Volume, load_volume, save_volume
+from msnmo.networks.localisation import localisation_maps, upsample
+from msnmo.networks.outputs import Outputs
+from msnmo.settings.methods import get_method
+from msnmo.train.data import read_fold
+
+RETRAIN = "delete the folder of this model and run the workflow again"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one scan, in model space.
+
+    Parameters
+    ----------
+    lesion_probability : (X, Y, Z) ndarray of float32, optional
+        0 to 1; None if the method does not segment.
+    class_probabilities : (2,) ndarray of float32, optional
+        Of MS and NMOSD; None if the method does not classify.
+    localisation : tuple of (X, Y, Z) ndarray of float32
+        V_1 to V_3 of the predicted class (equation 10), fine to coarse, interpolated to model
+        space; not normalised: above 0 speaks for the class. Empty if the method has none.
+    """
+
+    lesion_probability: np.ndarray | None
+    class_probabilities: np.ndarray | None
+    localisation: tuple[np.ndarray, ...]
+
+
+@torch.inference_mode()
+def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> Prediction:
+    """Return the prediction of one z-scored scan in model space (X, Y, Z), in float32.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out.
+    """
+    outputs = infer(model, image, device)
+    lesion, classes = outputs.lesion_logits, outputs.class_logits
+    maps = ()
+    if outputs.features:
+        maps = localisation_maps(outputs, classes.argmax(dim=1))
+    return Prediction(
+        None if lesion is None else _to_numpy(outputs.lesion_probability)[0],
+        None if classes is None else _to_numpy(outputs.class_probabilities),
+        tuple(_to_numpy(upsample(each, image.shape))[0] for each in maps),
+    )
+
+
+def infer(model: nn.Module, image: np.ndarray, device: torch.device) -> Outputs:
+    """Return what a network says of one z-scored scan in model space (X, Y, Z), in float32.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out.
+    """
+    size = "x".join(map(str, image.shape))
+    batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
+    remedy = "take a machine with more memory, or see that nothing else uses the device"
+    with torch.inference_mode(), explain_full_memory(device, f"one scan of size {size}", remedy):
+        return model(batch.to(device, memory_format=memory_format(device)))
+
+
+def _to_numpy(one: torch.Tensor) -> np.ndarray:
+    return one.squeeze(0).float().cpu().numpy()
+
+
+def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.Module:
+    """Return a trained network, ready to predict.
+
+    Parameters
+    ----------
+    weights : Path
+        safetensors file of `msnmo.train`; no other format is read (a pickle could run code).
+    run : dict
+        Contents of the training's run.json.
+    device : torch.device
+
+    Raises
+    ------
+    InputError
+        Naming the weights file, if it is missing, damaged, or of another training or network.
+    """
+    method, size = get_method(run["method"]), tuple(run["size"])
+    tensors = _read_weights(weights, run)
+    model = method.build(method.settings.from_mapping(run["settings"]["model"]), size)
+    _refuse_other_network(weights, method.name, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.to(device, memory_format=memory_format(device)).eval()
+
+
+def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]:
+    expected = f"the weights of method {run['method']}, fold {run['fold']}, as trained"
+    try:
+        with safe_open(weights, framework="pt") as file:
+            origin = json.loads((file.metadata() or {}).get("msnmo", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise bad_input(weights, expected, f"{type(error).__name__}: {error}", RETRAIN) from error
+    if (origin.get("method"), origin.get("fold")) != (run["method"], run["fold"]):
+        found = f"the weights of method {origin.get('method')}, fold {origin.get('fold')}"
+        raise bad_input(weights, expected, found, RETRAIN)
+    if sha256(weights) != run["weights_sha256"]:
+        found = "another checksum than run.json's: the file is damaged or of another training"
+        raise bad_input(weights, expected, found, RETRAIN)
+    return tensors
+
+
+def _refuse_other_network(
+    weights: Path, method: str, needed: dict[str, torch.Tensor], given: dict[str, torch.Tensor]
+) -> None:
+    wrong = [
+        name for name in needed if name not in given or given[name].shape != needed[name].shape
+    ]
+    wrong += [name for name in given if name not in needed]
+    if wrong:
+        found = f"{len(wrong)} tensors missing, too many or of another shape, such as {wrong[0]}"
+        raise bad_input(weights, f"the tensors of method {method}", found, RETRAIN)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan to predict: its id, its image in model space and the way back."""
+
+    scan: str
+    image: Volume
+    space: ModelSpace
+
+
+def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
+    """Read scans in model space and the geometry that takes maps back to their native grids.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns scan, image, sidecar.
+    size : (3,) tuple of int
+        Size that the network was trained at.
+
+    Raises
+    ------
+    InputError
+        Naming every file that is missing, damaged, of another size or not of one scan.
+    """
+    scans: list[Scan] = []
+    findings: list[Finding] = []
+    for row in table.itertuples():
+        try:
+            scans.append(_load_scan(row.scan, row.image, row.sidecar, size))
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return scans
+
+
+def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> Scan:
+    image, content = load_volume(image_path), read_json(sidecar)
+    remedy = "delete the preprocessed scans and run the workflow again"
+    if image.grid.shape != size:
+        expected = f"shape {size}, as the network was trained"
+        raise bad_input(image_path, expected, f"shape {image.grid.shape}", remedy)
+    try:
+        space = ModelSpace.from_json(content["geometry"])
+    except (KeyError, TypeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise bad_input(sidecar, "the geometry of the scan", found, remedy) from error
+    if not space.model.matches(image.grid):
+        raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
+    return Scan(scan, image, space)
+
+
+def write_prediction(folder: Path, scan: Scan, prediction: Prediction, threshold: float) -> None:
+    """Write a scan's maps and masks, in model space and on the native grid.
+
+    The probability is taken to the native grid and thresholded there, which keeps lesion borders
+    finer than taking the mask. Outside the field that the network saw the native maps are 0.
+
+    Parameters
+    ----------
+    folder : Path
+    scan : Scan
+    prediction : Prediction
+        What the method does not predict is not written.
+    threshold : float
+        A voxel is lesion where its probability is above this.
+    """
+    model_space = f"{scan.scan}_space-model"
+    grid, native = scan.image.grid, scan.space.native
+    if prediction.lesion_probability is not None:
+        for stem, probability, where in (
+            (model_space, prediction.lesion_probability, grid),
+            (scan.scan, scan.space.to_native(prediction.lesion_probability), native),
+        ):
+            save_volume(folder / f"{stem}_desc-lesion_probseg.nii.gz", probability, where)
+            mask = probability > threshold
+            save_volume(folder / f"{stem}_desc-lesion_mask.nii.gz", mask, where, np.uint8)
+    for index, localisation in enumerate(prediction.localisation, start=1):
+        path = folder / f"{model_space}_desc-localisation{index}_map.nii.gz"
+        save_volume(path, localisation, grid)
+
+
+def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[str, str]:
+    """Return a scan's row of predictions.tsv; probabilities with six decimals, or n/a."""
+    classes = prediction.class_probabilities
+    ms, nmosd = ("n/a", "n/a") if classes is None else (f"{value:.6f}" for value in classes)
+    return {"scan": scan, "diagnosis": diagnosis, "p_ms": ms, "p_nmosd": nmosd}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Predict the test scans of a fold and write the folder of predictions."""
+    given = _parse(arguments)
+    device = pick_device(given.device, given.per_gpu)
+    prepare(device, given.threads)
+    run = read_run(given.run, given.method, given.fold)
+    test = read_fold(given.manifest, given.folds, given.fold).test
+    refuse_trained_on(test, run, given.run)
+    model = load_model(given.weights, run, device)
+    rows = []
+    with atomic_folder(given.out) as folder:
+        scans = load_scans(test, tuple(run["size"]))
+        for scan, diagnosis in zip(scans, test["diagnosis"], strict=True):
+            prediction = predict_scan(model, scan.image.data, device)
+            write_prediction(folder, scan, prediction, given.threshold)
+            rows.append(predictions_row(scan.scan, diagnosis, prediction))
+        write_tsv(folder / "predictions.tsv", pd.DataFrame(rows))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.predict.fold", description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
+    parser.add_argument("--weights", type=Path, required=True, help="safetensors")
+    parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--threshold",
+        type=_probability,
+        default=0.5,
+        help="a voxel is lesion where its probability is above this (default: 0.5)",
+    )
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text}")
+    return value
+
+
+def read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
+    """Return the run.json of a training, checked to be of this method and fold."""
+    run = read_json(path)
+    needed = ("method", "fold", "settings", "size", "training_scans", "weights_sha256")
+    if missing := [key for key in needed if key not in run]:
+        raise bad_input(path, "run.json of a training", f"no {', '.join(missing)}", RETRAIN)
+    if (run["method"], run["fold"]) != (method, fold):
+        expected = f"the training of method {method}, fold {fold}"
+        found = f"method {run['method']}, fold {run['fold']}"
+        raise bad_input(path, expected, found, "give the run.json that lies beside the weights")
+    return run
+
+
+def refuse_trained_on(test: pd.DataFrame, run: dict[str, Any], path: Path) -> None:
+    """Stop if the network was trained on a scan it is to be tested on: folds may have changed."""
+    both = sorted(set(run["training_scans"]) & set(test["scan"]))
+    if both:
+        raise DataLeakageError(
+            f"{', '.join(both)} in fold {run['fold']}'s test scans and among the training scans of "
+            f"{path}: the folds have changed since. To mend it, {RETRAIN}."
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,138 @@
+"""Grad-CAM of the scans that Figure 12 shows, each by the network that was not trained on it.
+
+The maps are of the first residual block's output F_1, finest of the three. At the last block they
+would add nothing: from F_3 to the logits the network is linear, so Grad-CAM there is V_3 without
+its negative part. At F_1 the gradient also runs through the two later blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.visualize import GradCAM
+from torch import Tensor, nn
+
+from msnmo.compute.device import (
+    add_arguments,
+    explain_full_memory,
+    memory_format,
+    pick_device,
+    prepare,
+)
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
+from msnmo.core.volumes import save_volume
+from msnmo.networks.localisation import upsample
+from msnmo.predict.fold import (
+    Scan,
+    load_model,
+    load_scans,
+    read_run,
+    refuse_trained_on,
+)
+
+LAYER = "block_1"
+
+
+class ClassLogits(nn.Module):
+    """A network of both tasks as one that classifies, the form that MONAI's Grad-CAM takes.
+
+    Parameters
+    ----------
+    model : Module
+        With a part `classification`; returns `Outputs`.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the class logits (B, 2) of scans (B, 1, X, Y, Z)."""
+        return self.model(image).class_logits
+
+
+def gradcam(
+    model: nn.Module, image: np.ndarray, device: torch.device, layer: str = LAYER
+) -> np.ndarray:
+    """Return the Grad-CAM map of one scan for its predicted class (Selvaraju et al. 2017).
+
+    Parameters
+    ----------
+    model : Module
+        Network with a part `classification`, on the device, in evaluation mode.
+    image : (X, Y, Z) ndarray of float32
+        z-scored, in model space.
+    device : torch.device
+    layer : str
+        Of the classification: its output is what the map weighs.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of float32
+        At least 0; interpolated (trilinear) to model space. Times the voxels of the layer's
+        output, so that it has the unit of V_1 to V_3, the logit's, whatever the resolution.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out.
+    """
+    mapper = GradCAM(ClassLogits(model), f"model.classification.{layer}")
+    batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
+    size = "x".join(map(str, image.shape))
+    remedy = "take a machine with more memory, or see that nothing else uses the device"
+    with explain_full_memory(device, f"Grad-CAM of one scan of size {size}", remedy):
+        # without MONAI's last step, which maps the largest value to 0
+        values = mapper.compute_map(batch.to(device, memory_format=memory_format(device)))
+        values = upsample(values.detach() * values.numel(), image.shape)
+        return values[0, 0].float().cpu().numpy()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the Grad-CAM maps of the scans that Figure 12 shows."""
+    given = _parse(arguments)
+    device = pick_device(given.device, given.per_gpu)
+    prepare(device, given.threads)
+    chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
+    manifest = read_tsv(given.manifest, {"scan": str, "image": str, "sidecar": str})
+    files = chosen.merge(manifest[["scan", "image", "sidecar"]], on="scan", how="left")
+    if missing := list(files.loc[files["image"].isna(), "scan"]):
+        raise bad_input(given.manifest, "the chosen scans", f"no {missing[0]}", MAKE_AGAIN)
+    with atomic_folder(given.out) as folder:
+        for fold, rows in files.groupby("fold"):
+            path = Path(given.run.format(method=given.method, fold=fold))
+            run = read_run(path, given.method, int(fold))
+            refuse_trained_on(rows, run, path)
+            weights = Path(given.weights.format(method=given.method, fold=fold))
+            model = load_model(weights, run, device)
+            for scan in load_scans(rows, tuple(run["size"])):
+                _write(folder, scan, gradcam(model, scan.image.data, device))
+        write_tsv(folder / "chosen.tsv", chosen)
+
+
+def _write(folder: Path, scan: Scan, values: np.ndarray) -> None:
+    path = folder / f"{scan.scan}_space-model_desc-gradcam_map.nii.gz"
+    save_volume(path, values, scan.image.grid)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m msnmo.predict.gradcam", description=__doc__)
+    parser.add_argument(
+        "--chosen", type=Path, required=True, help="table of scans, of msnmo.evaluate.choose"
+    )
+    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
+    parser.add_argument("--method", default="joint")
+    parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
+    parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)

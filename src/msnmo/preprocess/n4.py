@@ -1,0 +1,113 @@
+"""N4 bias field correction inside the brain mask (Tustison et al. 2010), by ANTs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import write_json
+from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+
+
+def use_one_thread() -> None:
+    """Keep ANTs to one thread: call it before `ants` is imported for the first time.
+
+    ITK reads the variable once, when its library is loaded.
+    """
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+
+
+def correct_bias(
+    scan: Volume, brain: np.ndarray, shrink: int, iterations: list[int], tolerance: float
+) -> np.ndarray:
+    """Return the scan without its smooth intensity bias, on its own grid.
+
+    One ITK thread: sums of floats over two threads differ in the last digits from run to run of
+    another thread count, and two are no faster. The field is estimated over brain voxels of
+    positive intensity (N4 works on logarithms) and divided out of the whole brain.
+
+    Parameters
+    ----------
+    scan : Volume
+        Skull-stripped scan.
+    brain : (I, J, K) ndarray of bool
+        Brain mask.
+    shrink : int
+        The field is estimated on every n-th voxel along each axis.
+    iterations : list of int
+        Most iterations at each resolution level.
+    tolerance : float
+        Convergence threshold.
+
+    Returns
+    -------
+    (I, J, K) ndarray of float32
+        Corrected intensities, 0 outside the mask.
+    """
+    use_one_thread()
+    import ants  # noqa: PLC0415
+
+    spacing = tuple(float(size) for size in scan.grid.voxel_mm)
+    image = ants.from_numpy(scan.data.astype(np.float32), spacing=spacing)
+    usable = brain & (scan.data > 0)
+    mask = ants.from_numpy(usable.astype(np.float32), spacing=spacing)
+    field = ants.n4_bias_field_correction(
+        image,
+        mask=mask,
+        shrink_factor=shrink,
+        convergence={"iters": iterations, "tol": tolerance},
+        return_bias_field=True,
+    ).numpy()
+    return np.where(brain, scan.data / field, 0).astype(np.float32)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Correct one skull-stripped scan, or pass on one that was corrected before it arrived."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", type=Path, required=True, help="skull-stripped scan")
+    parser.add_argument("--brain", type=Path, required=True, help="brain mask")
+    parser.add_argument("--bias-corrected", choices=("yes", "no"), default="no")
+    parser.add_argument("--shrink", type=int, default=4)
+    parser.add_argument("--iterations", type=int, nargs="+", default=[50, 50, 50, 50])
+    parser.add_argument("--tolerance", type=float, default=1e-7)
+    parser.add_argument("--out-image", type=Path, required=True)
+    parser.add_argument("--out-sidecar", type=Path, required=True)
+    given = parser.parse_args(arguments)
+
+    scan, brain = load_volume(given.image), load_mask(given.brain)
+    check_same_grid(given.brain, brain, given.image, scan)
+    if given.bias_corrected == "yes":
+        corrected, settings = scan.data, {"method": "none (corrected on arrival)"}
+    else:
+        settings = {
+            "method": f"N4, antspyx {version('antspyx')}",
+            "shrink": given.shrink,
+            "iterations": given.iterations,
+            "tolerance": given.tolerance,
+        }
+        _refuse_no_signal(given.image, scan, brain)
+        corrected = correct_bias(scan, brain.data, given.shrink, given.iterations, given.tolerance)
+    save_volume(given.out_image, corrected, scan.grid)
+    write_json(given.out_sidecar, {"bias_correction": settings})
+
+
+def _refuse_no_signal(path: Path, scan: Volume, brain: Volume) -> None:
+    inside = scan.data[brain.data]
+    if inside.size and np.unique(inside[inside > 0]).size > 1:
+        return
+    raise bad_input(
+        path,
+        "varied positive intensities inside the brain mask",
+        "one value or none" if inside.size else "an empty brain mask",
+        "look at the scan and its brain mask; exclude the scan if it holds no image",
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,146 @@
+"""Write the page of one scan: the scan, its true lesions, and what the networks made of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from msnmo.core.errors import run_command
+from msnmo.core.geometry import ModelSpace
+from msnmo.core.volumes import Volume, load_mask, load_volume
+from msnmo.figures.localisation import evidence
+from msnmo.figures.style import method_style
+from msnmo.report.results import Results, add_arguments, filled, numbers_of_scan
+from msnmo.settings.methods import get_method
+from msnmo.viewing.pages import PAGES
+from msnmo.viewing.slices import TRUTH
+from msnmo.viewing.viewer import Layer, write_scan_page
+
+FINEST_MAP = 1
+
+
+def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
+    """Return the layers of a scan's page, the scan itself first.
+
+    Parameters
+    ----------
+    results : Results
+    scan : str
+    predictions : str
+        Pattern with {method} and {fold} of the folder of a fold's predictions.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if one cannot be read.
+    """
+    files = results.manifest.loc[scan]
+    image = load_volume(results.cohort.loc[scan, "flair"])
+    layers = [Layer("scan", "scan as it arrived", "image", image)]
+    if pd.notna(files["native_lesion"]):
+        truth = load_mask(files["native_lesion"])
+        layers.append(Layer("truth", "true lesions", "mask", truth, TRUTH))
+    fold = results.fold_of(scan)
+    if fold is not None:
+        space = ModelSpace.from_sidecar(files["sidecar"])
+        layers += _predicted(results, scan, fold, space, predictions)
+    return layers
+
+
+def _predicted(
+    results: Results, scan: str, fold: int, space: ModelSpace, predictions: str
+) -> Iterator[Layer]:
+    """Yield what the fold that tested a scan says of it: the reference method first."""
+    reference = results.reference
+    folder = filled(predictions, method=reference, fold=fold)
+    segmenting = results.methods_of("segmentation")
+    if reference in segmenting:
+        mask = load_mask(folder / f"{scan}_desc-lesion_mask.nii.gz")
+        told = f"predicted lesions, {get_method(reference).label}"
+        yield Layer("prediction", told, "mask", mask)
+        probability = load_volume(folder / f"{scan}_desc-lesion_probseg.nii.gz")
+        yield Layer("probability", "lesion probability", "probability", probability, visible=False)
+    # a method that has no such maps writes none
+    path = folder / f"{scan}_space-model_desc-localisation{FINEST_MAP}_map.nii.gz"
+    if path.exists():
+        seen = Volume(space.to_native(evidence(path)), space.native)
+        told = "localisation map" + ("" if seen.data.any() else ": nothing speaks for the class")
+        yield Layer("localisation", told, "probability", seen, visible=False)
+    for method in segmenting:
+        if method == reference:
+            continue
+        folder = filled(predictions, method=method, fold=fold)
+        mask = load_mask(folder / f"{scan}_desc-lesion_mask.nii.gz")
+        told = f"predicted lesions, {get_method(method).label}"
+        colour = to_hex(method_style(method)["color"])
+        yield Layer(method, told, "mask", mask, colour, visible=False)
+
+
+def facts_of(results: Results, scan: str) -> list[tuple[str, str]]:
+    """Return what is said of a scan beside its pictures."""
+    row, quality = results.cohort.loc[scan], results.quality.loc[scan]
+    known = [(name, row[name]) for name in ("subject", "session", "diagnosis", "site")]
+    facts = [(name, str(value)) for name, value in known if pd.notna(value)]
+    fold = results.fold_of(scan)
+    tested = "by none of the folds that were run"
+    if fold is not None:
+        tested = f"by fold {fold}, whose networks were trained on other scans"
+        facts.append(("probability and maps", f"of {get_method(results.reference).label}"))
+    facts += [
+        ("tested", tested),
+        ("brain volume", f"{quality['brain_ml']:.0f} ml"),
+        ("skull stripping", str(quality["engine"])),
+    ]
+    if flags := quality["flags"]:
+        facts.append(("flags of the quality page", str(flags)))
+    return facts
+
+
+def siblings_of(results: Results, scan: str) -> list[tuple[str, str]]:
+    """Return links to the scans before and after this one, relative to its page."""
+    scans = list(results.cohort["scan"])
+    at = scans.index(scan)
+    before = [(f"← {other}", f"{other}.html") for other in scans[max(0, at - 1) : at]]
+    after = [(f"{other} →", f"{other}.html") for other in scans[at + 1 : at + 2]]
+    return [*before, ("all scans", "../scans.html"), *after]
+
+
+def write_page(results: Results, scan: str, predictions: str, site: Path) -> tuple[Path, Path]:
+    """Write a scan's page and volumes; see `msnmo.viewing.viewer.write_scan_page`."""
+    brain: np.ndarray = load_mask(results.manifest.loc[scan, "native_brain"]).data
+    tested = results.fold_of(scan) is not None
+    return write_scan_page(
+        site,
+        scan,
+        scan,
+        layers_of(results, scan, predictions),
+        facts_of(results, scan),
+        numbers_of_scan(results, scan) if tested else [],
+        around=brain,
+        navigation=PAGES,
+        siblings=siblings_of(results, scan),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page of one scan."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.report.scan_page", description=__doc__)
+    parser.add_argument("--scan", required=True)
+    parser.add_argument(
+        "--predictions", required=True, help="folder of a fold, with {method} and {fold}"
+    )
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+
+    written = write_page(Results.read(given), given.scan, given.predictions, given.site)
+    for path in written:
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    run_command(main)

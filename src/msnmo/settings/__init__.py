@@ -1,0 +1,1 @@
+"""What a user may choose: the config, the methods, their settings; imports no torch."""

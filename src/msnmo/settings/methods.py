@@ -1,0 +1,171 @@
+"""The list of methods: what can be trained, how it is called, which tables it is a row of.
+
+This is the only place that knows the list; a new method is one entry. Importing this module imports
+no torch, so that the workflow may read names and labels quickly: a network is imported when it is
+built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from msnmo.core.errors import bad_input
+from msnmo.settings.baselines import (
+    AttentionUNetSettings,
+    ClassifierSettings,
+    DynUNetSettings,
+    SwinUNETRSettings,
+    UNetSettings,
+    VNetSettings,
+)
+from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, ModelSettings, Size
+from msnmo.settings.section import Section
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["JOINT", "METHODS", "LossWeights", "Method", "ModelSettings", "get_method"]
+
+Task = Literal["segmentation", "classification"]
+Build = Callable[[Any, Size], "nn.Module"]
+
+SEGMENTATION: frozenset[Task] = frozenset({"segmentation"})
+CLASSIFICATION: frozenset[Task] = frozenset({"classification"})
+BOTH_TASKS = SEGMENTATION | CLASSIFICATION
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the paper's tables: a network and how it is trained.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the config and in paths.
+    label : str
+        Its name in the paper's tables.
+    tasks : frozenset of {"segmentation", "classification"}
+        What it predicts.
+    tables : tuple of int
+        The tables that it is a row of.
+    build : callable
+        From the method's settings and the input size to a network with fresh weights, drawn from
+        torch's global generator, that turns (B, 1, X, Y, Z) into `Outputs`; one that classifies
+        has its last layer's bias as `class_bias`.
+    settings : type
+        Of the settings that `build` takes. Those of the joint model and its ablations stand in the
+        config's section ``model``, so that they differ in nothing else; another's own stand under
+        ``method_settings``.
+    cross_task_loss : bool
+        Whether it is trained with the cross-task loss, where its network allows one.
+    """
+
+    name: str
+    label: str
+    tasks: frozenset[Task]
+    tables: tuple[int, ...]
+    build: Build
+    settings: type[Section] = ModelSettings
+    cross_task_loss: bool = True
+
+    def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
+        """Return the weights of equation 14 that this method is trained with.
+
+        One task alone is weighed against nothing: its loss has the weight 1.
+        """
+        if self.tasks != BOTH_TASKS:
+            return LossWeights(segmentation=1.0, classification=1.0, cross=0.0)
+        return weights if self.cross_task_loss else replace(weights, cross=0.0)
+
+
+def _builder(module: str, function: str, **variant: str) -> Build:
+    """Return a builder that imports its module, and so torch, when it is called.
+
+    `variant` names what is not the paper's joint model.
+    """
+
+    def build(settings: Section, size: Size) -> nn.Module:
+        make = getattr(import_module(f"msnmo.networks.{module}"), function)
+        return make(settings, size, **variant)
+
+    return build
+
+
+def _joint(
+    name: str, label: str, tables: tuple[int, ...], cross_task_loss: bool = True, **variant: str
+) -> Method:
+    """Return the joint model or a variant of it."""
+    build = _builder("joint", "build_joint_model", **variant)
+    return Method(name, label, BOTH_TASKS, tables, build, cross_task_loss=cross_task_loss)
+
+
+def _segmenter(name: str, label: str, function: str, settings: type[Section]) -> Method:
+    """Return a network that Table 3 compares."""
+    return Method(name, label, SEGMENTATION, (3,), _builder("baselines", function), settings)
+
+
+def _classifier(name: str, label: str, function: str, **variant: str) -> Method:
+    """Return a network that Table 4 compares."""
+    build = _builder("baselines", function, **variant)
+    return Method(name, label, CLASSIFICATION, (4,), build, ClassifierSettings)
+
+
+_ALL = (
+    _joint("joint", "Joint Model", (3, 4, 5, 6, 7, 8, 9)),
+    _segmenter("unet", "3D UNet", "build_unet", UNetSettings),
+    _segmenter("vnet", "VNet", "build_vnet", VNetSettings),
+    _segmenter("attention_unet", "AttentionUNet", "build_attention_unet", AttentionUNetSettings),
+    _classifier("resnet50", "ResNet50", "build_resnet", depth="50"),
+    _classifier("resnet101", "ResNet101", "build_resnet", depth="101"),
+    _classifier("resnet152", "ResNet152", "build_resnet", depth="152"),
+    _classifier("densenet121", "DenseNet121", "build_densenet121"),
+    _classifier("senet50", "SENet50", "build_senet50"),
+    Method(
+        "only_seg",
+        "Only Seg Model",
+        SEGMENTATION,
+        (5,),
+        _builder("joint", "build_segmentation_model"),
+    ),
+    Method(
+        "only_cls",
+        "Only Cls Model",
+        CLASSIFICATION,
+        (6,),
+        _builder("joint", "build_classification_model"),
+    ),
+    _joint("without_sharing", "w/o share", (7,), sharing="none"),
+    _joint("only_local", "Only local", (7,), sharing="local"),
+    _joint("only_global", "Only global", (7,), sharing="global"),
+    _joint("lgm_none", "w/o LGM", (8,), guidance="none"),
+    _joint("lgm_dot", "dot product", (8,), guidance="dot"),
+    _joint("lgm_concat", "concat", (8,), guidance="concat"),
+    _joint("lgm_add", "dot add", (8,), guidance="add"),
+    _joint("without_cross_loss", "w/o cross loss", (9,), cross_task_loss=False),
+    # beyond the paper: what a reviewer asks for
+    _segmenter("nnunet_plain", "nnU-Net (plain)", "build_dynunet", DynUNetSettings),
+    _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings),
+)
+
+JOINT = "joint"
+"""The paper's own method, which the others are compared with."""
+METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
+"""Every method by name; the order is that of a table's rows."""
+
+
+def get_method(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none; the known names are listed.
+    """
+    if name not in METHODS:
+        known = ", ".join(METHODS)
+        raise bad_input("config: methods", f"one of {known}", name, "correct the method's name")
+    return METHODS[name]

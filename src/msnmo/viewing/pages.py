@@ -1,0 +1,167 @@
+"""What all pages share: the frame around them, and tables that their readers can sort."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import pandas as pd
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+NOTHING = "–"
+PAGES = (
+    ("Overview", "index.html"),
+    ("Tables", "tables.html"),
+    ("Figures", "figures.html"),
+    ("Scans", "scans.html"),
+    ("Provenance", "provenance.html"),
+)
+"""The pages of a whole report, as its header names them."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Parameters
+    ----------
+    text : str
+        As shown.
+    value : float, optional
+        What a column of numbers is sorted by; without it the cell comes last.
+    href : str
+        Where it leads, relative to the page; empty: nowhere.
+    rank : int, optional
+        1 for the best of a column, 2 for the second best.
+    name : str
+        What links lead to it by; empty: none.
+    """
+
+    text: str
+    value: float | None = None
+    href: str = ""
+    rank: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, that of its group, and whether it holds numbers."""
+
+    label: str
+    group: str = ""
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be sorted by each of its columns; the first names the row.
+
+    Parameters
+    ----------
+    caption : str
+    columns : tuple of Column
+        Columns of one group stand side by side.
+    rows : tuple of tuples of Cell
+    notes : tuple of str
+        Sentences below it.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The groups of columns and how many columns each spans."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+
+def table_of(caption: str, frame: pd.DataFrame, notes: Sequence[str] = ()) -> Table:
+    """Return a DataFrame as a table; its cells are plain values or `Cell` objects."""
+    columns, cells = [], []
+    for name in frame.columns:
+        made = to_cells(list(frame[name]))
+        numbers = any(cell.value is not None for cell in made)
+        columns.append(Column(str(name), number=numbers))
+        cells.append(made)
+    return Table(caption, tuple(columns), tuple(zip(*cells, strict=True)), tuple(notes))
+
+
+def to_cells(values: Sequence[Any]) -> list[Cell]:
+    """Return the values of a column as they are shown: numbers alike, a dash where there is none.
+
+    Fractions have as many decimals as give the largest of them three digits.
+    """
+    fractions = [abs(each) for each in values if isinstance(each, float) and math.isfinite(each)]
+    largest = max(fractions, default=0.0)
+    decimals = min(max(2 - math.floor(math.log10(largest)), 0), 6) if largest > 0 else 0
+    return [_to_cell(value, decimals) for value in values]
+
+
+def _to_cell(value: Any, decimals: int) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Cell(NOTHING)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return Cell(str(value))
+    if isinstance(value, Integral):
+        return Cell(fixed(value, 0), float(value))
+    return Cell(fixed(value, decimals), float(value))
+
+
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number with its decimals and a true minus sign."""
+    return f"{value:{sign}.{decimals}f}".replace("-", "−")
+
+
+def fill(template: str, **content: Any) -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template : str
+        Name of one in this package.
+    **content
+        What it shows; text is escaped.
+    """
+    environment = Environment(
+        loader=ChoiceLoader(
+            [PackageLoader("msnmo.viewing", ""), PackageLoader("msnmo.report", "")]
+        ),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**content)
+
+
+def frame(
+    title: str, here: str, navigation: Sequence[tuple[str, str]], up: str
+) -> Mapping[str, object]:
+    """Return what the frame around a page needs.
+
+    Parameters
+    ----------
+    title : str
+    here : str
+        The entry of the navigation that the page belongs to; empty if none.
+    navigation : sequence of (label, address)
+        Relative to the site's folder; may be empty.
+    up : str
+        From the page to the site's folder: empty or "../".
+    """
+    return {"title": title, "here": here, "navigation": tuple(navigation), "up": up}

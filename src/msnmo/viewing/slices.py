@@ -1,0 +1,147 @@
+"""Slices of scans as pictures: one convention, true proportions, the same bytes every time.
+
+Radiological convention: the patient's right is at the left of axial and coronal slices; sagittal
+slices look to the left. A slice that `cut` returns is as it is seen: rows from the top, columns
+from the left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from msnmo.core.files import atomic_path
+from msnmo.core.geometry import ras_order, reorder, resample
+
+CONVENTION = "radiological: the patient's left is on the right"
+# Okabe and Ito's colours, which colour-blind readers tell apart, on grey
+BRAIN, TRUTH, PREDICTION = "#F0E442", "#56B4E9", "#D55E00"
+FINER = 4
+SHADES = {"vmin": -2.5, "vmax": 3.5}
+"""Black and white of a z-scored scan."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """How slices of arrays whose axes run to the right, front and top are seen.
+
+    Parameters
+    ----------
+    name : str
+    normal, across, up : int
+        Axis that the slices are stacked along, axis drawn from right to left, axis drawn upwards.
+    left, right : str
+        Side of the patient at the left and right of the picture.
+    """
+
+    name: str
+    normal: int
+    across: int
+    up: int
+    left: str
+    right: str
+
+
+# Every axis across is mirrored: the radiological view, and the nose at the left
+AXIAL = Plane("axial", normal=2, across=0, up=1, left="R", right="L")
+CORONAL = Plane("coronal", normal=1, across=0, up=2, left="R", right="L")
+SAGITTAL = Plane("sagittal", normal=0, across=1, up=2, left="A", right="P")
+PLANES = (AXIAL, CORONAL, SAGITTAL)
+
+
+def upright(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return data with its axes in RAS+ order; an oblique rotation is left in."""
+    return reorder(data, *ras_order(affine))
+
+
+def cut(data: np.ndarray, plane: Plane, index: int) -> np.ndarray:
+    """Return a slice of RAS+ ordered data (X, Y, Z) as it is seen, upper left first."""
+    return np.moveaxis(data, plane.normal, 0)[index].T[::-1, ::-1]
+
+
+def pixel_aspect(voxel_mm: np.ndarray, plane: Plane) -> float:
+    """Return the height of a slice's pixel divided by its width."""
+    return float(voxel_mm[plane.up] / voxel_mm[plane.across])
+
+
+def square_pixels(image: np.ndarray, voxel_mm: np.ndarray, plane: Plane) -> np.ndarray:
+    """Return a slice resampled to square pixels of its finer side, float32.
+
+    Parameters
+    ----------
+    image : (height, width) ndarray
+        As `cut` returns it.
+    voxel_mm : (3,) ndarray
+        Voxel sizes in RAS+ order.
+    plane : Plane
+    """
+    size = np.array([voxel_mm[plane.up], voxel_mm[plane.across]])
+    height, width = (round(n * mm / size.min()) for n, mm in zip(image.shape, size, strict=True))
+    return resample(image[:, :, None], (height, width, 1), order=1)[:, :, 0]
+
+
+def show(axes: Axes, image: np.ndarray, title: str = "", **options: Any) -> AxesImage:
+    """Draw a slice in grey, by `imshow` and its options such as the pixels' aspect."""
+    axes.set_title(title, fontsize=9)
+    axes.axis("off")
+    return axes.imshow(image, cmap="gray", interpolation="nearest", **options)
+
+
+def show_zscore(axes: Axes, image: np.ndarray, title: str = "", aspect: float = 1.0) -> None:
+    """Draw a slice of a z-scored scan, whose background of 0 is shown black."""
+    show(axes, np.where(image == 0, SHADES["vmin"], image), title, aspect=aspect, **SHADES)
+
+
+def outline(
+    axes: Axes, mask: np.ndarray, colour: str, linestyle: str = "-", linewidth: float = 0.8
+) -> None:
+    """Draw the edge of a mask's slice, if it has one."""
+    # finer than the pixels, so that the line follows their edges; a rim of zeros closes it
+    fine = np.pad(np.kron(np.asarray(mask) >= 0.5, np.ones((FINER, FINER))), 1)
+    if not fine.any():
+        return
+    rows, columns = ((np.arange(length) - 0.5) / FINER - 0.5 for length in fine.shape)
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.contour(
+        columns,
+        rows,
+        fine,
+        levels=[0.5],
+        colors=[colour],
+        linestyles=[linestyle],
+        linewidths=[linewidth],
+    )
+    axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def overlay(
+    axes: Axes, values: np.ndarray, colours: str, top: float, aspect: float = 1.0
+) -> AxesImage:
+    """Lay a map of values from 0 to `top` over a slice; its lowest quarter stays clear."""
+    seen = np.ma.masked_less(values, 0.25 * top)
+    return axes.imshow(seen, cmap=colours, vmin=0, vmax=top, alpha=0.6, aspect=aspect)
+
+
+def mark_sides(axes: Axes, plane: Plane, size: float = 7.0) -> None:
+    """Write which side of the patient is at the left and at the right of a slice."""
+    shade = {"facecolor": "black", "edgecolor": "none", "pad": 0.8, "alpha": 0.6}
+    style = {"color": "white", "fontsize": size, "va": "center", "bbox": shade}
+    axes.text(0.03, 0.5, plane.left, transform=axes.transAxes, ha="left", **style)
+    axes.text(0.97, 0.5, plane.right, transform=axes.transAxes, ha="right", **style)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG or SVG, by the path's ending, atomically; equal pictures give equal bytes."""
+    form = path.suffix.removeprefix(".")
+    # the default metadata would name the version of matplotlib, an SVG the time as well
+    nameless = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}[form]
+    fixed = {**mpl.rcParamsDefault, "svg.hashsalt": "msnmo"}
+    with mpl.rc_context(fixed), atomic_path(path) as temporary:
+        figure.savefig(temporary, format=form, metadata=nameless, dpi=figure.dpi)

@@ -1,0 +1,206 @@
+"""One page per scan with an interactive viewer, for whoever has volumes on one native grid.
+
+Nothing here knows of folds, methods or truth: `write_assets` once for a site, then
+`write_scan_page` for each scan. A page opens from disk: browsers let scripts read no files there,
+so its volumes come as a script.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from msnmo.core.files import atomic_path, write_text
+from msnmo.core.volumes import Grid, Volume
+from msnmo.viewing.assets import FOLDER, NAMES
+from msnmo.viewing.display import Kind, display_space, encode, shown_range, shown_volume
+from msnmo.viewing.pages import fill, frame, table_of
+from msnmo.viewing.slices import CONVENTION, PREDICTION
+
+RAMP = "plasma"
+STOPS = 9
+CLEAR = {"image": 0.0, "mask": 0.5, "probability": 0.25}
+"""Share of the range that is left clear; a quarter of a probability, as in the figures."""
+AXES = ("left to right", "back to front", "foot to head")
+OPACITY = {"image": 100, "mask": 50, "probability": 60}
+"""In percent, when the page opens."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One volume of a page.
+
+    Parameters
+    ----------
+    name : str
+        Unique on the page.
+    label : str
+        What the reader sees.
+    kind : {"image", "mask", "probability"}
+        A probability runs from 0 to 1.
+    volume : Volume
+        On the native grid of the scan, as all layers of a page.
+    colour : str
+        Of a mask, as #RRGGBB.
+    visible : bool
+        Whether it is shown when the page opens.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    volume: Volume
+    colour: str = PREDICTION
+    visible: bool = True
+
+
+def write_assets(site: Path) -> list[Path]:
+    """Write what all pages of a site load, the viewer's licences included, to ``site/assets``."""
+    written = []
+    for name in NAMES:
+        path = site / "assets" / name
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(FOLDER.joinpath(name).read_bytes())
+        written.append(path)
+    return written
+
+
+def write_scan_page(  # noqa: PLR0917 - in the order of the page
+    site: Path,
+    name: str,
+    title: str,
+    layers: Sequence[Layer],
+    facts: Sequence[tuple[str, str]],
+    tables: Sequence[tuple[str, pd.DataFrame]],
+    *,
+    around: np.ndarray | None = None,
+    navigation: Sequence[tuple[str, str]] = (),
+    siblings: Sequence[tuple[str, str]] = (),
+) -> tuple[Path, Path]:
+    """Write ``site/scans/<name>.html`` and the volumes that it loads, ``<name>.js`` beside it.
+
+    Parameters
+    ----------
+    site : Path
+        Folder of the site; `write_assets` fills its assets.
+    name : str
+        Of the two files, without an ending.
+    title : str
+        Heading of the page.
+    layers : sequence of Layer
+        The first lies at the bottom and is an image.
+    facts : sequence of (term, detail)
+        What is said of the scan.
+    tables : sequence of (caption, DataFrame)
+        Numbers of the scan, sortable; cells are plain values or `msnmo.viewing.pages.Cell`.
+    around : (I, J, K) ndarray of bool, optional
+        What the volumes are cropped around, such as the brain; not cropped without it.
+    navigation : sequence of (label, address)
+        Of the header, relative to the site's folder; may be empty.
+    siblings : sequence of (label, address)
+        Links above the viewer, relative to the page.
+
+    Returns
+    -------
+    page, volumes : Path
+        The files written; equal arguments give equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If there is no image to start with, a name is used twice or no file can be called so, or a
+        layer does not lie on the grid of the first.
+    """
+    _refuse(name, layers)
+    space = display_space(layers[0].volume.grid, around)
+    shown = [shown_volume(space, layer.volume, layer.kind) for layer in layers]
+    content = [_script(layer, data, space.model) for layer, data in zip(layers, shown, strict=True)]
+    volumes = site / "scans" / f"{name}.js"
+    write_text(volumes, f"var msnmoLayers = {json.dumps(content, ensure_ascii=True)};\n")
+    page = site / "scans" / f"{name}.html"
+    text = fill(
+        "scan.html.jinja",
+        **frame(title, "Scans", navigation, "../"),
+        around=tuple(siblings),
+        volumes=volumes.name,
+        convention=CONVENTION[0].upper() + CONVENTION[1:],
+        voxel=" × ".join(f"{side:.3g}" for side in space.model.voxel_mm),
+        places=_places(layers, shown),
+        layers=[_control(layer) for layer in layers],
+        has_probability=any(layer.kind == "probability" for layer in layers),
+        facts=tuple(facts),
+        tables=[table_of(caption, content) for caption, content in tables],
+    )
+    write_text(page, text)
+    return page, volumes
+
+
+def _refuse(name: str, layers: Sequence[Layer]) -> None:
+    if Path(name).name != name:
+        raise ValueError(f"no file can be called {name!r}")
+    if not layers or layers[0].kind != "image":
+        raise ValueError("the first layer of a page is an image")
+    names = [layer.name for layer in layers]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a layer's name is used twice: {', '.join(names)}")
+
+
+def _places(layers: Sequence[Layer], shown: Sequence[np.ndarray]) -> list[tuple[str, int, int]]:
+    """Return what each axis is called, its last voxel and where the crosshair starts."""
+    masks = [
+        data
+        for layer, data in zip(layers, shown, strict=True)
+        if layer.kind == "mask" and data.any()
+    ]
+    start = _middle(masks[0]) if masks else [side // 2 for side in shown[0].shape]
+    last = [side - 1 for side in shown[0].shape]
+    return list(zip(AXES, last, start, strict=True))
+
+
+def _middle(mask: np.ndarray) -> list[int]:
+    """Return the marked voxel nearest the middle of the axial slice with most of them."""
+    height = int(mask.sum(axis=(0, 1)).argmax())
+    marked = np.argwhere(mask[:, :, height] > 0)
+    nearest = ((marked - marked.mean(axis=0)) ** 2).sum(axis=1).argmin()
+    return [*(int(index) for index in marked[nearest]), height]
+
+
+def _script(layer: Layer, shown: np.ndarray, grid: Grid) -> dict[str, object]:
+    """Return what viewer.js reads of a layer."""
+    low, high = shown_range(shown, layer.kind)
+    return {
+        "name": layer.name,
+        "label": layer.label,
+        "kind": layer.kind,
+        "colours": _colours(layer),
+        "clear": CLEAR[layer.kind],
+        "low": low,
+        "high": high,
+        "data": encode(shown, grid, layer.kind),
+    }
+
+
+def _colours(layer: Layer) -> list[str]:
+    """Return the colours of a layer from its lowest shown value to its highest."""
+    if layer.kind == "image":
+        return ["#000000", "#ffffff"]
+    if layer.kind == "mask":
+        return [layer.colour, layer.colour]
+    ramp = mpl.colormaps[RAMP](np.linspace(CLEAR[layer.kind], 1, STOPS))
+    return [mpl.colors.to_hex(colour) for colour in ramp]
+
+
+def _control(layer: Layer) -> dict[str, object]:
+    colours = _colours(layer)
+    return {
+        "label": layer.label,
+        "visible": layer.visible,
+        "opacity": OPACITY[layer.kind],
+        "swatch": f"linear-gradient(to right, {', '.join(colours)})",
+    }

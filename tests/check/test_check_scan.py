@@ -1,0 +1,104 @@
+"""What the check measures of a scan, and masks brought to its grid where that is asked for."""
+
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from msnmo.check.check_scan import Files, check_scan
+from msnmo.check.findings import ScanReport
+from msnmo.preprocess.raters import load_raters
+from tests.check.hostile import AFFINE, head, image_of, lesions
+
+
+@pytest.fixture
+def flair(tmp_path):
+    image_of(head(1)).to_filename(tmp_path / "flair.nii.gz")
+    return tmp_path / "flair.nii.gz"
+
+
+def save(folder, name, data, affine=AFFINE):
+    image_of(data, affine).to_filename(folder / name)
+    return folder / name
+
+
+def severities(report):
+    return [each.severity for each in report.findings if each.severity != "note"]
+
+
+def test_a_good_scan_has_its_facts_and_no_doubt(flair, tmp_path):
+    mask = save(tmp_path, "mask.nii.gz", lesions(1))
+    report = check_scan("sub-1", Files(flair, (mask,)))
+    assert severities(report) == []
+    assert report.facts["orientation"] == "LAS"
+    assert report.facts["voxel_mm"] == [4.0, 4.0, 4.0]
+    assert report.facts["lesion_masks"][str(mask)]["ml"] == pytest.approx(18 * 0.064)
+    report.write(tmp_path / "report.json")
+    assert ScanReport.read(tmp_path / "report.json") == report
+
+
+def test_one_picture_stored_in_two_ways_has_one_digest(flair, tmp_path):
+    turned = nib.as_closest_canonical(nib.load(flair))
+    other = tmp_path / "other.nii"
+    turned.to_filename(other)
+    one, two = (check_scan("sub-1", Files(path)).facts for path in (flair, other))
+    assert one["orientation"] != two["orientation"]
+    assert one["voxels"] == two["voxels"]
+
+
+def test_a_mask_on_a_finer_grid_comes_to_the_scans_place(flair, tmp_path):
+    fine = np.kron(lesions(1), np.ones((2, 2, 2), np.uint8))
+    # voxel edges, not centres, agree: the corner voxel's centre lies a quarter nearer the edge
+    shifted = AFFINE @ np.array(
+        [[0.5, 0, 0, -0.25], [0, 0.5, 0, -0.25], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]
+    )
+    mask = save(tmp_path, "mask.nii.gz", fine, shifted)
+    assert severities(check_scan("sub-1", Files(flair, (mask,)))) == ["error"]
+    report = check_scan("sub-1", Files(flair, (mask,)), resample=True)
+    assert severities(report) == ["warning"]
+    assert "1.15 ml of lesions became 1.15 ml" in report.findings[-1].finding.found
+    _, (moved,) = load_raters(flair, [mask], resample=True)
+    np.testing.assert_array_equal(moved, lesions(1) > 0)
+
+
+def test_a_flipped_and_permuted_mask_comes_to_the_scans_place(flair, tmp_path):
+    canonical = nib.as_closest_canonical(image_of(lesions(2)))
+    canonical = canonical.as_reoriented(np.array([[2, -1], [0, 1], [1, 1]]))
+    canonical.to_filename(tmp_path / "mask.nii.gz")
+    _, (moved,) = load_raters(flair, [tmp_path / "mask.nii.gz"], resample=True)
+    np.testing.assert_array_equal(moved, lesions(2) > 0)
+
+
+def test_a_mask_that_lies_elsewhere_is_an_error_even_so(flair, tmp_path):
+    far = AFFINE.copy()
+    far[:3, 3] += 900
+    mask = save(tmp_path, "mask.nii.gz", lesions(1), far)
+    report = check_scan("sub-1", Files(flair, (mask,)), resample=True)
+    assert severities(report) == ["error"]
+    assert "none after resampling" in report.findings[-1].finding.found
+
+
+def test_lesions_outside_the_given_brain_are_told(flair, tmp_path):
+    brain = head(1) > 600
+    save(tmp_path, "brain.nii.gz", brain.astype(np.uint8))
+    rim = np.zeros_like(brain)
+    rim[20:24, 20:24, 2] = True
+    assert not (rim & brain).any()
+    mask = save(tmp_path, "mask.nii.gz", rim.astype(np.uint8))
+    report = check_scan("sub-1", Files(flair, (mask,), tmp_path / "brain.nii.gz"))
+    assert any("brain mask" in each.finding.expected for each in report.findings)
+
+
+def test_the_command_reports_a_bad_scan_and_ends_well(tmp_path):
+    (tmp_path / "bad scan é.nii.gz").write_bytes(b"")
+    out = tmp_path / "report.json"
+    command = [sys.executable, "-m", "msnmo.check.check_scan", "--scan", "sub-1", "--out", out]
+    command += ["--flair", tmp_path / "bad scan é.nii.gz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (finding,) = json.loads(out.read_text())["findings"]
+    assert finding["severity"] == "error"
+    assert finding["found"].endswith("an empty file")

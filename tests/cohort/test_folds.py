@@ -1,0 +1,190 @@
+"""No subject on both sides, every scan tested once, each class in each fold."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from msnmo.cohort import folds as folds_module
+from msnmo.cohort.folds import leaking_subjects, read_folds, refuse_leak, split_folds
+from msnmo.core.errors import DataLeakageError, InputError
+from msnmo.core.files import write_tsv
+
+
+def make_cohort(scans_by_class):
+    """One row a scan; `scans_by_class` gives the number of scans of each subject of a class."""
+    rows = [
+        (f"sub-{diagnosis or 'x'}{subject}_ses-{visit}", f"{diagnosis or 'x'}{subject}", diagnosis)
+        for diagnosis, counts in scans_by_class.items()
+        for subject, count in enumerate(counts)
+        for visit in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["scan", "subject", "diagnosis"])
+
+
+PAPER = make_cohort({"MS": [4, 4, 4, 4, 5] + [1] * 48, "NMOSD": [1] * 62})
+scans_of_subjects = st.lists(st.integers(1, 6), min_size=5, max_size=25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.fixed_dictionaries(
+        {
+            "MS": scans_of_subjects,
+            "NMOSD": scans_of_subjects,
+            "": st.lists(st.integers(1, 2), max_size=2),
+        }
+    ),
+    k=st.integers(2, 5),
+    seed=st.integers(0, 2**31),
+    order=st.randoms(use_true_random=False),
+)
+def test_grouped_folds_of_any_cohort(counts, k, seed, order):
+    cohort = make_cohort(counts)
+    folds = split_folds(cohort, k, "grouped", seed)
+
+    known = cohort[cohort["diagnosis"] != ""]
+    assert sorted(folds["scan"]) == sorted(known["scan"])
+    assert (folds.groupby("subject")["fold"].nunique() == 1).all()
+    assert set(folds.groupby("fold")["diagnosis"].nunique()) == {2}
+    assert sorted(folds["fold"].unique()) == list(range(k))
+    assert [leaking_subjects(folds, fold) for fold in range(k)] == [[]] * k
+
+    shuffled = order.sample(range(len(cohort)), len(cohort))
+    pd.testing.assert_frame_equal(split_folds(cohort.iloc[shuffled], k, "grouped", seed), folds)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ms=scans_of_subjects, nmosd=scans_of_subjects, k=st.integers(2, 5), seed=st.integers(0, 99))
+def test_scans_of_a_class_are_spread_as_evenly_as_its_subjects_allow(ms, nmosd, k, seed):
+    cohort = make_cohort({"MS": ms, "NMOSD": nmosd})
+    folds = split_folds(cohort, k, "grouped", seed)
+    counts = folds.groupby(["diagnosis", "fold"]).size()
+    for diagnosis, sizes in (("MS", ms), ("NMOSD", nmosd)):
+        # whoever goes to the emptiest fold, largest first, leaves at most one subject's difference
+        assert counts[diagnosis].max() - counts[diagnosis].min() <= max(sizes)
+
+
+def test_the_papers_cohort_is_balanced_to_one_scan():
+    folds = split_folds(PAPER, 5, "grouped", seed=0)
+    counts = folds.groupby(["diagnosis", "fold"]).size()
+    assert sorted(counts["MS"]) == [13, 14, 14, 14, 14]
+    assert sorted(counts["NMOSD"]) == [12, 12, 12, 13, 13]
+
+
+def test_random_split_tests_every_scan_once_and_leaks():
+    folds = split_folds(PAPER, 5, "random", seed=0)
+    assert sorted(folds["scan"]) == sorted(PAPER["scan"])
+    assert sorted(folds.groupby("fold").size()) == [26, 26, 26, 26, 27]
+    repeated = {f"MS{subject}" for subject in range(5)}
+    leaking = set().union(*(leaking_subjects(folds, fold) for fold in range(5)))
+    assert leaking
+    assert leaking <= repeated
+
+
+def test_seed_changes_the_folds():
+    one, other = (split_folds(PAPER, 5, "grouped", seed)["fold"] for seed in (0, 1))
+    assert not one.equals(other)
+
+
+def test_missing_diagnosis_is_left_out_however_it_is_written():
+    cohort = make_cohort({"MS": [1] * 3, "NMOSD": [1] * 3, "": [2]})
+    as_nan = cohort.assign(diagnosis=cohort["diagnosis"].replace("", None))
+    for table in (cohort, as_nan):
+        assert set(split_folds(table, 3, "grouped", 0)["diagnosis"]) == {"MS", "NMOSD"}
+
+
+def test_too_few_subjects_names_every_class_and_the_remedy():
+    cohort = make_cohort({"MS": [9, 9, 9], "NMOSD": [1] * 4})  # many scans do not help
+    with pytest.raises(InputError) as caught:
+        split_folds(cohort, 5, "grouped", 0)
+    ms, nmosd = caught.value.findings
+    assert "MS" in ms.file
+    assert ms.found.startswith("3 subjects")
+    assert "at least 5 subjects" in ms.expected
+    assert "set folds to at most 3" in ms.remedy
+    assert nmosd.found.startswith("4 subjects")
+
+
+def test_a_cohort_of_one_class_or_one_fold_is_refused():
+    with pytest.raises(InputError, match="0 subjects with this diagnosis"):
+        split_folds(make_cohort({"MS": [1] * 9}), 2, "grouped", 0)
+    with pytest.raises(InputError, match="at least 2 folds"):
+        split_folds(PAPER, 1, "grouped", 0)
+
+
+LEAKY = pd.DataFrame(
+    {
+        "scan": ["sub-a_ses-1", "sub-a_ses-2", "sub-b_ses-1", "sub-b_ses-2", "sub-c"],
+        "subject": ["a", "a", "b", "b", "c"],
+        "diagnosis": ["MS", "MS", "NMOSD", "NMOSD", "MS"],
+        "fold": [0, 1, 0, 1, 2],
+    }
+)
+
+
+def test_leak_is_refused_naming_all_subjects():
+    with pytest.raises(DataLeakageError, match=r"2 subjects \(a, b\).* fold 0"):
+        refuse_leak(LEAKY, 0, allow=False)
+    refuse_leak(LEAKY, 2, allow=False)
+
+
+def test_allowed_leak_is_printed_with_its_count(capsys):
+    refuse_leak(LEAKY, 1, allow=True)
+    assert "2 subjects (a, b)" in capsys.readouterr().out
+    refuse_leak(LEAKY, 2, allow=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_unknown_fold_is_no_fold_without_a_leak():
+    with pytest.raises(ValueError, match="no fold 7"):
+        refuse_leak(LEAKY, 7, allow=False)
+
+
+def test_folds_survive_the_file(tmp_path):
+    folds = split_folds(PAPER.assign(subject="00" + PAPER["subject"]), 5, "grouped", 3)
+    write_tsv(tmp_path / "folds.tsv", folds)
+    pd.testing.assert_frame_equal(read_folds(tmp_path / "folds.tsv"), folds)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="fold"), "no column fold"),
+        (lambda t: t.assign(fold=["0", "1", "0", "1", "n/a"]), "problem"),
+        (lambda t: t.assign(fold=["0", "1", "0", "1", "half"]), "half"),
+        (lambda t: t.assign(fold=[0, 1, 0, 1, 3]), "0, 1, 3"),
+        (lambda t: t.assign(fold=[1, 1, 2, 2, 1]), "1, 2"),
+        (lambda t: t.assign(fold=0), "at least two"),
+        (lambda t: t.iloc[:0], "at least two"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "sub-a_ses-1 more than once"),
+        (lambda t: t.assign(diagnosis=["MS", "MS", "NMOSD", "HC", "MS"]), "sub-b_ses-2"),
+        (lambda t: t.assign(subject=["a", "a", "b", None, "c"]), "an empty cell"),
+    ],
+)
+def test_damaged_folds_are_refused(tmp_path, change, message):
+    write_tsv(tmp_path / "folds.tsv", change(LEAKY))
+    with pytest.raises(InputError, match=message):
+        read_folds(tmp_path / "folds.tsv")
+
+
+def run_main(*arguments):
+    folds_module.main([*map(str, arguments)])
+
+
+def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys):
+    cohort = make_cohort({"MS": [4, 4], "NMOSD": [1, 1], "": [3]})
+    write_tsv(tmp_path / "cohort.tsv", cohort.replace("", None))
+    arguments = ["--cohort", tmp_path / "cohort.tsv", "--k", 2, "--seed", 2]
+    run_main(*arguments, "--split", "random", "--out", tmp_path / "random.tsv")
+    printed = capsys.readouterr().out
+    assert "3 scans without a diagnosis" in printed
+    assert "data leak: 2 subjects (MS0, MS1)" in printed
+
+    run_main(*arguments, "--out", tmp_path / "grouped.tsv")
+    assert "no data leak" in capsys.readouterr().out
+    assert len(read_folds(tmp_path / "grouped.tsv")) == 10
+
+    absent = LEAKY.assign(fold=[0, 0, 0, 0, 1])
+    folds_module._report(LEAKY, absent)
+    assert "warning: fold 1 tests no scan of class NMOSD" in capsys.readouterr().out

@@ -1,0 +1,76 @@
+"""Jobs spread over the GPUs there are, and none gets more than it may."""
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+import pytest
+
+from msnmo.compute import gpu_lock
+from msnmo.compute.gpu_lock import hold_gpu
+
+HOLDER = """
+import sys
+from pathlib import Path
+from msnmo.compute.gpu_lock import hold_gpu
+held = hold_gpu({devices!r}, {per_gpu}, Path({folder!r}))
+print(held.index, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A function that starts a process that holds a GPU until it is let go."""
+    processes = []
+
+    def start(count=2, per_gpu=1):
+        devices = [str(number) for number in range(count)]
+        code = HOLDER.format(devices=devices, per_gpu=per_gpu, folder=str(tmp_path / "locks"))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def index_of(process):
+    return int(process.stdout.readline())
+
+
+def test_each_job_has_a_gpu_of_its_own(job):
+    assert sorted(index_of(job(count=4)) for _ in range(4)) == [0, 1, 2, 3]
+
+
+def test_a_job_too_many_waits_until_one_is_free(job):
+    first, second = job(), job()
+    held = [index_of(first), index_of(second)]
+    assert sorted(held) == [0, 1]
+    third = job()
+    assert "waiting for a GPU: each of 2 is held by 1 job each" in third.stderr.readline()
+    answers = []
+    reader = threading.Thread(target=lambda: answers.append(index_of(third)))
+    reader.start()
+    reader.join(timeout=1.5)
+    assert answers == [], "both GPUs are held"
+    second.kill()  # even a killed job's GPU is free again
+    reader.join(timeout=60)
+    assert answers == [held[1]]
+
+
+def test_jobs_share_a_gpu_only_where_that_is_asked_for_and_last(job):
+    indices = [index_of(job(per_gpu=2)) for _ in range(4)]
+    assert sorted(indices[:2]) == [0, 1]
+    assert Counter(indices) == {0: 2, 1: 2}
+
+
+def test_the_lock_lasts_as_long_as_it_is_held(tmp_path, monkeypatch):
+    held = hold_gpu(["a"], 1, tmp_path)
+    monkeypatch.setattr(gpu_lock.time, "sleep", lambda seconds: held.lock.close())
+    assert hold_gpu(["a"], 1, tmp_path).index == 0
+    assert held.lock.closed, "it was taken only after it had been let go"

@@ -1,0 +1,137 @@
+"""Lesion-wise metrics, distances and volumes, against cases worked out by hand."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from msnmo.core.volumes import Grid
+from msnmo.evaluate.lesion_detection import (
+    distance_metrics,
+    lesion_metrics,
+    volume_correlation,
+    volume_metrics,
+)
+
+ANISOTROPIC = Grid.from_affine((12, 12, 12), np.diag([1.0, 2.0, 5.0, 1.0]))
+
+
+def mask(*boxes, shape=(12, 12, 12)):
+    """A mask of boxes given by their first and last voxels."""
+    volume = np.zeros(shape, dtype=bool)
+    for first, last in boxes:
+        volume[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))] = True
+    return volume
+
+
+def test_lesions_are_counted_by_touch():
+    """Three true lesions, two of them touched; three predicted, one of them beside the truth."""
+    truth = mask(((0, 0, 0), (2, 2, 2)), ((5, 5, 5), (6, 6, 6)), ((9, 9, 9), (9, 9, 9)))
+    prediction = mask(((2, 2, 2), (3, 3, 3)), ((6, 6, 6), (7, 7, 7)), ((0, 9, 0), (1, 9, 0)))
+    metrics = lesion_metrics(prediction, truth)
+    assert metrics["LTPR"] == pytest.approx(2 / 3)
+    assert metrics["LFPR"] == pytest.approx(1 / 3)
+    assert metrics["LF1"] == pytest.approx(2 / 3)
+
+
+def test_voxels_that_touch_by_a_corner_are_one_lesion():
+    truth = mask(((0, 0, 0), (1, 1, 1)), ((2, 2, 2), (3, 3, 3)))
+    prediction = mask(((0, 0, 0), (0, 0, 0)))
+    assert lesion_metrics(prediction, truth)["LTPR"] == 1
+    apart = mask(((0, 0, 0), (1, 1, 1)), ((3, 3, 3), (4, 4, 4)))
+    assert lesion_metrics(prediction, apart)["LTPR"] == 0.5
+
+
+def test_one_predicted_lesion_may_find_several():
+    truth = mask(((0, 0, 0), (1, 1, 1)), ((6, 0, 0), (7, 1, 1)))
+    assert lesion_metrics(mask(((0, 0, 0), (7, 0, 0))), truth) == {"LTPR": 1, "LFPR": 0, "LF1": 1}
+
+
+NOTHING, SOMETHING = mask(), mask(((3, 3, 3), (4, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "lesions", "distance"),
+    [
+        (NOTHING, NOTHING, {"LTPR": 1, "LFPR": 0, "LF1": 1}, 0),
+        (NOTHING, SOMETHING, {"LTPR": 0, "LFPR": 0, "LF1": 0}, math.nan),
+        (SOMETHING, NOTHING, {"LTPR": math.nan, "LFPR": 1, "LF1": 0}, math.nan),
+        (SOMETHING, SOMETHING, {"LTPR": 1, "LFPR": 0, "LF1": 1}, 0),
+    ],
+)
+def test_empty_masks_follow_the_stated_rule(prediction, truth, lesions, distance):
+    assert lesion_metrics(prediction, truth) == pytest.approx(lesions, nan_ok=True)
+    expected = {"HD95": distance, "ASD": distance}
+    distances = distance_metrics(prediction, truth, ANISOTROPIC)
+    assert distances == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, 1.0), (1, 2.0), (2, 5.0)])
+def test_distances_are_in_millimetres_along_each_axis(axis, size):
+    one = mask(((2, 2, 2), (2, 2, 2)))
+    metrics = distance_metrics(np.roll(one, 3, axis), one, ANISOTROPIC)
+    assert metrics == pytest.approx({"HD95": 3 * size, "ASD": 3 * size})
+
+
+def surface(volume, grid):
+    """Voxels with a neighbour outside by a side, in mm."""
+    wide = np.pad(volume, 1)
+    inner = np.ones_like(volume)
+    for axis in range(3):
+        for step in (-1, 1):
+            inner &= np.roll(wide, step, axis)[1:-1, 1:-1, 1:-1]
+    return np.argwhere(volume & ~inner) * grid.voxel_mm
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_distances_are_those_of_all_pairs_of_surface_voxels(seed):
+    rng = np.random.default_rng(seed)
+    volumes = []
+    for _ in range(2):
+        corners = rng.integers(0, 8, (3, 3))
+        volumes.append(mask(*((corner, corner + rng.integers(1, 4, 3)) for corner in corners)))
+    distances = cdist(*(surface(volume, ANISOTROPIC) for volume in volumes))
+    there, back = distances.min(axis=1), distances.min(axis=0)
+    metrics = distance_metrics(*volumes, ANISOTROPIC)
+    assert metrics["ASD"] == pytest.approx(np.concatenate([there, back]).mean(), rel=1e-5)
+    expected = max(np.percentile(there, 95), np.percentile(back, 95))
+    assert metrics["HD95"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mask_that_fills_the_volume_has_a_surface():
+    full = np.ones((4, 4, 4), dtype=bool)
+    metrics = distance_metrics(full, full, Grid.from_affine((4, 4, 4), np.eye(4)))
+    assert metrics == {"HD95": 0, "ASD": 0}
+
+
+def test_volumes_are_in_millilitres():
+    prediction, truth = mask(((0, 0, 0), (9, 9, 4))), mask(((0, 0, 0), (9, 4, 4)))
+    volumes = volume_metrics(prediction, truth, ANISOTROPIC)
+    assert volumes == pytest.approx({"V_TRUE": 2.5, "V_PRED": 5.0, "AVD": 2.5})
+
+
+def test_volume_correlation():
+    assert volume_correlation(np.array([1, 2, 3]), np.array([3, 5, 7])) == pytest.approx(1)
+    assert math.isnan(volume_correlation(np.array([1, 2]), np.array([1, 2])))
+    assert math.isnan(volume_correlation(np.array([1, 1, 1]), np.array([1, 2, 3])))
+
+
+@pytest.mark.heavy
+def test_a_scan_of_one_millimetre_takes_seconds(capsys):
+    """Figures to read, not to assert: the time of all native metrics of one scan."""
+    rng = np.random.default_rng(0)
+    boxes = [(corner, corner + rng.integers(2, 8, 3)) for corner in rng.integers(20, 150, (30, 3))]
+    truth = mask(*boxes, shape=(181, 217, 181))
+    grid = Grid.from_affine(truth.shape, np.eye(4))
+    prediction = np.roll(truth, 2, 0)
+    for measure in (
+        lambda: lesion_metrics(prediction, truth),
+        lambda: distance_metrics(prediction, truth, grid),
+    ):
+        measure()
+        started = time.perf_counter()
+        measure()
+        with capsys.disabled():
+            print(f"\n{time.perf_counter() - started:.2f} s")

@@ -1,0 +1,152 @@
+"""Grad-CAM weighs F_1 by its gradients; at F_3 it would be V_3 over again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from msnmo.core.errors import InputError
+from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
+from msnmo.core.volumes import load_volume
+from msnmo.evaluate.choose import main as choose_main
+from msnmo.networks.joint import JointModel, build_joint_model
+from msnmo.networks.localisation import localisation_maps, upsample
+from msnmo.predict.gradcam import gradcam, main
+from msnmo.settings.model import ModelSettings
+from msnmo.train.__main__ import main as train_main
+from tests.measured import with_folds
+
+CPU = torch.device("cpu")
+SIZE = (32, 32, 32)
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def model() -> JointModel:
+    torch.manual_seed(3)
+    return build_joint_model(ModelSettings(base_channels=4, heads=2), SIZE).eval()
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(4).normal(size=SIZE).astype(np.float32)
+
+
+def features(model: JointModel, image: np.ndarray):
+    """Return the outputs for an image and its predicted class."""
+    outputs = model(torch.from_numpy(image)[None, None])
+    return outputs, outputs.class_logits.argmax(dim=1)
+
+
+def test_at_the_last_block_it_is_what_v3_has_above_0(model, image):
+    outputs, predicted = features(model, image)
+    v3 = localisation_maps(outputs, predicted)[2]
+    expected = upsample(v3.relu(), SIZE)[0, 0].detach().numpy()
+    assert expected.max() > 0
+    found = gradcam(model, image, CPU, layer="block_3")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+def test_at_the_first_block_later_blocks_have_their_say(model, image):
+    outputs, predicted = features(model, image)
+    first = outputs.features[0]
+    (gradient,) = torch.autograd.grad(outputs.class_logits[0, int(predicted)], first)
+    weights = gradient.mean(dim=(2, 3, 4), keepdim=True)
+    evidence = (weights * first).sum(1, keepdim=True).relu() * first[0, 0].numel()
+    expected = upsample(evidence, SIZE)[0, 0].detach().numpy()
+    found = gradcam(model, image, CPU)
+    assert found.shape == SIZE
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+    v1 = upsample(localisation_maps(outputs, predicted)[0].relu(), SIZE)[0, 0].detach().numpy()
+    assert np.corrcoef(found.ravel(), v1.ravel())[0, 1] < 0.99
+
+
+@pytest.fixture(scope="module")
+def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that has seen one epoch, and metrics of its test scans."""
+    out = tmp_path_factory.mktemp("models")
+    settings = {"train": {"epochs": 1}, "model": {"base_channels": 4, "heads": 2}}
+    train_main(
+        [
+            *("--manifest", str(blob_cohort / "manifest.tsv")),
+            *("--folds", str(blob_cohort / "folds.tsv")),
+            *("--method", "joint", "--fold", "0", "--seed", "1", "--device", "cpu"),
+            *("--settings", json.dumps(settings)),
+            *("--out-weights", str(out / "fold-0/weights.safetensors")),
+            *("--out-history", str(out / "fold-0/history.tsv")),
+            *("--out-run", str(out / "fold-0/run.json")),
+            *("--checkpoint", str(out / "fold-0/checkpoint.pt")),
+        ]
+    )
+    rows = [
+        ("joint", 0, scan, "DSC", value, "model")
+        for scan, value in (
+            *(("sub-MS0", 0.6), ("sub-MS3", 0.4)),
+            *(("sub-NMOSD0", 0.2), ("sub-NMOSD3", 0.5)),
+        )
+    ]
+    write_tsv(out / "metrics.tsv", with_folds(rows))
+    table = {"metrics": out / "metrics.tsv", "folds": blob_cohort / "folds.tsv"}
+    words = [part for name, value in table.items() for part in (f"--{name}", str(value))]
+    choose_main([*words, "--method", "joint", "--out", str(out / "chosen.tsv")])
+    return out
+
+
+def command(cohort: Path, models: Path, out: Path, **changed: str) -> None:
+    given = {
+        "chosen": str(models / "chosen.tsv"),
+        "manifest": str(cohort / "manifest.tsv"),
+        "method": "joint",
+        "weights": str(models / "fold-{fold}/weights.safetensors"),
+        "run": str(models / "fold-{fold}/run.json"),
+        "device": "cpu",
+        "threads": "1",
+        "out": str(out),
+    } | changed
+    main([part for name, value in given.items() for part in (f"--{name}", value)])
+
+
+def test_the_chosen_scans_are_mapped_on_their_grids(blob_cohort, trained, tmp_path):
+    command(blob_cohort, trained, tmp_path / "gradcam")
+    chosen = read_tsv(tmp_path / "gradcam/chosen.tsv", {"scan": str, "fold": int, "dsc": float})
+    assert list(chosen["scan"]) == ["sub-MS3", "sub-NMOSD0"]
+    names = {path.name for path in (tmp_path / "gradcam").iterdir()}
+    maps = {f"{scan}_space-model_desc-gradcam_map.nii.gz" for scan in chosen["scan"]}
+    assert names == {"chosen.tsv", *maps}
+    for name in maps:
+        found = load_volume(tmp_path / "gradcam" / name)
+        image = load_volume(blob_cohort / f"{name.split('_')[0]}_FLAIR.nii.gz")
+        assert found.grid.matches(image.grid)
+        assert found.data.min() >= 0
+    once = {name: (tmp_path / "gradcam" / name).read_bytes() for name in names}
+    command(blob_cohort, trained, tmp_path / "gradcam")
+    assert {name: (tmp_path / "gradcam" / name).read_bytes() for name in names} == once
+
+
+def test_the_run_of_another_fold_is_refused(blob_cohort, trained, tmp_path):
+    run = read_json(trained / "fold-0/run.json")
+    write_json(tmp_path / "run.json", run | {"fold": 2})
+    with pytest.raises(InputError, match="fold 2"):
+        command(blob_cohort, trained, tmp_path / "out", run=str(tmp_path / "run.json"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scan_that_is_not_in_the_manifest_is_named(blob_cohort, trained, tmp_path):
+    manifest = read_tsv(blob_cohort / "manifest.tsv", {"scan": str})
+    write_tsv(tmp_path / "manifest.tsv", manifest[manifest["scan"] != "sub-MS3"])
+    with pytest.raises(InputError, match="sub-MS3"):
+        command(blob_cohort, trained, tmp_path / "out", manifest=str(tmp_path / "manifest.tsv"))

