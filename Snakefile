@@ -15,9 +15,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/scans.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/check.smk"
-include: "workflow/rules/cohort.smk"
 include: "workflow/rules/preprocess.smk"
 include: "workflow/rules/model_space.smk"
+include: "workflow/rules/cohort.smk"
 include: "workflow/rules/quality.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"
@@ -48,4 +48,4 @@ rule all:
         rules.figures.input,
         rules.preprocess.input,
         rules.report.input,
-        f"{RESULTS}/metrics/all.tsv",
+        after_check(f"{RESULTS}/metrics/all.tsv"),

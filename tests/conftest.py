@@ -30,7 +30,10 @@ NATIVE_AFFINE = np.array(
 
 @pytest.fixture(scope="session")
 def blob_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with manifest.tsv, folds.tsv and the files of 12 scans of 32³ voxels.
+    """A folder of the files of 12 scans of 32³ voxels, and tables of them.
+
+    manifest.tsv, folds.tsv and of each fold train-0.tsv and test-0.tsv, as `msnmo.cohort.parts`
+    lists its sides.
 
     Lesions are bright balls in noise. Read-only: tests that break something copy the tables.
     """
@@ -44,6 +47,10 @@ def blob_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.DataFrame(rows)
     write_tsv(folder / "manifest.tsv", table.drop(columns="fold"))
     write_tsv(folder / "folds.tsv", table[["scan", "subject", "diagnosis", "fold"]])
+    for fold in range(FOLDS):
+        tested = table["fold"] == fold
+        write_tsv(folder / f"train-{fold}.tsv", table[~tested])
+        write_tsv(folder / f"test-{fold}.tsv", table[tested])
     return folder
 
 

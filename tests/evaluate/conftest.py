@@ -39,9 +39,9 @@ class Study:
         return self.directory / f"{scan}_{space}-lesion_mask.nii.gz"
 
     def write(self) -> None:
-        """Write the three tables, as changed by a test."""
-        write_tsv(self.root / "folds.tsv", self.folds)
-        write_tsv(self.root / "manifest.tsv", self.manifest)
+        """Write the two tables, as changed by a test."""
+        tested = self.folds[self.folds["fold"] == 0]
+        write_tsv(self.root / "truth.tsv", tested.merge(self.manifest, on="scan"))
         write_tsv(self.directory / "predictions.tsv", self.predictions)
 
 

@@ -47,8 +47,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     out = tmp_path_factory.mktemp("model")
     train_main(
         [
-            *("--manifest", str(blob_cohort / "manifest.tsv")),
-            *("--folds", str(blob_cohort / "folds.tsv")),
+            *("--scans", str(blob_cohort / "train-0.tsv")),
             *("--method", "joint", "--fold", "0", "--seed", "1", "--device", "cpu"),
             *("--settings", json.dumps(SETTINGS)),
             *("--out-weights", str(out / "weights.safetensors")),
@@ -62,8 +61,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def _predict(cohort: Path, model: Path, out: Path, **changed: str) -> None:
     options = {
-        "manifest": str(cohort / "manifest.tsv"),
-        "folds": str(cohort / "folds.tsv"),
+        "scans": str(cohort / "test-0.tsv"),
         "method": "joint",
         "fold": "0",
         "weights": str(model / "weights.safetensors"),
@@ -286,17 +284,14 @@ def test_a_scan_that_was_trained_on_is_not_tested_on(
     blob_cohort: Path, trained: Path, tmp_path: Path
 ) -> None:
     """The folds were made anew after the training."""
-    folds = pd.read_csv(blob_cohort / "folds.tsv", sep="\t")
-    folds.loc[folds["scan"] == "sub-MS1", "fold"] = 0
-    write_tsv(tmp_path / "folds.tsv", folds)
     with pytest.raises(DataLeakageError, match="sub-MS1"):
-        _predict(blob_cohort, trained, tmp_path / "out", folds=str(tmp_path / "folds.tsv"))
+        _predict(blob_cohort, trained, tmp_path / "out", scans=str(blob_cohort / "test-1.tsv"))
 
 
 def test_every_bad_scan_is_reported_at_once_and_nothing_is_written(
     blob_cohort: Path, trained: Path, tmp_path: Path
 ) -> None:
-    table = pd.read_csv(blob_cohort / "manifest.tsv", sep="\t", keep_default_na=False)
+    table = pd.read_csv(blob_cohort / "test-0.tsv", sep="\t", keep_default_na=False)
     table = table.set_index("scan", drop=False)
     space = ModelSpace.from_json(json.loads((blob_cohort / "sub-MS3.json").read_text())["geometry"])
     box = np.zeros(space.native.shape, dtype=bool)
@@ -309,9 +304,9 @@ def test_every_bad_scan_is_reported_at_once_and_nothing_is_written(
     table.loc["sub-MS3", "sidecar"] = str(tmp_path / "mixed.json")
     table.loc["sub-NMOSD0", "sidecar"] = str(tmp_path / "empty.json")
     table.loc["sub-NMOSD3", "sidecar"] = str(tmp_path / "none.json")
-    write_tsv(tmp_path / "manifest.tsv", table)
+    write_tsv(tmp_path / "test.tsv", table)
     with pytest.raises(InputError) as error:
-        _predict(blob_cohort, trained, tmp_path / "out", manifest=str(tmp_path / "manifest.tsv"))
+        _predict(blob_cohort, trained, tmp_path / "out", scans=str(tmp_path / "test.tsv"))
     files = [Path(finding.file).name for finding in error.value.findings]
     assert files == ["gone.nii.gz", "mixed.json", "empty.json", "none.json"]
     assert not any(path.name.endswith("out") for path in tmp_path.iterdir())

@@ -82,8 +82,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     settings = {"train": {"epochs": 1}, "model": {"base_channels": 4, "heads": 2}}
     train_main(
         [
-            *("--manifest", str(blob_cohort / "manifest.tsv")),
-            *("--folds", str(blob_cohort / "folds.tsv")),
+            *("--scans", str(blob_cohort / "train-0.tsv")),
             *("--method", "joint", "--fold", "0", "--seed", "1", "--device", "cpu"),
             *("--settings", json.dumps(settings)),
             *("--out-weights", str(out / "fold-0/weights.safetensors")),
@@ -100,7 +99,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         )
     ]
     write_tsv(out / "metrics.tsv", with_folds(rows))
-    table = {"metrics": out / "metrics.tsv", "folds": blob_cohort / "folds.tsv"}
+    table = {"metrics": out / "metrics.tsv", "scans": blob_cohort / "test-0.tsv"}
     words = [part for name, value in table.items() for part in (f"--{name}", str(value))]
     choose_main([*words, "--method", "joint", "--out", str(out / "chosen.tsv")])
     return out
@@ -109,7 +108,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def command(cohort: Path, models: Path, out: Path, **changed: str) -> None:
     given = {
         "chosen": str(models / "chosen.tsv"),
-        "manifest": str(cohort / "manifest.tsv"),
+        "scans": str(cohort / "test-0.tsv"),
         "method": "joint",
         "weights": str(models / "fold-{fold}/weights.safetensors"),
         "run": str(models / "fold-{fold}/run.json"),
@@ -145,8 +144,8 @@ def test_the_run_of_another_fold_is_refused(blob_cohort, trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_scan_that_is_not_in_the_manifest_is_named(blob_cohort, trained, tmp_path):
-    manifest = read_tsv(blob_cohort / "manifest.tsv", {"scan": str})
-    write_tsv(tmp_path / "manifest.tsv", manifest[manifest["scan"] != "sub-MS3"])
+def test_a_scan_that_is_not_among_the_tested_is_named(blob_cohort, trained, tmp_path):
+    tested = read_tsv(blob_cohort / "test-0.tsv", {"scan": str})
+    write_tsv(tmp_path / "test.tsv", tested[tested["scan"] != "sub-MS3"])
     with pytest.raises(InputError, match="sub-MS3"):
-        command(blob_cohort, trained, tmp_path / "out", manifest=str(tmp_path / "manifest.tsv"))
+        command(blob_cohort, trained, tmp_path / "out", scans=str(tmp_path / "test.tsv"))

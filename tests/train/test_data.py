@@ -1,36 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from msnmo.cohort.parts import read_part
 from msnmo.core.errors import InputError
-from msnmo.core.files import sha256, write_tsv
+from msnmo.core.files import sha256
 from msnmo.core.volumes import load_mask, load_volume, save_volume
-from msnmo.train.data import load_training_scans, read_fold
-
-Edit = Callable[[pd.DataFrame], pd.DataFrame]
+from msnmo.train.data import load_training_scans
 
 
-def _tables(cohort: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return tuple(
-        pd.read_csv(cohort / name, sep="\t", keep_default_na=False)
-        for name in ("manifest.tsv", "folds.tsv")
-    )
-
-
-def test_sides_of_a_fold_and_the_scans_themselves(blob_cohort: Path) -> None:
-    fold = read_fold(blob_cohort / "manifest.tsv", blob_cohort / "folds.tsv", 1)
-    assert list(fold.test["scan"]) == ["sub-MS1", "sub-MS4", "sub-NMOSD1", "sub-NMOSD4"]
-    assert len(fold.train) == 8
-    assert set(fold.train["scan"]).isdisjoint(fold.test["scan"])
-
-    scans = load_training_scans(fold.train, with_lesions=True)
-    assert [scan.scan for scan in scans] == list(fold.train["scan"])
+def test_the_scans_themselves(blob_cohort: Path) -> None:
+    table = read_part(blob_cohort / "train-1.tsv", ("image", "lesion"))
+    scans = load_training_scans(table, with_lesions=True)
+    assert [scan.scan for scan in scans] == list(table["scan"])
     for scan in scans:
         assert scan.label == int("NMOSD" in scan.scan)
         image = blob_cohort / f"{scan.scan}_FLAIR.nii.gz"
@@ -41,38 +27,8 @@ def test_sides_of_a_fold_and_the_scans_themselves(blob_cohort: Path) -> None:
         assert scan.content == {"image": sha256(image), "lesion": sha256(mask)}
 
 
-def test_scans_without_a_fold_are_on_no_side(blob_cohort: Path, tmp_path: Path) -> None:
-    _, folds = _tables(blob_cohort)
-    write_tsv(tmp_path / "folds.tsv", folds[folds["scan"] != "sub-MS5"])
-    fold = read_fold(blob_cohort / "manifest.tsv", tmp_path / "folds.tsv", 0)
-    assert "sub-MS5" not in {*fold.train["scan"], *fold.test["scan"]}
-
-
-def test_a_fold_that_is_not_there_is_refused(blob_cohort: Path) -> None:
-    with pytest.raises(InputError, match="folds 0 to 2"):
-        read_fold(blob_cohort / "manifest.tsv", blob_cohort / "folds.tsv", 3)
-
-
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
-        (lambda table: table[1:], "no sub-MS0"),
-        (lambda table: pd.concat([table, table[:1]]), "sub-MS0 more than once"),
-        (lambda table: table.drop(columns="image"), "no column image"),
-    ],
-)
-def test_a_manifest_that_does_not_fit_the_folds_is_refused(
-    blob_cohort: Path, tmp_path: Path, edit: Edit, words: str
-) -> None:
-    manifest, _ = _tables(blob_cohort)
-    write_tsv(tmp_path / "manifest.tsv", edit(manifest))
-    with pytest.raises(InputError, match=words):
-        read_fold(tmp_path / "manifest.tsv", blob_cohort / "folds.tsv", 0)
-
-
 def test_every_bad_file_is_reported_at_once(blob_cohort: Path, tmp_path: Path) -> None:
-    table = read_fold(blob_cohort / "manifest.tsv", blob_cohort / "folds.tsv", 0).train
-    table = table.reset_index(drop=True).astype({"lesion": object})
+    table = read_part(blob_cohort / "train-0.tsv", ("image", "lesion")).astype({"lesion": object})
     whole = load_volume(table["image"][0])
     small = type(whole.grid).from_affine((16, 16, 16), whole.grid.affine)
     moved = whole.grid.affine.copy()
@@ -102,8 +58,7 @@ def test_every_bad_file_is_reported_at_once(blob_cohort: Path, tmp_path: Path) -
 
 
 def test_a_method_without_segmentation_needs_no_lesion_masks(blob_cohort: Path) -> None:
-    table = read_fold(blob_cohort / "manifest.tsv", blob_cohort / "folds.tsv", 0).train
-    table = table.assign(lesion=float("nan"))
+    table = read_part(blob_cohort / "train-0.tsv", ("image",))
     scans = load_training_scans(table, with_lesions=False)
     assert not any(scan.lesion.any() for scan in scans)
     assert all(set(scan.content) == {"image"} for scan in scans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,15 +11,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 
-from msnmo.core.errors import DataLeakageError, InputError, MsnmoError
+from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256, write_tsv
+from msnmo.core.volumes import load_volume, save_volume
 from msnmo.networks.joint import JointModel
 from msnmo.train.__main__ import main
+from msnmo.train.kept import Kept
 
 SETTINGS: dict[str, Any] = {
     "train": {"epochs": 6, "learning_rate": 0.003, "plateau_patience": 0},
@@ -29,8 +33,7 @@ OUTPUTS = ["history.tsv", "run.json", "weights.safetensors"]
 
 def _command(cohort: Path, out: Path, **changed: str) -> list[str]:
     options = {
-        "manifest": str(cohort / "manifest.tsv"),
-        "folds": str(cohort / "folds.tsv"),
+        "scans": str(cohort / "train-0.tsv"),
         "method": "joint",
         "fold": "0",
         "settings": json.dumps(SETTINGS),
@@ -59,7 +62,7 @@ def whole(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_outputs_say_how_they_were_made(blob_cohort: Path, whole: Path) -> None:
-    assert sorted(path.name for path in whole.iterdir()) == OUTPUTS
+    assert sorted(path.name for path in whole.iterdir()) == [".kept", *OUTPUTS]
     run = json.loads((whole / "run.json").read_text())
     assert (run["method"], run["fold"], run["seed"]) == ("joint", 0, 5)
     assert run["settings"]["train"]["epochs"] == run["epochs"] == 6
@@ -99,7 +102,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     assert not any((tmp_path / name).exists() for name in OUTPUTS)
 
     main(_command(blob_cohort, tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == OUTPUTS
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".kept", *OUTPUTS]
     weights = "weights.safetensors"
     assert (tmp_path / weights).read_bytes() == (whole / weights).read_bytes()
     one, other = (pd.read_csv(out / "history.tsv", sep="\t") for out in (tmp_path, whole))
@@ -124,19 +127,67 @@ def _run_until(command: list[str], line: str, stop: signal.Signals) -> tuple[int
     return process.wait(timeout=60), "".join(said)
 
 
-def test_a_leak_is_refused_by_name_unless_it_is_wanted(
-    blob_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def _finished(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def test_weights_of_the_same_training_are_taken_up(
+    blob_cohort: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folds = pd.read_csv(blob_cohort / "folds.tsv", sep="\t")
-    folds.loc[folds["scan"].isin(["sub-MS0", "sub-MS1"]), "subject"] = "sub-twice"
-    write_tsv(tmp_path / "folds.tsv", folds)
-    command = _command(blob_cohort, tmp_path, folds=str(tmp_path / "folds.tsv"), settings=_brief())
-    with pytest.raises(DataLeakageError, match="sub-twice"):
-        main(command)
-    assert [path.name for path in tmp_path.iterdir()] == ["folds.tsv"]
-    main([*command, "--allow-leak"])
-    assert "1 subject (sub-twice)" in capsys.readouterr().out
-    assert (tmp_path / "weights.safetensors").exists()
+    """As a workflow starts it again: on other threads, its results removed, the table rewritten."""
+    out = tmp_path / "model"
+    shutil.copytree(whole, out)
+    for name in OUTPUTS:
+        (out / name).unlink()
+    (out / "checkpoint.pt").write_bytes(b"of another training")
+    table = pd.read_csv(blob_cohort / "train-0.tsv", sep="\t").assign(subject="renamed")
+    write_tsv(tmp_path / "train.tsv", table)
+
+    def never(*_: object) -> None:
+        raise AssertionError("it was trained again")
+
+    monkeypatch.setattr("msnmo.train.__main__.train", never)
+    main(_command(blob_cohort, out, scans=str(tmp_path / "train.tsv"), threads="2"))
+    assert _finished(out) == _finished(whole)
+    assert not (out / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("changed", ["seed", "settings", "a lesion mask"])
+def test_weights_of_another_training_are_not_taken_up(
+    blob_cohort: Path, whole: Path, tmp_path: Path, changed: str
+) -> None:
+    out = tmp_path / "model"
+    shutil.copytree(whole, out)
+    options = {"settings": _brief()}
+    if changed == "seed":
+        options |= {"seed": "6"}
+    if changed == "a lesion mask":
+        table = pd.read_csv(blob_cohort / "train-0.tsv", sep="\t")
+        mask = load_volume(table["lesion"][0])
+        save_volume(tmp_path / "mask.nii.gz", np.roll(mask.data, 1, 0), mask.grid, np.uint8)
+        table.loc[0, "lesion"] = str(tmp_path / "mask.nii.gz")
+        write_tsv(tmp_path / "train.tsv", table)
+        options = {"scans": str(tmp_path / "train.tsv"), "settings": _brief()}
+    main(_command(blob_cohort, out, **options))
+    assert json.loads((out / "run.json").read_text())["epochs"] == 1
+    assert (out / "weights.safetensors").read_bytes() != (whole / OUTPUTS[-1]).read_bytes()
+    assert _finished(out / ".kept") == _finished(out)
+
+
+@pytest.mark.parametrize("name", ["run.json", "weights.safetensors"])
+def test_damaged_weights_are_not_taken_up(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shutil.copytree(whole / ".kept", tmp_path / ".kept")
+    damaged = tmp_path / ".kept" / name
+    content = damaged.read_bytes()
+    damaged.unlink()
+    damaged.write_bytes(content[:-9])
+    kept = Kept(*(tmp_path / each for each in ("weights.safetensors", "history.tsv", "run.json")))
+    identity = json.loads((whole / "run.json").read_text())["identity"]
+    assert not kept.take_up(identity)
+    assert "damaged" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [".kept"]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +217,8 @@ def test_full_memory_says_what_was_tried_and_what_to_lower(
     ("changed", "words"),
     [
         ({"method": "unet3d"}, "joint"),
-        ({"fold": "9"}, "folds 0 to 2"),
         ({"settings": '{"train": {"epoch": 3}}'}, "epochs"),
-        ({"folds": "/nowhere/folds.tsv"}, "/nowhere/folds.tsv"),
+        ({"scans": "/nowhere/train.tsv"}, "/nowhere/train.tsv"),
     ],
 )
 def test_wrong_arguments_are_named(

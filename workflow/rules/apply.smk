@@ -27,7 +27,7 @@ rule map_regions:
 rule apply_bundle:
     input:
         bundle=BUNDLE,
-        flair=lambda wildcards: SCANS.loc[scan_of(wildcards.folder), "flair"],
+        flair=sources("flair", f"{APPLIED}/{{folder}}/anat"),
         brain=of_folder(rules.strip_skull.output.mask),
         brain_sidecar=of_folder(rules.strip_skull.output.sidecar),
         n4=of_folder(rules.correct_bias.output.image),
@@ -54,8 +54,8 @@ rule apply_bundle:
         regions=lambda wildcards, input: (
             [f"--regions={input.regions}"] if input.regions else []
         ),
-        device=config["compute"]["device"],
-        cpu_threads=config["compute"]["threads"],
+        device=uncompared(config["compute"]["device"]),
+        cpu_threads=uncompared(config["compute"]["threads"]),
         code=code("apply.apply_bundle"),
     shell:
         "python -m msnmo.apply.apply_bundle --bundle {input.bundle:q} --scan {params.scan}"
@@ -68,7 +68,7 @@ rule apply_bundle:
 rule draw_applied:
     input:
         applied=folder_of_scan(rules.apply_bundle.output[0]),
-        flair=of_scan("flair"),
+        flair=sources("flair", f"{APPLIED}/report/scans/{{scan}}.html"),
     output:
         page=f"{APPLIED}/report/scans/{{scan}}.html",
         volumes=f"{APPLIED}/report/scans/{{scan}}.js",
@@ -110,4 +110,4 @@ rule list_applied:
 
 rule predict:
     input:
-        rules.list_applied.output,
+        after_check(rules.list_applied.output),

@@ -1,18 +1,56 @@
 # The check: every scan and mask opened whole once, before anything is computed from them.
 
 
-# What preprocessing waits for. A scan that went on once is not done again when others come or go: its
-# own files decide. (A path of its own, because the mark would stick to the rule's output.)
-ACCEPTED = ancient(f"{RESULTS}/cohort.tsv")
+REPORT_OF_SCAN = f"{RESULTS}/check/{{folder}}/{{scan}}.json"
+
+
+def runs_jobs():
+    """Return whether this process is to run jobs: no dry run, no drawing, no job of another run."""
+    executor = workflow.executor_plugin is not None
+    return (
+        workflow.is_main_process
+        and executor
+        and not workflow.dryrun
+        and not workflow.touch
+    )
+
+
+def accepted():
+    """Return the rows of the scans that go on.
+
+    When jobs are run, the check comes first: until it has ended Snakemake plans no more than it,
+    and what follows is then planned by what has changed. A dry run plans all at once.
+    """
+    if runs_jobs():
+        checkpoints.accept_cohort.get()
+    excluded = Path(RESULTS) / "excluded.tsv"
+    if config["on_bad_scan"] == "stop" or not excluded.exists():
+        return SCANS
+    return SCANS[~SCANS["scan"].isin(read_tsv(excluded, {"scan": str})["scan"])]
+
+
+def after_check(*files):
+    """Return an input function: files that are planned when the check has ended."""
+
+    def planned(wildcards):
+        accepted()
+        given = (each(wildcards) if callable(each) else each for each in files)
+        return [
+            path
+            for each in given
+            for path in ([each] if isinstance(each, str) else each)
+        ]
+
+    return planned
 
 
 rule check_scan:
     input:
-        flair=of_scan("flair"),
-        lesion_masks=paths_of_scan("lesion_mask"),
-        brain_mask=paths_of_scan("brain_mask"),
+        flair=sources("flair", REPORT_OF_SCAN),
+        lesion_masks=sources("lesion_mask", REPORT_OF_SCAN),
+        brain_mask=sources("brain_mask", REPORT_OF_SCAN),
     output:
-        f"{RESULTS}/check/{{folder}}/{{scan}}.json",
+        REPORT_OF_SCAN,
     log:
         f"{LOGS}/check_scan/{{folder}}/{{scan}}.log",
     benchmark:
@@ -20,6 +58,7 @@ rule check_scan:
     conda:
         "../../envs/image.yaml"
     params:
+        contents=contents("flair", "lesion_mask", "brain_mask"),
         stripped=of_scan("stripped"),
         other_grid=config["lesion_masks"]["other_grid"],
         brain_mask=option("--brain-mask", "brain_mask"),
@@ -49,7 +88,7 @@ rule list_findings:
     conda:
         "../../envs/report.yaml"
     params:
-        reports=pattern(f"{RESULTS}/check/{{folder}}/{{scan}}.json"),
+        reports=pattern(REPORT_OF_SCAN),
         decisions=[f"--decisions={path}" for path in DECISIONS],
         code=code("check"),
     shell:
@@ -58,7 +97,8 @@ rule list_findings:
         " > {log:q} 2>&1"
 
 
-rule accept_cohort:
+# What goes on is known when every scan has been opened: jobs that follow are planned then.
+checkpoint accept_cohort:
     input:
         scans=config["scans"],
         findings=rules.list_findings.output.table,
@@ -80,22 +120,6 @@ rule accept_cohort:
         "python -m msnmo.check.accept --scans {input.scans:q} --findings {input.findings:q}"
         " {params.decisions:q} --on-bad-scan {params.on_bad_scan}"
         " --out-cohort {output.cohort:q} --out-excluded {output.excluded:q} > {log:q} 2>&1"
-
-
-# Where bad scans are left out, which jobs are to be run is known only when all have been opened.
-checkpoint name_accepted:
-    input:
-        rules.accept_cohort.output.cohort,
-    output:
-        f"{RESULTS}/check/accepted.txt",
-    log:
-        f"{LOGS}/name_accepted.log",
-    benchmark:
-        f"{BENCHMARKS}/name_accepted.tsv"
-    conda:
-        "../../envs/image.yaml"
-    shell:
-        "tail -n +2 {input:q} | cut -f 1 > {output:q} 2> {log:q}"
 
 
 rule check:

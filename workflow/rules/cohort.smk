@@ -4,8 +4,8 @@
 rule list_manifest:
     input:
         cohort=rules.accept_cohort.output.cohort,
-        images=per_scan(f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
-        lesions=per_scan(f"{ANAT}_space-model_desc-lesion_mask.nii.gz", labelled=True),
+        images=per_scan(MODEL_IMAGE),
+        lesions=per_scan(MODEL_LESION, labelled=True),
     output:
         f"{RESULTS}/manifest.tsv",
     log:
@@ -15,10 +15,10 @@ rule list_manifest:
     conda:
         "../../envs/image.yaml"
     params:
-        image=pattern(f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"),
-        lesion=pattern(f"{ANAT}_space-model_desc-lesion_mask.nii.gz"),
-        sidecar=pattern(f"{ANAT}_space-model_desc-zscore_FLAIR.json"),
-        native_lesion=pattern(f"{ANAT}_desc-lesion_mask.nii.gz"),
+        image=pattern(MODEL_IMAGE),
+        lesion=pattern(MODEL_LESION),
+        sidecar=pattern(MODEL_SIDECAR),
+        native_lesion=pattern(LESIONS),
         native_brain=pattern(f"{ANAT}_desc-brain_mask.nii.gz"),
         code=code("cohort.manifest"),
     shell:

@@ -1,10 +1,13 @@
 # What the rules share: the checked config, the scan table, where files lie, what code a rule runs.
 
+import hashlib
 import json
+import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 SOURCE = Path(workflow.basedir) / "src"
@@ -14,6 +17,8 @@ from msnmo.bundle.contents import read_bundle
 from msnmo.workflow.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.contents import content
+from msnmo.core.files import read_tsv
 from msnmo.settings.config import check_config, method_settings, shareable
 from msnmo.workflow.environment import prepare_jobs, require_writable, shell_prefix
 from msnmo.core.errors import MsnmoError
@@ -64,6 +69,7 @@ wildcard_constraints:
     method=r"[a-z0-9_]+",
     fold=r"\d+",
     described=r"[12]",
+    part=r"[a-z_]+",
     table=r"[3-9]|S1",
     selection=r"[A-Za-z0-9-]+",
 
@@ -73,9 +79,22 @@ def pattern(path):
     return lambda wildcards: path
 
 
+def uncompared(value):
+    """Return a params function of a value that may change without the rule being run again.
+
+    Snakemake compares no params that could follow from inputs.
+    """
+    return lambda wildcards, input: value
+
+
 def settings_of_method(wildcards):
     """Return what a method is trained with, and nothing that does not concern it, as JSON."""
     return json.dumps(method_settings(config, wildcards.method), sort_keys=True)
+
+
+def digest_of(text):
+    """Return a short digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def code(module):

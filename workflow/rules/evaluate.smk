@@ -4,8 +4,7 @@
 rule evaluate_fold:
     input:
         predictions=rules.predict_fold.output,
-        manifest=rules.list_manifest.output,
-        folds=rules.split_folds.output,
+        scans=part_of_fold("truth"),
     output:
         f"{RESULTS}/metrics/{{method}}/fold-{{fold}}.tsv",
     log:
@@ -15,12 +14,10 @@ rule evaluate_fold:
     conda:
         "../../envs/torch-cpu.yaml"
     params:
-        leak=ALLOW_LEAK,
         code=code("evaluate"),
     shell:
-        "python -m msnmo.evaluate --predictions {input.predictions:q}"
-        " --manifest {input.manifest:q} --folds {input.folds:q} --method {wildcards.method}"
-        " --fold {wildcards.fold} {params.leak} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"
+        " --method {wildcards.method} --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
 
 
 # a selection is a table, a figure or all: each waits for the methods that it shows, and no other
@@ -95,7 +92,7 @@ rule calibrate_classes:
 rule choose_scans:
     input:
         metrics=f"{RESULTS}/metrics/figure-12.tsv",
-        folds=rules.split_folds.output,
+        scans=after_check(expand(PART, part="test", fold=FOLDS)),
     output:
         f"{RESULTS}/figures/figure-12-scans.tsv",
     log:
@@ -108,5 +105,5 @@ rule choose_scans:
         method=JOINT,
         code=code("evaluate.choose"),
     shell:
-        "python -m msnmo.evaluate.choose --metrics {input.metrics:q} --folds {input.folds:q}"
+        "python -m msnmo.evaluate.choose --metrics {input.metrics:q} --scans {input.scans:q}"
         " --method {params.method} --out {output:q} > {log:q} 2>&1"

@@ -73,9 +73,11 @@ rule draw_pathway:
 
 rule figures:
     input:
-        expand(rules.draw_figure.output, figure=FIGURES),
-        rules.draw_pathway.output if OF_BOTH_TASKS else [],
-        weights_of("all"),
+        after_check(
+            expand(rules.draw_figure.output, figure=FIGURES),
+            rules.draw_pathway.output if OF_BOTH_TASKS else [],
+            weights_of("all"),
+        ),
 
 
 # `snakemake figure_8` trains and predicts what Figure 8 shows, and no more
@@ -85,5 +87,4 @@ for name in FIGURES:
         name:
             name.replace("-", "_")
         input:
-            expand(rules.draw_figure.output, figure=name),
-            weights_of(name),
+            after_check(expand(rules.draw_figure.output, figure=name), weights_of(name)),

@@ -1,5 +1,9 @@
 # One scan from its own grid to model space: crop, resize, z-score; its lesion mask along.
 
+MODEL_IMAGE = f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"
+MODEL_SIDECAR = f"{ANAT}_space-model_desc-zscore_FLAIR.json"
+MODEL_LESION = f"{ANAT}_space-model_desc-lesion_mask.nii.gz"
+
 
 rule crop_background:
     input:
@@ -55,8 +59,8 @@ rule zscore_scan:
         brain=rules.resize_scan.output.brain,
         sidecar=rules.resize_scan.output.sidecar,
     output:
-        image=f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz",
-        sidecar=f"{ANAT}_space-model_desc-zscore_FLAIR.json",
+        image=MODEL_IMAGE,
+        sidecar=MODEL_SIDECAR,
     log:
         f"{LOGS}/zscore_scan/{{folder}}/{{scan}}.log",
     benchmark:
@@ -77,7 +81,7 @@ rule resize_lesion:
         mask=rules.combine_raters.output,
         sidecar=rules.zscore_scan.output.sidecar,
     output:
-        f"{ANAT}_space-model_desc-lesion_mask.nii.gz",
+        MODEL_LESION,
     log:
         f"{LOGS}/resize_lesion/{{folder}}/{{scan}}.log",
     benchmark:

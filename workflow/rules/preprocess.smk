@@ -4,15 +4,16 @@
 SKULLSTRIP_ENV = "../../envs/skullstrip{}.yaml".format(
     "-fsl" if config["skull_strip"]["engine"] == "fsl" else ""
 )
+LESIONS = f"{ANAT}_desc-lesion_mask.nii.gz"
+BRAIN = f"{ANAT}_desc-brain_FLAIR.nii.gz"
 
 
 rule combine_raters:
     input:
-        flair=of_scan("flair"),
-        masks=paths_of_scan("lesion_mask"),
-        accepted=ACCEPTED,
+        flair=sources("flair", LESIONS),
+        masks=sources("lesion_mask", LESIONS),
     output:
-        f"{ANAT}_desc-lesion_mask.nii.gz",
+        LESIONS,
     log:
         f"{LOGS}/combine_raters/{{folder}}/{{scan}}.log",
     benchmark:
@@ -20,6 +21,7 @@ rule combine_raters:
     conda:
         "../../envs/image.yaml"
     params:
+        contents=contents("flair", "lesion_mask"),
         how=config["lesion_masks"]["combine"],
         other_grid=config["lesion_masks"]["other_grid"],
         code=code("preprocess.raters"),
@@ -30,11 +32,10 @@ rule combine_raters:
 
 rule strip_skull:
     input:
-        flair=of_scan("flair"),
-        brain=paths_of_scan("brain_mask"),
-        accepted=ACCEPTED,
+        flair=sources("flair", BRAIN),
+        brain=sources("brain_mask", BRAIN),
     output:
-        image=f"{ANAT}_desc-brain_FLAIR.nii.gz",
+        image=BRAIN,
         mask=f"{ANAT}_desc-brain_mask.nii.gz",
         sidecar=f"{ANAT}_desc-brain_FLAIR.json",
     log:
@@ -44,6 +45,7 @@ rule strip_skull:
     conda:
         SKULLSTRIP_ENV
     params:
+        contents=contents("flair", "brain_mask"),
         stripped=of_scan("stripped"),
         settings=config["skull_strip"],
         robust="--robust" if config["skull_strip"]["robust"] else "",

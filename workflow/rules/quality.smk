@@ -6,7 +6,7 @@ QUALITY = f"{RESULTS}/quality"
 rule draw_quality:
     input:
         unpack(lesions_of_scan),
-        flair=of_scan("flair"),
+        flair=sources("flair", f"{QUALITY}/{{folder}}/{{scan}}.png"),
         brain=rules.strip_skull.output.mask,
         stripped=rules.strip_skull.output.image,
         sidecar=rules.strip_skull.output.sidecar,
@@ -73,5 +73,4 @@ rule list_quality:
 
 rule preprocess:
     input:
-        rules.list_manifest.output,
-        rules.list_quality.output,
+        after_check(rules.list_manifest.output, rules.list_quality.output),

@@ -96,6 +96,8 @@ rule write_report:
 
 rule report:
     input:
-        rules.write_report.output,
-        # deleted ones are predicted again before the pages that show them
-        expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
+        after_check(
+            rules.write_report.output,
+            # deleted ones are predicted again before the pages that show them
+            expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
+        ),

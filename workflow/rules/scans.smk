@@ -1,18 +1,47 @@
 # What a scan's jobs read and write: entries of the scan table, files by its name or its folder.
 
-import shlex
+
+def sources(column, output):
+    """Return an input function: the files of a scan that a column names, maybe none.
+
+    Their content decides whether the job is run again (`contents`), not their times: a mask may be
+    replaced by an older file, a scan be touched. Times decide where Snakemake has no record of the
+    output, for then it cannot compare the content.
+    """
+
+    def files(wildcards):
+        made = IOFile(str(output).format(**wildcards))
+        recorded = workflow.persistence.metadata(made) is not None
+        return [
+            ancient(path) if recorded else path for path in named(wildcards, column)
+        ]
+
+    return files
+
+
+def named(wildcards, *columns):
+    """Return the files that columns of the scan table name for the job's scan."""
+    scan = wildcards.get("scan") or scan_of(wildcards.folder)
+    entries = ";".join(SCANS.loc[scan, column] for column in columns)
+    return [path for path in entries.split(";") if path]
+
+
+def contents(*columns):
+    """Return a params function: what tells the content of the files that columns name."""
+
+    def told(wildcards):
+        scan = wildcards.get("scan") or scan_of(wildcards.folder)
+        checked = Path(RESULTS) / "check" / scan.replace("_", "/") / f"{scan}.json"
+        if workflow.dryrun and not checked.exists():
+            return "not checked yet"
+        return [content(Path(path), checked) for path in named(wildcards, *columns)]
+
+    return told
 
 
 def of_scan(column):
     """Return an input or params function: the scan table's entry for the job's scan."""
     return lambda wildcards: SCANS.loc[wildcards.scan, column]
-
-
-def paths_of_scan(column):
-    """Return an input function: the files that a column names for the job's scan, maybe none."""
-    return lambda wildcards: [
-        path for path in SCANS.loc[wildcards.scan, column].split(";") if path
-    ]
 
 
 def option(name, column):
@@ -36,25 +65,21 @@ def lesions_of_scan(wildcards):
 
 
 def per_scan(pattern, labelled=None):
-    """Return a per-scan file of every scan that goes on, or an input function for it.
+    """Return an input function: a per-scan file of every scan that goes on.
 
     Of all scans, or of those with (`labelled`) or without a lesion mask.
     """
 
-    def files(cohort):
+    def files(wildcards):
+        cohort = accepted()
         has_mask = cohort["lesion_mask"] != ""
-        named = cohort if labelled is None else cohort[has_mask == labelled]
+        chosen = cohort if labelled is None else cohort[has_mask == labelled]
         return [
-            pattern.format(scan=scan, folder=scan.replace("_", "/"))
-            for scan in named["scan"]
+            str(pattern).format(scan=scan, folder=scan.replace("_", "/"))
+            for scan in chosen["scan"]
         ]
 
-    def accepted(wildcards):
-        (path,) = checkpoints.name_accepted.get().output
-        return files(SCANS[SCANS["scan"].isin(Path(path).read_text().split())])
-
-    # bad scans that stop the run leave all of them or none: the jobs are known from the start
-    return accepted if config["on_bad_scan"] == "exclude" else files(SCANS)
+    return files
 
 
 def scan_of(folder):
@@ -81,8 +106,7 @@ def new_scans(wildcards):
     scans are new.
     """
     which = None if config["predict"]["bundle"] else False
-    pages = per_scan(rules.draw_applied.output.page, labelled=which)
-    pages = pages(wildcards) if callable(pages) else pages
+    pages = per_scan(rules.draw_applied.output.page, labelled=which)(wildcards)
     if not pages:
         raise WorkflowError(
             f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "

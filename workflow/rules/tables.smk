@@ -101,11 +101,13 @@ rule list_complexity:
 
 rule tables:
     input:
-        table_files(*TABLES),
-        rules.list_statistics.output,
-        rules.list_complexity.output,
-        rules.calibrate_classes.output if CLASSIFYING else [],
-        weights_of("all"),
+        after_check(
+            table_files(*TABLES),
+            rules.list_statistics.output,
+            rules.list_complexity.output,
+            rules.calibrate_classes.output if CLASSIFYING else [],
+            weights_of("all"),
+        ),
 
 
 # `snakemake table_7` trains and evaluates what Table 7 shows, and no more
@@ -115,5 +117,4 @@ for number in TABLES:
         name:
             f"table_{number}"
         input:
-            table_files(number),
-            weights_of(f"table-{number}"),
+            after_check(table_files(number), weights_of(f"table-{number}")),

@@ -4,13 +4,57 @@
 # one job at a time holds a GPU; on the CPU alone, jobs run side by side as cores allow
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
-ALLOW_LEAK = "--allow-leak" if config["folds"]["split"] == "random" else ""
+
+
+def part_of_fold(part):
+    """Return an input function: a list of what a fold's job reads, planned after the check."""
+    return lambda wildcards: after_check(PART.format(fold=wildcards.fold, part=part))(
+        wildcards
+    )
+
+
+def trained_on(wildcards):
+    """Return the list of what a method is trained on: lesion masks where it segments, or none."""
+    segments = "segmentation" in REGISTRY[wildcards.method].tasks
+    return part_of_fold("train" if segments else "train_images")(wildcards)
+
+
+def training(wildcards, input, output):
+    """Return the command of a training.
+
+    It is no text of the rule, which Snakemake compares: weights do not follow from device, threads,
+    paths or the form of the command. What they follow from is in the rule's input and params.
+    """
+    folder = Path(output.weights).parent
+    options = {
+        "scans": input.scans,
+        "method": wildcards.method,
+        "fold": wildcards.fold,
+        "settings": settings_of_method(wildcards),
+        "seed": config["seed"],
+        "device": config["compute"]["device"],
+        "threads": config["compute"]["threads"],
+        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
+        # goes on from here
+        "checkpoint": folder / "checkpoint.pt",
+        "out-weights": output.weights,
+        "out-history": output.history,
+        "out-run": output.run,
+    }
+    words = [
+        word for name, value in options.items() for word in (f"--{name}", str(value))
+    ]
+    log = rules.train_fold.log[0].format(**wildcards)
+    # a scheduler's request to stop is for the training, which keeps its state, not for the shell
+    return (
+        f"trap '' TERM; python -m msnmo.train {shlex.join(words)} 2>&1"
+        f" | tee -a {shlex.quote(log)}"
+    )
 
 
 rule train_fold:
     input:
-        manifest=rules.list_manifest.output,
-        folds=rules.split_folds.output,
+        scans=trained_on,
     output:
         weights=f"{MODEL}/weights.safetensors",
         history=f"{MODEL}/history.tsv",
@@ -27,25 +71,14 @@ rule train_fold:
     params:
         settings=settings_of_method,
         seed=config["seed"],
-        leak=ALLOW_LEAK,
-        device=config["compute"]["device"],
-        cpu_threads=config["compute"]["threads"],
-        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
-        # goes on from here
-        checkpoint=f"{MODEL}/checkpoint.pt",
+        command=training,
     shell:
-        # a scheduler's request to stop is for the training, which keeps its state, not for the shell
-        "trap '' TERM; python -m msnmo.train --manifest {input.manifest:q} --folds {input.folds:q}"
-        " --method {wildcards.method} --fold {wildcards.fold} --settings {params.settings:q}"
-        " --seed {params.seed} --device {params.device} --threads {params.cpu_threads} {params.leak}"
-        " --checkpoint {params.checkpoint:q} --out-weights {output.weights:q}"
-        " --out-history {output.history:q} --out-run {output.run:q} 2>&1 | tee -a {log:q}"
+        "{params.command}"
 
 
 rule predict_fold:
     input:
-        manifest=rules.list_manifest.output,
-        folds=rules.split_folds.output,
+        scans=part_of_fold("test"),
         weights=rules.train_fold.output.weights,
         run=rules.train_fold.output.run,
     output:
@@ -61,13 +94,12 @@ rule predict_fold:
         gpu=GPU,
     params:
         threshold=config["predict"]["threshold"],
-        device=config["compute"]["device"],
-        cpu_threads=config["compute"]["threads"],
+        device=uncompared(config["compute"]["device"]),
+        cpu_threads=uncompared(config["compute"]["threads"]),
         code=code("predict.fold"),
     shell:
-        "python -m msnmo.predict.fold --manifest {input.manifest:q} --folds {input.folds:q}"
-        " --method {wildcards.method} --fold {wildcards.fold} --weights {input.weights:q}"
-        " --run {input.run:q} --threshold {params.threshold} --device {params.device}"
+        "python -m msnmo.predict.fold --scans {input.scans:q} --method {wildcards.method}"
+        " --fold {wildcards.fold} --weights {input.weights:q} --run {input.run:q} --threshold {params.threshold} --device {params.device}"
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
 
 
@@ -75,7 +107,7 @@ rule predict_fold:
 rule map_gradcam:
     input:
         chosen=f"{RESULTS}/figures/figure-12-scans.tsv",
-        manifest=rules.list_manifest.output,
+        scans=after_check(expand(PART, part="test", fold=FOLDS)),
         weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
         runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
     output:
@@ -93,11 +125,11 @@ rule map_gradcam:
         weights=pattern(rules.train_fold.output.weights),
         run=pattern(rules.train_fold.output.run),
         method=JOINT,
-        device=config["compute"]["device"],
-        cpu_threads=config["compute"]["threads"],
+        device=uncompared(config["compute"]["device"]),
+        cpu_threads=uncompared(config["compute"]["threads"]),
         code=code("predict.gradcam"),
     shell:
-        "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --manifest {input.manifest:q}"
+        "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --scans {input.scans:q}"
         " --method {params.method} --weights {params.weights:q} --run {params.run:q}"
         " --device {params.device} --threads {params.cpu_threads} --out {output:q}"
         " > {log:q} 2>&1"

@@ -14,6 +14,7 @@ import numpy as np
 from msnmo.check.findings import Reported, ScanReport
 from msnmo.check.images import Doubt, doubts_of_scan, orientation
 from msnmo.check.masks import lesion_doubts, rater_doubts
+from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.geometry import ras_order, reorder, resample_to_grid
 from msnmo.core.plausibility import volume_doubts
@@ -38,6 +39,11 @@ class Files:
     lesion_masks: tuple[Path, ...] = ()
     brain_mask: Path | None = None
     stripped: bool = False
+
+    def contents(self) -> dict[str, dict[str, Any]]:
+        """Return what tells the content of each file that is there, by its path."""
+        named = [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
+        return {str(path): record(path) for path in named if path.is_file()}
 
 
 def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
@@ -67,7 +73,7 @@ def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
     if len({mask.data.shape for mask in lesions.values()}) == 1:
         together = rater_doubts({path: mask.data for path, mask in lesions.items()})
         findings += [each for path, doubt in together for each in _reported(name, path, [doubt])]
-    return ScanReport(name, findings, _facts(scan, lesions))
+    return ScanReport(name, findings, _facts(scan, lesions), files.contents())
 
 
 def _open_scan(name: str, files: Files, findings: list[Reported]) -> Volume | None:

@@ -47,16 +47,20 @@ class ScanReport:
         What the comparison of scans needs and readers want to know: shape, voxel sizes (mm),
         orientation, digests of the voxels of scan and masks, lesion volumes (ml). Empty for a scan
         that cannot be read.
+    contents : dict
+        Of each file that was opened what `msnmo.core.contents.record` returns.
     """
 
     scan: str
     findings: list[Reported]
     facts: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
         findings = [{"severity": each.severity, **asdict(each.finding)} for each in self.findings]
-        write_json(path, {"scan": self.scan, "findings": findings, "facts": self.facts})
+        content = {"scan": self.scan, "findings": findings, "facts": self.facts}
+        write_json(path, content | {"contents": self.contents})
 
     @classmethod
     def read(cls, path: Path) -> ScanReport:
@@ -74,7 +78,7 @@ class ScanReport:
                 Reported(each.pop("severity"), scan, Finding(**each))
                 for each in content["findings"]
             ]
-            return cls(scan, findings, content["facts"])
+            return cls(scan, findings, content["facts"], content["contents"])
         except (KeyError, TypeError) as error:
             raise bad_input(
                 path, "the check's report of a scan", repr(error), MAKE_AGAIN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,32 +41,63 @@ def build_manifest(cohort: pd.DataFrame, patterns: Mapping[str, str]) -> pd.Data
     DataFrame
         Columns scan, subject, diagnosis, the five paths and content, a row a scan in the cohort's
         order. The lesion columns are missing where the scan has no lesion mask. The content is a
-        digest of the files' bytes: the manifest changes when a scan does, and only then, and so
-        do the trainings that read it.
+        digest of the files' bytes: the manifest changes when a scan does, and only then.
 
     Raises
     ------
     InputError
         With every file that is not there.
     """
-    manifest = cohort[["scan", "subject", "diagnosis"]].copy()
-    for name in PATTERNS:
+    return add_files(cohort[["scan", "subject", "diagnosis"]], cohort, patterns)
+
+
+def add_files(
+    table: pd.DataFrame, cohort: pd.DataFrame, patterns: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a table of scans with columns of files added, and a digest of the files' bytes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a scan.
+    cohort : DataFrame
+        Columns scan, subject, session, lesion_mask; its rows are those of `table`.
+    patterns : mapping
+        As for `build_manifest`, some or all of them.
+
+    Raises
+    ------
+    InputError
+        With every file that is not there.
+    """
+    added, names = table.copy(), list(patterns)
+    for name in names:
         filled = [
             patterns[name].format(scan=row.scan, subject=row.subject, folder=_folder(row))
             for row in cohort.itertuples()
         ]
-        manifest[name] = pd.Series(filled, index=cohort.index, dtype=object)
-    manifest.loc[cohort["lesion_mask"].isna(), list(LESION_PATTERNS)] = None
+        added[name] = pd.Series(filled, index=cohort.index, dtype=object)
+    of_lesions = [name for name in LESION_PATTERNS if name in patterns]
+    added.loc[cohort["lesion_mask"].isna(), of_lesions] = None
     findings = [
         Finding(path, f"the {name} of scan {row['scan']}", "no such file", "run the workflow again")
-        for _, row in manifest.iterrows()
-        for name, path in row[list(PATTERNS)].dropna().items()
+        for _, row in added.iterrows()
+        for name, path in row[names].dropna().items()
         if not Path(path).is_file()
     ]
     if findings:
         raise InputError(findings)
-    manifest["content"] = [_digest(row.dropna()) for _, row in manifest[list(PATTERNS)].iterrows()]
-    return manifest
+    added["content"] = [_digest(row.dropna()) for _, row in added[names].iterrows()]
+    return added
+
+
+def relative_to(table: pd.DataFrame, names: Sequence[str], folder: Path) -> pd.DataFrame:
+    """Return a table with the paths of some columns relative to a folder: results may be moved."""
+    moved = table.copy()
+    for name in names:
+        paths = table[name]
+        moved[name] = paths.map(lambda path: os.path.relpath(path, folder), na_action="ignore")
+    return moved
 
 
 def _digest(paths: pd.Series) -> str:
@@ -82,11 +114,12 @@ def parse_patterns(arguments: list[str]) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If one is unknown, missing, given twice, without ``{scan}`` or with another placeholder.
+        If one is unknown, given twice, without ``{scan}`` or with another placeholder.
     """
     pairs = [argument.partition("=")[::2] for argument in arguments]
-    if sorted(name for name, _ in pairs) != sorted(PATTERNS):
-        raise ValueError(f"--pattern NAME=PATH is needed once for each of {', '.join(PATTERNS)}")
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names) or not set(names) <= set(PATTERNS):
+        raise ValueError(f"--pattern NAME=PATH takes each of {', '.join(PATTERNS)} once")
     for name, pattern in pairs:
         try:
             distinct = len({pattern.format(scan=i, subject="", folder="") for i in "ab"}) == 2
@@ -116,8 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         patterns = parse_patterns(given.pattern)
     except ValueError as error:
         parser.error(str(error))
+    if missing := [name for name in PATTERNS if name not in patterns]:
+        parser.error(f"--pattern is missing for {', '.join(missing)}")
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
-    write_tsv(given.out, build_manifest(cohort, patterns))
+    manifest = relative_to(build_manifest(cohort, patterns), PATTERNS, given.out.parent)
+    write_tsv(given.out, manifest)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,10 @@ def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
 
 
 def read_tsv(
-    path: Path | str, columns: Mapping[str, type], remedy: str = MAKE_AGAIN
+    path: Path | str,
+    columns: Mapping[str, type],
+    remedy: str = MAKE_AGAIN,
+    files: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read a table written by `write_tsv` and check that it has the columns, of the types, named.
 
@@ -157,6 +160,9 @@ def read_tsv(
     columns : mapping of str to type
     remedy : str
         What the user can do about a damaged one.
+    files : sequence of str
+        Columns of paths that are written relative to the table's folder, so that results can be
+        moved. They are returned as paths that open from here.
 
     Raises
     ------
@@ -184,7 +190,13 @@ def read_tsv(
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)
+    for name in files:
+        table[name] = table[name].map(lambda file: _beside(path, file), na_action="ignore")
     return table
+
+
+def _beside(path: Path | str, file: str) -> str:
+    return os.path.normpath(os.path.join(os.path.dirname(path), file))  # noqa: PTH118, PTH120
 
 
 def sha256(path: Path | str) -> str:

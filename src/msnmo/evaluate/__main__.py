@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.cohort.folds import read_folds, refuse_leak
+from msnmo.cohort.parts import read_part
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.fold import evaluate_fold
-from msnmo.evaluate.inputs import read_manifest
+from msnmo.evaluate.inputs import TRUTH_COLUMNS
 from msnmo.evaluate.metrics import NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
@@ -24,24 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the metrics of one method on the test scans of one fold."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate", description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest.tsv")
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument(
+        "--scans", type=Path, required=True, help="the tested scans, of msnmo.cohort.parts (TSV)"
+    )
     parser.add_argument("--method", required=True, help="the method's name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
-    parser.add_argument(
-        "--allow-leak", action="store_true", help="accept subjects on both sides (random split)"
-    )
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
     given = parser.parse_args(arguments)
 
     method, fold = get_method(given.method), given.fold
-    folds = read_folds(given.folds)
-    tests = folds.loc[folds["fold"] == fold, ["scan", "diagnosis"]]
-    if tests.empty:
-        known = f"a fold from 0 to {folds['fold'].max()}"
-        raise bad_input(given.folds, known, f"fold {fold}", "correct --fold")
-    refuse_leak(folds, fold, given.allow_leak)
-    manifest = read_manifest(given.manifest)
+    manifest = read_part(given.scans, tuple(TRUTH_COLUMNS.values()))
+    if others := sorted(set(manifest["fold"]) - {fold}):
+        found = f"scans of fold {', '.join(map(str, others))}"
+        raise bad_input(given.scans, f"scans of fold {fold} alone", found, "correct --fold")
+    tests = manifest[["scan", "diagnosis"]]
     metrics = evaluate_fold(given.predictions, manifest, tests, method.tasks)
     _report(metrics, tests)
     _warn(metrics, tests, manifest)

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, read_tsv
+from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.volumes import Grid, load_mask
 from msnmo.evaluate.metrics import Space
 from msnmo.settings.methods import Task
 
-MANIFEST_COLUMNS = {"scan": str, "lesion": str, "native_lesion": str}
 PREDICTION_COLUMNS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 PREDICTION_TABLE = "predictions.tsv"
 # The prediction of a scan, and the manifest's column of its truth, by the space that both lie in.
@@ -83,20 +82,6 @@ def mask_pairs(directory: Path, manifest: pd.DataFrame, scans: pd.Index) -> list
     ]
 
 
-def read_manifest(path: Path | str) -> pd.DataFrame:
-    """Return the columns of the manifest that evaluation needs.
-
-    Raises
-    ------
-    InputError
-        If a column is missing or a scan is listed twice.
-    """
-    manifest = read_tsv(path, MANIFEST_COLUMNS)[list(MANIFEST_COLUMNS)]
-    if twice := repeated(manifest["scan"]):
-        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
-    return manifest
-
-
 def find_discrepancies(
     directory: Path,
     predictions: pd.DataFrame,
@@ -113,7 +98,7 @@ def find_discrepancies(
     predictions : DataFrame
         Its table: scan, diagnosis, p_ms, p_nmosd.
     manifest : DataFrame
-        As `read_manifest` returns.
+        Columns scan, lesion, native_lesion.
     tests : DataFrame
         The fold's test scans: columns scan, diagnosis.
     tasks : collection of {"segmentation", "classification"}

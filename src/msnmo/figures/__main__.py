@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     inputs = Inputs(
         methods=chosen_methods(shown, given.methods, metrics),
         metrics=metrics,
-        manifest=read_tsv(given.manifest, MANIFEST_COLUMNS),
+        manifest=read_tsv(given.manifest, MANIFEST_COLUMNS, files=("image", "lesion")),
         cohort=read_tsv(given.cohort, COHORT_COLUMNS),
         folds=read_tsv(given.folds, FOLDS_COLUMNS),
         predictions=given.predictions or "",

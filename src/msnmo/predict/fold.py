@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
     add_arguments,
     explain_full_memory,
@@ -32,7 +33,6 @@ from msnmo.core.volumes import Volume, load_volume, save_volume
 from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
-from msnmo.train.data import read_fold
 
 RETRAIN = "delete the folder of this model and run the workflow again"
 
@@ -245,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     run = read_run(given.run, given.method, given.fold)
-    test = read_fold(given.manifest, given.folds, given.fold).test
+    test = read_part(given.scans, ("image", "sidecar"))
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
     rows = []
@@ -260,8 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.fold", description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument(
+        "--scans", type=Path, required=True, help="what to predict, of msnmo.cohort.parts (TSV)"
+    )
     parser.add_argument("--method", required=True)
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")

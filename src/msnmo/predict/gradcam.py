@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from monai.visualize import GradCAM
 from torch import Tensor, nn
 
+from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
     add_arguments,
     explain_full_memory,
@@ -99,10 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
-    manifest = read_tsv(given.manifest, {"scan": str, "image": str, "sidecar": str})
-    files = chosen.merge(manifest[["scan", "image", "sidecar"]], on="scan", how="left")
+    tested = pd.concat([read_part(path, ("image", "sidecar")) for path in given.scans])
+    files = chosen.merge(tested[["scan", "image", "sidecar"]], on="scan", how="left")
     if missing := list(files.loc[files["image"].isna(), "scan"]):
-        raise bad_input(given.manifest, "the chosen scans", f"no {missing[0]}", MAKE_AGAIN)
+        tables = ", ".join(map(str, given.scans))
+        raise bad_input(tables, "the chosen scans", f"no {missing[0]}", MAKE_AGAIN)
     with atomic_folder(given.out) as folder:
         for fold, rows in files.groupby("fold"):
             path = Path(given.run.format(method=given.method, fold=fold))
@@ -125,7 +128,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--chosen", type=Path, required=True, help="table of scans, of msnmo.evaluate.choose"
     )
-    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
+    parser.add_argument(
+        "--scans",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
+    )
     parser.add_argument("--method", default="joint")
     parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
     parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")

@@ -61,9 +61,10 @@ class Results:
     def read(cls, given: argparse.Namespace) -> Results:
         """Read the tables that the options of `add_arguments` name."""
         folds = read_tsv(given.folds, FOLD_COLUMNS).set_index("scan")["fold"]
+        manifest = read_tsv(given.manifest, MANIFEST_COLUMNS, files=list(MANIFEST_COLUMNS)[1:])
         return cls(
             read_tsv(given.cohort, COHORT_COLUMNS).set_index("scan", drop=False),
-            read_tsv(given.manifest, MANIFEST_COLUMNS).set_index("scan"),
+            manifest.set_index("scan"),
             read_tsv(given.quality, QUALITY_COLUMNS).set_index("scan"),
             folds,
             read_metrics(given.metrics),

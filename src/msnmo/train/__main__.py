@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save as to_safetensors
 
-from msnmo.cohort.folds import refuse_leak
+from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
     add_arguments,
     device_name,
@@ -29,8 +29,10 @@ from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
-from msnmo.train.data import TrainingScan, load_training_scans, read_fold
-from msnmo.train.loop import Job, Stopped, Trained, train
+from msnmo.train.checkpoint import Checkpoint
+from msnmo.train.data import TrainingScan, load_training_scans
+from msnmo.train.kept import Kept
+from msnmo.train.loop import Job, Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 
 GO_ON = "start the same command again to go on"
@@ -44,14 +46,15 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
 
-    fold = read_fold(given.manifest, given.folds, given.fold)
-    refuse_leak(fold.folds, given.fold, allow=given.allow_leak)
-    with explain_full_memory(
-        torch.device("cpu"),
-        f"holding {len(fold.train)} training scans in memory",
-        "lower the size that scans are resized to, or take a machine with more memory",
-    ):
-        scans = load_training_scans(fold.train, with_lesions="segmentation" in method.tasks)
+    scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
+    kept = Kept(given.out_weights, given.out_history, given.out_run)
+    shape = tuple(scans[0].image.shape[1:])
+    labels = [scan.label for scan in scans]
+    followed_from = job.identity(scans, fresh_model(job, shape, labels))
+    if kept.take_up(followed_from):
+        print("msnmo: trained before from the same scans, settings and seed: weights taken up")
+        Checkpoint(given.checkpoint, followed_from).remove()
+        return
     with explain_full_memory(
         device,
         f"method {job.method}, {_tried(job, scans)}",
@@ -61,19 +64,31 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         trained = train(job, scans, device, given.checkpoint, stop)
 
     weights = _serialise(job, trained)
-    run = _describe(job, trained, scans, device, weights)
+    run = _describe(job, trained, scans, device, weights) | {"identity": followed_from}
     write_tsv(given.out_history, pd.DataFrame(trained.history))
     write_json(given.out_run, run)
     with atomic_path(given.out_weights) as temporary:  # last: they mark the training as finished
         temporary.write_bytes(weights)
+    kept.keep()
     trained.checkpoint.remove()
+
+
+def _load_scans(path: Path, with_lesions: bool) -> list[TrainingScan]:
+    table = read_part(path, ("image", "lesion") if with_lesions else ("image",))
+    with explain_full_memory(
+        torch.device("cpu"),
+        f"holding {len(table)} training scans in memory",
+        "lower the size that scans are resized to, or take a machine with more memory",
+    ):
+        return load_training_scans(table, with_lesions)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.train", description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--method", required=True)
+    parser.add_argument(
+        "--scans", type=Path, required=True, help="what to train on, of msnmo.cohort.parts (TSV)"
+    )
+    parser.add_argument("--method", required=True, help="its name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the fold to leave out")
     parser.add_argument(
         "--settings",
@@ -91,9 +106,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         help="state after each epoch, gone on from when the training was interrupted; removed at "
         "the end",
-    )
-    parser.add_argument(
-        "--allow-leak", action="store_true", help="accept a subject on both sides of the split"
     )
     add_arguments(parser)
     return parser.parse_args(arguments)

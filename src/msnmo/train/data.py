@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from msnmo.cohort.folds import DIAGNOSES, read_folds
+from msnmo.cohort.folds import DIAGNOSES
 from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.files import MAKE_AGAIN, read_tsv, sha256
+from msnmo.core.files import sha256
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
-
-MANIFEST_COLUMNS = {"scan": str, "subject": str, "image": str, "lesion": str, "sidecar": str}
 
 
 @dataclass(frozen=True)
@@ -44,59 +42,13 @@ class TrainingScan:
     content: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Fold:
-    """The two sides of one fold.
-
-    Parameters
-    ----------
-    train, test : DataFrame
-        Columns scan, subject, diagnosis, image, lesion, sidecar; sorted by scan.
-    folds : DataFrame
-        As `msnmo.cohort.folds.read_folds`.
-    """
-
-    train: pd.DataFrame
-    test: pd.DataFrame
-    folds: pd.DataFrame
-
-
-def read_fold(manifest: Path, folds: Path, fold: int) -> Fold:
-    """Return the training and the test scans of a fold.
-
-    Scans of the manifest that are in no fold (no diagnosis) are on neither side.
-
-    Raises
-    ------
-    InputError
-        If there is no such fold, a scan of the folds is not in the manifest, or is there twice.
-    """
-    table, split = read_tsv(manifest, MANIFEST_COLUMNS), read_folds(folds)
-    numbers = sorted(split["fold"].unique())
-    if fold not in numbers:
-        found = f"fold {fold}"
-        raise bad_input(folds, f"one of the folds {numbers[0]} to {numbers[-1]}", found, MAKE_AGAIN)
-    twice = table.loc[table["scan"].duplicated(), "scan"]
-    if len(twice):
-        raise bad_input(
-            manifest, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN
-        )
-    missing = sorted(set(split["scan"]) - set(table["scan"]))
-    if missing:
-        raise bad_input(manifest, f"every scan of {folds}", f"no {', '.join(missing)}", MAKE_AGAIN)
-    scans = split.merge(table[["scan", "image", "lesion", "sidecar"]], on="scan")
-    scans = scans.sort_values("scan", ignore_index=True)
-    tested = scans["fold"] == fold
-    return Fold(scans[~tested], scans[tested], split)
-
-
 def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[TrainingScan]:
     """Read all training scans into memory: 5 bytes a voxel, 20 MB a scan at 160³.
 
     Parameters
     ----------
     scans : DataFrame
-        `Fold.train`.
+        Columns scan, diagnosis, image and, with lesions, lesion.
     with_lesions : bool
         Whether the method is trained on lesion masks.
 
@@ -110,7 +62,8 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
     findings: list[Finding] = []
     for row in scans.itertuples():
         try:
-            loaded.append(_load(row.scan, row.diagnosis, row.image, row.lesion, with_lesions))
+            lesion = row.lesion if with_lesions else None
+            loaded.append(_load(row.scan, row.diagnosis, row.image, lesion, with_lesions))
         except InputError as error:
             findings += error.findings
     findings += _odd_shapes(loaded)
@@ -120,7 +73,7 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
 
 
 def _load(
-    scan: str, diagnosis: str, image_path: str, lesion_path: str, with_lesions: bool
+    scan: str, diagnosis: str, image_path: str, lesion_path: str | None, with_lesions: bool
 ) -> TrainingScan:
     image = load_volume(image_path)
     lesion = np.zeros(image.grid.shape, dtype=bool)
@@ -133,7 +86,7 @@ def _load(
     )
 
 
-def _load_lesion(scan: str, path: str, image_path: str, image: Volume) -> np.ndarray:
+def _load_lesion(scan: str, path: str | None, image_path: str, image: Volume) -> np.ndarray:
     # a missing value of a table is not text
     if not isinstance(path, str):
         remedy = "give the scan a lesion mask in the scan table, or leave it out of training"

@@ -1,0 +1,154 @@
+"""What one job of a fold reads: the scans of one of its sides, and of each scan the files needed.
+
+A training is to be repeated when its own scans change, and only then. So it does not read the
+cohort or the folds, which change with a site's name, but the list that is made here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from msnmo.cohort.folds import FOLD_COLUMNS, Split, refuse_leak, split_folds
+from msnmo.cohort.manifest import (
+    COHORT_COLUMNS,
+    add_files,
+    parse_patterns,
+    relative_to,
+)
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+
+Side = Literal["train", "test"]
+
+
+def one_side(folds: pd.DataFrame, fold: int, side: Side, allow_leak: bool) -> pd.DataFrame:
+    """Return the scans that a fold is trained or tested on.
+
+    Parameters
+    ----------
+    folds : DataFrame
+        As `msnmo.cohort.folds.split_folds` returns.
+    fold : int
+    side : {"train", "test"}
+    allow_leak : bool
+        Whether a subject may be on both sides (the random split); it is printed then.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `folds`, sorted by scan.
+
+    Raises
+    ------
+    InputError
+        If there is no such fold.
+    DataLeakageError
+        If a subject is on both sides and may not be.
+    """
+    if fold not in set(folds["fold"]):
+        expected = f"a fold from 0 to {folds['fold'].max()}"
+        raise bad_input("config: folds.only", expected, f"{fold}", "correct the list")
+    refuse_leak(folds, fold, allow_leak)
+    tested = folds["fold"] == fold
+    rows = folds[tested] if side == "test" else folds[~tested]
+    return rows.sort_values("scan", ignore_index=True)
+
+
+def list_part(
+    cohort: pd.DataFrame, rows: pd.DataFrame, patterns: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the scans of a side with their files, and a digest of the files' bytes.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, subject, session, diagnosis, lesion_mask.
+    rows : DataFrame
+        As `one_side` returns.
+    patterns : mapping
+        Some of the columns of the manifest and their paths, as for
+        `msnmo.cohort.manifest.build_manifest`.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, subject, diagnosis, fold (where the scan is tested), those of `patterns`, and
+        content.
+
+    Raises
+    ------
+    InputError
+        With every file that is not there.
+    """
+    scans = rows.merge(cohort[["scan", "session", "lesion_mask"]], on="scan", how="left")
+    return add_files(scans[list(FOLD_COLUMNS)], scans, patterns)
+
+
+def read_part(path: Path | str, files: Sequence[str]) -> pd.DataFrame:
+    """Read the list of a side.
+
+    Parameters
+    ----------
+    path : Path or str
+    files : sequence of str
+        The columns of files that are needed.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, subject, diagnosis, fold and `files`, with paths that open from here.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, no scan or one scan twice is listed.
+    """
+    columns = {**FOLD_COLUMNS, **dict.fromkeys(files, str)}
+    table = read_tsv(path, columns, files=files)[list(columns)]
+    if table.empty:
+        raise bad_input(path, "at least one scan", "none", MAKE_AGAIN)
+    twice = table.loc[table["scan"].duplicated(), "scan"]
+    if len(twice):
+        raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the list of a side of a fold."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.cohort.parts", description=__doc__)
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    parser.add_argument("--k", type=int, required=True, help="number of folds")
+    parser.add_argument("--split", choices=get_args(Split), default="grouped", help="how to split")
+    parser.add_argument("--seed", type=int, required=True, help="of the config")
+    parser.add_argument("--fold", type=int, required=True, help="the fold that is tested")
+    parser.add_argument("--side", choices=get_args(Side), required=True, help="of the fold")
+    parser.add_argument(
+        "--pattern",
+        action="append",
+        required=True,
+        metavar="NAME=PATH",
+        help="a column and where a scan's file is, with {scan}, {subject}, {folder}",
+    )
+    parser.add_argument(
+        "--allow-leak", action="store_true", help="accept a subject on both sides of the split"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="table to write")
+    given = parser.parse_args(arguments)
+    try:
+        patterns = parse_patterns(given.pattern)
+    except ValueError as error:
+        parser.error(str(error))
+    cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+    folds = split_folds(cohort, given.k, given.split, given.seed)
+    part = list_part(cohort, one_side(folds, given.fold, given.side, given.allow_leak), patterns)
+    print(f"fold {given.fold}, {given.side}: {len(part)} scans")
+    write_tsv(given.out, relative_to(part, list(patterns), given.out.parent))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,80 @@
+"""Finished trainings kept beside their results: no night is spent twice on the same weights.
+
+A workflow removes the results of a job before it runs it again, whatever made it do so. What is
+kept here is no result of a job, so it stays; the files are links and take no second place on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from msnmo.core.errors import InputError
+from msnmo.core.files import atomic_path, read_json, sha256
+
+FOLDER = ".kept"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The results of a training, and the copy of them that is kept.
+
+    Parameters
+    ----------
+    weights, history, run : Path
+        The results, in one folder.
+    """
+
+    weights: Path
+    history: Path
+    run: Path
+
+    def keep(self) -> None:
+        """Keep the results that are there now; what was kept before goes."""
+        folder = self.weights.parent / FOLDER
+        folder.mkdir(exist_ok=True)
+        # the weights last: without them nothing is taken up
+        for result in (self.history, self.run, self.weights):
+            _link(result, folder / result.name)
+
+    def take_up(self, identity: str) -> bool:
+        """Put what is kept in the results' place, if it is whole and follows from the same.
+
+        Parameters
+        ----------
+        identity : str
+            As `msnmo.train.loop.Job.identity` returns.
+        """
+        folder = self.weights.parent / FOLDER
+        results = (self.history, self.run, self.weights)
+        if not all((folder / result.name).is_file() for result in results):
+            return False
+        try:
+            run = read_json(folder / self.run.name)
+        except InputError as error:
+            return _leave(folder, str(error))
+        if run.get("identity") != identity:
+            return False
+        if sha256(folder / self.weights.name) != run.get("weights_sha256"):
+            return _leave(folder, "the weights are not those of its run.json")
+        for result in results:
+            _link(folder / result.name, result)
+        return True
+
+
+def _leave(folder: Path, why: str) -> bool:
+    print(f"msnmo: {folder} is damaged, so it is not used: {why}", file=sys.stderr)
+    return False
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`; a copy where the disk has no links."""
+    with atomic_path(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
