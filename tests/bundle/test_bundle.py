@@ -141,6 +141,23 @@ def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: 
         read_bundle(broken)
 
 
+def test_preprocessing_that_no_config_may_say_is_refused(broken: Path) -> None:
+    sections = json.loads((broken / "bundle.json").read_text())["preprocessing"]
+    sections["resize"]["size"] = [160, 160, 150]
+    sections["n4"]["tolerance"] = float("inf")
+    _rewrite(broken, preprocessing=sections)
+    with pytest.raises(InputError) as error:
+        read_bundle(broken)
+    places = [
+        finding.file.partition("config: preprocessing.")[2] for finding in error.value.findings
+    ]
+    assert places == ["n4.tolerance", "resize.size.2"]
+    del sections["resize"]["size"]
+    _rewrite(broken, preprocessing=sections)
+    with pytest.raises(InputError, match="'size' is a required property"):
+        read_bundle(broken)
+
+
 def test_weights_outside_the_folder_are_refused(broken: Path) -> None:
     folds = json.loads((broken / "bundle.json").read_text())["folds"]
     folds[0]["weights"] = "../elsewhere.safetensors"

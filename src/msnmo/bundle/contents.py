@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
+from msnmo.settings.config import Preprocessing
 from msnmo.settings.methods import Method, get_method
 
 FORMAT = 1
@@ -158,9 +159,21 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
             for each in errors
         )
     get_method(content["method"])
+    _check_preprocessing(description, content["preprocessing"])
     if verify:
         verify_checksums(path)
     return Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+
+
+def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
+    """Refuse what no config may say either."""
+    try:
+        Preprocessing.from_mapping(sections)
+    except InputError as error:
+        raise InputError(
+            replace(each, file=f"{description}, {each.file}", remedy=COPY_AGAIN)
+            for each in error.findings
+        ) from error
 
 
 def verify_checksums(path: Path) -> None:
