@@ -69,20 +69,38 @@ def _variable(match: re.Match[str]) -> str:
     raise WrongPath("variables that are set", found, f"set {name or 'one'}, or write the path out")
 
 
-def path_argument(text: str) -> Path:
-    """Return the path that an option gives (a `type` of argparse).
+def locate(text: str, folder: Path = Path()) -> Path:
+    """Return where a path leads to that a scan table or an option gives.
 
-    What is there just as it is written is taken so: the shell has put in ``~`` and variables.
+    What is there just as it is written is taken so: programs and shells write names as they are.
+
+    Parameters
+    ----------
+    text : str
+        As written.
+    folder : Path
+        What a relative path is relative to.
+
+    Raises
+    ------
+    WrongPath
+        As `expand`.
     """
+    written = folder / text
+    return written if text and _is_there(written) else folder / expand(text)
+
+
+def path_argument(text: str) -> Path:
+    """Return the path that an option gives, as `locate` (a `type` of argparse)."""
     try:
-        return Path(text) if text and _is_there(text) else Path(expand(text))
+        return locate(text)
     except WrongPath as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from wrong
 
 
-def _is_there(text: str) -> bool:
+def _is_there(path: Path) -> bool:
     try:
-        return os.path.lexists(text)
+        return os.path.lexists(path)
     except ValueError:  # NUL
         return False
 
