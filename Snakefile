@@ -24,7 +24,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/export.smk"
+include: "workflow/rules/bundle.smk"
 include: "workflow/rules/apply.smk"
 include: "workflow/rules/report.smk"
 
@@ -35,7 +35,8 @@ localrules:
     check,
     figures,
     preprocess,
-    predict,
+    apply,
+    bundle,
     report,
 
 

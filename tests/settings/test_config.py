@@ -128,7 +128,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
         ({"results": "-out"}, "results", "begins with no dash"),
         ({"results": "o\0ut"}, "results", "control character"),
         ({"results": "$NO_SUCH_VARIABLE/out"}, "results", "NO_SUCH_VARIABLE is not set"),
-        ({"predict": {"bundle": "a\nb"}}, "predict.bundle", "control character"),
+        ({"apply": {"bundle": "a\nb"}}, "apply.bundle", "control character"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(given, where, words):
@@ -140,6 +140,21 @@ def test_a_wrong_value_is_named_with_what_is_allowed(given, where, words):
 @pytest.mark.parametrize("given", [[], None, "joint", 3])
 def test_what_is_no_config_at_all_is_refused(given):
     assert "keys among scans, results" in findings(given)["config"].expected
+
+
+def test_keys_of_before_are_answered_with_those_of_today():
+    found = findings(
+        {
+            "predict": {"bundle": "", "locations": False, "threshold": 0.5},
+            "export": {"method": "joint", "certain_from": 0.75},
+        }
+    )
+    assert {key: each.found for key, each in found.items()} == {
+        "predict.bundle": "predict.bundle is now apply.bundle",
+        "predict.locations": "predict.locations is now apply.locations",
+        "export": "export is now bundle",
+    }
+    assert found["export"].remedy == "write bundle"
 
 
 def test_a_number_that_yaml_reads_as_text_gets_the_right_hint(config):
@@ -155,13 +170,13 @@ def test_paths_are_expanded_and_everything_else_stays_as_written(monkeypatch, tm
     given = {
         "scans": "$STUDY/scans.tsv",
         "results": "~/out//",
-        "predict": {"bundle": "${STUDY}/bundle/"},
+        "apply": {"bundle": "${STUDY}/bundle/"},
         "loss": {"cross": 1},
     }
     whole = complete_config(given)
     assert whole["scans"] == "/data/study 1/scans.tsv"
     assert whole["results"] == "/home/me/out"
-    assert whole["predict"]["bundle"] == "/data/study 1/bundle"
+    assert whole["apply"]["bundle"] == "/data/study 1/bundle"
     assert whole["decisions"] == ""
     assert type(whole["loss"]["cross"]) is int
     monkeypatch.chdir(tmp_path)

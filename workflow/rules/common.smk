@@ -20,9 +20,9 @@ from msnmo.core.errors import MsnmoError
 
 try:
     config.update(complete_config(config))
-    if config["predict"]["bundle"]:
+    if config["apply"]["bundle"]:
         # messages name whole paths; those of rules stay as they are given
-        bundle = read_bundle(Path(config["predict"]["bundle"]).absolute(), verify=False)
+        bundle = read_bundle(Path(config["apply"]["bundle"]).absolute(), verify=False)
         # the networks know no other; an engine that the config names stays
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])

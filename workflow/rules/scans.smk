@@ -75,18 +75,18 @@ def folder_of_scan(pattern):
 
 
 def new_scans(wildcards):
-    """Return the page of every scan to predict; that there is none is said.
+    """Return the page of every scan to apply a bundle to; that there is none is said.
 
     Scans with a lesion mask are what the folds trained here learned from; to another bundle all
     scans are new.
     """
-    which = None if config["predict"]["bundle"] else False
+    which = None if config["apply"]["bundle"] else False
     pages = per_scan(rules.draw_applied.output.page, labelled=which)
     pages = pages(wildcards) if callable(pages) else pages
     if not pages:
         raise WorkflowError(
-            f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "
+            f"{config['scans']}: no scan to apply a bundle to: all have a lesion mask, and so are "
             "among those that the folds learned from. Add scans without diagnosis and mask, "
-            "or name a bundle in the config (predict.bundle)."
+            "or name a bundle in the config (apply.bundle)."
         )
     return pages

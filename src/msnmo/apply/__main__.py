@@ -153,9 +153,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "scans", type=path_argument, nargs="+", help="NIfTI files, or folders of DICOM"
     )
-    parser.add_argument(
-        "--bundle", type=path_argument, required=True, help="of `snakemake export_model`"
-    )
+    parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"

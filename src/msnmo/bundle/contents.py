@@ -19,7 +19,7 @@ from msnmo.settings.methods import Method, get_method
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
 NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
-COPY_AGAIN = "copy the bundle again from its source, or export it again"
+COPY_AGAIN = "copy the bundle again from its source, or make it again"
 SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
 SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
 
@@ -144,7 +144,7 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     path = Path(path)
     description = path / DESCRIPTION
     if not description.is_file():
-        remedy = "give the folder that `snakemake export_model` wrote"
+        remedy = "give the folder that `snakemake bundle` wrote"
         raise bad_input(path, "the folder of a bundle", f"no {DESCRIPTION} in it", remedy)
     content = read_json(description)
     errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))

@@ -46,7 +46,12 @@ from msnmo.settings.training import (
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what runs here, and nothing of a result."""
 BEYOND_PAPER = ("nnunet_plain", "swin_unetr")
-NOTES = {
+RENAMED = {
+    "predict.bundle": "apply.bundle",
+    "predict.locations": "apply.locations",
+    "export": "bundle",
+}
+NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.items()} | {
     f"method_settings.{name}.loss": (
         f"weights of losses, of which {name} has one",
         "remove the section",
@@ -55,7 +60,7 @@ NOTES = {
     if method.tasks != BOTH_TASKS
 }
 """What was found, and the remedy, of keys that are not taken for a reason."""
-PATHS = (("scans",), ("results",), ("decisions",), ("predict", "bundle"))
+PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
 def _if_any(text: str) -> str:
@@ -188,21 +193,26 @@ class Folds(Section):
 
 
 class Predict(Section):
-    """From probabilities to masks, and bundles for new scans."""
+    """From probabilities to masks."""
 
     threshold: Share = key(0.5, "lesion probability from which a voxel counts")
+
+
+class Apply(Section):
+    """A bundle, applied to new scans by `snakemake apply`."""
+
     bundle: PathOrNone = key(
         "",
-        "folder of a bundle for `snakemake predict`; empty: the folds trained here, for the scans "
-        "without a mask",
+        "folder of a bundle of trained folds; empty: the folds trained here, for the scans without "
+        "a mask",
     )
     locations: bool = key(
         False, "whether lesions of new scans are located, by a registration to the MNI template"
     )
 
 
-class Export(Section):
-    """What `snakemake export_model` packs."""
+class Bundle(Section):
+    """What `snakemake bundle` packs."""
 
     method: MethodName = key(JOINT, "the method whose folds are packed", "ours")
     certain_from: Number = key(
@@ -306,8 +316,9 @@ class Config(Section):
     method_settings: MethodSettings = within(  # type: ignore[valid-type]
         MethodSettings, "settings of single methods, over those of the sections above"
     )
-    predict: Predict = within(Predict, "from probabilities to masks, and bundles for new scans")
-    export: Export = within(Export, "what is packed as a bundle")
+    predict: Predict = within(Predict, "from probabilities to masks")
+    apply: Apply = within(Apply, "a bundle, applied to new scans by `snakemake apply`")
+    bundle: Bundle = within(Bundle, "what `snakemake bundle` packs")
     calibration: Calibration = within(Calibration, "class probabilities of new scans")
     compute: Compute = within(Compute, "what the networks run on")
     statistics: Statistics = within(Statistics, "what stands beside each comparison")
@@ -378,7 +389,7 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
         checked = Config.model_validate(whole, context=TOGETHER)
     except ValidationError as error:
         raise InputError(_without_inherited(error, whole)) from error
-    paths = checked.model_dump(include={"scans", "results", "decisions", "predict"})
+    paths = checked.model_dump(include={"scans", "results", "decisions", "apply"})
     for *section, name in PATHS:
         place, value = (whole[section[0]], paths[section[0]]) if section else (whole, paths)
         place[name] = value[name]
@@ -414,7 +425,7 @@ def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> lis
 def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without what is this site's own: paths and machines."""
     kept = {key: value for key, value in config.items() if key not in OWN}
-    kept["predict"] = {key: value for key, value in config["predict"].items() if key != "bundle"}
+    kept["apply"] = {key: value for key, value in config["apply"].items() if key != "bundle"}
     return kept
 
 

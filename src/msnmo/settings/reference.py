@@ -37,7 +37,7 @@ options of commands, where a file that is there just as it is written is taken s
 end is of no consequence. Refused are braces, control characters, a dash at the start, and a file
 where `results` is to be a folder.
 
-Relative paths in the config (`scans`, `results`, `decisions`, `predict.bundle`) are relative to
+Relative paths in the config (`scans`, `results`, `decisions`, `apply.bundle`) are relative to
 the folder that Snakemake works in (where it is started, or `--directory`); relative paths in a
 scan table are relative to the table's folder; those in options are relative to where the command
 is started.
