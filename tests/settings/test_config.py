@@ -99,6 +99,8 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
         ({"seed": None}, "seed", "nothing"),
         ({"seed": -1}, "seed", "at least 0"),
         ({"seed": "7"}, "seed", "write 7 without quotes"),
+        ({"seed": "2e3"}, "seed", "write 2000: YAML reads 2e3 as text"),
+        ({"seed": "nan"}, "seed", "change seed"),
         ({"train": None}, "train", "keys among epochs"),
         ({"train": []}, "train", "keys among epochs"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate", "above 0 and below 1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -42,6 +42,11 @@ from msnmo.settings.training import (
     Sections,
     SectionsOfOneTask,
 )
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
 
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what runs here, and nothing of a result."""
@@ -86,7 +91,6 @@ IS_PATH = Field(json_schema_extra={"format": "path"})
 SomePath = Annotated[str, Field(min_length=1), IS_PATH, AfterValidator(expand)]
 PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
 Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
-MethodName = Literal[tuple(METHODS)]  # type: ignore[valid-type]
 Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
 Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
 
@@ -265,15 +269,15 @@ def _sections_of(method: Method) -> Any:
     return kind[method.settings]  # type: ignore[index]
 
 
+_OF_METHODS: dict[str, Any] = {
+    name: (_sections_of(method), within(_sections_of(method), f"settings of {method.label} alone"))
+    for name, method in METHODS.items()
+}
 MethodSettings = create_model(
     "MethodSettings",
     __base__=Section,
     __doc__="What is a method's own: over the sections train, augment, loss and model.",
-    **{
-        name: (kind, within(kind, f"settings of {method.label} alone"))
-        for name, method in METHODS.items()
-        if (kind := _sections_of(method))
-    },
+    **_OF_METHODS,
 )
 
 
@@ -338,12 +342,7 @@ def _merged(config: Mapping[str, Any], name: Any, own: Any) -> Any:
     if name not in METHODS or not isinstance(own, Mapping):
         return own
     below = {section: config.get(section) for section in _common_sections(METHODS[name])}
-    return {
-        section: {**below[section], **values}
-        if isinstance(below.get(section), Mapping) and isinstance(values, Mapping)
-        else values
-        for section, values in own.items()
-    }
+    return {section: _over(below.get(section), values) for section, values in own.items()}
 
 
 def _common_sections(method: Method) -> list[str]:
@@ -396,15 +395,12 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _over(below: Mapping[str, Any], above: Any) -> Any:
+def _over(below: Any, above: Any) -> Any:
     """Return two configs as one, as Snakemake puts one file over another."""
     if not isinstance(above, Mapping):
         return copy.deepcopy(above)
-    merged = dict(below)
-    for name, value in above.items():
-        under = below.get(name)
-        merged[name] = _over(under if isinstance(under, Mapping) else {}, value)
-    return merged
+    merged = dict(below) if isinstance(below, Mapping) else {}
+    return merged | {name: _over(merged.get(name), value) for name, value in above.items()}
 
 
 def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -69,9 +70,8 @@ def _finding(
     rule = getattr(own, "expected", "") or in_words(node)
     described = node.get("description", "") if name else ""
     expected = f"{described} ({rule})" if described else rule
-    choices = [str(choice) for choice in node.get("enum", [])]
-    found = getattr(own, "found", "") or _found(value, choices)
-    remedy = getattr(own, "remedy", "") or _remedy(name, value, choices)
+    found = getattr(own, "found", "") or _found(value, node)
+    remedy = getattr(own, "remedy", "") or _remedy(name, value, node)
     return Finding(where, expected, found, remedy)
 
 
@@ -110,22 +110,28 @@ def _section_with(name: str, rules: Schema) -> str:
     return ""
 
 
-def _found(value: object, choices: list[str]) -> str:
+def _choice_meant(value: object, node: Schema) -> str:
+    """Return the choice that was probably meant, or nothing."""
+    choices = [str(choice) for choice in node.get("enum", [])]
+    return nearest(value, choices) if isinstance(value, str) else ""
+
+
+def _found(value: object, node: Schema) -> str:
     if value is None:
         return "nothing"
     text = repr(value)
     text = text if len(text) <= 80 else f"{text[:77]}..."
-    meant = nearest(value, choices) if isinstance(value, str) else ""
+    meant = _choice_meant(value, node)
     return f'{text}; did you mean "{meant}"?' if meant else text
 
 
-def _remedy(name: str, value: object, choices: list[str]) -> str:
+def _remedy(name: str, value: object, node: Schema) -> str:
     if value is None:
         return "give a value, or remove the key to have its default"
     if isinstance(value, str):
-        if meant := nearest(value, choices):
+        if meant := _choice_meant(value, node):
             return f"write {meant}"
-        if number := _as_number(value):
+        if node.get("type") in ("integer", "number") and (number := _as_number(value)):
             return number
     return f"change {name}; {REFERENCE}" if name else f"correct the config; {REFERENCE}"
 
@@ -136,9 +142,12 @@ def _as_number(text: str) -> str:
         value = float(text)
     except ValueError:
         return ""
+    if not math.isfinite(value):
+        return ""
     if isinstance(yaml.safe_load(text), int | float):
         return f"write {text.strip()} without quotes"
-    return f"write {value:.1e}: YAML reads {text} as text"
+    number = f"{value:.0f}" if value.is_integer() else f"{value:.1e}"
+    return f"write {number}: YAML reads {text} as text"
 
 
 def _node(rules: Schema, path: tuple[int | str, ...]) -> Schema:
