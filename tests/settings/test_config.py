@@ -100,6 +100,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
         ({"seed": -1}, "seed", "at least 0"),
         ({"seed": "7"}, "seed", "write 7 without quotes"),
         ({"seed": "2e3"}, "seed", "write 2000: YAML reads 2e3 as text"),
+        ({"skull_strip": {"robust": "true"}}, "skull_strip.robust", "write true without quotes"),
         ({"seed": "nan"}, "seed", "change seed"),
         ({"train": None}, "train", "keys among epochs"),
         ({"train": []}, "train", "keys among epochs"),

@@ -266,7 +266,7 @@ class Statistics(Section):
 def _sections_of(method: Method) -> Any:
     """Return the class of what may be set of a method."""
     kind = Sections if method.tasks == BOTH_TASKS else SectionsOfOneTask
-    return kind[method.settings]  # type: ignore[index]
+    return kind[method.settings]
 
 
 _OF_METHODS: dict[str, Any] = {

@@ -131,9 +131,16 @@ def _remedy(name: str, value: object, node: Schema) -> str:
     if isinstance(value, str):
         if meant := _choice_meant(value, node):
             return f"write {meant}"
+        if node.get("type") == "boolean" and value.strip().lower() in ("true", "false"):
+            return _unquoted(value)
         if node.get("type") in ("integer", "number") and (number := _as_number(value)):
             return number
     return f"change {name}; {REFERENCE}" if name else f"correct the config; {REFERENCE}"
+
+
+def _unquoted(text: str) -> str:
+    plain = f"write {text.strip()} without quotes"
+    return f"{plain}; in a file, as --config makes text of what stands within a section"
 
 
 def _as_number(text: str) -> str:
@@ -145,7 +152,7 @@ def _as_number(text: str) -> str:
     if not math.isfinite(value):
         return ""
     if isinstance(yaml.safe_load(text), int | float):
-        return f"write {text.strip()} without quotes"
+        return _unquoted(text)
     number = f"{value:.0f}" if value.is_integer() else f"{value:.1e}"
     return f"write {number}: YAML reads {text} as text"
 
