@@ -14,17 +14,19 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/scans.smk"
 include: "workflow/rules/selection.smk"
+include: "workflow/rules/planning.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/preprocess.smk"
 include: "workflow/rules/model_space.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/quality.smk"
+include: "workflow/rules/parts.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/export.smk"
+include: "workflow/rules/bundle.smk"
 include: "workflow/rules/apply.smk"
 include: "workflow/rules/report.smk"
 
@@ -35,7 +37,8 @@ localrules:
     check,
     figures,
     preprocess,
-    predict,
+    apply,
+    bundle,
     report,
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from msnmo.demo.cohort import Plan, make_cohort
-from tests.bundle.made import bundle, config, export_bundle, training  # noqa: F401
+from tests.bundle.made import bundle, config, make_bundle, training  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,3 @@
 """The fixtures of bundles, which tests of what applies them share."""
 
-from tests.bundle.made import bundle, config, export_bundle, training  # noqa: F401
+from tests.bundle.made import bundle, config, make_bundle, training  # noqa: F401

@@ -1,4 +1,4 @@
-"""A bundle of three folds with fresh weights, as `snakemake export_model` makes."""
+"""A bundle of three folds with fresh weights, as `snakemake bundle` makes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from msnmo.bundle.__main__ import main as export
+from msnmo.bundle.__main__ import main as pack
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.metrics import METRICS, metrics_of
@@ -104,8 +104,8 @@ def _write_cohort(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def export_bundle(training: Path, config: dict) -> Callable[..., None]:
-    """A function that exports the folds, with options changed or added."""
+def make_bundle(training: Path, config: dict) -> Callable[..., None]:
+    """A function that packs the folds, with options changed or added."""
 
     def run(out: Path, *more: str, **changed: str) -> None:
         options = {
@@ -123,14 +123,14 @@ def export_bundle(training: Path, config: dict) -> Callable[..., None]:
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         for name, file in files.items():
             arguments += [f"--{name}", *(str(training / file.format(fold)) for fold in range(3))]
-        export([*arguments, *more])
+        pack([*arguments, *more])
 
     return run
 
 
 @pytest.fixture(scope="session")
-def bundle(export_bundle: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(make_bundle: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a bundle; read-only: tests that break something copy it."""
     out = tmp_path_factory.mktemp("bundles") / "bundle"
-    export_bundle(out)
+    make_bundle(out)
     return out

@@ -15,6 +15,7 @@ from msnmo.bundle.__main__ import describe_fold, preprocessing_of
 from msnmo.bundle.contents import Certainty, read_bundle
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
+from msnmo.settings.config import shareable
 
 
 @pytest.fixture
@@ -90,9 +91,9 @@ def test_the_config_in_it_is_whole_but_for_paths(bundle: Path, config: dict) -> 
 
 
 def test_equal_trainings_give_equal_bytes(
-    bundle: Path, export_bundle: Callable[..., None], tmp_path: Path
+    bundle: Path, make_bundle: Callable[..., None], tmp_path: Path
 ) -> None:
-    export_bundle(tmp_path / "again")
+    make_bundle(tmp_path / "again")
     again = read_bundle(tmp_path / "again")
     assert again.id == read_bundle(bundle).id
     for path in bundle.iterdir():
@@ -100,10 +101,10 @@ def test_equal_trainings_give_equal_bytes(
 
 
 def test_temperature_is_fitted_on_held_out_predictions_where_asked_for(
-    export_bundle: Callable[..., None], training: Path, tmp_path: Path
+    make_bundle: Callable[..., None], training: Path, tmp_path: Path
 ) -> None:
     folders = [str(training / f"predictions-{fold}") for fold in range(3)]
-    export_bundle(tmp_path / "scaled", "--predictions", *folders)
+    make_bundle(tmp_path / "scaled", "--predictions", *folders)
     assert 0.05 < read_bundle(tmp_path / "scaled").temperature < 0.99, "the folds were too modest"
 
 
@@ -141,6 +142,37 @@ def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: 
         read_bundle(broken)
 
 
+def test_preprocessing_that_no_config_may_say_is_refused(broken: Path) -> None:
+    sections = json.loads((broken / "bundle.json").read_text())["preprocessing"]
+    sections["resize"]["size"] = [160, 160, 150]
+    sections["n4"]["tolerance"] = float("inf")
+    _rewrite(broken, preprocessing=sections)
+    with pytest.raises(InputError) as error:
+        read_bundle(broken)
+    places = [
+        finding.file.partition("config: preprocessing.")[2] for finding in error.value.findings
+    ]
+    assert places == ["n4.tolerance", "resize.size.2"]
+    del sections["resize"]["size"]
+    _rewrite(broken, preprocessing=sections)
+    with pytest.raises(InputError, match="'size' is a required property"):
+        read_bundle(broken)
+
+
+def test_a_bundle_that_was_made_under_the_names_of_before_loads(
+    make_bundle: Callable[..., None], config: dict, tmp_path: Path
+) -> None:
+    """Its config.yaml has the section export, and locations under predict; nothing reads it."""
+    old = shareable(config)
+    old["export"] = old.pop("bundle")
+    old["predict"] |= old.pop("apply")
+    make_bundle(tmp_path / "old", config=json.dumps(old))
+    content = yaml.safe_load((tmp_path / "old/config.yaml").read_text(encoding="utf-8"))
+    assert content["export"]["method"] == "joint"
+    assert content["predict"] == {"threshold": 0.5, "locations": False}
+    assert read_bundle(tmp_path / "old").threshold == 0.5
+
+
 def test_weights_outside_the_folder_are_refused(broken: Path) -> None:
     folds = json.loads((broken / "bundle.json").read_text())["folds"]
     folds[0]["weights"] = "../elsewhere.safetensors"
@@ -158,11 +190,11 @@ def test_weights_without_a_checksum_are_refused(broken: Path) -> None:
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="export_model"):
+    with pytest.raises(InputError, match="snakemake bundle"):
         read_bundle(tmp_path)
 
 
-def test_weights_of_another_training_are_not_exported(training: Path) -> None:
+def test_weights_of_another_training_are_not_packed(training: Path) -> None:
     with pytest.raises(InputError, match="another checksum"):
         describe_fold(training / "run-0.json", training / "weights-1.safetensors", "joint")
 

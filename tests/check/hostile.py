@@ -243,7 +243,7 @@ CASES = [
     Case("noMask", "error", "no lesion mask", changes={"lesion_mask": ""}),
     Case("maybe", "error", "'maybe'", changes={"stripped": "maybe"}),
     Case("ending", "error", "flair.mgz", _renamed("flair.mgz"), {"flair": "{name}/flair.mgz"}),
-    Case("home", "error", "'~/flair.nii.gz'", changes={"flair": "~/flair.nii.gz"}),
+    Case("home", "error", "/flair.nii.gz': No such file", changes={"flair": "~/flair.nii.gz"}),
     Case("idTwice", "error", "sub-good1", changes={"subject": "good1"}, scan="sub-good1"),
     Case("capitals", "error", "'GOOD2' here", changes={"subject": "GOOD2"}, scan="sub-GOOD2"),
     Case(

@@ -124,6 +124,25 @@ def test_paths_with_spaces_and_unicode_and_absolute_paths(folder):
     assert cohort["flair"][1] == str(folder / "f2.nii.gz")
 
 
+def test_home_and_variables_in_paths_where_no_file_is_named_so(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("MASKS", ".")
+    (folder / "$HOME").mkdir()
+    (folder / "$HOME/f4.nii.gz").touch()
+    rows = [
+        row(1, flair="~/f1.nii.gz", lesion_mask="$MASKS/m1.nii.gz;${MASKS}/m2.nii.gz"),
+        row(3, flair="${HOME}/f3.nii.gz"),
+        row(4, flair="$HOME/f4.nii.gz"),
+    ]
+    cohort = read_scan_table(write(folder, rows))
+    assert list(cohort["flair"]) == [
+        f"{folder}/f1.nii.gz",
+        f"{folder}/f3.nii.gz",
+        f"{folder}/$HOME/f4.nii.gz",
+    ]
+    assert cohort["lesion_mask"][0] == f"{folder}/m1.nii.gz;{folder}/m2.nii.gz"
+
+
 def test_relative_to_the_table_not_to_the_working_directory(folder, monkeypatch):
     write(folder, [row(1)])
     monkeypatch.chdir(folder.parent)
@@ -154,7 +173,14 @@ BAD_ROWS = [
     ({"lesion_mask": ""}, "lesion_mask", "no lesion mask", "empty the diagnosis"),
     ({"flair": ""}, "flair", "an empty cell", "fill in the path"),
     ({"flair": "gone.nii.gz"}, "flair", "No such file", "relative to the table"),
-    ({"flair": "~/f1.nii.gz"}, "flair", "'~/f1.nii.gz'", "~ is not expanded"),
+    ({"flair": "~/gone.nii.gz"}, "flair", "/gone.nii.gz': No such file", "correct the path"),
+    ({"flair": "~no-such-user/f1.nii.gz"}, "flair", "'~no-such-user'", "the user's name"),
+    ({"flair": "$NO_SUCH/f1.nii.gz"}, "flair", "NO_SUCH is not set", "set NO_SUCH"),
+    ({"lesion_mask": "${NO_SUCH}.nii"}, "lesion_mask", "NO_SUCH is not set", "set NO"),
+    ({"flair": "new{1}.nii"}, "flair", "new{1}.nii", "rename the folder or file"),
+    ({"flair": "there{1}.nii"}, "flair", "there{1}.nii", "rename the folder or file"),
+    ({"lesion_mask": "-new.nii"}, "lesion_mask", "'-new.nii'", "write the whole path"),
+    ({"flair": '"a\nb.nii"'}, "flair", r"'a\nb.nii'", "control character"),
     ({"flair": "folder.nii.gz"}, "flair", "is a folder", "name the file in it"),
     ({"flair": "scan.mgz"}, "flair", "'scan.mgz'", "dcm2niix"),
     ({"flair": f"{LONG}.nii"}, "flair", "File name too long", "correct the path"),
@@ -189,6 +215,7 @@ BAD_ROWS = [
 def test_every_bad_row_has_its_own_line_in_one_pass(folder):
     (folder / "folder.nii.gz").mkdir()
     (folder / "scan.mgz").touch()
+    (folder / "there{1}.nii").touch()
     (folder / "link.nii.gz").symlink_to("f0.nii.gz")
     rows = [row(0)] + [row(n, **bad[0]) for n, bad in enumerate(BAD_ROWS, start=1)]
     path = write(folder, rows)

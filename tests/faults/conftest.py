@@ -22,11 +22,11 @@ def site(tmp_path_factory):
     files.write_text(files.read_text(encoding="utf-8") + HOOK, encoding="utf-8")
     plan = Plan(seed=5, ms=2, nmosd=3, follow_ups=0, stripped=0, min_voxel_mm=4.0)
     table = make_cohort(folder / "cohort", plan)
-    # one scan to predict
+    # one scan to apply the bundle to
     table.loc[table["subject"] == "NMOSD03", ["diagnosis", "lesion_mask"]] = None
     table.to_csv(folder / "cohort/scans.tsv", sep="\t", index=False, na_rep="n/a")
     train = {"epochs": 2, "learning_rate": 1.0e-3}
-    changed = {"methods": ["joint"], "train": train, "predict": {"locations": True}}
+    changed = {"methods": ["joint"], "train": train, "apply": {"locations": True}}
     results = "disk/results"
     for name in ("marks", "disk"):
         (folder / name).mkdir()

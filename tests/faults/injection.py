@@ -147,7 +147,7 @@ AIMS = {
     "draw_pathway": Aim("figures.pathway", "figures/pathway.png"),
     "write_scan_page": Aim("report.scan_page", "report/scans/sub-MS01.html", "sub-MS01"),
     "write_report": Aim("report", "report/provenance.html", "report"),
-    "export_model": Aim("bundle", "bundle"),
+    "make_bundle": Aim("bundle", "bundle"),
     "map_regions": Aim("apply.location", f"{NEW}_desc-regions_dseg.nii.gz"),
     "apply_bundle": Aim("apply.apply_bundle", "applied/sub-NMOSD03/anat"),
     "draw_applied": Aim("apply.pages", "applied/report/scans/sub-NMOSD03.html", "NMOSD03"),

@@ -178,7 +178,7 @@ def test_a_size_the_network_cannot_halve_is_refused(scan):
         out_brain=scan / "y.nii.gz",
         out_sidecar=scan / "x.json",
     )
-    refused(result, "[48, 48, 50]", "multiples of 16")
+    refused(result, "48 x 48 x 50", "divisible by 16")
 
 
 @pytest.mark.parametrize("content", [{}, {"geometry": {"crop": 3}}, {"geometry": {}}])

@@ -1,18 +1,20 @@
 """The config: every wrong key is named at once, with what was expected there."""
 
-import copy
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import InputError
-from msnmo.settings.config import check_config, method_settings
+from msnmo.settings.config import Config, complete_config, default_config, method_settings
 from msnmo.settings.methods import METHODS
 from msnmo.settings.training import Settings
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 @pytest.fixture
@@ -22,56 +24,198 @@ def config():
 
 def findings(config):
     with pytest.raises(InputError) as error:
-        check_config(config, SCHEMA)
-    return error.value.findings
+        complete_config(config)
+    return {finding.file.removeprefix("config: "): finding for finding in error.value.findings}
 
 
-def test_the_default_config_is_valid(config):
-    check_config(config, SCHEMA)
+def test_the_shipped_config_is_the_models_defaults_key_by_key(config):
+    """So every key of the models stands in it, with its comment."""
+    assert list(config) == list(default_config())
+    # as text, so that 1 is not 1.0
+    assert json.dumps(config, sort_keys=True) == json.dumps(default_config(), sort_keys=True)
+
+
+def test_values_of_shipped_and_empty_configs_stay_as_they_are(config):
+    assert complete_config(config) == config
+    assert complete_config({}) == config
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow/configs").glob("*.yaml")), ids=str)
-def test_every_shipped_config_is_valid_over_the_default(config, path):
-    for key, value in yaml.safe_load(path.read_text()).items():
-        config[key] = config[key] | value if isinstance(value, dict) else value
-    check_config(config, SCHEMA)
+def test_every_shipped_config_is_valid_and_completed(config, path):
+    given = yaml.safe_load(path.read_text())
+    whole = complete_config(given)
+    assert set(whole) == set(config)
+    assert whole["train"] == config["train"] | given.get("train", {})
 
 
-def test_all_wrong_keys_are_named_at_once(config):
-    wrong = copy.deepcopy(config)
-    wrong["folds"]["k"] = 1
-    wrong["resize"]["size"] = [160, 160, 150]
-    wrong["zscore"]["over"] = "skull"
-    wrong["trian"] = {}
-    del wrong["seed"]
-    wrong["methods"] = ["joint", "resnet9000"]
-    text = "\n".join(str(finding) for finding in findings(wrong))
-    expected = ("folds.k", "resize.size.2", "zscore.over", "trian", "seed", "resnet9000")
-    assert all(key in text for key in expected)
-    assert len(findings(wrong)) == len(expected)
+def test_a_part_of_a_config_is_completed_without_changing_it():
+    given = {"train": {"epochs": 3}, "method_settings": {"vnet": {"train": {"epochs": 4}}}}
+    whole = complete_config(given)
+    assert whole["train"] == {**default_config()["train"], "epochs": 3}
+    assert whole["method_settings"]["vnet"]["train"] == {"epochs": 4}
+    assert whole["method_settings"]["vnet"]["model"]["norm"] == "instance"
+    assert given == {"train": {"epochs": 3}, "method_settings": {"vnet": {"train": {"epochs": 4}}}}
+    whole["methods"].append("changed")
+    assert "changed" not in complete_config({})["methods"]
+
+
+def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
+    found = findings(
+        {
+            "folds": {"k": 1},
+            "resize": {"size": [160, 160, 150]},
+            "zscore": {"over": "barin"},
+            "trian": {},
+            "epochs": 3,
+            "methods": ["joint", "resnet9000"],
+            "model": {"heads": 5},
+            "method_settings": {"vnet": {"train": {"epochs": 0}}},
+        }
+    )
+    assert list(found) == [
+        "methods.1",
+        "resize.size.2",
+        "zscore.over",
+        "folds.k",
+        "model.heads",
+        "method_settings.vnet.train.epochs",
+        "trian",
+        "epochs",
+    ]
+    assert found["trian"].found == 'unknown key "trian"; did you mean "train"?'
+    assert found["epochs"].remedy == "move it to the section train"
+    assert found["zscore.over"].remedy == "write brain"
+    assert 'did you mean "resnet50"?' in found["methods.1"].found
+    assert found["folds.k"].expected == "number of folds (a whole number of at least 2)"
+    assert "a multiple of 16" in found["resize.size.2"].expected
+    assert found["folds.k"].found == "1"
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "words"),
+    [
+        ({"seed": True}, "seed", "a whole number"),
+        ({"seed": 1.0}, "seed", "a whole number"),
+        ({"seed": None}, "seed", "nothing"),
+        ({"seed": -1}, "seed", "at least 0"),
+        ({"seed": "7"}, "seed", "write 7 without quotes"),
+        ({"seed": "2e3"}, "seed", "write 2000: YAML reads 2e3 as text"),
+        ({"skull_strip": {"robust": "true"}}, "skull_strip.robust", "write true without quotes"),
+        ({"seed": "nan"}, "seed", "change seed"),
+        ({"train": None}, "train", "keys among epochs"),
+        ({"train": []}, "train", "keys among epochs"),
+        ({"train": {"learning_rate": float("nan")}}, "train.learning_rate", "above 0 and below 1"),
+        ({"train": {"learning_rate": 1}}, "train.learning_rate", "above 0 and below 1"),
+        ({"loss": {"cross": float("inf")}}, "loss.cross", "at least 0"),
+        ({"skull_strip": {"robust": 1}}, "skull_strip.robust", "true or false"),
+        ({"skull_strip": {"frac": True}}, "skull_strip.frac", "from 0 to 1"),
+        ({"resize": {"image_order": True}}, "resize.image_order", "one of 1, 3"),
+        ({"resize": {"image_order": 3.0}}, "resize.image_order", "one of 1, 3"),
+        ({"resize": {"size": [160]}}, "resize.size", "a list of three multiples of 16"),
+        ({"resize": {"size": [160, 160, 0]}}, "resize.size.2", "a multiple of 16"),
+        ({"n4": {"iterations": []}}, "n4.iterations", "one or more whole numbers"),
+        ({"n4": {"iterations": 50}}, "n4.iterations", "one or more whole numbers"),
+        ({"methods": "joint"}, "methods", "a list of one or more joint"),
+        ({"methods": []}, "methods", "a list of one or more joint"),
+        ({"methods": ["unet", "unet"]}, "methods", "unet more than once"),
+        ({"folds": {"only": [1, 1]}}, "folds.only", "1 more than once"),
+        ({"folds": {"only": [0, 5]}}, "folds.only", "folds from 0 to 4, as folds.k is 5"),
+        ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
+        ({"statistics": {"confidence": 1}}, "statistics.confidence", "below 1"),
+        ({"method_settings": {"resnet": {}}}, "method_settings.resnet", '"resnet50"'),
+        ({"method_settings": []}, "method_settings", "keys among joint"),
+        ({3: 4}, "3", 'unknown key "3"'),
+        ({"scans": 5}, "scans", "a path"),
+        ({"scans": ""}, "scans", "a path"),
+        ({"scans": "a{b}.tsv"}, "scans", "without { }"),
+        ({"results": "-out"}, "results", "begins with no dash"),
+        ({"results": "o\0ut"}, "results", "control character"),
+        ({"results": "$NO_SUCH_VARIABLE/out"}, "results", "NO_SUCH_VARIABLE is not set"),
+        ({"apply": {"bundle": "a\nb"}}, "apply.bundle", "control character"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(given, where, words):
+    ((key, finding),) = findings(given).items()
+    assert key == where
+    assert words in str(finding)
+
+
+@pytest.mark.parametrize("given", [[], None, "joint", 3])
+def test_what_is_no_config_at_all_is_refused(given):
+    assert "keys among scans, results" in findings(given)["config"].expected
+
+
+def test_keys_of_before_are_answered_with_those_of_today():
+    found = findings(
+        {
+            "predict": {"bundle": "", "locations": False, "threshold": 0.5},
+            "export": {"method": "joint", "certain_from": 0.75},
+        }
+    )
+    assert {key: each.found for key, each in found.items()} == {
+        "predict.bundle": "predict.bundle is now apply.bundle",
+        "predict.locations": "predict.locations is now apply.locations",
+        "export": "export is now bundle",
+    }
+    assert found["export"].remedy == "write bundle"
 
 
 def test_a_number_that_yaml_reads_as_text_gets_the_right_hint(config):
     config["train"]["learning_rate"] = yaml.safe_load("1e-4")
-    (finding,) = findings(config)
+    (finding,) = findings(config).values()
     assert "1.0e-04" in finding.remedy
-    assert "learning_rate" in finding.file
+    assert finding.file == "config: train.learning_rate"
 
 
-def test_every_key_is_described():
-    def leaves(schema, path=""):
-        for name, given in schema["properties"].items():
-            entry = given | section(given)
-            if "properties" in entry:
-                yield from leaves(entry, f"{path}{name}.")
-            else:
-                yield f"{path}{name}", entry
+def test_paths_are_expanded_and_everything_else_stays_as_written(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("STUDY", "/data/study 1")
+    given = {
+        "scans": "$STUDY/scans.tsv",
+        "results": "~/out//",
+        "apply": {"bundle": "${STUDY}/bundle/"},
+        "loss": {"cross": 1},
+    }
+    whole = complete_config(given)
+    assert whole["scans"] == "/data/study 1/scans.tsv"
+    assert whole["results"] == "/home/me/out"
+    assert whole["apply"]["bundle"] == "/data/study 1/bundle"
+    assert whole["decisions"] == ""
+    assert type(whole["loss"]["cross"]) is int
+    monkeypatch.chdir(tmp_path)
+    assert complete_config({"results": "./out/"})["results"] == "out"
+    assert complete_config({"results": "."})["results"] == str(tmp_path)
 
-    def section(entry):
-        return schema["$defs"].get(entry.get("$ref", "").removeprefix("#/$defs/"), {})
 
-    schema = yaml.safe_load(SCHEMA.read_text())
-    assert [name for name, entry in leaves(schema) if "description" not in entry] == []
+def test_a_file_where_results_are_to_be_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "results").touch()
+    monkeypatch.chdir(tmp_path)
+    for given in ("results", "results/of/mine"):
+        (finding,) = findings({"results": given}).values()
+        assert finding.found == f"the file {tmp_path}/results"
+
+
+def test_every_key_of_the_schema_is_described_and_no_other_is_taken(config):
+    schema = Config.rules()
+    objects = [schema, *schema["$defs"].values()]
+    assert len(objects) > 20
+    for each in objects:
+        assert each["additionalProperties"] is False
+        assert [
+            name for name, node in each["properties"].items() if "description" not in node
+        ] == []
+    check = Draft202012Validator(schema)
+    assert check.is_valid(config)
+    assert not check.is_valid({"train": {"epochs": 0}})
+    assert not check.is_valid({"method_settings": {"vnet": {"model": {"channels": [8, 8]}}}})
+
+
+def test_reading_a_config_imports_nothing_slow():
+    code = (
+        "import sys, msnmo.settings.config; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_the_default_config_shows_every_setting_of_every_method(config):
@@ -106,17 +250,26 @@ def test_wrong_settings_of_methods_are_named_by_method_and_key(config):
         "vnet": {"model": {"width": 2}},
         "only_cls": {"loss": {"cross": 1.0}},
     }
-    assert sorted(finding.file for finding in findings(config)) == [
-        "config: method_settings.only_cls.loss",
-        "config: method_settings.unet.model.channels",
-        "config: method_settings.vnet.model",
-        "config: model.heads",
+    found = findings(config)
+    assert sorted(found) == [
+        "method_settings.only_cls.loss",
+        "method_settings.unet.model.channels",
+        "method_settings.vnet.model.width",
+        "model.heads",
     ]
+    assert "which only_cls has one" in found["method_settings.only_cls.loss"].found
 
 
-def test_settings_of_unknown_methods_and_folds_that_are_not_there_are_named(config):
-    config["method_settings"]["resnet"] = {}
-    assert "resnet50" in findings(config)[0].expected
-    del config["method_settings"]["resnet"]
-    config["folds"]["only"] = [0, 5]
-    assert [finding.found for finding in findings(config)] == ["5"]
+def test_a_methods_settings_are_checked_as_they_take_effect(config):
+    """Over the common sections; and what is wrong of those is told once, where it stands."""
+    config["model"] |= {"base_channels": 12, "heads": 3}
+    config["method_settings"]["lgm_add"] = {"model": {"heads": 6}}
+    complete_config(config)
+    config["method_settings"]["lgm_dot"] = {"model": {"base_channels": 16}}
+    (key,) = findings(config)
+    assert key == "method_settings.lgm_dot.model.heads"
+    config["train"]["epochs"] = 0
+    config["method_settings"] = {"lgm_dot": {"train": {"batch_size": 3}}}
+    assert list(findings(config)) == ["train.epochs"]
+    config["method_settings"] = {"lgm_dot": {"train": {"epochs": -1}}}
+    assert list(findings(config)) == ["train.epochs", "method_settings.lgm_dot.train.epochs"]

@@ -1,6 +1,7 @@
 """What a user may write into the config's model section."""
 
 import pytest
+from pydantic import ValidationError
 
 from msnmo.core.errors import InputError
 from msnmo.settings.model import ModelSettings, check_size
@@ -12,9 +13,29 @@ def test_sections_keys_are_taken_and_the_rest_kept():
 
 
 def test_unknown_keys_are_named_beside_the_allowed_ones():
-    with pytest.raises(InputError, match="base_channel, depth") as caught:
+    with pytest.raises(InputError) as caught:
         ModelSettings.from_mapping({"base_channel": 16, "depth": 3})
-    assert "base_channels, heads" in str(caught.value)
+    near, far = caught.value.findings
+    assert near.file == "config: model.base_channel"
+    assert 'did you mean "base_channels"?' in near.found
+    assert far.found == 'unknown key "depth"'
+    assert "base_channels, heads" in far.expected
+
+
+def test_python_refuses_what_yaml_refuses():
+    wrong = {"base_channels": 2, "window": 1, "crossover_start": 7.0}
+    with pytest.raises(InputError) as from_yaml:
+        ModelSettings.from_mapping(wrong)
+    with pytest.raises(InputError) as from_python:
+        ModelSettings(**wrong)
+    files = [finding.file for finding in from_python.value.findings]
+    assert files == [f"config: model.{name}" for name in wrong]
+    assert from_python.value.findings == from_yaml.value.findings
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        ModelSettings().heads = 2
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from msnmo.core.errors import InputError
+from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import METHODS
 from msnmo.settings.training import AugmentSettings, LossSettings, OptimiserSettings, Settings
 
 JOINT = METHODS["joint"]
+MICRO = Path(__file__).parents[2] / "workflow/configs/micro.yaml"
 
 
 def test_defaults_are_the_papers_protocol() -> None:
@@ -50,9 +54,9 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
     assert files == [
         "config: train.epochs",
         "config: train.batch_size",
-        "config: augment",
-        "config: model.base_channels",
+        "config: augment.angle",
         "config: loss.cross",
+        "config: model.base_channels",
     ]
     assert "flip_probability" in str(error.value)
     assert "angle" in str(error.value)
@@ -61,7 +65,7 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"train": {"learning_rate": "1e-4"}}', "1.0e-4"),
+        ('{"train": {"learning_rate": "1e-4"}}', "1.0e-04"),
         ('{"train": {"epochs": true}}', "whole number"),
         ('{"train": {"learning_rate": NaN}}', "above 0"),
         ('{"loss": {"segmentation": Infinity}}', "at least 0"),
@@ -69,7 +73,7 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
         ('{"training": {}}', "train, augment, loss, model"),
         ('{"model": 3}', "base_channels"),
         ('{"loss": {"cam_normalisation": "max"}}', "one of relu_max, sigmoid"),
-        ("[]", "mapping"),
+        ("[]", "keys among train"),
         ("{", "JSON"),
     ],
 )
@@ -81,6 +85,53 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(text: str, words: str) ->
 def test_sections_check_values_however_they_are_made() -> None:
     with pytest.raises(InputError, match=r"loss\.cross"):
         LossSettings(cross=float("nan"))
+
+
+# what the workflow gives a training of the micro config, and what its identity is made of
+IDENTITIES = {
+    "joint": (
+        '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
+        '0.5}, "loss": {"cam_normalisation": "relu_max", "classification": 0.8, "cross": 1.0, '
+        '"segmentation": 1.0}, "model": {"base_channels": 8, "crossover_start": 0.9, '
+        '"guidance_activation": "sigmoid", "guidance_start": "lesion_map", "heads": 4, '
+        '"lesion_prior_logit": -2.3, "mlp_ratio": 4, "window": 5}, "train": {"batch_size": 2, '
+        '"epochs": 1, "learning_rate": 0.001, "plateau_factor": 0.5, "plateau_patience": 10}}',
+        '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
+        '"plateau_factor": 0.5}, "augment": {"flip_probability": 0.5, "rotation_probability": 0.5, '
+        '"rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, "classification": 0.8, "cross": '
+        '1.0, "cam_normalisation": "relu_max"}, "model": {"base_channels": 8, "heads": 4, '
+        '"mlp_ratio": 4, "window": 5, "guidance_activation": "sigmoid", "guidance_start": '
+        '"lesion_map", "lesion_prior_logit": -2.3, "crossover_start": 0.9}}',
+    ),
+    "unet": (
+        '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
+        '0.5}, "model": {"channels": [8, 16, 32], "lesion_prior_logit": -4.6, "norm": "instance", '
+        '"residual_units": 2}, "train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, '
+        '"plateau_factor": 0.5, "plateau_patience": 10}}',
+        '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
+        '"plateau_factor": 0.5}, "augment": {"flip_probability": 0.5, "rotation_probability": 0.5, '
+        '"rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, "classification": 0.8, "cross": '
+        '1.0, "cam_normalisation": "relu_max"}, "model": {"norm": "instance", '
+        '"lesion_prior_logit": -4.6, "channels": [8, 16, 32], "residual_units": 2}}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_the_json_that_tells_trainings_apart_keeps_its_bytes(name: str) -> None:
+    """Other bytes would throw away every training that is stored."""
+    given, identity = IDENTITIES[name]
+    config = complete_config(yaml.safe_load(MICRO.read_text(encoding="utf-8")))
+    assert json.dumps(method_settings(config, name), sort_keys=True) == given
+    settings = Settings.parse(given, METHODS[name])
+    assert json.dumps(settings.to_json()) == identity
+    assert Settings.parse(identity, METHODS[name]) == settings
+
+
+def test_whole_numbers_stay_whole_in_what_tells_trainings_apart() -> None:
+    settings = Settings.parse('{"augment": {"rotation_degrees": 0}, "loss": {"cross": 1}}', JOINT)
+    assert '"rotation_degrees": 0}' in json.dumps(settings.to_json())
+    assert '"cross": 1,' in json.dumps(settings.to_json())
 
 
 def test_settings_are_read_without_torch() -> None:

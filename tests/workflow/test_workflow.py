@@ -253,16 +253,16 @@ def test_methods_and_folds_are_chosen_by_the_config(clone, cohort):
 
 
 @pytest.fixture(scope="module")
-def exported(undisturbed):
+def packed(undisturbed):
     """The bundle of the undisturbed run's folds."""
     results, config = undisturbed
-    code, output = run(results.parent, config, "export_model")
+    code, output = run(results.parent, config, "bundle")
     assert code == 0, output
     return results / "bundle"
 
 
 @pytest.fixture(scope="module")
-def new(clone, cohort, exported, tmp_path_factory):
+def new(clone, cohort, packed, tmp_path_factory):
     """Two heads without diagnosis and mask, and what the workflow and the command find in them."""
     folder = tmp_path_factory.mktemp("new scans é")
     table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str)
@@ -272,11 +272,11 @@ def new(clone, cohort, exported, tmp_path_factory):
         folder / "scans.tsv", sep="\t", index=False
     )
     # the bundle's preprocessing takes the place of the config's
-    changed = {"predict": {"bundle": str(exported)}, "n4": {"iterations": [2]}}
+    changed = {"apply": {"bundle": str(packed)}, "n4": {"iterations": [2]}}
     config = write_config(clone, folder, "new", **changed)
-    code, output = run(clone, config, "predict")
+    code, output = run(clone, config, "apply")
     assert code == 0, output
-    command = [sys.executable, "-m", "msnmo.apply", "--bundle", exported, "--out", folder / "out"]
+    command = [sys.executable, "-m", "msnmo.apply", "--bundle", packed, "--out", folder / "out"]
     options = ["--device", "cpu", "--threads", "1"]
     arguments = [*command, *heads["flair"], "--ids", *heads["subject"], *options]
     subprocess.run([str(each) for each in arguments], check=True)
@@ -301,12 +301,12 @@ def test_new_scans_are_preprocessed_as_the_bundle_says_and_predicted_once(new):
     workflow, _, config = new
     (n4, _) = sorted((workflow.parent / "derivatives").rglob("*_desc-n4_FLAIR.json"))
     assert json.loads(n4.read_text())["bias_correction"]["iterations"] == MICRO["n4"]["iterations"]
-    _, output = run(workflow.parents[1], config, "--dry-run", "predict")
+    _, output = run(workflow.parents[1], config, "--dry-run", "apply")
     assert "Nothing to be done" in output
 
 
-def test_a_cohort_without_new_scans_says_that_there_is_nothing_to_predict(undisturbed):
+def test_a_cohort_without_new_scans_says_so(undisturbed):
     results, config = undisturbed
-    code, output = run(results.parent, config, "--dry-run", "predict")
+    code, output = run(results.parent, config, "--dry-run", "apply")
     assert code == 1
-    assert "no scan to predict" in output
+    assert "no scan to apply a bundle to" in output

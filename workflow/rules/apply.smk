@@ -1,6 +1,6 @@
 # Bundles applied to new scans: the product use.
 
-BUNDLE = config["predict"]["bundle"] or rules.export_model.output[0]
+BUNDLE = config["apply"]["bundle"] or rules.make_bundle.output[0]
 APPLIED = f"{RESULTS}/applied"
 
 
@@ -35,7 +35,7 @@ rule apply_bundle:
         sidecar=of_folder(rules.zscore_scan.output.sidecar),
         regions=(
             of_folder(rules.map_regions.output.regions)
-            if config["predict"]["locations"]
+            if config["apply"]["locations"]
             else []
         ),
     output:
@@ -108,6 +108,6 @@ rule list_applied:
         " > {log:q} 2>&1"
 
 
-rule predict:
+rule apply:
     input:
         after_check(rules.list_applied.output),

@@ -4,46 +4,6 @@
 REPORT_OF_SCAN = f"{RESULTS}/check/{{folder}}/{{scan}}.json"
 
 
-def runs_jobs():
-    """Return whether this process is to run jobs: no dry run, no drawing, no job of another run."""
-    executor = workflow.executor_plugin is not None
-    return (
-        workflow.is_main_process
-        and executor
-        and not workflow.dryrun
-        and not workflow.touch
-    )
-
-
-def accepted():
-    """Return the rows of the scans that go on.
-
-    When jobs are run, the check comes first: until it has ended Snakemake plans no more than it,
-    and what follows is then planned by what has changed. A dry run plans all at once.
-    """
-    if runs_jobs():
-        checkpoints.accept_cohort.get()
-    excluded = Path(RESULTS) / "excluded.tsv"
-    if config["on_bad_scan"] == "stop" or not excluded.exists():
-        return SCANS
-    return SCANS[~SCANS["scan"].isin(read_tsv(excluded, {"scan": str})["scan"])]
-
-
-def after_check(*files):
-    """Return an input function: files that are planned when the check has ended."""
-
-    def planned(wildcards):
-        accepted()
-        given = (each(wildcards) if callable(each) else each for each in files)
-        return [
-            path
-            for each in given
-            for path in ([each] if isinstance(each, str) else each)
-        ]
-
-    return planned
-
-
 rule check_scan:
     input:
         flair=sources("flair", REPORT_OF_SCAN),

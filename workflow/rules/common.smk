@@ -19,22 +19,23 @@ from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.files import read_tsv
-from msnmo.settings.config import check_config, method_settings, shareable
+from msnmo.settings.config import complete_config, method_settings, shareable
 from msnmo.workflow.environment import prepare_jobs, require_writable, shell_prefix
 from msnmo.core.errors import MsnmoError
 
 try:
-    check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
-    if config["predict"]["bundle"]:
-        bundle = read_bundle(config["predict"]["bundle"], verify=False)
+    config.update(complete_config(config))
+    if config["apply"]["bundle"]:
+        # messages name whole paths; those of rules stay as they are given
+        bundle = read_bundle(Path(config["apply"]["bundle"]).absolute(), verify=False)
         # the networks know no other; an engine that the config names stays
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
-    survey = survey_scan_table(config["scans"])
+    survey = survey_scan_table(Path(config["scans"]).absolute())
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
     )
-    by_rater = excluded_by_rater(survey.names, decisions)
+    by_rater = excluded_by_rater(survey.names, decisions.absolute())
 except MsnmoError as error:
     raise WorkflowError(str(error)) from error
 

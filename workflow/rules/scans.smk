@@ -31,7 +31,7 @@ def contents(*columns):
 
     def told(wildcards):
         scan = wildcards.get("scan") or scan_of(wildcards.folder)
-        checked = Path(RESULTS) / "check" / scan.replace("_", "/") / f"{scan}.json"
+        checked = Path(RESULTS).joinpath("check", *scan.split("_"), f"{scan}.json")
         if workflow.dryrun and not checked.exists():
             return "not checked yet"
         return [content(Path(path), checked) for path in named(wildcards, *columns)]
@@ -64,24 +64,6 @@ def lesions_of_scan(wildcards):
     }
 
 
-def per_scan(pattern, labelled=None):
-    """Return an input function: a per-scan file of every scan that goes on.
-
-    Of all scans, or of those with (`labelled`) or without a lesion mask.
-    """
-
-    def files(wildcards):
-        cohort = accepted()
-        has_mask = cohort["lesion_mask"] != ""
-        chosen = cohort if labelled is None else cohort[has_mask == labelled]
-        return [
-            str(pattern).format(scan=scan, folder=scan.replace("_", "/"))
-            for scan in chosen["scan"]
-        ]
-
-    return files
-
-
 def scan_of(folder):
     """Return the name of the scan that a folder (sub-X, or sub-X/ses-Y) is of."""
     return "_".join(Path(folder).parts)
@@ -100,17 +82,17 @@ def folder_of_scan(pattern):
 
 
 def new_scans(wildcards):
-    """Return the page of every scan to predict; that there is none is said.
+    """Return the page of every scan to apply a bundle to; that there is none is said.
 
     Scans with a lesion mask are what the folds trained here learned from; to another bundle all
     scans are new.
     """
-    which = None if config["predict"]["bundle"] else False
+    which = None if config["apply"]["bundle"] else False
     pages = per_scan(rules.draw_applied.output.page, labelled=which)(wildcards)
     if not pages:
         raise WorkflowError(
-            f"{config['scans']}: no scan to predict: all have a lesion mask, and so are "
+            f"{config['scans']}: no scan to apply a bundle to: all have a lesion mask, and so are "
             "among those that the folds learned from. Add scans without diagnosis and mask, "
-            "or name a bundle in the config (predict.bundle)."
+            "or name a bundle in the config (apply.bundle)."
         )
     return pages

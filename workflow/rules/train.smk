@@ -6,52 +6,6 @@ GPU = 0 if config["compute"]["device"] == "cpu" else 1
 TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 
 
-def part_of_fold(part):
-    """Return an input function: a list of what a fold's job reads, planned after the check."""
-    return lambda wildcards: after_check(PART.format(fold=wildcards.fold, part=part))(
-        wildcards
-    )
-
-
-def trained_on(wildcards):
-    """Return the list of what a method is trained on: lesion masks where it segments, or none."""
-    segments = "segmentation" in REGISTRY[wildcards.method].tasks
-    return part_of_fold("train" if segments else "train_images")(wildcards)
-
-
-def training(wildcards, input, output):
-    """Return the command of a training.
-
-    It is no text of the rule, which Snakemake compares: weights do not follow from device, threads,
-    paths or the form of the command. What they follow from is in the rule's input and params.
-    """
-    folder = Path(output.weights).parent
-    options = {
-        "scans": input.scans,
-        "method": wildcards.method,
-        "fold": wildcards.fold,
-        "settings": settings_of_method(wildcards),
-        "seed": config["seed"],
-        "device": config["compute"]["device"],
-        "threads": config["compute"]["threads"],
-        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
-        # goes on from here
-        "checkpoint": folder / "checkpoint.pt",
-        "out-weights": output.weights,
-        "out-history": output.history,
-        "out-run": output.run,
-    }
-    words = [
-        word for name, value in options.items() for word in (f"--{name}", str(value))
-    ]
-    log = rules.train_fold.log[0].format(**wildcards)
-    # a scheduler's request to stop is for the training, which keeps its state, not for the shell
-    return (
-        f"trap '' TERM; python -m msnmo.train {shlex.join(words)} 2>&1"
-        f" | tee -a {shlex.quote(log)}"
-    )
-
-
 rule train_fold:
     input:
         scans=trained_on,

@@ -24,6 +24,7 @@ from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import add_arguments, pick_device, prepare
 from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
 from msnmo.core.files import read_json, sha256
+from msnmo.core.paths import path_argument
 from msnmo.core.volumes import load_mask
 from msnmo.preprocess.skullstrip import Engine
 
@@ -149,9 +150,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="Example:\n  python -m msnmo.apply --bundle results/bundle --out new scan.nii.gz",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scans", type=Path, nargs="+", help="NIfTI files, or folders of DICOM")
-    parser.add_argument("--bundle", type=Path, required=True, help="of `snakemake export_model`")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "scans", type=path_argument, nargs="+", help="NIfTI files, or folders of DICOM"
+    )
+    parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
+    parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
     )

@@ -73,7 +73,7 @@ def load_ensemble(bundle: Bundle, device: torch.device) -> Ensemble:
         try:
             models.append(load_model(weights, run, device))
         except InputError as error:
-            remedy = "copy the bundle again from its source, or export it again"
+            remedy = "copy the bundle again from its source, or make it again"
             findings += [Finding(f.file, f.expected, f.found, remedy) for f in error.findings]
     if findings:
         raise InputError(findings)

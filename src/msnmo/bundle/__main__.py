@@ -1,4 +1,4 @@
-"""Export a bundle: trained folds, how to preprocess for them, and a card that describes them."""
+"""Make a bundle: trained folds, how to preprocess for them, and a card that describes them."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
+from msnmo.settings.config import Preprocessing
 from msnmo.settings.methods import Method, get_method
 
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
 NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
-COPY_AGAIN = "copy the bundle again from its source, or export it again"
+COPY_AGAIN = "copy the bundle again from its source, or make it again"
 SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
 SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
 
@@ -143,7 +144,7 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     path = Path(path)
     description = path / DESCRIPTION
     if not description.is_file():
-        remedy = "give the folder that `snakemake export_model` wrote"
+        remedy = "give the folder that `snakemake bundle` wrote"
         raise bad_input(path, "the folder of a bundle", f"no {DESCRIPTION} in it", remedy)
     content = read_json(description)
     errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))
@@ -158,9 +159,21 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
             for each in errors
         )
     get_method(content["method"])
+    _check_preprocessing(description, content["preprocessing"])
     if verify:
         verify_checksums(path)
     return Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+
+
+def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
+    """Refuse what no config may say either."""
+    try:
+        Preprocessing.from_mapping(sections)
+    except InputError as error:
+        raise InputError(
+            replace(each, file=f"{description}, {each.file}", remedy=COPY_AGAIN)
+            for each in error.findings
+        ) from error
 
 
 def verify_checksums(path: Path) -> None:

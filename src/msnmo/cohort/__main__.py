@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.errors import run_command
+from msnmo.core.paths import path_argument
 
 IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)}
 
@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         importer.add_arguments(subparser)
-        subparser.add_argument("--out", type=Path, required=True, help="the scan table to write")
+        subparser.add_argument(
+            "--out", type=path_argument, required=True, help="the scan table to write"
+        )
     return parser
 
 

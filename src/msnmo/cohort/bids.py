@@ -20,6 +20,7 @@ from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.table import MISSING
 from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.paths import path_argument
 
 NAME = "bids"
 HELP = "a BIDS dataset with diagnoses in participants.tsv"
@@ -71,7 +72,9 @@ class _Findings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=Path, help="the dataset: holds dataset_description.json")
+    parser.add_argument(
+        "folder", type=path_argument, help="the dataset: holds dataset_description.json"
+    )
     parser.add_argument("--diagnosis-column", required=True, help="column of participants.tsv")
     parser.add_argument(
         "--diagnosis",
@@ -88,7 +91,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which FLAIR, where a session has several: run=1 acq=3d",
     )
     parser.add_argument(
-        "--masks", nargs="+", type=Path, help="folders of lesion masks, if not derivatives/*"
+        "--masks",
+        nargs="+",
+        type=path_argument,
+        help="folders of lesion masks, if not derivatives/*",
     )
     parser.add_argument(
         "--mask",

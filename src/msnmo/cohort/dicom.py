@@ -45,6 +45,7 @@ from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.table import COLUMNS, MISSING
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import write_tsv
+from msnmo.core.paths import path_argument
 
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
@@ -106,19 +107,19 @@ class _Results:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=Path, help="the exported DICOM files, at any depth")
+    parser.add_argument("folder", type=path_argument, help="the exported DICOM files, at any depth")
     parser.add_argument(
-        "--nifti", type=Path, required=True, metavar="OUTDIR", help="where the FLAIRs go"
+        "--nifti", type=path_argument, required=True, metavar="OUTDIR", help="where the FLAIRs go"
     )
     parser.add_argument(
         "--subjects",
-        type=Path,
+        type=path_argument,
         help="your map: a TSV with the columns patient_id, subject and, if you like, diagnosis, "
         "site; without it ids are keyed hashes of the patients' ids",
     )
     parser.add_argument(
         "--salt-file",
-        type=Path,
+        type=path_argument,
         help="the hashes' secret key; made if it is missing. Whoever has it can find out whose "
         "scan is whose: keep it as you keep the names",
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import bad_input
+from msnmo.core.paths import path_argument
 
 NAME = "isbi2015"
 HELP = "the ISBI 2015 longitudinal MS challenge: 21 scans of 5 subjects with MS"
@@ -28,7 +29,9 @@ NAMED = re.compile(r"training(\d{2})_(\d{2})_(flair|flair_pp)\.nii(\.gz)?")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=Path, help="folder that holds training01 to training05")
+    parser.add_argument(
+        "folder", type=path_argument, help="folder that holds training01 to training05"
+    )
     parser.add_argument(
         "--state",
         choices=tuple(SUBFOLDER),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, clean_id
 from msnmo.cohort.table import COLUMNS, read_scan_table
-from msnmo.core.errors import Finding, InputError
+from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.paths import WrongPath, locate
 
 NAME = "merge"
 HELP = "several scan tables as one, as the paper's: challenge and hospital"
@@ -91,13 +92,20 @@ def _named(text: str) -> tuple[str, Path]:
     """Return a table's name and path; a file whose own path holds ``=`` is taken whole."""
     name, _, path = text.partition("=")
     if path and not Path(text).exists():
-        return name, Path(path)
-    table = Path(text)
+        return name, _located(path)
+    table = _located(text)
     stem = table.stem if table.stem != "scans" else table.absolute().parent.name
     try:
         return clean_id(stem), table
     except ValueError:
         return "", table
+
+
+def _located(path: str) -> Path:
+    try:
+        return locate(path)
+    except WrongPath as wrong:
+        raise bad_input("command line", wrong.expected, wrong.found, wrong.remedy) from wrong
 
 
 def _wrong_names(named: list[tuple[str, Path]]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import bad_input
+from msnmo.core.paths import path_argument
 
 NAME = "open_ms"
 HELP = "a clone of open_ms_data: 30 patients cross-sectional, 20 with two visits, all MS"
@@ -86,7 +87,7 @@ PARTS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=Path, help="the clone")
+    parser.add_argument("folder", type=path_argument, help="the clone")
     told = "; ".join(f"{name}: {part.help}" for name, part in PARTS.items())
     parser.add_argument("--part", choices=tuple(PARTS), default="mni", help=f"{told}; default mni")
 

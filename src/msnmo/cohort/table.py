@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import Row, read_rows
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.paths import CONTROL, WrongPath, locate
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
 SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))
@@ -36,7 +37,6 @@ COHORT_COLUMNS = (
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
     Parameters
     ----------
     path : Path or str
-        Tab-separated text; relative paths in it are relative to its folder.
+        Tab-separated text; relative paths in it are relative to its folder, ``~`` and variables
+        are put in where no file is there just as it is written.
     labels : mapping, optional
         Diagnosis (MS or NMOSD) of each other label, in lower case, that the table may use.
 
@@ -353,9 +354,15 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
     used: dict[Path, tuple[int, str]] = {}
     for scan in scans:
         for column, written in scan.files():
-            path = folder / written
-            if wrong := _wrong_path(path, written):
-                yield _Problem(scan.row, column, *wrong)
+            if CONTROL.search(written):
+                continue  # said of the cell
+            try:
+                path = locate(written, folder)
+            except WrongPath as wrong:
+                yield _Problem(scan.row, column, wrong.expected, wrong.found, wrong.remedy)
+                continue
+            if problem := _wrong_file(path):
+                yield _Problem(scan.row, column, *problem)
                 continue
             real = path.resolve()
             if real in used:
@@ -366,11 +373,8 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
             used.setdefault(real, (scan.row, column))
 
 
-def _wrong_path(path: Path, written: str) -> tuple[str, str, str] | None:
+def _wrong_file(path: Path) -> tuple[str, str, str] | None:
     """Return what was expected, what was found and the remedy, or None if there is a file."""
-    if written.startswith("~"):
-        remedy = "write the home folder's whole path: ~ is not expanded"
-        return "an absolute path or one relative to the table", f"'{written}'", remedy
     if RESERVED.search(str(path)):
         remedy = "rename the folder or file"
         return "a path without { } (Snakemake's) and ; (between masks)", f"'{path}'", remedy
@@ -385,13 +389,11 @@ def _wrong_path(path: Path, written: str) -> tuple[str, str, str] | None:
 def _as_cohort(scans: list[_Scan], folder: Path) -> pd.DataFrame:
     records = []
     for scan in scans:
-        masks = [str(folder / path) for column, path in scan.files() if column == "lesion_mask"]
-        paths = {
-            "flair": str(folder / scan.cells["flair"]),
-            "lesion_mask": ";".join(masks),
-            "brain_mask": str(folder / scan.cells["brain_mask"])
-            if scan.cells["brain_mask"]
-            else "",
+        paths: dict[str, list[str]] = {
+            column: [] for column in ("flair", "lesion_mask", "brain_mask")
         }
-        records.append(scan.cells | paths | {"scan": scan.name})
+        for column, written in scan.files():
+            paths[column].append(str(locate(written, folder)))
+        joined = {column: ";".join(found) for column, found in paths.items()}
+        records.append(scan.cells | joined | {"scan": scan.name})
     return pd.DataFrame(records, columns=list(COHORT_COLUMNS), dtype=object)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from msnmo.core.errors import run_command
+from msnmo.core.paths import path_argument
 from msnmo.demo.cohort import Plan, make_cohort
 
 
@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the cohort from the command line."""
     default = Plan()
     parser = argparse.ArgumentParser(prog="python -m msnmo.demo", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
+    parser.add_argument("--out", type=path_argument, required=True, help="folder of the cohort")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--ms", type=int, default=default.ms, help="MS scans")
     parser.add_argument("--nmosd", type=int, default=default.nmosd, help="NMOSD scans")

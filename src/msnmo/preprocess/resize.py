@@ -9,29 +9,11 @@ from typing import get_args
 
 import numpy as np
 
-from msnmo.core.errors import MsnmoError, bad_input, run_command
+from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, write_json
-from msnmo.core.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, Shape, resample_mask
+from msnmo.core.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, resample_mask
+from msnmo.core.sizes import Size, check_size
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
-
-STRIDE = 16
-
-
-def check_size(size: list[int]) -> Shape:
-    """Return the model's input size, if the network can take it.
-
-    Raises
-    ------
-    MsnmoError
-        If it is not three positive multiples of 16.
-    """
-    if len(size) != 3 or any(length < STRIDE or length % STRIDE for length in size):
-        raise MsnmoError(
-            f"config resize.size: expected three positive multiples of {STRIDE}, found {size}; "
-            "use for example [160, 160, 160]"
-        )
-    i, j, k = size
-    return i, j, k
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_json(given.out_sidecar, content)
 
 
-def _model_space(sidecar: Path, size: Shape, mode: Mode) -> ModelSpace:
+def _model_space(sidecar: Path, size: Size, mode: Mode) -> ModelSpace:
     try:
         crop = Crop.from_json(read_json(sidecar)["geometry"]["crop"])
     except (KeyError, TypeError, ValueError) as error:

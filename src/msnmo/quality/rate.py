@@ -17,6 +17,7 @@ import pandas as pd
 from msnmo.cohort.decisions import COLUMNS, EXCLUDE, KEEP, read_decisions, write_decisions
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import read_tsv
+from msnmo.core.paths import path_argument
 
 LARGEST_BODY = 10_000
 LONGEST_REASON = 500
@@ -146,8 +147,10 @@ def serve(rating: Rating, port: int) -> ThreadingHTTPServer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.quality.rate", description=__doc__)
-    parser.add_argument("--page", type=Path, required=True, help="results/quality/index.html")
-    parser.add_argument("--decisions", type=Path, required=True, help="table to write")
+    parser.add_argument(
+        "--page", type=path_argument, required=True, help="results/quality/index.html"
+    )
+    parser.add_argument("--decisions", type=path_argument, required=True, help="table to write")
     parser.add_argument("--port", type=int, default=8137)
     given = parser.parse_args(arguments)
     rating = Rating(given.page, given.decisions)

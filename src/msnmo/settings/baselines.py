@@ -6,150 +6,116 @@ published networks, and what differs says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
-from msnmo.core.errors import Finding
-from msnmo.settings.section import Section, at_least, between, counts, number, one_of
+from pydantic import Field, ValidationInfo, field_validator
+
+from msnmo.settings.keys import AS_WRITTEN, Number, Refusal, Section, key
 
 Norm = Literal["batch", "instance", "group"]
 """Normalisation layers; the statistics of a batch of two scans are poor, hence no batch norm."""
+Channels = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+Dropout = Annotated[float, Field(ge=0, le=0.9), AS_WRITTEN]
 
 LESION_PRIOR_LOGIT = -4.6
 """Start of the last layer's bias: a lesion probability of 0.01, where the joint model starts."""
 
 
-@dataclass(frozen=True)
+def _channels(default: tuple[int, ...], whose: str) -> tuple[int, ...]:
+    """Return the key of the levels' widths."""
+    meaning = f"channels of each level, at most five levels: four halvings of the scan ({whose})"
+    return key(default, meaning, "ours", min_length=2, max_length=5)
+
+
+def _dropout(meaning: str) -> float:
+    return key(0.0, meaning, "ours")
+
+
 class SegmentationSettings(Section):
-    """What the networks that segment have in common.
-
-    Parameters
-    ----------
-    norm : {"batch", "instance", "group"}
-    lesion_prior_logit : float
-        Bias that the last convolution starts with.
-    """
+    """What the networks that segment have in common."""
 
     section: ClassVar[str] = "model"
-    norm: Norm = one_of(get_args(Norm), "instance")
-    lesion_prior_logit: float = number(LESION_PRIOR_LOGIT)
+    norm: Norm = key(
+        "instance", "normalisation layers; batches of two scans are too small for batch", "ours"
+    )
+    lesion_prior_logit: Number = key(
+        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours"
+    )
 
 
-@dataclass(frozen=True)
-class _EncoderDecoder(SegmentationSettings):
-    channels: tuple[int, ...] = counts(1, (32, 64, 128, 256, 512))
+class UNetSettings(SegmentationSettings):
+    """3D UNet (Cicek et al. 2016) as MONAI's `UNet`."""
 
-    def wrong_combinations(self) -> list[Finding]:
-        """Return more levels than a scan can be halved: its edges are multiples of 16."""
-        if len(self.channels) <= 5:
-            return []
-        return [self.finding("channels", "at most five levels, four halvings of the scan")]
-
-
-@dataclass(frozen=True)
-class UNetSettings(_EncoderDecoder):
-    """3D UNet (Cicek et al. 2016) as MONAI's `UNet`.
-
-    Parameters
-    ----------
-    norm : {"batch", "instance", "group"}
-    lesion_prior_logit : float
-        Bias that the last convolution starts with.
-    channels : tuple of int
-        Of each level; each halves the one above.
-    residual_units : int
-        Convolutions of a level; 2 as in the 3D UNet, which MONAI joins by a shortcut.
-    """
-
-    residual_units: int = at_least(0, 2)
+    channels: Channels = _channels((32, 64, 128, 256, 512), "as published")
+    residual_units: int = key(
+        2,
+        "convolutions of a level; 2 as in the 3D UNet, which MONAI joins by a shortcut",
+        "ours",
+        ge=0,
+    )
 
 
-@dataclass(frozen=True)
-class AttentionUNetSettings(_EncoderDecoder):
-    """Attention U-Net (Oktay et al. 2018) as MONAI's `AttentionUnet`.
+class AttentionUNetSettings(SegmentationSettings):
+    """Attention U-Net (Oktay et al. 2018) as MONAI's `AttentionUnet`."""
 
-    Parameters
-    ----------
-    norm, lesion_prior_logit, channels
-        As of `UNetSettings`; half the widths, because its first level works at full size, on
-        eight times the voxels.
-    dropout : float
-    """
-
-    channels: tuple[int, ...] = counts(1, (16, 32, 64, 128, 256))
-    dropout: float = between(0, 0.9, 0.0)
+    channels: Channels = _channels(
+        (16, 32, 64, 128, 256),
+        "half the UNet's: the first level works at full size, on eight times the voxels",
+    )
+    dropout: Dropout = _dropout("share of activations dropped in training")
 
 
-@dataclass(frozen=True)
 class VNetSettings(SegmentationSettings):
-    """V-Net (Milletari et al. 2016) as MONAI's `VNet`; its widths are fixed there.
+    """V-Net (Milletari et al. 2016) as MONAI's `VNet`; its widths are fixed there."""
 
-    Parameters
-    ----------
-    norm, lesion_prior_logit
-        As of `UNetSettings`.
-    dropout : float
-        Of whole channels. The published network has none, MONAI's default is 0.5.
-    """
-
-    dropout: float = between(0, 0.9, 0.0)
+    dropout: Dropout = _dropout(
+        "share of whole channels dropped in training; none as published, MONAI's default is 0.5"
+    )
 
 
-@dataclass(frozen=True)
-class DynUNetSettings(_EncoderDecoder):
-    """An nnU-Net-like network (Isensee et al. 2021) as MONAI's `DynUNet`.
+class DynUNetSettings(SegmentationSettings):
+    """An nnU-Net-like network (Isensee et al. 2021) as MONAI's `DynUNet`."""
 
-    Parameters
-    ----------
-    norm, lesion_prior_logit, channels
-        As of `UNetSettings`; nnU-Net's widths, 320 at most.
-    supervised_levels : int
-        Levels below the full size whose maps are trained too (deep supervision).
-    """
+    channels: Channels = _channels((32, 64, 128, 256, 320), "nnU-Net's, 320 at most")
+    supervised_levels: int = key(
+        2,
+        "levels below the full size whose maps are trained too (deep supervision)",
+        "ours",
+        ge=1,
+        validate_default=True,
+    )
 
-    channels: tuple[int, ...] = counts(1, (32, 64, 128, 256, 320))
-    supervised_levels: int = at_least(1, 2)
-
-    def wrong_combinations(self) -> list[Finding]:
-        """Return levels to supervise that the network does not have, too."""
-        wrong = super().wrong_combinations()
-        if self.supervised_levels > len(self.channels) - 2:
-            expected = f"at most {len(self.channels) - 2}, two fewer than there are levels"
-            wrong.append(self.finding("supervised_levels", expected))
-        return wrong
+    @field_validator("supervised_levels")
+    @classmethod
+    def _are_there(cls, levels: int, info: ValidationInfo) -> int:
+        most = len(info.data.get("channels", range(levels + 2))) - 2
+        if levels > most:
+            raise Refusal(f"at most {most}, two fewer than there are levels")
+        return levels
 
 
-@dataclass(frozen=True)
 class SwinUNETRSettings(Section):
-    """Swin UNETR (Hatamizadeh et al. 2022) as MONAI's `SwinUNETR`.
-
-    Parameters
-    ----------
-    feature_size : int
-        Width of the first level, a multiple of 12 (of the attention heads).
-    lesion_prior_logit : float
-        Bias that the last convolution starts with.
-    """
+    """Swin UNETR (Hatamizadeh et al. 2022) as MONAI's `SwinUNETR`; scans in multiples of 32."""
 
     section: ClassVar[str] = "model"
-    feature_size: int = at_least(12, 24)
-    lesion_prior_logit: float = number(LESION_PRIOR_LOGIT)
+    feature_size: int = key(
+        24,
+        "width of the first level, shared among the attention heads",
+        "ours",
+        ge=12,
+        multiple_of=12,
+    )
+    lesion_prior_logit: Number = key(
+        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours"
+    )
 
-    def wrong_combinations(self) -> list[Finding]:
-        """Return a width that the attention heads cannot share."""
-        return [self.finding("feature_size", "a multiple of 12")] if self.feature_size % 12 else []
 
-
-@dataclass(frozen=True)
 class ClassifierSettings(Section):
-    """A classification network of MONAI: ResNet, DenseNet or SE-ResNet.
-
-    Parameters
-    ----------
-    norm : {"batch", "instance", "group"}
-        Instance norm would take from each channel the mean that pooling reads: groups of
-        channels instead.
-    """
+    """A classification network of MONAI: ResNet, DenseNet or SE-ResNet."""
 
     section: ClassVar[str] = "model"
-    norm: Norm = one_of(get_args(Norm), "group")
+    norm: Norm = key(
+        "group",
+        "normalisation layers; instance would take from each channel the mean that pooling reads",
+        "ours",
+    )

@@ -1,57 +1,427 @@
-"""The config, checked whole before anything runs."""
+"""The config: every key with its default, rule and meaning, and a whole config checked at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+import copy
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
-from msnmo.core.errors import Finding, InputError
-from msnmo.settings.methods import BOTH_TASKS, METHODS, ModelSettings
-from msnmo.settings.training import Settings
+from msnmo.core.errors import InputError
+from msnmo.core.paths import expand, not_a_folder
+from msnmo.core.sizes import TOKEN
+from msnmo.settings.findings import findings_of
+from msnmo.settings.keys import (
+    TOGETHER,
+    Number,
+    Probability,
+    Refusal,
+    Section,
+    Share,
+    Weight,
+    key,
+    whole_choice,
+    within,
+)
+from msnmo.settings.methods import BOTH_TASKS, JOINT, METHODS, Method, ModelSettings
+from msnmo.settings.training import (
+    AugmentSettings,
+    LossSettings,
+    OptimiserSettings,
+    Sections,
+    SectionsOfOneTask,
+)
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
 
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what runs here, and nothing of a result."""
+BEYOND_PAPER = ("nnunet_plain", "swin_unetr")
+RENAMED = {
+    "predict.bundle": "apply.bundle",
+    "predict.locations": "apply.locations",
+    "export": "bundle",
+}
+NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.items()} | {
+    f"method_settings.{name}.loss": (
+        f"weights of losses, of which {name} has one",
+        "remove the section",
+    )
+    for name, method in METHODS.items()
+    if method.tasks != BOTH_TASKS
+}
+"""What was found, and the remedy, of keys that are not taken for a reason."""
+PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
-def check_config(config: Mapping[str, Any], schema: Path) -> None:
-    """Check the merged config against its JSON Schema, the list of methods and their settings.
+def _if_any(text: str) -> str:
+    return expand(text) if text else ""
+
+
+def _folder_to_be(path: str) -> str:
+    if file := not_a_folder(path):
+        found, remedy = f"the file {file.absolute()}", "name a folder, or move the file away"
+        raise Refusal("a folder, there or not yet", found, remedy)
+    # a lone dot would make every path of a result begin with ./, which Snakemake warns of
+    return os.getcwd() if path == "." else path  # noqa: PTH109 - text, as Snakemake has it
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if twice := sorted({str(value) for value in values if values.count(value) > 1}):
+        found = f"{', '.join(twice)} more than once"
+        raise Refusal("each once", found, "remove what is there again")
+    return values
+
+
+IS_PATH = Field(json_schema_extra={"format": "path"})
+SomePath = Annotated[str, Field(min_length=1), IS_PATH, AfterValidator(expand)]
+PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
+Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
+Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
+Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
+
+
+class LesionMasks(Section):
+    """Masks of lesions as they arrive."""
+
+    combine: Literal["intersection", "union", "majority", "staple"] = key(
+        "intersection", "how the masks of several raters become one", "paper"
+    )
+    other_grid: Literal["error", "resample"] = key(
+        "error",
+        "what becomes of a mask on another grid than its scan; resampled, it is linear then >= 0.5",
+        "ours",
+    )
+
+
+class SkullStrip(Section):
+    """Which voxels of a head are brain."""
+
+    engine: Literal["auto", "fsl", "surface", "hd-bet"] = key(
+        "auto", "engine of skull stripping; auto is fsl where bet is on PATH, else surface"
+    )
+    frac: Probability = key(
+        0.4,
+        "fractional intensity threshold of BET; 0.5, FSL's default, clips frontal lobes on FLAIR",
+        "ours",
+    )
+    robust: bool = key(False, "whether BET finds the brain's centre by repetition (-R)")
+    implausible: Literal["error", "flag"] = key(
+        "error", "what a brain outside 0.5 to 2.5 litres does: stop the run, or be noted", "ours"
+    )
+
+
+class N4(Section):
+    """The bias field."""
+
+    shrink: int = key(4, "the bias field is estimated on every n-th voxel", ge=1, le=8)
+    iterations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = key(
+        (50, 50, 50, 50), "most iterations at each resolution level", min_length=1
+    )
+    tolerance: Weight = key(1e-7, "convergence threshold")
+
+
+class Resize(Section):
+    """From the crop to the size of the networks."""
+
+    size: Annotated[tuple[Edge, Edge, Edge], Field(strict=False)] = key(
+        (160, 160, 160), "input size of the networks in voxels", "paper"
+    )
+    mode: Literal["stretch", "pad"] = key(
+        "stretch",
+        "stretch each axis by its own factor, or keep proportions and pad (ours)",
+        "paper",
+    )
+    image_order: Annotated[Literal[1, 3], BeforeValidator(whole_choice)] = key(
+        3, "order of the splines for images", "ours"
+    )
+    mask: Literal["linear", "nearest"] = key(
+        "linear", "how masks are resampled: linear then >= 0.5, or nearest", "ours"
+    )
+
+
+class ZScore(Section):
+    """Intensities of mean 0 and standard deviation 1."""
+
+    over: Literal["brain", "whole_volume"] = key(
+        "brain", "voxels that mean and deviation are taken over; outside the brain it is 0", "ours"
+    )
+
+
+class Preprocessing(Section):
+    """What a bundle tells of the preprocessing that its folds learned on."""
+
+    section: ClassVar[str] = "preprocessing"
+    skull_strip: SkullStrip = within(SkullStrip, "which voxels of a head are brain")
+    n4: N4 = within(N4, "the bias field")
+    resize: Resize = within(Resize, "from the crop to the size of the networks")
+    zscore: ZScore = within(ZScore, "intensities of mean 0 and standard deviation 1")
+
+
+class Folds(Section):
+    """The cross-validation."""
+
+    k: int = key(5, "number of folds", "paper", ge=2)
+    split: Literal["grouped", "random"] = key(
+        "grouped",
+        "grouped: no subject on both sides, classes balanced; random: as the paper, with its leak",
+        "ours",
+    )
+    only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(_each_once)] = (
+        key((), "folds to train and evaluate, such as [0] for a first look; none means all")
+    )
+
+    @field_validator("only")
+    @classmethod
+    def _are_there(cls, only: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        k = info.data.get("k", max(only, default=0) + 1)
+        if beyond := [str(fold) for fold in only if fold >= k]:
+            expected = f"folds from 0 to {k - 1}, as folds.k is {k}"
+            remedy = "correct the list; an empty one means all folds"
+            raise Refusal(expected, ", ".join(beyond), remedy)
+        return only
+
+
+class Predict(Section):
+    """From probabilities to masks."""
+
+    threshold: Share = key(0.5, "lesion probability from which a voxel counts")
+
+
+class Apply(Section):
+    """A bundle, applied to new scans by `snakemake apply`."""
+
+    bundle: PathOrNone = key(
+        "",
+        "folder of a bundle of trained folds; empty: the folds trained here, for the scans without "
+        "a mask",
+    )
+    locations: bool = key(
+        False, "whether lesions of new scans are located, by a registration to the MNI template"
+    )
+
+
+class Bundle(Section):
+    """What `snakemake bundle` packs."""
+
+    method: MethodName = key(JOINT, "the method whose folds are packed", "ours")
+    certain_from: Number = key(
+        0.75,
+        "mean probability of the class named, below which it is called uncertain",
+        "ours",
+        ge=0.5,
+        le=1,
+    )
+
+
+class Calibration(Section):
+    """Class probabilities of new scans."""
+
+    temperature_scaling: bool = key(
+        False,
+        "whether class probabilities of new scans are temperature scaled; those of folds never are",
+        "ours",
+    )
+
+
+class Compute(Section):
+    """What the networks run on."""
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = key(
+        "auto", "where networks run; auto is the first there is of cuda, mps, cpu"
+    )
+    folds_per_gpu: int = key(
+        1,
+        "trainings and predictions that may share a GPU: more than one for small networks",
+        ge=1,
+    )
+    threads: int = key(
+        2,
+        "threads of training and prediction on a CPU; the last digits of a sum depend on it",
+        ge=1,
+    )
+
+
+class Statistics(Section):
+    """What stands beside each comparison."""
+
+    replicates: int = key(2000, "bootstrap samples of the subjects", "ours", ge=100)
+    confidence: Share = key(0.95, "confidence level of the intervals", "ours")
+
+
+def _sections_of(method: Method) -> Any:
+    """Return the class of what may be set of a method."""
+    kind = Sections if method.tasks == BOTH_TASKS else SectionsOfOneTask
+    return kind[method.settings]
+
+
+_OF_METHODS: dict[str, Any] = {
+    name: (_sections_of(method), within(_sections_of(method), f"settings of {method.label} alone"))
+    for name, method in METHODS.items()
+}
+MethodSettings = create_model(
+    "MethodSettings",
+    __base__=Section,
+    __doc__="What is a method's own: over the sections train, augment, loss and model.",
+    **_OF_METHODS,
+)
+
+
+class Config(Section):
+    """The whole config. The paper's protocol, where nothing else is said."""
+
+    scans: SomePath = key("example/scans.tsv", "path of the scan table")
+    results: Folder = key("results", "folder of everything the workflow makes")
+    on_bad_scan: Literal["stop", "exclude"] = key(
+        "stop",
+        "what a scan with an error in the check does: stop the run, or be left out, which every "
+        "table says",
+    )
+    decisions: PathOrNone = key(
+        "",
+        "path of a rater's table of scans to keep or exclude; empty: quality/decisions.tsv in "
+        "results",
+    )
+    seed: int = key(2024, "the seed that every random choice derives from", ge=0)
+    methods: Annotated[tuple[MethodName, ...], Once, AfterValidator(_each_once)] = key(
+        tuple(name for name in METHODS if name not in BEYOND_PAPER),
+        "names of the methods to train",
+        "paper",
+        min_length=1,
+    )
+    lesion_masks: LesionMasks = within(LesionMasks, "lesion masks as they arrive")
+    skull_strip: SkullStrip = within(SkullStrip, "which voxels of a head are brain")
+    n4: N4 = within(N4, "the bias field")
+    resize: Resize = within(Resize, "from the crop to the size of the networks")
+    zscore: ZScore = within(ZScore, "intensities of mean 0 and standard deviation 1")
+    folds: Folds = within(Folds, "the cross-validation")
+    model: ModelSettings = within(
+        ModelSettings, "the joint model and its ablations, which differ in one part each"
+    )
+    loss: LossSettings = within(
+        LossSettings, "weights of the losses, for methods of both tasks; one alone has weight 1"
+    )
+    augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
+    train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
+    method_settings: MethodSettings = within(  # type: ignore[valid-type]
+        MethodSettings, "settings of single methods, over those of the sections above"
+    )
+    predict: Predict = within(Predict, "from probabilities to masks")
+    apply: Apply = within(Apply, "a bundle, applied to new scans by `snakemake apply`")
+    bundle: Bundle = within(Bundle, "what `snakemake bundle` packs")
+    calibration: Calibration = within(Calibration, "class probabilities of new scans")
+    compute: Compute = within(Compute, "what the networks run on")
+    statistics: Statistics = within(Statistics, "what stands beside each comparison")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, given: Any) -> Any:
+        """Put the common sections below each method's own: they are checked as they take effect."""
+        own = given.get("method_settings") if isinstance(given, Mapping) else None
+        if not isinstance(own, Mapping):
+            return given
+        merged = {name: _merged(given, name, sections) for name, sections in own.items()}
+        return {**given, "method_settings": merged}
+
+
+def _merged(config: Mapping[str, Any], name: Any, own: Any) -> Any:
+    if name not in METHODS or not isinstance(own, Mapping):
+        return own
+    below = {section: config.get(section) for section in _common_sections(METHODS[name])}
+    return {section: _over(below.get(section), values) for section, values in own.items()}
+
+
+def _common_sections(method: Method) -> list[str]:
+    """Return the config's sections that a method is trained with."""
+    sections = ["train", "augment"]
+    if method.tasks == BOTH_TASKS:
+        sections.append("loss")
+    if method.settings is ModelSettings:
+        sections.append("model")
+    return sections
+
+
+def default_config() -> dict[str, Any]:
+    """Return the config that a user has who sets nothing, as YAML would give it."""
+    plain = Config().model_dump(mode="json", exclude={"method_settings"})
+    networks = {
+        name: {"model": method.settings().model_dump(mode="json")}
+        for name, method in METHODS.items()
+        if method.settings is not ModelSettings
+    }
+    everything = plain | {"method_settings": networks}
+    return {name: everything[name] for name in Config.model_fields}
+
+
+def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with all its keys: those given, and the defaults of the others.
+
+    Values stay as they are written, because trainings are told apart by them; in paths ``~`` and
+    variables are put in.
+
+    Parameters
+    ----------
+    given : mapping
+        As merged from files and options; any part of a config.
 
     Raises
     ------
     InputError
-        With every key that is wrong, what was expected there and what was found.
+        With every key that is wrong, what was expected there, what was found and what to do.
     """
-    rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
-    errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: list(e.path))
-    findings = [_finding(error) for error in errors]
-    named = _named_methods(config)
-    findings += [_unknown_method(key, name) for key, name in named if name not in METHODS]
-    findings = findings or [*_wrong_folds(config["folds"]), *_wrong_settings(config)]
-    if findings:
-        raise InputError(findings)
+    whole = _over(default_config(), given)
+    try:
+        checked = Config.model_validate(whole, context=TOGETHER)
+    except ValidationError as error:
+        raise InputError(_without_inherited(error, whole)) from error
+    paths = checked.model_dump(include={"scans", "results", "decisions", "apply"})
+    for *section, name in PATHS:
+        place, value = (whole[section[0]], paths[section[0]]) if section else (whole, paths)
+        place[name] = value[name]
+    return whole
 
 
-def _named_methods(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each place that names a method, and the name; the config may be of any form."""
-    for key in ("methods", "method_settings"):
-        named = config.get(key)
-        if isinstance(named, list | dict):
-            yield from ((key, name) for name in named)
-    exported = config.get("export")
-    if isinstance(exported, dict) and isinstance(exported.get("method"), str):
-        yield "export.method", exported["method"]
+def _over(below: Any, above: Any) -> Any:
+    """Return two configs as one, as Snakemake puts one file over another."""
+    if not isinstance(above, Mapping):
+        return copy.deepcopy(above)
+    merged = dict(below) if isinstance(below, Mapping) else {}
+    return merged | {name: _over(merged.get(name), value) for name, value in above.items()}
+
+
+def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> list[Any]:
+    """Return the findings, without what a method only has from a section that is told of itself."""
+    findings = findings_of(error, Config.rules(), notes=NOTES)
+    told = {finding.file for finding in findings}
+    kept = []
+    for finding in findings:
+        top, *rest = finding.file.removeprefix("config: ").split(".")
+        if top == "method_settings" and len(rest) > 2 and f"config: {'.'.join(rest[1:])}" in told:
+            name, section, inner = rest[:3]
+            if inner not in config["method_settings"][name][section]:
+                continue
+        kept.append(finding)
+    return kept
 
 
 def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without what is this site's own: paths and machines."""
     kept = {key: value for key, value in config.items() if key not in OWN}
-    kept["predict"] = {key: value for key, value in config["predict"].items() if key != "bundle"}
+    kept["apply"] = {key: value for key, value in config["apply"].items() if key != "bundle"}
     return kept
 
 
@@ -62,88 +432,9 @@ def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str,
     for the joint model and its ablations; over them what stands under the method's own name. So a
     change retrains the methods that it concerns, and no other.
     """
-    method, own = METHODS[name], config["method_settings"].get(name, {})
-    sections = ["train", "augment"]
-    if method.tasks == BOTH_TASKS:
-        sections.append("loss")
-    if method.settings is ModelSettings:
-        sections.append("model")
-    common = {section: config[section] for section in sections}
+    own = config["method_settings"].get(name, {})
+    common = {section: config[section] for section in _common_sections(METHODS[name])}
     return {
         section: {**common.get(section, {}), **own.get(section, {})}
-        for section in dict.fromkeys([*sections, "model", *own])
+        for section in dict.fromkeys([*common, "model", *own])
     }
-
-
-def _wrong_settings(config: Mapping[str, Any]) -> list[Finding]:
-    """Find values that a method's sections refuse, each once."""
-    findings = {}
-    for name in dict.fromkeys([*config["methods"], *config["method_settings"]]):
-        own = config["method_settings"].get(name, {})
-        if "loss" in own and METHODS[name].tasks != BOTH_TASKS:
-            where, expected = f"config: method_settings.{name}.loss", "no such section"
-            found = f"weights of losses, of which {name} has one"
-            findings[where] = Finding(where, expected, found, "remove the section")
-        try:
-            Settings.from_mapping(method_settings(config, name), METHODS[name])
-        except InputError as error:
-            for finding in error.findings:
-                section, _, rest = finding.file.removeprefix("config: ").partition(".")
-                place = f"method_settings.{name}.{section}" if section in own else section
-                where = f"config: {place}" + (f".{rest}" if rest else "")
-                findings[where] = replace(finding, file=where)
-    return list(findings.values())
-
-
-def _wrong_folds(folds: Mapping[str, Any]) -> list[Finding]:
-    return [
-        Finding(
-            "config: folds.only",
-            f"folds from 0 to {folds['k'] - 1}, as folds.k is {folds['k']}",
-            str(fold),
-            "correct the list; an empty one means all folds",
-        )
-        for fold in folds["only"]
-        if fold >= folds["k"]
-    ]
-
-
-def _unknown_method(key: str, name: object) -> Finding:
-    remedy = "correct the name"
-    return Finding(f"config key {key}", f"one of {', '.join(METHODS)}", repr(name), remedy)
-
-
-def _finding(error: ValidationError) -> Finding:
-    key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
-    described = error.schema.get("description", "")
-    remedy = "correct the key in your config file; config.yaml shows every key"
-    if error.validator in ("type", "oneOf") and _looks_like_a_number(error.instance):
-        remedy = f"write {float(error.instance):.1e}: YAML reads {error.instance} as text"
-    expected = f"{described} ({_rule(error)})" if described else _rule(error)
-    return Finding(f"config key {key}", expected, _found(error), remedy)
-
-
-def _rule(error: ValidationError) -> str:
-    return (
-        f"{error.validator}: {error.validator_value}"
-        if error.validator != "additionalProperties"
-        else (f"one of {', '.join(error.schema['properties'])}")
-    )
-
-
-def _found(error: ValidationError) -> str:
-    return (
-        error.message
-        if error.validator in ("additionalProperties", "required")
-        else repr(error.instance)
-    )
-
-
-def _looks_like_a_number(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

@@ -22,8 +22,8 @@ from msnmo.settings.baselines import (
     UNetSettings,
     VNetSettings,
 )
+from msnmo.settings.keys import Section
 from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, ModelSettings, Size
-from msnmo.settings.section import Section
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,75 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
-from msnmo.core.errors import Finding, bad_input
-from msnmo.settings.section import Section, at_least, number, one_of
+from pydantic import ValidationInfo, field_validator
+
+from msnmo.core.sizes import TOKEN, Size, check_size
+from msnmo.settings.keys import Number, Refusal, Section, key
+
+__all__ = ["PAPER_WEIGHTS", "TOKEN", "LossWeights", "ModelSettings", "Size", "check_size"]
 
 Activation = Literal["sigmoid", "softmax_spatial"]
 GuidanceStart = Literal["lesion_map", "random"]
 Normalisation = Literal["relu_max", "sigmoid"]
-Size = tuple[int, int, int]
-
-TOKEN = 16
-"""Edge of a global-branch token in voxels; also the least common multiple of all down-samplings."""
 
 
-@dataclass(frozen=True)
 class ModelSettings(Section):
-    """Sizes and choices of the joint model and its ablations.
-
-    Parameters
-    ----------
-    base_channels : int
-        Channels of the shared features; every other width is proportional to it. Even.
-    heads : int
-        Attention heads; a divisor of `base_channels`.
-    mlp_ratio : int
-        Hidden width of a transformer layer's perceptron, in multiples of `base_channels`.
-    window : int
-        Edge of an attention window, in tokens.
-    guidance_activation : {"sigmoid", "softmax_spatial"}
-        How the lesion guidance module makes its attention map (equation 7).
-    guidance_start : {"lesion_map", "random"}
-        How the convolution f_P of the lesion guidance module starts: such that its attention map
-        is the lesion map, or at random.
-    lesion_prior_logit : float
-        Bias that the segmentation heads start with. Their weights add up to 2, so -2.3 starts
-        the lesion probability at sigmoid(-4.6) = 0.01.
-    crossover_start : float
-        Start of the crossover's own-branch weights; the other branch starts at 1 minus this.
-
-    Raises
-    ------
-    InputError
-        If a value has another type or range, or the values do not fit one another.
-    """
+    """Sizes and choices of the joint model and its ablations."""
 
     section: ClassVar[str] = "model"
-    base_channels: int = at_least(1, 32)
-    heads: int = at_least(1, 4)
-    mlp_ratio: int = at_least(1, 4)
-    window: int = at_least(1, 5)
-    guidance_activation: Activation = one_of(get_args(Activation), "sigmoid")
-    guidance_start: GuidanceStart = one_of(get_args(GuidanceStart), "lesion_map")
-    lesion_prior_logit: float = number(-2.3)
-    crossover_start: float = number(0.9)
+    base_channels: int = key(
+        32,
+        "channels of the shared features; every other width is proportional to it",
+        "paper",
+        ge=4,
+        multiple_of=2,
+    )
+    heads: int = key(
+        4,
+        "attention heads of the Swin transformer; a divisor of base_channels",
+        "ours",
+        ge=1,
+        validate_default=True,
+    )
+    mlp_ratio: int = key(
+        4,
+        "hidden width of the transformer's perceptron, in multiples of base_channels",
+        "ours",
+        ge=1,
+    )
+    window: int = key(5, "edge of an attention window, in tokens", "paper", ge=2)
+    guidance_activation: Activation = key(
+        "sigmoid",
+        "how the lesion guidance module makes its attention map: as the paper's sentence says, or "
+        "near its equation 7 (softmax_spatial)",
+        "paper",
+    )
+    guidance_start: GuidanceStart = key(
+        "lesion_map",
+        "how the convolution f_P of the lesion guidance module starts: such that its attention map "
+        "is the lesion map, or at random",
+        "ours",
+    )
+    lesion_prior_logit: Number = key(
+        -2.3,
+        "bias that the segmentation heads start with; their weights add up to 2, so -2.3 starts "
+        "the lesion probability at sigmoid(-4.6) = 0.01",
+        "ours",
+    )
+    crossover_start: Number = key(
+        0.9,
+        "start of the crossover's own-branch weights; the other branch starts at 1 minus this",
+        "ours",
+        ge=0,
+        le=1,
+    )
+
+    @field_validator("heads")
+    @classmethod
+    def _share_the_channels(cls, heads: int, info: ValidationInfo) -> int:
+        channels = info.data.get("base_channels", heads)
+        if channels % heads:
+            raise Refusal(f"a divisor of base_channels ({channels})")
+        return heads
 
     @property
     def embedding(self) -> int:
         """Channels of a token of the global branch: equation 4 adds it to the local one's."""
         return self.base_channels
-
-    def wrong_combinations(self) -> list[Finding]:
-        """Return widths that cannot be halved or shared out among the heads."""
-        wrong = []
-        if self.base_channels % 2:
-            wrong.append(self.finding("base_channels", "an even number"))
-        if self.base_channels % self.heads:
-            expected = f"a divisor of base_channels ({self.base_channels})"
-            wrong.append(self.finding("heads", expected))
-        return wrong
 
 
 @dataclass(frozen=True)
@@ -94,18 +102,3 @@ class LossWeights:
 
 
 PAPER_WEIGHTS = LossWeights()
-
-
-def check_size(size: Size, multiple: int = TOKEN, least: int = TOKEN) -> None:
-    """Refuse an input size that a network cannot halve often enough.
-
-    Raises
-    ------
-    InputError
-        If an edge is not a multiple of `multiple` or is shorter than `least`.
-    """
-    if len(size) != 3 or any(edge < least or edge % multiple for edge in size):
-        found = " x ".join(str(edge) for edge in size)
-        expected = f"three edges of at least {least}, each divisible by {multiple}"
-        remedy = "set the size that scans are resized to, such as 160 160 160 or 64 64 64"
-        raise bad_input("model input size", expected, found, remedy)

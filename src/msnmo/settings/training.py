@@ -4,91 +4,96 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, get_args
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Generic, TypeVar
 
-from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.settings.methods import LossWeights, Method, ModelSettings
+from pydantic import Field
+
+from msnmo.core.errors import bad_input
+from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key, within
+from msnmo.settings.methods import LossWeights, Method
 from msnmo.settings.model import Normalisation
-from msnmo.settings.section import (
-    Section,
-    at_least,
-    between,
-    inside,
-    one_of,
-    refuse_unknown,
-    weight,
-)
+
+Network = TypeVar("Network", bound=Section)
 
 
-@dataclass(frozen=True)
+def of_network() -> Any:
+    """Return the field of the network's settings: by default those of the class it is of."""
+    return Field(default_factory=dict, validate_default=True, description="the method's network")
+
+
 class OptimiserSettings(Section):
-    """How the weights are fitted (paper, section 4.2).
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the training scans; the weights of the last are kept.
-    batch_size : int
-        Scans in one step. The last step of an epoch takes those that are left, so that every scan
-        is seen in every epoch.
-    learning_rate : float
-        Adam's, at the start.
-    plateau_patience : int
-        Epochs without a fall of the epoch's mean loss that are let pass; after one more the
-        learning rate is lowered (as in PyTorch's `ReduceLROnPlateau`).
-    plateau_factor : float
-        What the learning rate is multiplied with then.
-    """
+    """How the weights are fitted (paper, section 4.2)."""
 
     section: ClassVar[str] = "train"
-    epochs: int = at_least(1, 200)
-    batch_size: int = at_least(1, 2)
-    learning_rate: float = inside(0, 1, 1e-4)
-    plateau_patience: int = at_least(0, 10)
-    plateau_factor: float = inside(0, 1, 0.5)
+    epochs: int = key(
+        200, "passes over the training scans; the weights of the last are kept", "paper", ge=1
+    )
+    batch_size: int = key(
+        2,
+        "scans in one step; the last step of an epoch takes those that are left, so that every "
+        "scan is seen in every epoch",
+        "paper",
+        ge=1,
+    )
+    learning_rate: Share = key(1e-4, "Adam's learning rate at the start", "paper")
+    plateau_patience: int = key(
+        10,
+        "epochs without a fall of the epoch's mean loss that are let pass; after one more the "
+        "learning rate is lowered (as in PyTorch's ReduceLROnPlateau)",
+        "paper",
+        ge=0,
+    )
+    plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
 
 
-@dataclass(frozen=True)
 class AugmentSettings(Section):
-    """How training scans are varied (paper, section 3.1.3; the angle is ours).
-
-    Parameters
-    ----------
-    flip_probability, rotation_probability : float
-        0 to 1.
-    rotation_degrees : float
-        Angles are drawn uniformly between minus and plus this.
-    """
+    """How training scans are varied (paper, section 3.1.3; the angle is ours)."""
 
     section: ClassVar[str] = "augment"
-    flip_probability: float = between(0, 1, 0.5)
-    rotation_probability: float = between(0, 1, 0.5)
-    rotation_degrees: float = between(0, 180, 15.0)
+    flip_probability: Probability = key(0.5, "chance of a flip along one random axis", "paper")
+    rotation_probability: Probability = key(
+        0.5, "chance of a rotation about one random axis", "paper"
+    )
+    rotation_degrees: Number = key(
+        15.0, "angles are drawn uniformly between minus and plus this", "ours", ge=0, le=180
+    )
 
 
-@dataclass(frozen=True)
 class LossSettings(Section):
-    """Weights of the losses in their sum (paper, equation 14), for methods of both tasks.
-
-    Parameters
-    ----------
-    segmentation, classification, cross : float
-        Of the Dice loss, the cross-entropy and the cross-task loss; 0 leaves a loss out.
-    cam_normalisation : {"relu_max", "sigmoid"}
-        How localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11).
-    """
+    """Weights of the losses in their sum (paper, equation 14), for methods of both tasks."""
 
     section: ClassVar[str] = "loss"
-    segmentation: float = weight(1.0)
-    classification: float = weight(0.8)
-    cross: float = weight(1.0)
-    cam_normalisation: Normalisation = one_of(get_args(Normalisation), "relu_max")
+    segmentation: Weight = key(1.0, "weight of the Dice loss; 0 leaves a loss out", "paper")
+    classification: Weight = key(0.8, "weight of the cross-entropy", "paper")
+    cross: Weight = key(1.0, "weight of the cross-task loss", "paper")
+    cam_normalisation: Normalisation = key(
+        "relu_max",
+        "how localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11)",
+        "ours",
+    )
 
     @property
     def weights(self) -> LossWeights:
         """The weights as the losses take them."""
         return LossWeights(self.segmentation, self.classification, self.cross)
+
+
+class SectionsOfOneTask(Section, Generic[Network]):
+    """What may be set of a method of one task; `Network` is the class of its network's settings."""
+
+    train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
+    augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
+    model: Network = of_network()
+
+
+class Sections(Section, Generic[Network]):
+    """What may be set of a method of both tasks; `Network` is as of `SectionsOfOneTask`."""
+
+    train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
+    augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
+    loss: LossSettings = within(LossSettings, "weights of the losses in their sum")
+    model: Network = of_network()
 
 
 @dataclass(frozen=True)
@@ -102,14 +107,14 @@ class Settings:
         Of the class that the method names as its own.
     """
 
-    train: OptimiserSettings = OptimiserSettings()
-    augment: AugmentSettings = AugmentSettings()
-    loss: LossSettings = LossSettings()
-    model: Section = field(default_factory=ModelSettings)
+    train: OptimiserSettings
+    augment: AugmentSettings
+    loss: LossSettings
+    model: Section
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return the settings as JSON types; `from_mapping` inverts it."""
-        return asdict(self)
+        return {item.name: getattr(self, item.name).model_dump() for item in fields(self)}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], method: Method) -> Settings:
@@ -120,23 +125,8 @@ class Settings:
         InputError
             With the findings of all sections.
         """
-        kinds = {
-            "train": OptimiserSettings,
-            "augment": AugmentSettings,
-            "loss": LossSettings,
-            "model": method.settings,
-        }
-        refuse_unknown("config", mapping, list(kinds))
-        sections: dict[str, Section] = {"model": method.settings()}
-        findings: list[Finding] = []
-        for name, values in mapping.items():
-            try:
-                sections[name] = kinds[name].from_mapping(values)
-            except InputError as error:
-                findings += error.findings
-        if findings:
-            raise InputError(findings)
-        return cls(**sections)
+        read = Sections[method.settings].from_mapping(mapping)  # type: ignore[name-defined]
+        return cls(read.train, read.augment, read.loss, read.model)
 
     @classmethod
     def parse(cls, text: str, method: Method) -> Settings:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
 from msnmo.core.errors import run_command
+from msnmo.core.paths import path_argument
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
 from msnmo.settings.methods import Task, get_method
@@ -53,8 +53,8 @@ def _task_table(task: Task, summary: pd.DataFrame) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary and where the results are."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables.summary", description=__doc__)
-    parser.add_argument("--metrics", type=Path, required=True, help="table of all metrics")
-    parser.add_argument("--results", type=Path, help="folder to name below the summary")
+    parser.add_argument("--metrics", type=path_argument, required=True, help="table of all metrics")
+    parser.add_argument("--results", type=path_argument, help="folder to name below the summary")
     given = parser.parse_args(arguments)
     print(summarise(read_metrics(given.metrics)))
     if given.results:

@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +112,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
     size = "x".join(map(str, scans[0].image.shape[1:]))
-    network = json.dumps(asdict(job.settings.model))
+    network = json.dumps(job.settings.model.model_dump())
     return f"train.batch_size {job.settings.train.batch_size} at size {size}, model {network}"
 
 

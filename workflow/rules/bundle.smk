@@ -1,16 +1,16 @@
 # Trained folds as a bundle, which is applied to new scans without the data they learned from.
 
-EXPORTED = config["export"]["method"]
-CLASSIFIES = "classification" in REGISTRY[EXPORTED].tasks
+BUNDLED = config["bundle"]["method"]
+CLASSIFIES = "classification" in REGISTRY[BUNDLED].tasks
 
 
-rule export_model:
+rule make_bundle:
     input:
-        weights=expand(rules.train_fold.output.weights, method=EXPORTED, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=EXPORTED, fold=FOLDS),
-        metrics=expand(rules.evaluate_fold.output, method=EXPORTED, fold=FOLDS),
+        weights=expand(rules.train_fold.output.weights, method=BUNDLED, fold=FOLDS),
+        runs=expand(rules.train_fold.output.run, method=BUNDLED, fold=FOLDS),
+        metrics=expand(rules.evaluate_fold.output, method=BUNDLED, fold=FOLDS),
         predictions=(
-            expand(rules.predict_fold.output, method=EXPORTED, fold=FOLDS)
+            expand(rules.predict_fold.output, method=BUNDLED, fold=FOLDS)
             if config["calibration"]["temperature_scaling"] and CLASSIFIES
             else []
         ),
@@ -19,14 +19,14 @@ rule export_model:
     output:
         directory(f"{RESULTS}/bundle"),
     log:
-        f"{LOGS}/export_model.log",
+        f"{LOGS}/make_bundle.log",
     benchmark:
-        f"{BENCHMARKS}/export_model.tsv"
+        f"{BENCHMARKS}/make_bundle.tsv"
     conda:
         "../../envs/report.yaml"
     params:
-        method=EXPORTED,
-        certain_from=config["export"]["certain_from"],
+        method=BUNDLED,
+        certain_from=config["bundle"]["certain_from"],
         config=json.dumps(shareable(config)),
         sidecar=pattern(rules.strip_skull.output.sidecar),
         predictions=lambda wildcards, input: (
@@ -39,3 +39,8 @@ rule export_model:
         " --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
         " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
         " > {log:q} 2>&1"
+
+
+rule bundle:
+    input:
+        rules.make_bundle.output,

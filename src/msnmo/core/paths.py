@@ -1,0 +1,113 @@
+"""Paths as users write them, in the config, in scan tables and as options: one meaning for all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path, PurePath
+
+VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^{}]*)\})")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+PLAIN = "a path in one line without { } (Snakemake's), that begins with no dash"
+
+
+class WrongPath(ValueError):  # noqa: N818 - said of the path
+    """A path that cannot be used.
+
+    Parameters
+    ----------
+    expected, found, remedy : str
+        As of `msnmo.core.errors.Finding`.
+    """
+
+    def __init__(self, expected: str, found: str, remedy: str):
+        super().__init__(f"expected {expected}, found {found}: {remedy}")
+        self.expected, self.found, self.remedy = expected, found, remedy
+
+
+def expand(text: str) -> str:
+    """Return a path with ``~`` and variables put in, without slashes that say nothing.
+
+    ``~`` and ``~user`` stand for home folders at the start of a path, ``$NAME`` and ``${NAME}`` for
+    variables of the environment anywhere. A relative path stays relative, ``..`` stays.
+
+    Raises
+    ------
+    WrongPath
+        If the path is empty, has a control character, a brace or a dash at its start, or names a
+        variable that is not set or a user who is not there.
+    """
+    if not text.strip():
+        raise WrongPath("a path", "an empty one", "give a path")
+    if CONTROL.search(text):
+        raise WrongPath(PLAIN, repr(text), "remove the line end or other control character")
+    path = _home(VARIABLE.sub(_variable, text))
+    if CONTROL.search(path) or re.search("[{}]", path):
+        raise WrongPath(PLAIN, f"'{path}'", "rename the folder or file, or correct the variable")
+    # Snakemake warns of //, ./ and a slash at the end, of every file of every job
+    path = str(PurePath(re.sub("^/+", "/", path)))
+    if path.startswith("-"):
+        raise WrongPath(PLAIN, f"'{path}'", "write the whole path, from /, or rename the file")
+    return path
+
+
+def _home(path: str) -> str:
+    home = os.path.expanduser(path)  # noqa: PTH111 - pathlib's drops the rest that we refuse
+    if home.startswith("~"):
+        user = path.partition("/")[0]
+        remedy = "correct the user's name, or write ./~ for a name that begins so"
+        raise WrongPath("~ or ~user, of a user of this machine", f"'{user}'", remedy)
+    return home
+
+
+def _variable(match: re.Match[str]) -> str:
+    name = match[1] or match[2]
+    if value := os.environ.get(name):
+        return value
+    found = f"'{match[0]}', and {name or 'no variable'} is not set"
+    raise WrongPath("variables that are set", found, f"set {name or 'one'}, or write the path out")
+
+
+def locate(text: str, folder: Path = Path()) -> Path:
+    """Return where a path leads to that a scan table or an option gives.
+
+    What is there just as it is written is taken so: programs and shells write names as they are.
+
+    Parameters
+    ----------
+    text : str
+        As written.
+    folder : Path
+        What a relative path is relative to.
+
+    Raises
+    ------
+    WrongPath
+        As `expand`.
+    """
+    written = folder / text
+    return written if text and _is_there(written) else folder / expand(text)
+
+
+def path_argument(text: str) -> Path:
+    """Return the path that an option gives, as `locate` (a `type` of argparse)."""
+    try:
+        return locate(text)
+    except WrongPath as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from wrong
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # NUL
+        return False
+
+
+def not_a_folder(path: str) -> Path | None:
+    """Return the file that stands where a folder, or one of those above it, is to be; or None."""
+    for place in (Path(path), *Path(path).parents):
+        if os.path.lexists(place):
+            return None if place.is_dir() else place
+    return None

@@ -1,0 +1,93 @@
+# What each fold's jobs read, and how a training is started.
+
+from functools import cache
+
+PART = f"{RESULTS}/folds/fold-{{fold}}/{{part}}.tsv"
+# what jobs of a fold read, and no more of: the side of the fold, and the files of its scans
+PARTS = {
+    "train_images": ("train", {"image": MODEL_IMAGE}),
+    "train": ("train", {"image": MODEL_IMAGE, "lesion": MODEL_LESION}),
+    "test": ("test", {"image": MODEL_IMAGE, "sidecar": MODEL_SIDECAR}),
+    "truth": ("test", {"lesion": MODEL_LESION, "native_lesion": LESIONS}),
+}
+
+
+@cache
+def fold_of_each(scans):
+    """Return the cohort's scans that are in a fold, and in which."""
+    # it imports scikit-learn, which a start without folds need not pay for
+    from msnmo.cohort.folds import DIAGNOSES, split_folds
+
+    cohort = SCANS.loc[list(scans)].reset_index(drop=True)
+    settings = config["folds"]
+    try:
+        return split_folds(cohort, settings["k"], settings["split"], config["seed"])
+    except MsnmoError:
+        # the rule split_folds says why there are no folds; a plan without folds has all scans
+        return cohort[cohort["diagnosis"].isin(DIAGNOSES)].assign(fold=-1)
+
+
+def rows_of_part(wildcards):
+    """Return the rows of the scans that a part lists."""
+    side, _ = PARTS[wildcards.part]
+    folds = fold_of_each(tuple(accepted()["scan"]))
+    tested = folds["fold"] == int(wildcards.fold)
+    return folds[(tested == (side == "test")) | (folds["fold"] < 0)]
+
+
+def files_of_part(wildcards):
+    """Return the files of the scans that a part lists."""
+    _, columns = PARTS[wildcards.part]
+    scans = SCANS.loc[rows_of_part(wildcards)["scan"]]
+    return [
+        str(path).format(scan=scan.scan, folder=scan.scan.replace("_", "/"))
+        for scan in scans.itertuples()
+        for path in columns.values()
+        if scan.lesion_mask or path not in (MODEL_LESION, LESIONS)
+    ]
+
+
+def part_of_fold(part):
+    """Return an input function: a list of what a fold's job reads, planned after the check."""
+    return lambda wildcards: after_check(PART.format(fold=wildcards.fold, part=part))(
+        wildcards
+    )
+
+
+def trained_on(wildcards):
+    """Return the list of what a method is trained on: lesion masks where it segments, or none."""
+    segments = "segmentation" in REGISTRY[wildcards.method].tasks
+    return part_of_fold("train" if segments else "train_images")(wildcards)
+
+
+def training(wildcards, input, output):
+    """Return the command of a training.
+
+    It is no text of the rule, which Snakemake compares: weights do not follow from device, threads,
+    paths or the form of the command. What they follow from is in the rule's input and params.
+    """
+    folder = Path(output.weights).parent
+    options = {
+        "scans": input.scans,
+        "method": wildcards.method,
+        "fold": wildcards.fold,
+        "settings": settings_of_method(wildcards),
+        "seed": config["seed"],
+        "device": config["compute"]["device"],
+        "threads": config["compute"]["threads"],
+        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
+        # goes on from here
+        "checkpoint": folder / "checkpoint.pt",
+        "out-weights": output.weights,
+        "out-history": output.history,
+        "out-run": output.run,
+    }
+    words = [
+        word for name, value in options.items() for word in (f"--{name}", str(value))
+    ]
+    log = rules.train_fold.log[0].format(**wildcards)
+    # a scheduler's request to stop is for the training, which keeps its state, not for the shell
+    return (
+        f"trap '' TERM; python -m msnmo.train {shlex.join(words)} 2>&1"
+        f" | tee -a {shlex.quote(log)}"
+    )
