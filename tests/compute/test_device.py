@@ -22,7 +22,7 @@ def test_auto_takes_cuda_then_mps_then_cpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(device, "_hold_cuda", lambda per_gpu: torch.device("cuda"))
+    monkeypatch.setattr(device, "_hold_cuda", lambda per_gpu, job: torch.device("cuda"))
     assert device.pick_device("auto") == torch.device(expected)
 
 

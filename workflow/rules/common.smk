@@ -7,7 +7,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-SOURCE = Path(workflow.basedir) / "src"
+# as a module of another workflow, the main Snakefile lies elsewhere
+CHECKOUT = Path(workflow.current_basedir).parents[1]
+SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
@@ -15,16 +17,23 @@ from msnmo.workflow.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.settings.config import check_config, method_settings, shareable
-from msnmo.workflow.environment import prepare_jobs, require_writable, shell_prefix
+from msnmo.workflow.environment import (
+    find_scans,
+    prepare_jobs,
+    require_executor,
+    require_writable,
+    shell_prefix,
+)
 from msnmo.core.errors import MsnmoError
 
 try:
-    check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    check_config(config, CHECKOUT / "workflow/schemas/config.schema.yaml")
     if config["predict"]["bundle"]:
         bundle = read_bundle(config["predict"]["bundle"], verify=False)
         # the networks know no other; an engine that the config names stays
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
+    config["scans"] = find_scans(config["scans"], CHECKOUT)
     survey = survey_scan_table(config["scans"])
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
@@ -53,6 +62,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 onstart:
     try:
+        require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error

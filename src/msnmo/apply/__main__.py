@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     bundle = read_bundle(given.bundle)
     names = name_scans(given.scans, given.ids)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         arrived, findings = receive(

@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     bundle = read_bundle(given.bundle)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"apply to {given.scan}")
     prepare(device, given.threads)
     prepared = Prepared(
         given.scan,

@@ -242,7 +242,7 @@ def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[s
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict the test scans of a fold and write the folder of predictions."""
     given = _parse(arguments)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"predict {given.method} fold {given.fold}")
     prepare(device, given.threads)
     run = read_run(given.run, given.method, given.fold)
     test = read_fold(given.manifest, given.folds, given.fold).test

@@ -96,7 +96,7 @@ def gradcam(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the Grad-CAM maps of the scans that Figure 12 shows."""
     given = _parse(arguments)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"Grad-CAM of {given.method}")
     prepare(device, given.threads)
     chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
     manifest = read_tsv(given.manifest, {"scan": str, "image": str, "sidecar": str})

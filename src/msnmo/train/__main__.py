@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     given = _parse(arguments)
     method = get_method(given.method)
     job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"train {given.method} fold {given.fold}")
     prepare(device, given.threads)
 
     fold = read_fold(given.manifest, given.folds, given.fold)
