@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from msnmo.compute import device
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import InputError, MsnmoError
 
 CPU = torch.device("cpu")
@@ -79,7 +80,7 @@ def test_the_cpu_is_described_and_computes_in_float32() -> None:
 
 def test_threads_are_set_for_the_whole_process() -> None:
     parser = argparse.ArgumentParser()
-    device.add_arguments(parser)
+    add_arguments(parser)
     assert parser.parse_args([]).threads == 1
     before = torch.get_num_threads()
     try:

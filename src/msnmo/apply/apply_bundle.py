@@ -18,7 +18,8 @@ from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.preprocess import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.cohort.folds import DIAGNOSES
-from msnmo.compute.device import add_arguments, device_name, peak_memory, pick_device, prepare
+from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions

@@ -19,12 +19,12 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from msnmo.compute.device import (
-    add_arguments,
     explain_full_memory,
     memory_format,
     pick_device,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace

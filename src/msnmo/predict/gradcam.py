@@ -17,12 +17,12 @@ from monai.visualize import GradCAM
 from torch import Tensor, nn
 
 from msnmo.compute.device import (
-    add_arguments,
     explain_full_memory,
     memory_format,
     pick_device,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
 from msnmo.core.volumes import save_volume

@@ -16,7 +16,6 @@ from safetensors.torch import save as to_safetensors
 
 from msnmo.cohort.folds import refuse_leak
 from msnmo.compute.device import (
-    add_arguments,
     device_name,
     explain_full_memory,
     peak_memory,
@@ -24,6 +23,7 @@ from msnmo.compute.device import (
     precision,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions

@@ -99,10 +99,11 @@ def require_writable(results: Path) -> None:
 def shell_prefix(source: Path) -> str:
     """Return what goes before each command: the shell's strictness, and where our package is.
 
-    PYTHONPATH brings the package into every environment without an install; PYTHONNOUSERSITE keeps
-    out what the user installed at home (`pip install --user`), unless all is installed there. Both are set within the command,
-    because Snakemake takes PYTHONPATH out of the surroundings of a conda environment. The commands
-    write to logs: a copy of stderr is for what must be said when a log cannot be written.
+    PYTHONPATH brings the package into every environment without an install. PYTHONNOUSERSITE keeps
+    out what the user installed at home (`pip install --user`), unless all is installed there. Both
+    are set within the command, because Snakemake takes PYTHONPATH out of the surroundings of a
+    conda environment. The commands write to logs: a copy of stderr is for what must be said when a
+    log cannot be written.
 
     Parameters
     ----------
