@@ -179,11 +179,11 @@ def _machine(device: torch.device) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Apply a bundle to one scan that the workflow has preprocessed."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.apply_bundle", description=__doc__)
-    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
-    parser.add_argument("--brain-sidecar", type=Path, required=True)
+    parser.add_argument("--brain-sidecar", type=Path, required=True, help="JSON of the brain mask")
     parser.add_argument("--n4", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--image", type=Path, required=True, help="z-scored, in model space")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the image")

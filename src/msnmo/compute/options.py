@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=_at_least_one,
         default=1,
-        help="CPU threads; equal numbers give equal bytes on the CPU (default: 1)",
+        help="CPU threads; equal numbers give equal bytes on the CPU (default: %(default)s)",
     )
 
 

@@ -262,7 +262,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.fold", description=__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--method", required=True)
+    parser.add_argument("--method", required=True, help="whose weights these are")
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")

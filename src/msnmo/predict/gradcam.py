@@ -126,7 +126,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--chosen", type=Path, required=True, help="table of scans, of msnmo.evaluate.choose"
     )
     parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
-    parser.add_argument("--method", default="joint")
+    parser.add_argument("--method", default="joint", help="whose weights these are")
     parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
     parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

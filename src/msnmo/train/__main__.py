@@ -73,7 +73,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.train", description=__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--method", required=True)
+    parser.add_argument("--method", required=True, help="what to train")
     parser.add_argument("--fold", type=int, required=True, help="the fold to leave out")
     parser.add_argument(
         "--settings",
@@ -81,7 +81,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="JSON",
         help="config sections train, augment, loss and model; the paper's values by default",
     )
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--seed", type=int, required=True, help="every random choice derives from it"
+    )
     parser.add_argument("--out-weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--out-history", type=Path, required=True, help="a row an epoch (TSV)")
     parser.add_argument("--out-run", type=Path, required=True, help="how it was trained (JSON)")
