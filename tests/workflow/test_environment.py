@@ -85,7 +85,7 @@ def test_a_slurm_that_does_not_answer_is_named(on_path, monkeypatch):
         require_executor("slurm")
     monkeypatch.setattr(environment, "SECONDS_FOR_SLURM", 0.2)
     on_path("sinfo", "while :; do :; done")
-    with pytest.raises(InputError, match=r"none in 0.2 s"):
+    with pytest.raises(InputError, match=r"no answer in 0.2 s"):
         require_executor("slurm")
 
 

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import site
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ import filelock
 
 from msnmo.compute.gpu_lock import PER_GPU
 from msnmo.core.errors import SPARE_STDERR, bad_input, explain_refusal
+from msnmo.core.processes import ask
 
 EXAMPLE = "example/scans.tsv"
 """The scan table of config.yaml, for a look at what would run."""
@@ -47,22 +47,11 @@ def require_executor(name: str) -> None:
     if shutil.which("sbatch") is None:
         remedy = f"run snakemake on a login node, or load the site's module of Slurm; {LOCALLY}"
         raise bad_input("executor slurm", "`sbatch` on the PATH", "no such command", remedy)
-    if found := _no_answer("sinfo", "--summarize", "--noheader"):
+    if shutil.which("sinfo") is None:
+        return
+    if found := ask("sinfo", "--summarize", "--noheader", seconds=SECONDS_FOR_SLURM).wrong:
         remedy = f"wait until `sinfo` lists partitions, or ask your site; {LOCALLY}"
         raise bad_input("executor slurm", "an answer of Slurm to `sinfo`", found, remedy)
-
-
-def _no_answer(*command: str) -> str | None:
-    """Return why a command says nothing, or None if it does; one that is missing is not asked."""
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, check=False, timeout=SECONDS_FOR_SLURM
-        )
-    except subprocess.TimeoutExpired:
-        return f"none in {SECONDS_FOR_SLURM} s"
-    return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else None
 
 
 def prepare_jobs(per_gpu: int) -> None:
