@@ -4,6 +4,7 @@ import errno
 import os
 import site
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def test_a_command_keeps_a_way_to_the_terminal_when_its_stderr_goes_to_a_log(tmp
     assert done.stdout == f"{tmp_path} 1\n"
     assert done.stderr == "full\n"
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_command_does_not_import_from_the_folder_of_a_study(tmp_path):
+    (tmp_path / "json.py").write_text("raise RuntimeError('the study of somebody')")
+    command = f"{shell_prefix(tmp_path / 'src')} {sys.executable} -m json.tool --help"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
 
 
 def test_what_is_installed_at_home_stays_in_reach_of_jobs(tmp_path, monkeypatch):

@@ -89,10 +89,10 @@ def shell_prefix(source: Path) -> str:
     """Return what goes before each command: the shell's strictness, and where our package is.
 
     PYTHONPATH brings the package into every environment without an install. PYTHONNOUSERSITE keeps
-    out what the user installed at home (`pip install --user`), unless all is installed there. Both
-    are set within the command, because Snakemake takes PYTHONPATH out of the surroundings of a
-    conda environment. The commands write to logs: a copy of stderr is for what must be said when a
-    log cannot be written.
+    out what the user installed at home (`pip install --user`), unless all is installed there, and
+    PYTHONSAFEPATH the Python files of the folder that we run in. They are set within the command,
+    because Snakemake takes PYTHONPATH out of the surroundings of a conda environment. The commands
+    write to logs: a copy of stderr is for what must be said when a log cannot be written.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def shell_prefix(source: Path) -> str:
     """
     spare = f"exec 9>&2; export {SPARE_STDERR}=9"
     own = "" if _is_installed_at_home() else "PYTHONNOUSERSITE=1 "
-    path = f"export {own}PYTHONPATH={shlex.quote(str(source))}"
+    path = f"export {own}PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(source))}"
     return f"set -euo pipefail; {path}; {spare}; "
 
 
