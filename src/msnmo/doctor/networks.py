@@ -31,7 +31,7 @@ def look_at_networks(seconds: float = SECONDS_FOR_A_STEP) -> Iterator[Line]:
     seconds : float
         How long the training step may take.
     """
-    tried = ask(sys.executable, "-m", "msnmo.doctor.training_step", seconds=seconds)
+    tried = ask(sys.executable, "-P", "-m", "msnmo.doctor.training_step", seconds=seconds)
     seen, step = _read(tried)
     yield from _gpus(seen)
     yield from _locks()

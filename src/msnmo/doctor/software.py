@@ -55,8 +55,8 @@ def _needed(package: str, module: str) -> Line:
     if not version:
         return Line(package, "problem", "not installed", INSTALL)
     if module:
-        # in a process of its own: a broken library may end the one that loads it
-        tried = ask(sys.executable, "-c", f"import {module}", seconds=SECONDS_TO_IMPORT)
+        # in a process of its own: a broken library may end the one that loads it; -P: not from here
+        tried = ask(sys.executable, "-P", "-c", f"import {module}", seconds=SECONDS_TO_IMPORT)
         if tried.wrong:
             found = f"{version}, but it cannot be imported: {tried.wrong}"
             return Line(package, "problem", found, f"install it again: {INSTALL}")
