@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
 from msnmo.tables import summary
 
@@ -21,6 +22,11 @@ def test_the_folder_of_results_is_enough(joint_only, tmp_path, capsys):
     write_tsv(tmp_path / "metrics/all.tsv", joint_only)
     summary.main(["--results", str(tmp_path)])
     assert "Joint Model" in capsys.readouterr().out
+
+
+def test_a_run_that_is_not_finished_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"(?s)all\.tsv.*a finished run.*snakemake"):
+        summary.main(["--results", str(tmp_path)])
 
 
 def test_nothing_to_read_from_is_a_wrong_command_line(capsys):

@@ -101,7 +101,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=int,
         default=SECONDS_FOR_A_STEP,
         help="how long the training step may take (default: %(default)s)",
     )

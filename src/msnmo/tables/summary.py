@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from msnmo.core.command import program
-from msnmo.core.errors import run_command
+from msnmo.core.errors import bad_input, run_command
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
 from msnmo.settings.methods import Task, get_method
@@ -66,7 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not (given.metrics or given.results):
         parser.error("give --results or --metrics")
-    print(summarise(read_metrics(given.metrics or given.results / "metrics/all.tsv")))
+    metrics = given.metrics or given.results / "metrics/all.tsv"
+    if not metrics.is_file():
+        remedy = "let the run come to its end: snakemake --cores all --configfile my.yaml"
+        raise bad_input(metrics, "the metrics of a finished run", "no such file", remedy)
+    print(summarise(read_metrics(metrics)))
     if given.results:
         print(f"\nResults: {given.results}")
 
