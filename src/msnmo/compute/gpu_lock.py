@@ -45,7 +45,8 @@ def lock_folder() -> Path:
 
     It follows from no variable, so that all jobs of a user on a machine meet there: schedulers give
     each job a TMPDIR of its own, and XDG_RUNTIME_DIR to some alone. It is not in the home folder,
-    which the machines of a cluster share.
+    which the machines of a cluster share. (Where each job has even a /tmp of its own, it is the
+    scheduler that gives it a GPU.)
     """
     return Path(f"/tmp/msnmo-gpus-{os.getuid()}")  # noqa: S108 - its owner is checked
 
