@@ -1,11 +1,13 @@
 """From head scans to the tables of Huang et al. 2024: cohort, preprocessing, training, evaluation."""
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "config.yaml"
+configfile: Path(workflow.current_basedir) / "config.yaml"
 
 
 report: "workflow/report/workflow.rst"

@@ -7,6 +7,7 @@ cd /opt/msnmo
 python -m pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 python -m pip install --no-cache-dir "$TORCH"
 python -m pip install --no-cache-dir --no-deps --no-build-isolation --editable .
-python -m msnmo.cohort --help > /dev/null
+msnmo --version
+msnmo cohort --help > /dev/null
 snakemake --version
 # FSL is not in the image: its licence is for non-commercial use. The engine `surface` needs none.

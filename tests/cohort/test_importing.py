@@ -56,4 +56,4 @@ def test_ids_keep_letters_and_digits_alone():
 def test_the_help_shows_an_example(name):
     command = [sys.executable, "-m", "msnmo.cohort", name, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"python -m msnmo.cohort {name} " in done.stdout
+    assert f"msnmo cohort {name} " in done.stdout

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from msnmo.compute import device
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import InputError, MsnmoError
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ def test_auto_takes_cuda_then_mps_then_cpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(device, "_hold_cuda", lambda per_gpu: torch.device("cuda"))
+    monkeypatch.setattr(device, "_hold_cuda", lambda per_gpu, job: torch.device("cuda"))
     assert device.pick_device("auto") == torch.device(expected)
 
 
@@ -79,7 +80,7 @@ def test_the_cpu_is_described_and_computes_in_float32() -> None:
 
 def test_threads_are_set_for_the_whole_process() -> None:
     parser = argparse.ArgumentParser()
-    device.add_arguments(parser)
+    add_arguments(parser)
     assert parser.parse_args([]).threads == 1
     before = torch.get_num_threads()
     try:

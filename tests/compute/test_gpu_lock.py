@@ -1,5 +1,6 @@
 """Jobs spread over the GPUs there are, and none gets more than it may."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,13 +9,14 @@ from collections import Counter
 import pytest
 
 from msnmo.compute import gpu_lock
-from msnmo.compute.gpu_lock import hold_gpu
+from msnmo.compute.gpu_lock import held_gpus, hold_gpu, lock_folder
+from msnmo.core.errors import InputError
 
 HOLDER = """
 import sys
 from pathlib import Path
 from msnmo.compute.gpu_lock import hold_gpu
-held = hold_gpu({devices!r}, {per_gpu}, Path({folder!r}))
+held = hold_gpu({devices!r}, {per_gpu}, Path({folder!r}), "train joint fold 3")
 print(held.index, flush=True)
 sys.stdin.read()
 """
@@ -53,6 +55,10 @@ def test_a_job_too_many_waits_until_one_is_free(job):
     assert sorted(held) == [0, 1]
     third = job()
     assert "waiting for a GPU: each of 2 is held by 1 job each" in third.stderr.readline()
+    holders = dict(zip(held, (first, second), strict=True))
+    for index in (0, 1):
+        told = f"GPU {index}: process {holders[index].pid}, train joint fold 3, since 20"
+        assert told in third.stderr.readline()
     answers = []
     reader = threading.Thread(target=lambda: answers.append(index_of(third)))
     reader.start()
@@ -71,6 +77,39 @@ def test_jobs_share_a_gpu_only_where_that_is_asked_for_and_last(job):
 
 def test_the_lock_lasts_as_long_as_it_is_held(tmp_path, monkeypatch):
     held = hold_gpu(["a"], 1, tmp_path)
-    monkeypatch.setattr(gpu_lock.time, "sleep", lambda seconds: held.lock.close())
+    monkeypatch.setattr(gpu_lock.time, "sleep", lambda seconds: held.lock.release())
     assert hold_gpu(["a"], 1, tmp_path).index == 0
-    assert held.lock.closed, "it was taken only after it had been let go"
+    assert not held.lock.is_locked, "it was taken only after it had been let go"
+
+
+def test_who_holds_a_gpu_is_told_even_where_it_left_no_word(tmp_path):
+    held = hold_gpu(["a"], 1, tmp_path, "apply")
+    (line,) = held_gpus(tmp_path)
+    assert line.startswith(f"a-0: process {os.getpid()}, apply, since ")
+    for damaged in ("", "{}", "[]", "{"):
+        (tmp_path / "a-0.json").write_text(damaged)
+        assert list(held_gpus(tmp_path)) == ["a-0: a process that left no word of itself"]
+    held.lock.release()
+    assert list(held_gpus(tmp_path)) == []
+
+
+def test_all_jobs_of_a_user_meet_in_one_folder_whatever_their_environment(monkeypatch):
+    folder = lock_folder()
+    for name in ("TMPDIR", "XDG_RUNTIME_DIR", "HOME"):
+        monkeypatch.setenv(name, "/elsewhere")
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert lock_folder() == folder
+    assert str(os.getuid()) in folder.name
+
+
+def test_a_folder_that_is_not_ours_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    for name in ("link", "broken", "file"):
+        with pytest.raises(InputError, match=rf"(?s){name}.*a folder of your own"):
+            hold_gpu(["a"], 1, tmp_path / name)
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    with pytest.raises(InputError, match=r"(?s)real.*a folder of your own"):
+        hold_gpu(["a"], 1, tmp_path / "real")

@@ -32,6 +32,13 @@ def test_both_recipes_run_the_one_script(recipe):
     assert "python:3.11-slim" in text
 
 
+@pytest.mark.parametrize("recipe", ["Dockerfile", "Apptainer.def"])
+def test_both_say_how_to_run_the_workflow_on_data_outside_the_image(recipe):
+    text = (ROOT / "container" / recipe).read_text()
+    assert "--snakefile /opt/msnmo/Snakefile --directory" in text
+    assert "msnmo doctor" in text
+
+
 def test_the_script_is_sound_shell():
     assert SCRIPT.stat().st_mode & 0o111
     subprocess.run(["sh", "-n", SCRIPT], check=True)

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from msnmo.cohort.decisions import read_decisions
 from msnmo.core.errors import InputError
+from msnmo.quality import rate
 from msnmo.quality.rate import Rating, serve
 
 
@@ -122,3 +124,29 @@ def test_the_command_tells_the_address_and_ends_well(make_page, tmp_path):
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "ended" in output
+
+
+def test_the_folder_of_results_names_page_and_table(monkeypatch, tmp_path):
+    asked = []
+
+    def note(page, decisions):
+        asked.append((page, decisions))
+        raise InputError([])
+
+    monkeypatch.setattr(rate, "Rating", note)
+    given = [["--results", "r"], ["--results", "r", "--decisions", "d.tsv"]]
+    for arguments in [*given, ["--page", "p.html", "--decisions", "d.tsv"]]:
+        with pytest.raises(InputError):
+            rate.main(arguments)
+    usual = Path("r/quality/index.html")
+    assert asked[0] == (usual, Path("r/quality/decisions.tsv"))
+    assert asked[1] == (usual, Path("d.tsv"))
+    assert asked[2] == (Path("p.html"), Path("d.tsv"))
+
+
+def test_a_page_without_a_table_to_write_is_refused(capsys):
+    for arguments in ([], ["--page", "p.html"], ["--decisions", "d.tsv"]):
+        with pytest.raises(SystemExit) as left:
+            rate.main(arguments)
+        assert left.value.code == 2
+    assert "give --results" in capsys.readouterr().err

@@ -10,7 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
-SOURCE = Path(workflow.basedir) / "src"
+# as a module of another workflow, the main Snakefile lies elsewhere
+CHECKOUT = Path(workflow.current_basedir).parents[1]
+SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
@@ -20,7 +22,13 @@ from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.files import read_tsv
 from msnmo.settings.config import complete_config, method_settings, shareable
-from msnmo.workflow.environment import prepare_jobs, require_writable, shell_prefix
+from msnmo.workflow.environment import (
+    find_scans,
+    prepare_jobs,
+    require_executor,
+    require_writable,
+    shell_prefix,
+)
 from msnmo.core.errors import MsnmoError
 
 try:
@@ -31,6 +39,7 @@ try:
         # the networks know no other; an engine that the config names stays
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
+    config["scans"] = find_scans(config["scans"], CHECKOUT)
     survey = survey_scan_table(Path(config["scans"]).absolute())
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
@@ -59,6 +68,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 onstart:
     try:
+        require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error

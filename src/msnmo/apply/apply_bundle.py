@@ -18,7 +18,8 @@ from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.preprocess import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.cohort.folds import DIAGNOSES
-from msnmo.compute.device import add_arguments, device_name, peak_memory, pick_device, prepare
+from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
@@ -178,11 +179,11 @@ def _machine(device: torch.device) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Apply a bundle to one scan that the workflow has preprocessed."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.apply_bundle", description=__doc__)
-    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
-    parser.add_argument("--brain-sidecar", type=Path, required=True)
+    parser.add_argument("--brain-sidecar", type=Path, required=True, help="JSON of the brain mask")
     parser.add_argument("--n4", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--image", type=Path, required=True, help="z-scored, in model space")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the image")
@@ -192,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     bundle = read_bundle(given.bundle)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"apply to {given.scan}")
     prepare(device, given.threads)
     prepared = Prepared(
         given.scan,

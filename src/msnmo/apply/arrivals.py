@@ -132,7 +132,7 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     dicom.program_path()
     studies = dicom.by_study(dicom.read_folder(folder).series)
     if len(studies) != 1:
-        remedy = "give the folder of one study; `python -m msnmo.cohort dicom` takes many"
+        remedy = "give the folder of one study; `msnmo cohort dicom` takes many"
         raise bad_input(folder, "the DICOM of one study", f"{len(studies)} studies", remedy)
     (series,) = studies.values()
     candidates = dicom.examine(series, converted / f"{name}_series")

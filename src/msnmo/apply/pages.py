@@ -174,7 +174,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page of one scan that a bundle was applied to."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.pages", description=__doc__)
-    parser.add_argument("--site", type=Path, required=True)
+    parser.add_argument("--site", type=Path, required=True, help="folder of the pages")
     parser.add_argument("--applied", type=Path, required=True, help="the scan's folder of results")
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")

@@ -1,4 +1,7 @@
-"""Make a bundle: trained folds, how to preprocess for them, and a card that describes them."""
+"""Make a bundle: trained folds, how to preprocess for them, and a card that describes them.
+
+The workflow knows all of these files, and does it in one line: `snakemake bundle`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import yaml
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
 from msnmo.cohort.folds import DIAGNOSES
 from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.core.command import program
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import (
     MAKE_AGAIN,
@@ -226,8 +230,14 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m msnmo.bundle", description=__doc__)
-    parser.add_argument("--method", required=True)
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.bundle"),
+        description=__doc__,
+        epilog="Example, of a finished run or of one to be finished:\n"
+        "  snakemake bundle --cores all --configfile my.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--method", required=True, help="whose folds these are")
     parser.add_argument("--weights", type=Path, nargs="+", required=True, help="of each fold")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each fold")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="of each fold")

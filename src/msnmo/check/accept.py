@@ -72,9 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scans", type=Path, required=True, help="the scan table")
     parser.add_argument("--findings", type=Path, required=True, help="TSV of the check")
     parser.add_argument("--decisions", type=Path, help="a rater's decisions")
-    parser.add_argument("--on-bad-scan", choices=get_args(OnBadScan), default="stop")
-    parser.add_argument("--out-cohort", type=Path, required=True)
-    parser.add_argument("--out-excluded", type=Path, required=True)
+    parser.add_argument(
+        "--on-bad-scan",
+        choices=get_args(OnBadScan),
+        default="stop",
+        help="what a scan with an error does",
+    )
+    parser.add_argument("--out-cohort", type=Path, required=True, help="the scans that go on (TSV)")
+    parser.add_argument(
+        "--out-excluded", type=Path, required=True, help="the scans left out, by whom and why (TSV)"
+    )
     given = parser.parse_args(arguments)
     findings = read_tsv(given.findings, dict.fromkeys(COLUMNS, str))
     cohort, excluded = accept(given.scans, findings, given.decisions, given.on_bad_scan)

@@ -62,7 +62,7 @@ def _several_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
             found = f"subject {subject} at the sites {', '.join(site or 'none' for site in sites)}"
             remedy = (
                 "nothing to do if it is one person; else give them two ids "
-                "(python -m msnmo.cohort merge keeps the ids of several tables apart)"
+                "(msnmo cohort merge keeps the ids of several tables apart)"
             )
             for row in rows.itertuples():
                 finding = Finding(row.flair, "one site a subject", found, remedy)

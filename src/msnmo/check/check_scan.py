@@ -169,10 +169,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the report of one scan; a bad scan is a finding in it, not a failure."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check.check_scan", description=__doc__)
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
-    parser.add_argument("--flair", type=Path, required=True)
+    parser.add_argument("--flair", type=Path, required=True, help="the scan, NIfTI")
     parser.add_argument("--lesion-masks", type=Path, nargs="*", default=[], help="one a rater")
-    parser.add_argument("--brain-mask", type=Path)
-    parser.add_argument("--stripped", choices=("yes", "no"), default="no")
+    parser.add_argument("--brain-mask", type=Path, help="its brain mask, on the scan's grid")
+    parser.add_argument(
+        "--stripped",
+        choices=("yes", "no"),
+        default="no",
+        help="yes: the scan is said to have no skull",
+    )
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),

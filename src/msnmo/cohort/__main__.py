@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
+from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.paths import path_argument
 
@@ -28,7 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m msnmo.cohort", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.cohort"),
+        description=__doc__,
+        epilog=f"Example (each NAME has a --help of its own):\n  {bids.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     subparsers = parser.add_subparsers(dest="importer", required=True, metavar="NAME")
     for name, importer in IMPORTERS.items():
         subparser = subparsers.add_parser(

@@ -25,7 +25,7 @@ from msnmo.core.paths import path_argument
 NAME = "bids"
 HELP = "a BIDS dataset with diagnoses in participants.tsv"
 EXAMPLE = (
-    "python -m msnmo.cohort bids my_bids --diagnosis-column group "
+    "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
 )
 ENDINGS = (".nii", ".nii.gz")

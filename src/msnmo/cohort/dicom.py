@@ -49,10 +49,7 @@ from msnmo.core.paths import path_argument
 
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
-EXAMPLE = (
-    "python -m msnmo.cohort dicom export --nifti nifti --salt-file secret.salt "
-    "--out nifti/scans.tsv"
-)
+EXAMPLE = "msnmo cohort dicom export --nifti nifti --salt-file secret.salt --out nifti/scans.tsv"
 DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)
 MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SERIES_COLUMNS = (

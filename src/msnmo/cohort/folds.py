@@ -178,11 +178,16 @@ def _report(cohort: pd.DataFrame, folds: pd.DataFrame) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the folds of a cohort."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.cohort.folds", description=__doc__)
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--k", type=int, required=True, help="number of folds")
-    parser.add_argument("--split", choices=get_args(Split), default="grouped")
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--split",
+        choices=get_args(Split),
+        default="grouped",
+        help="grouped: no subject on both sides; random: scan by scan, as the paper",
+    )
+    parser.add_argument("--seed", type=int, required=True, help="of the random order")
     parser.add_argument("--out", type=Path, required=True, help="folds.tsv")
     given = parser.parse_args(arguments)
 

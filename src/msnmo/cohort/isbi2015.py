@@ -19,7 +19,7 @@ from msnmo.core.paths import path_argument
 
 NAME = "isbi2015"
 HELP = "the ISBI 2015 longitudinal MS challenge: 21 scans of 5 subjects with MS"
-EXAMPLE = "python -m msnmo.cohort isbi2015 training_final_v4 --out isbi/scans.tsv"
+EXAMPLE = "msnmo cohort isbi2015 training_final_v4 --out isbi/scans.tsv"
 SITE = "ISBI2015"
 RATERS = (1, 2)
 SCANS, SUBJECTS = 21, 5

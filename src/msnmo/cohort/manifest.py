@@ -133,7 +133,7 @@ def parse_patterns(arguments: list[str]) -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the manifest of a preprocessed cohort."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.cohort.manifest", description=__doc__)
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument(
         "--pattern",

@@ -15,7 +15,7 @@ from msnmo.core.paths import WrongPath, locate
 NAME = "merge"
 HELP = "several scan tables as one, as the paper's: challenge and hospital"
 EXAMPLE = (
-    "python -m msnmo.cohort merge isbi=isbi/scans.tsv hospital=hospital/scans.tsv "
+    "msnmo cohort merge isbi=isbi/scans.tsv hospital=hospital/scans.tsv "
     "--labels MS=RRMS,SPMS NMOSD=NMO --out cohort/scans.tsv"
 )
 DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)

@@ -20,7 +20,7 @@ from msnmo.core.paths import path_argument
 
 NAME = "open_ms"
 HELP = "a clone of open_ms_data: 30 patients cross-sectional, 20 with two visits, all MS"
-EXAMPLE = "python -m msnmo.cohort open_ms open_ms_data --part mni --out ljubljana/scans.tsv"
+EXAMPLE = "msnmo cohort open_ms open_ms_data --part mni --out ljubljana/scans.tsv"
 SITE = "Ljubljana"
 FOLDER = re.compile(r"patient(\d{2})")
 MNI_FLAIR = "FLAIR_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import platform
@@ -11,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 # Apple's backend lacks a few 3D operations; with this, those run on the CPU instead of failing.
 # It must be set before torch is imported.
@@ -19,45 +18,22 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 import torch
 
-from msnmo.compute.gpu_lock import PER_GPU, Held, hold_gpu, lock_folder
+from msnmo.compute.gpu_lock import Held, hold_gpu, lock_folder
+from msnmo.compute.options import Choice
 from msnmo.core.errors import MsnmoError, bad_input
 
-Choice = Literal["auto", "cpu", "cuda", "mps"]
 GIB = 2**30
 HELD: list[Held] = []
-"""The GPU of this process: an open file is what holds it."""
+"""The GPU of this process: the lock is held as long as it is kept here."""
 # How the CPU's and Apple's allocators word what CUDA has its own exception for.
 FULL = ("not enough memory", "can't allocate memory", "mps backend out of memory")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options ``--device`` and ``--threads``."""
-    parser.add_argument("--device", choices=get_args(Choice), default="auto")
-    parser.add_argument(
-        "--per-gpu",
-        type=_at_least_one,
-        default=os.environ.get(PER_GPU, "1"),
-        help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=_at_least_one,
-        default=1,
-        help="CPU threads; equal numbers give equal bytes on the CPU (default: 1)",
-    )
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
-    return int(text)
-
-
-def pick_device(choice: Choice, per_gpu: int = 1) -> torch.device:
+def pick_device(choice: Choice, per_gpu: int = 1, job: str = "") -> torch.device:
     """Return the device to run on; ``auto`` takes cuda, else mps, else the CPU.
 
     Of several CUDA devices it is one that no more than `per_gpu` jobs of this user hold, this one
-    included; it is held until the process ends.
+    included; it is held until the process ends. `job` is told to those who wait for it.
 
     Raises
     ------
@@ -75,13 +51,13 @@ def pick_device(choice: Choice, per_gpu: int = 1) -> torch.device:
         there = ", ".join(name for name in available if available[name])
         remedy = "use device auto, or install a torch build and driver for that device"
         raise bad_input(f"device {choice}", "a device of this machine", f"only {there}", remedy)
-    return _hold_cuda(per_gpu) if choice == "cuda" else torch.device(choice)
+    return _hold_cuda(per_gpu, job) if choice == "cuda" else torch.device(choice)
 
 
-def _hold_cuda(per_gpu: int) -> torch.device:
+def _hold_cuda(per_gpu: int, job: str) -> torch.device:
     count = torch.cuda.device_count()
     names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
-    held = hold_gpu(names, per_gpu, lock_folder())
+    held = hold_gpu(names, per_gpu, lock_folder(), job)
     HELD.append(held)
     torch.cuda.set_device(held.index)
     return torch.device("cuda", held.index)

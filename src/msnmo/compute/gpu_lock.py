@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import json
 import os
+import stat
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from msnmo.core.errors import bad_input
 
 PER_GPU = "MSNMO_JOBS_PER_GPU"
 """The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_BETWEEN_WORDS = 600.0
+LOCK, NOTE = ".lock", ".json"
 
 
 @dataclass(frozen=True)
@@ -26,20 +32,26 @@ class Held:
     ----------
     index : int
         Among the devices that the process sees.
-    lock : file
-        Open as long as the GPU is held; the system lets go of it when the process ends, however.
+    lock : BaseFileLock
+        Held as long as this object lives; the system lets go of it when the process ends, however.
     """
 
     index: int
-    lock: IO[bytes]
+    lock: BaseFileLock
 
 
 def lock_folder() -> Path:
-    """Return the folder of the locks: one for each user and machine."""
-    return Path(tempfile.gettempdir()) / f"msnmo-gpus-{os.getuid()}"
+    """Return the folder of the locks: one for each user and machine.
+
+    It follows from no variable, so that all jobs of a user on a machine meet there: schedulers give
+    each job a TMPDIR of its own, and XDG_RUNTIME_DIR to some alone. It is not in the home folder,
+    which the machines of a cluster share. (Where each job has even a /tmp of its own, it is the
+    scheduler that gives it a GPU.)
+    """
+    return Path(f"/tmp/msnmo-gpus-{os.getuid()}")  # noqa: S108 - its owner is checked
 
 
-def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path) -> Held:
+def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") -> Held:
     """Take a GPU that fewer than `per_gpu` jobs hold; wait for one if there is none.
 
     A GPU gets its second job only when each has its first.
@@ -53,30 +65,82 @@ def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path) -> Held:
         Jobs that may share a GPU, at least 1.
     folder : Path
         Where the locks are; made if it is missing.
+    job : str
+        What this process does with the GPU: told to those who wait for it.
+
+    Raises
+    ------
+    InputError
+        If the folder is another user's, or no folder.
     """
     if not devices:
         raise ValueError("there is no GPU to hold")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _own(folder)
+    stems = [[_stem(folder, name, share) for name in devices] for share in range(per_gpu)]
     spoken = -SECONDS_BETWEEN_WORDS
     while True:
-        for share in range(per_gpu):
-            for index, name in enumerate(devices):
-                safe = "".join(letter if letter.isalnum() else "-" for letter in name)
-                if lock := _try(folder / f"{safe}.{share}.lock"):
+        for share in stems:
+            for index, stem in enumerate(share):
+                if lock := _try(stem, job):
                     return Held(index, lock)
         if time.monotonic() - spoken >= SECONDS_BETWEEN_WORDS:
             spoken = time.monotonic()
-            jobs = f"{per_gpu} job{'s' if per_gpu > 1 else ''} each"
-            told = f"waiting for a GPU: each of {len(devices)} is held by {jobs} (locks: {folder})"
-            print(f"msnmo: {told}", file=sys.stderr, flush=True)
+            _tell(devices, per_gpu, stems)
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def _try(path: Path) -> IO[bytes] | None:
-    lock = path.open("ab")
+def held_gpus(folder: Path) -> Iterator[str]:
+    """Yield a line for each lock of the folder that a living process holds."""
+    for path in sorted(folder.glob(f"*{LOCK}")):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+            lock.release()
+        except Timeout:
+            yield f"{path.stem}: {_holder(path.with_suffix(''))}"
+
+
+def _own(folder: Path) -> None:
+    """Make the folder, or refuse one in which somebody else could hold our GPUs."""
+    with contextlib.suppress(FileExistsError):  # a file or a broken link: refused below
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        expected, remedy = "a folder of your own, for locks of GPUs", "have it removed"
+        raise bad_input(folder, expected, "a file, a link or another user's folder", remedy)
+
+
+def _stem(folder: Path, name: str, share: int) -> Path:
+    safe = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return folder / f"{safe}-{share}"
+
+
+def _try(stem: Path, job: str) -> BaseFileLock | None:
+    """Take a lock that is free, and leave word beside it who has it."""
+    lock = FileLock(stem.with_suffix(LOCK), thread_local=False)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
+        lock.acquire(timeout=0)
+    except Timeout:
         return None
+    since = datetime.now(UTC).astimezone().isoformat(" ", timespec="minutes")
+    note = json.dumps({"pid": os.getpid(), "job": job, "since": since})
+    with contextlib.suppress(OSError):  # a full disk is no reason not to compute: the lock is held
+        stem.with_suffix(NOTE).write_text(note, encoding="utf-8")
     return lock
+
+
+def _tell(devices: Sequence[str], per_gpu: int, stems: Sequence[Sequence[Path]]) -> None:
+    jobs = f"{per_gpu} job{'s' if per_gpu > 1 else ''} each"
+    lines = [f"waiting for a GPU: each of {len(devices)} is held by {jobs}"]
+    for share in stems:
+        lines += [f"  GPU {index}: {_holder(stem)}" for index, stem in enumerate(share)]
+    print(f"msnmo: {chr(10).join(lines)}", file=sys.stderr, flush=True)
+
+
+def _holder(stem: Path) -> str:
+    """Return who holds a lock, by the word left beside it."""
+    try:
+        note = json.loads(stem.with_suffix(NOTE).read_text(encoding="utf-8"))
+        return f"process {note['pid']}{note['job'] and ', ' + note['job']}, since {note['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a process that left no word of itself"  # killed between the lock and the word

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from msnmo.core.processes import ask
+
 PACKAGES = ("msnmo", "torch", "monai", "numpy")
 NOT_KNOWN = "n/a"
+SECONDS_FOR_GIT = 30
 
 
 def versions() -> dict[str, str]:
@@ -48,10 +50,7 @@ def git_state(source: Path = Path(__file__)) -> dict[str, str | bool]:
 
 
 def _git(source: Path, *arguments: str) -> str | None:
-    """Return what git prints in the file's folder, or None where it fails or is not installed."""
-    command = ["git", "-C", str(source.resolve().parent), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    """Return what git prints in the file's folder, or None where it does not answer."""
+    folder = str(source.resolve().parent)
+    done = ask("git", "-C", folder, *arguments, seconds=SECONDS_FOR_GIT)
+    return done.said if done.code == 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.paths import path_argument
 from msnmo.demo.cohort import Plan, make_cohort
@@ -13,9 +14,19 @@ from msnmo.demo.cohort import Plan, make_cohort
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the cohort from the command line."""
     default = Plan()
-    parser = argparse.ArgumentParser(prog="python -m msnmo.demo", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.demo"),
+        description=__doc__,
+        epilog="Example:\n  msnmo demo --out demo/cohort --workers 2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the cohort")
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=default.seed,
+        help="equal seeds make equal cohorts (default: %(default)s)",
+    )
     parser.add_argument("--ms", type=int, default=default.ms, help="MS scans")
     parser.add_argument("--nmosd", type=int, default=default.nmosd, help="NMOSD scans")
     parser.add_argument(

@@ -91,9 +91,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--history", help="history.tsv of a training, with {method} and {fold}")
     parser.add_argument("--gradcam", type=Path, help="folder of msnmo.predict.gradcam")
     parser.add_argument("--augment", required=True, help="the config's section, JSON")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--out-png", type=Path, required=True)
-    parser.add_argument("--out-svg", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
+    parser.add_argument("--out-png", type=Path, required=True, help="PNG")
+    parser.add_argument("--out-svg", type=Path, required=True, help="SVG")
     return parser.parse_args(arguments)
 
 

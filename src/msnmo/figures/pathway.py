@@ -111,15 +111,15 @@ def draw_pathway(files: dict[str, Path], title: str) -> Figure:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the pathway of the scan of median DSC."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.figures.pathway", description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="all.tsv")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--cohort", type=Path, required=True)
-    parser.add_argument("--folds", type=Path, required=True)
-    parser.add_argument("--method", default="joint")
+    parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--method", default="joint", help="whose predictions are shown")
     parser.add_argument("--n4", required=True, help="pattern with {folder} and {scan}")
     parser.add_argument("--predictions", required=True, help="pattern of a fold's folder, {fold}")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="PNG")
     given = parser.parse_args(arguments)
 
     scan = choose_scan(read_metrics(given.metrics), given.method)

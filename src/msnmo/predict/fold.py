@@ -20,12 +20,12 @@ from torch import nn
 
 from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
-    add_arguments,
     explain_full_memory,
     memory_format,
     pick_device,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace
@@ -242,7 +242,7 @@ def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[s
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict the test scans of a fold and write the folder of predictions."""
     given = _parse(arguments)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"predict {given.method} fold {given.fold}")
     prepare(device, given.threads)
     run = read_run(given.run, given.method, given.fold)
     test = read_part(given.scans, ("image", "sidecar"))
@@ -263,7 +263,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--scans", type=Path, required=True, help="what to predict, of msnmo.cohort.parts (TSV)"
     )
-    parser.add_argument("--method", required=True)
+    parser.add_argument("--method", required=True, help="whose weights these are")
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")

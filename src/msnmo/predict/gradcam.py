@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
-    add_arguments,
     explain_full_memory,
     memory_format,
     pick_device,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
 from msnmo.core.volumes import save_volume
@@ -98,7 +98,7 @@ def gradcam(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the Grad-CAM maps of the scans that Figure 12 shows."""
     given = _parse(arguments)
-    device = pick_device(given.device, given.per_gpu)
+    device = pick_device(given.device, given.per_gpu, f"Grad-CAM of {given.method}")
     prepare(device, given.threads)
     chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
     tested = pd.concat([read_part(path, ("image", "sidecar")) for path in given.scans])
@@ -135,7 +135,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
     )
-    parser.add_argument("--method", default="joint")
+    parser.add_argument("--method", default="joint", help="whose weights these are")
     parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
     parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

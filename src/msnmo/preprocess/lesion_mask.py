@@ -16,11 +16,18 @@ from msnmo.core.volumes import load_mask, save_volume
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Crop and resize one lesion mask as its scan was."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.preprocess.lesion_mask", description=__doc__
+    )
     parser.add_argument("--mask", type=Path, required=True, help="lesion mask on the native grid")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the scan")
-    parser.add_argument("--how", choices=get_args(MaskRule), default="linear")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--how",
+        choices=get_args(MaskRule),
+        default="linear",
+        help="linear, then >= 0.5; or nearest",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the mask in model space")
     given = parser.parse_args(arguments)
 
     lesion = load_mask(given.mask)

@@ -69,15 +69,30 @@ def correct_bias(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Correct one skull-stripped scan, or pass on one that was corrected before it arrived."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.n4", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="skull-stripped scan")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
-    parser.add_argument("--bias-corrected", choices=("yes", "no"), default="no")
-    parser.add_argument("--shrink", type=int, default=4)
-    parser.add_argument("--iterations", type=int, nargs="+", default=[50, 50, 50, 50])
-    parser.add_argument("--tolerance", type=float, default=1e-7)
-    parser.add_argument("--out-image", type=Path, required=True)
-    parser.add_argument("--out-sidecar", type=Path, required=True)
+    parser.add_argument(
+        "--bias-corrected",
+        choices=("yes", "no"),
+        default="no",
+        help="yes: the scan arrived corrected, and is copied",
+    )
+    parser.add_argument(
+        "--shrink", type=int, default=4, help="N4 estimates on a grid this many times coarser"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        nargs="+",
+        default=[50, 50, 50, 50],
+        help="at most, at each level of resolution",
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-7, help="change below which a level ends"
+    )
+    parser.add_argument("--out-image", type=Path, required=True, help="the corrected scan")
+    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: how it was made")
     given = parser.parse_args(arguments)
 
     scan, brain = load_volume(given.image), load_mask(given.brain)

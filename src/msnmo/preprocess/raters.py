@@ -100,7 +100,7 @@ def load_raters(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Combine the raters' lesion masks of one scan."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.raters", description=__doc__)
     parser.add_argument("--flair", type=Path, required=True, help="the scan as it arrived")
     parser.add_argument("--masks", type=Path, required=True, nargs="+", help="one mask a rater")
     parser.add_argument(

@@ -18,17 +18,33 @@ from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_vol
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Resize one cropped scan and its brain mask; the sidecar gains what inverts it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.resize", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="cropped scan")
     parser.add_argument("--brain", type=Path, required=True, help="cropped brain mask")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the cropped scan")
-    parser.add_argument("--size", type=int, nargs=3, default=[160, 160, 160])
-    parser.add_argument("--mode", choices=get_args(Mode), default="stretch")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=3,
+        default=[160, 160, 160],
+        help="voxels along each axis, multiples of 16",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        default="stretch",
+        help="stretch each axis by its own factor, or pad and keep proportions",
+    )
     parser.add_argument("--order", type=int, choices=(1, 3), default=3, help="splines of the image")
-    parser.add_argument("--mask", choices=get_args(MaskRule), default="linear")
-    parser.add_argument("--out-image", type=Path, required=True)
-    parser.add_argument("--out-brain", type=Path, required=True)
-    parser.add_argument("--out-sidecar", type=Path, required=True)
+    parser.add_argument(
+        "--mask",
+        choices=get_args(MaskRule),
+        default="linear",
+        help="masks: linear, then >= 0.5; or nearest",
+    )
+    parser.add_argument("--out-image", type=Path, required=True, help="the image, resized")
+    parser.add_argument("--out-brain", type=Path, required=True, help="the mask, resized")
+    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: what takes it back")
     given = parser.parse_args(arguments)
 
     scan, brain = load_volume(given.image), load_mask(given.brain)

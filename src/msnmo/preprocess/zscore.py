@@ -50,13 +50,18 @@ def zscore(image: np.ndarray, brain: np.ndarray, over: Over = "brain") -> np.nda
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Z-score one resized scan; the sidecar gains the settings."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.zscore", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="scan in model space")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask in model space")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the resized scan")
-    parser.add_argument("--over", choices=get_args(Over), default="brain")
-    parser.add_argument("--out-image", type=Path, required=True)
-    parser.add_argument("--out-sidecar", type=Path, required=True)
+    parser.add_argument(
+        "--over",
+        choices=get_args(Over),
+        default="brain",
+        help="voxels that mean and deviation are of",
+    )
+    parser.add_argument("--out-image", type=Path, required=True, help="the image, z-scored")
+    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: how it was made")
     given = parser.parse_args(arguments)
 
     scan, brain = load_volume(given.image), load_mask(given.brain)

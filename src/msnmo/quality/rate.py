@@ -15,6 +15,7 @@ from threading import Lock
 import pandas as pd
 
 from msnmo.cohort.decisions import COLUMNS, EXCLUDE, KEEP, read_decisions, write_decisions
+from msnmo.core.command import program
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import read_tsv
 from msnmo.core.paths import path_argument
@@ -146,13 +147,7 @@ def serve(rating: Rating, port: int) -> ThreadingHTTPServer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m msnmo.quality.rate", description=__doc__)
-    parser.add_argument(
-        "--page", type=path_argument, required=True, help="results/quality/index.html"
-    )
-    parser.add_argument("--decisions", type=path_argument, required=True, help="table to write")
-    parser.add_argument("--port", type=int, default=8137)
-    given = parser.parse_args(arguments)
+    given = _parse(arguments)
     rating = Rating(given.page, given.decisions)
     try:
         server = serve(rating, given.port)
@@ -169,6 +164,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended; every decision is in the table")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.quality.rate"),
+        description=__doc__,
+        epilog="Example:\n  msnmo rate --results results",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--results", type=path_argument, help="folder of a run that has its quality page"
+    )
+    parser.add_argument(
+        "--page", type=path_argument, help="default: quality/index.html in the results"
+    )
+    parser.add_argument(
+        "--decisions",
+        type=path_argument,
+        help="table to write (default: quality/decisions.tsv in the results, which the next run "
+        "reads; else what the config's `decisions` names)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8137, help="of the server (default: %(default)s)"
+    )
+    given = parser.parse_args(arguments)
+    if not given.results and not (given.page and given.decisions):
+        parser.error("give --results, or --page and --decisions")
+    given.page = given.page or given.results / "quality/index.html"
+    given.decisions = given.decisions or given.results / "quality/decisions.tsv"
+    return given
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def write_page(results: Results, scan: str, predictions: str, site: Path) -> tup
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page of one scan."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.report.scan_page", description=__doc__)
-    parser.add_argument("--scan", required=True)
+    parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument(
         "--predictions", required=True, help="folder of a fold, with {method} and {fold}"
     )

@@ -30,7 +30,7 @@ STATISTICS_COLUMNS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write one table in each of the formats asked for."""
-    given = _parse()
+    given = _parse(arguments)
     table, pages = _described(given) if given.table in DESCRIBED else _compared(given)
     write_tsv(given.out_tsv, table)
     note = exclusion_note(read_excluded(given.excluded))
@@ -69,7 +69,7 @@ def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
         raise bad_input(statistics, expected, found, MAKE_AGAIN)
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
     parser.add_argument("--table", choices=TABLES, required=True, help="its number")
     parser.add_argument("--cohort", type=Path, help="cohort.tsv, for tables 1 and 2")
@@ -80,10 +80,10 @@ def _parse() -> argparse.Namespace:
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
-    parser.add_argument("--out-tsv", type=Path, required=True)
+    parser.add_argument("--out-tsv", type=Path, required=True, help="TSV")
     for name in FORMATS:
-        parser.add_argument(f"--out-{name}", type=Path, required=True)
-    given = parser.parse_args()
+        parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
+    given = parser.parse_args(arguments)
     needed = ("cohort",) if given.table in DESCRIBED else ("metrics", "statistics")
     if missing := [name for name in needed if getattr(given, name) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")

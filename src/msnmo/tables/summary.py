@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from msnmo.core.errors import run_command
+from msnmo.core.command import program
+from msnmo.core.errors import bad_input, run_command
 from msnmo.core.paths import path_argument
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
@@ -52,11 +53,26 @@ def _task_table(task: Task, summary: pd.DataFrame) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary and where the results are."""
-    parser = argparse.ArgumentParser(prog="python -m msnmo.tables.summary", description=__doc__)
-    parser.add_argument("--metrics", type=path_argument, required=True, help="table of all metrics")
-    parser.add_argument("--results", type=path_argument, help="folder to name below the summary")
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.tables.summary"),
+        description=__doc__,
+        epilog="Example:\n  msnmo tables --results results",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", type=path_argument, help="folder of a finished run")
+    parser.add_argument(
+        "--metrics",
+        type=path_argument,
+        help="table of metrics (default: metrics/all.tsv in the results)",
+    )
     given = parser.parse_args(arguments)
-    print(summarise(read_metrics(given.metrics)))
+    if not (given.metrics or given.results):
+        parser.error("give --results or --metrics")
+    metrics = given.metrics or given.results / "metrics/all.tsv"
+    if not metrics.is_file():
+        remedy = "let the run come to its end: snakemake --cores all --configfile my.yaml"
+        raise bad_input(metrics, "the metrics of a finished run", "no such file", remedy)
+    print(summarise(read_metrics(metrics)))
     if given.results:
         print(f"\nResults: {given.results}")
 

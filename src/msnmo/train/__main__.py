@@ -15,7 +15,6 @@ from safetensors.torch import save as to_safetensors
 
 from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
-    add_arguments,
     device_name,
     explain_full_memory,
     peak_memory,
@@ -23,6 +22,7 @@ from msnmo.compute.device import (
     precision,
     prepare,
 )
+from msnmo.compute.options import add_arguments
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
@@ -42,9 +42,6 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     given = _parse(arguments)
     method = get_method(given.method)
     job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
-    device = pick_device(given.device, given.per_gpu)
-    prepare(device, given.threads)
-
     scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
     kept = Kept(given.out_weights, given.out_history, given.out_run)
     shape = tuple(scans[0].image.shape[1:])
@@ -54,6 +51,9 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         print("msnmo: trained before from the same scans, settings and seed: weights taken up")
         Checkpoint(given.checkpoint, followed_from).remove()
         return
+
+    device = pick_device(given.device, given.per_gpu, f"train {given.method} fold {given.fold}")
+    prepare(device, given.threads)
     with explain_full_memory(
         device,
         f"method {job.method}, {_tried(job, scans)}",
@@ -95,7 +95,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="JSON",
         help="config sections train, augment, loss and model; the paper's values by default",
     )
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--seed", type=int, required=True, help="every random choice derives from it"
+    )
     parser.add_argument("--out-weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--out-history", type=Path, required=True, help="a row an epoch (TSV)")
     parser.add_argument("--out-run", type=Path, required=True, help="how it was trained (JSON)")

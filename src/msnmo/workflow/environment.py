@@ -4,12 +4,54 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import site
 import sys
 import tempfile
 from pathlib import Path
 
+import filelock
+
 from msnmo.compute.gpu_lock import PER_GPU
-from msnmo.core.errors import SPARE_STDERR, explain_refusal
+from msnmo.core.errors import SPARE_STDERR, bad_input, explain_refusal
+from msnmo.core.processes import ask
+
+EXAMPLE = "example/scans.tsv"
+"""The scan table of config.yaml, for a look at what would run."""
+SECONDS_FOR_SLURM = 30
+LOCALLY = "without --workflow-profile slurm (or --executor slurm) jobs run on this machine"
+
+
+def find_scans(scans: str, checkout: Path) -> str:
+    """Return the path of the scan table, which is relative to the folder that Snakemake works in.
+
+    config.yaml's own example is also found where it lies, in the checkout.
+    """
+    if scans == EXAMPLE and not Path(scans).exists():
+        return str(checkout / EXAMPLE)
+    return scans
+
+
+def require_executor(name: str) -> None:
+    """Refuse, before any job starts, an executor whose scheduler is not there.
+
+    Snakemake itself asks again and again for as long as a cluster may be down.
+
+    Raises
+    ------
+    InputError
+        Where jobs are to go to Slurm and `sbatch` is not found, or Slurm does not answer.
+    """
+    if name != "slurm":
+        return
+    if shutil.which("sbatch") is None:
+        remedy = f"run snakemake on a login node, or load the site's module of Slurm; {LOCALLY}"
+        raise bad_input("executor slurm", "`sbatch` on the PATH", "no such command", remedy)
+    if shutil.which("sinfo") is None:
+        return
+    if found := ask("sinfo", "--summarize", "--noheader", seconds=SECONDS_FOR_SLURM).wrong:
+        remedy = f"wait until `sinfo` lists partitions, or ask your site; {LOCALLY}"
+        raise bad_input("executor slurm", "an answer of Slurm to `sinfo`", found, remedy)
 
 
 def prepare_jobs(per_gpu: int) -> None:
@@ -46,8 +88,10 @@ def require_writable(results: Path) -> None:
 def shell_prefix(source: Path) -> str:
     """Return what goes before each command: the shell's strictness, and where our package is.
 
-    PYTHONPATH brings the package into every environment without an install. It is set within the
-    command, because Snakemake takes it out of the surroundings of a conda environment. The commands
+    PYTHONPATH brings the package into every environment without an install. PYTHONNOUSERSITE keeps
+    out what the user installed at home (`pip install --user`), unless all is installed there, and
+    PYTHONSAFEPATH the Python files of the folder that we run in. They are set within the command,
+    because Snakemake takes PYTHONPATH out of the surroundings of a conda environment. The commands
     write to logs: a copy of stderr is for what must be said when a log cannot be written.
 
     Parameters
@@ -56,4 +100,11 @@ def shell_prefix(source: Path) -> str:
         Folder that holds the package.
     """
     spare = f"exec 9>&2; export {SPARE_STDERR}=9"
-    return f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(source))}; {spare}; "
+    own = "" if _is_installed_at_home() else "PYTHONNOUSERSITE=1 "
+    path = f"export {own}PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(source))}"
+    return f"set -euo pipefail; {path}; {spare}; "
+
+
+def _is_installed_at_home() -> bool:
+    """Whether what we depend on comes from the user's site, so that jobs need it."""
+    return Path(filelock.__file__).is_relative_to(site.getusersitepackages())

@@ -1,0 +1,144 @@
+"""Check a scan table and every file that it names, without the workflow.
+
+Each file is opened whole once. Warnings and errors are printed; with an error the exit code is 1.
+`snakemake check` does the same for the workflow, and only for scans that are new or changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from msnmo.check.check_scan import Files, check_scan
+from msnmo.check.findings import COLUMNS
+from msnmo.check.listing import list_findings, to_page
+from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.table import survey_scan_table
+from msnmo.core.command import program
+from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
+from msnmo.core.files import write_text, write_tsv
+from msnmo.core.paths import path_argument
+
+
+def check_cohort(
+    scans: Path, decisions: Path | None = None, resample: bool = False, processes: int = 1
+) -> tuple[pd.DataFrame, int]:
+    """Return every finding, errors first, and how many scans were opened.
+
+    Parameters
+    ----------
+    scans : Path
+        The scan table.
+    decisions : Path or None
+        A rater's decisions; scans excluded there are not looked at.
+    resample : bool
+        Whether lesion masks on another grid are brought to the scan's.
+    processes : int
+        Scans that are opened at once.
+
+    Raises
+    ------
+    InputError
+        If the table or the decisions cannot be read.
+    MsnmoError
+        If a process was killed.
+    """
+    survey = survey_scan_table(scans)
+    excluded = excluded_by_rater(survey.names, decisions)["scan"]
+    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
+    with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
+        pattern = f"{folder}/{{scan}}.json"
+        jobs = [(row, resample, pattern) for row in cohort.to_dict("records")]
+        try:
+            with ProcessPoolExecutor(processes) as pool:
+                list(pool.map(_check, jobs))
+        except BrokenProcessPool as error:
+            remedy = "give it more memory, or open fewer scans at once: --processes 1"
+            raise MsnmoError(
+                "a process of the check was killed, as the system does where memory runs out\n"
+                f"    remedy:   {remedy}"
+            ) from error
+        return list_findings(scans, decisions, pattern)
+
+
+def _check(job: tuple[dict[str, Any], bool, str]) -> None:
+    row, resample, pattern = job
+    files = Files(
+        Path(row["flair"]),
+        tuple(Path(path) for path in row["lesion_mask"].split(";") if path),
+        Path(row["brain_mask"]) if row["brain_mask"] else None,
+        row["stripped"] == "yes",
+    )
+    check_scan(row["scan"], files, resample).write(Path(pattern.format(scan=row["scan"])))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check a cohort and print what is wrong.
+
+    Raises
+    ------
+    InputError
+        With every error there is.
+    """
+    given = _parse(arguments)
+    resample = given.other_grid == "resample"
+    table, count = check_cohort(given.scans, given.decisions, resample, given.processes)
+    if given.out:
+        write_tsv(given.out / "findings.tsv", table)
+        write_text(given.out / "findings.html", to_page(table, count))
+        print(f"all findings: {given.out / 'findings.html'}")
+    for finding in _findings(table, "warning"):
+        print(f"warning: {finding}")
+    errors, warnings = _findings(table, "error"), _findings(table, "warning")
+    print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings", flush=True)
+    if errors:
+        raise InputError(errors)
+
+
+def _findings(table: pd.DataFrame, severity: str) -> list[Finding]:
+    """Return the findings of a severity, each once: two scans may have one in common."""
+    rows = table.loc[table["severity"] == severity, list(COLUMNS[2:])]
+    return [Finding(*row) for row in dict.fromkeys(rows.itertuples(index=False, name=None))]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=program("msnmo.check.check_cohort"),
+        description=__doc__,
+        epilog="Example:\n  msnmo check --scans scans.tsv --out findings",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--scans", type=path_argument, required=True, help="the scan table")
+    parser.add_argument(
+        "--decisions", type=path_argument, help="a rater's decisions: whom to leave out"
+    )
+    parser.add_argument(
+        "--other-grid",
+        choices=("error", "resample"),
+        default="error",
+        help="what becomes of a lesion mask that lies on another grid than the scan",
+    )
+    parser.add_argument(
+        "--out", type=path_argument, help="folder for findings.tsv and findings.html"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        choices=range(1, 1 + (os.cpu_count() or 1)),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="scans opened at once (default: %(default)s, the cores of this machine)",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,39 @@
+"""The options of commands that run networks; apart from the device itself, which needs torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Literal, get_args
+
+from msnmo.compute.gpu_lock import PER_GPU
+
+Choice = Literal["auto", "cpu", "cuda", "mps"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options ``--device`` and ``--threads``."""
+    parser.add_argument(
+        "--device",
+        choices=get_args(Choice),
+        default="auto",
+        help="where the networks run; auto: cuda, else mps, else cpu",
+    )
+    parser.add_argument(
+        "--per-gpu",
+        type=_at_least_one,
+        default=os.environ.get(PER_GPU, "1"),
+        help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_at_least_one,
+        default=1,
+        help="CPU threads; equal numbers give equal bytes on the CPU (default: %(default)s)",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
+    return int(text)

@@ -1,0 +1,82 @@
+"""Other programs, asked something: they may be missing, fail or never answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SECONDS_TO_DIE = 2.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program said.
+
+    Parameters
+    ----------
+    code : int or None
+        Its exit code, negative for the signal that ended it; None if it could not be started or
+        did not end in time.
+    said : str
+        Its standard output, without space around it.
+    complaint : str
+        Its standard error, or why there is no answer.
+    """
+
+    code: int | None
+    said: str
+    complaint: str
+
+    @property
+    def wrong(self) -> str:
+        """Why the answer is none; empty if the program ended well."""
+        if self.code == 0:
+            return ""
+        if self.code is None or not self.complaint:
+            return self.complaint or f"exit code {self.code}"
+        return f"exit code {self.code}: {self.complaint.splitlines()[-1].strip()}"
+
+
+def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = None) -> Answer:
+    """Run a program and return what it said; it is killed, with all that it started, after a time.
+
+    Parameters
+    ----------
+    command : str
+        The program and its arguments.
+    seconds : float
+        How long to wait.
+    environment : mapping or None
+        Variables over those of this process.
+    """
+    try:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | dict(environment or {}),
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Answer(None, "", f"{command[0]}: {error.strerror}")
+    try:
+        said, complaint = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        return Answer(None, "", f"no answer in {seconds:g} s")
+    return Answer(process.returncode, said.strip(), complaint.strip())
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # one that waits for a dead disk cannot be killed, and is not waited for
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=SECONDS_TO_DIE)

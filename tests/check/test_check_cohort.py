@@ -1,0 +1,70 @@
+"""`msnmo check`: a scan table checked whole, without the workflow."""
+
+import os
+import shutil
+
+import pandas as pd
+import pytest
+
+from msnmo.check import check_cohort
+from msnmo.core.errors import InputError, MsnmoError
+from tests.workflow.dag import ROOT
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """The example's scans, in a path with a space."""
+    return shutil.copytree(ROOT / "example", tmp_path / "a cohort é")
+
+
+def check(cohort, *options):
+    check_cohort.main(["--scans", str(cohort / "scans.tsv"), *map(str, options)])
+
+
+def cut_short(cohort):
+    path = cohort / "sub-MS01/anat/sub-MS01_FLAIR.nii.gz"
+    path.write_bytes(path.read_bytes()[:20_000])
+
+
+def test_a_sound_cohort_is_told_and_written_down_where_that_is_asked_for(cohort, tmp_path, capsys):
+    check(cohort)
+    assert capsys.readouterr().out == "4 scans opened: 0 errors, 0 warnings\n"
+    check(cohort, "--out", tmp_path / "out", "--processes", 1)
+    assert "findings.html" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out/findings.tsv", sep="\t").columns) == 6
+    assert "4 scans" in (tmp_path / "out/findings.html").read_text(encoding="utf-8")
+
+
+def test_every_error_is_raised_each_once_and_warnings_are_told(cohort, tmp_path, capsys):
+    cut_short(cohort)
+    table = (cohort / "scans.tsv").read_text()
+    (cohort / "scans.tsv").write_text(table + "X9\t\tMS\tnowhere.nii\t\tno\tno\tsite\n")
+    with pytest.raises(InputError) as raised:
+        check(cohort, "--out", tmp_path / "out")
+    told = str(raised.value)
+    assert "truncated" in told
+    assert "nowhere.nii" in told
+    written = pd.read_csv(tmp_path / "out/findings.tsv", sep="\t")
+    errors = written[written["severity"] == "error"]
+    assert len(raised.value.findings) == len(errors)
+    assert f"{len(errors)} errors" in capsys.readouterr().out
+
+
+def test_scans_that_a_rater_excluded_are_not_opened(cohort, tmp_path, capsys):
+    cut_short(cohort)
+    (tmp_path / "decisions.tsv").write_text("scan\tdecision\treason\nsub-MS01\texclude\tmoved\n")
+    check(cohort, "--decisions", tmp_path / "decisions.tsv")
+    assert capsys.readouterr().out == "3 scans opened: 0 errors, 0 warnings\n"
+
+
+def test_a_process_that_the_system_ends_is_told(cohort, monkeypatch):
+    monkeypatch.setattr(check_cohort, "check_scan", lambda *_: os._exit(9))
+    with pytest.raises(MsnmoError, match="--processes 1"):
+        check(cohort)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "10000"])
+def test_a_number_of_processes_that_is_none_is_refused(cohort, number, capsys):
+    with pytest.raises(SystemExit) as left:
+        check(cohort, "--processes", number)
+    assert left.value.code == 2

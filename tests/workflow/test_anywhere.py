@@ -1,0 +1,125 @@
+"""The workflow run from another folder, and as a module of another workflow."""
+
+import os
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow.dag import MICRO, ROOT, SNAKEMAKE, jobs
+
+ELSEWHERE = ["--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+MODULE = """\
+configfile: "study.yaml"
+
+
+module msnmo:
+    snakefile: "{snakefile}"
+    config: config
+
+
+use rule * from msnmo{prefix}
+
+
+rule mine:
+    default_target: True
+    input: rules.{name}.input
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder of a study: scans in data/, and a config whose paths are relative to it."""
+    folder = tmp_path / "a study é"
+    shutil.copytree(ROOT / "example", folder / "data")
+    write(folder / "my.yaml", scans="data/scans.tsv", results="out")
+    return folder
+
+
+def write(path, **config):
+    config = {"methods": ["joint"], "skull_strip": MICRO["skull_strip"]} | config
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def run(folder, *arguments, **variables):
+    done = subprocess.run(
+        [*SNAKEMAKE, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_from_an_empty_folder_the_example_is_planned_with_the_profile_of_the_checkout(tmp_path):
+    code, output = run(tmp_path, *ELSEWHERE, "--dry-run")
+    assert code == 0, output
+    assert jobs(output)["check_scan"] == 4
+    assert jobs(output)["train_fold"] == 95
+    # without this profile GPUs are not counted
+    assert str(ROOT / "profiles/default") in output
+
+
+def test_relative_paths_are_relative_to_where_snakemake_works(study, tmp_path):
+    # but for the config itself, which is read before Snakemake goes there
+    config = ["--configfile", f"{study.name}/my.yaml"]
+    code, output = run(tmp_path, "check", *ELSEWHERE, *config, "--directory", str(study))
+    assert code == 0, output
+    cohort = pd.read_csv(study / "out/cohort.tsv", sep="\t")
+    assert all(path.startswith(str(study / "data")) for path in cohort["flair"])
+    assert (study / "out/check/findings.html").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [study.name]
+
+
+def test_a_relative_bundle_and_relative_decisions_are_looked_for_there_too(study):
+    write(study / "my.yaml", scans="data/scans.tsv", predict={"bundle": "kept/bundle"})
+    code, output = run(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "predict")
+    assert code == 1
+    assert "kept/bundle" in output
+    assert "bundle.json" in output
+    decisions = "scan\tdecision\treason\nsub-MS01\texclude\tmoved\n"
+    (study / "decisions.tsv").write_text(decisions, encoding="utf-8")
+    write(study / "my.yaml", scans="data/scans.tsv", decisions="decisions.tsv")
+    code, output = run(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "check")
+    assert code == 0, output
+    assert jobs(output)["check_scan"] == 3
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name"), [("", "check"), (" as msnmo_*", "msnmo_check")], ids=["plain", "prefixed"]
+)
+def test_as_a_module_of_another_workflow(study, prefix, name):
+    text = MODULE.format(snakefile=ROOT / "Snakefile", prefix=prefix, name=name)
+    (study / "Snakefile").write_text(text, encoding="utf-8")
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    # the checkpoint's own name must be found under its new one
+    write(
+        study / "study.yaml",
+        **config | {"scans": "data/scans.tsv", "results": "out", "on_bad_scan": "exclude"},
+    )
+    if prefix:
+        code, output = run(study, "--cores", "2")
+        assert code == 0, output
+        assert len(pd.read_csv(study / "out/cohort.tsv", sep="\t")) == 4
+    everything = name.replace("check", "all")
+    code, output = run(study, "--cores", "2", "--dry-run", "out/manifest.tsv", everything)
+    assert code == 0, output
+    assert jobs(output)[name.replace("check", "name_accepted")] == 1
+
+
+def test_slurm_without_sbatch_is_said_at_once(study):
+    arguments = ["--configfile", "my.yaml", "--workflow-profile", "slurm", "check"]
+    path = os.pathsep.join(
+        folder
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if not shutil.which("sbatch", path=folder)
+    )
+    snakefile = ["--snakefile", str(ROOT / "Snakefile")]
+    code, output = run(study, *snakefile, *arguments, PATH=path)
+    assert code == 1
+    assert "`sbatch` on the PATH" in output
+    assert not (study / "out").exists()
