@@ -1,6 +1,7 @@
 # Bundles applied to new scans: the product use.
 
 BUNDLE = config["predict"]["bundle"] or rules.export_model.output[0]
+BUNDLED = bundle.method.name if config["predict"]["bundle"] else EXPORTED
 APPLIED = f"{RESULTS}/applied"
 
 
@@ -56,7 +57,7 @@ rule apply_bundle:
         ),
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("apply.apply_bundle"),
+        code=code("apply.apply_bundle", *networks_of(BUNDLED)),
     shell:
         "python -m msnmo.apply.apply_bundle --bundle {input.bundle:q} --scan {params.scan}"
         " --flair {input.flair:q} --brain {input.brain:q}"

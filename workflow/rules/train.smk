@@ -63,7 +63,7 @@ rule predict_fold:
         threshold=config["predict"]["threshold"],
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("predict.fold"),
+        code=lambda wildcards: code("predict.fold", *networks_of(wildcards.method)),
     shell:
         "python -m msnmo.predict.fold --manifest {input.manifest:q} --folds {input.folds:q}"
         " --method {wildcards.method} --fold {wildcards.fold} --weights {input.weights:q}"
@@ -95,7 +95,7 @@ rule map_gradcam:
         method=JOINT,
         device=config["compute"]["device"],
         cpu_threads=config["compute"]["threads"],
-        code=code("predict.gradcam"),
+        code=code("predict.gradcam", *networks_of(JOINT)),
     shell:
         "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --manifest {input.manifest:q}"
         " --method {params.method} --weights {params.weights:q} --run {params.run:q}"

@@ -68,7 +68,7 @@ def _remove_strays(folder: Path, scans: set[str]) -> None:
 
 
 def _write(site: Path, name: str, title: str, **content: object) -> None:
-    text = fill(f"{name}.html.jinja", **frame(title, title, PAGES, ""), **content)
+    text = fill(f"{name}.html.jinja", __package__, **frame(title, title, PAGES, ""), **content)
     write_text(site / f"{name}.html", text)
 
 
