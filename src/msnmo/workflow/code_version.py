@@ -48,7 +48,8 @@ def code_version(module: str, source: Path, chosen: tuple[str, ...] = ()) -> str
     return digest.hexdigest()[:16]
 
 
-def files_of(module: str, source: Path, chosen: tuple[str, ...] = ()) -> list[Path]:
+@cache
+def files_of(module: str, source: Path, chosen: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Return the files of the package that a module's process can import or read, sorted.
 
     These are the modules that it imports, at the top or within a function, and the packages that
@@ -72,7 +73,7 @@ def files_of(module: str, source: Path, chosen: tuple[str, ...] = ()) -> list[Pa
         named = {each for text in meaning.named for each in _meant(text, modules, chosen)}
         files.update(*(_read(data_of(each, source), meaning) for each in named))
         waiting += [*meaning.imports, *named, *_packages((name, *meaning.imports, *named))]
-    return sorted(files)
+    return tuple(sorted(files))
 
 
 def _meant(text: str, modules: Mapping[str, Path], chosen: tuple[str, ...]) -> list[str]:
