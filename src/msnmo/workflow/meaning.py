@@ -2,7 +2,7 @@
 
 The meaning is the syntax tree without docstrings. `ast.dump` will not do: Python 3.12 gave
 functions a field, 3.13 leaves empty fields out, and each knows other characters as printable. Here
-fields go by name, empty ones are left out, and a string's characters are escaped.
+fields go by name, empty ones and empty text are left out, and a string's characters are escaped.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class _Reader:
         """Read a list; text that stands alone is a docstring, of a module or of what is above."""
         self.written.append("[")
         for value in values:
-            if not (type(value) is ast.Expr and type(_text(value.value)) is str):
+            if not (type(value) is ast.Expr and _is_text(value.value)):
                 self.read(value)
         self.written.append("]")
 
@@ -135,22 +135,22 @@ class _Reader:
         """Read a constant; text may name a module or a file."""
         # told apart from the None that stands for nothing in a list
         self.written.append(f"Constant {_write(node.value)}")
-        if type(node.value) is str:
+        if _is_text(node):
             self.named.update(_dotted(node.value))
             self.data.update(_data(node.value))
 
     def read_f_string(self, node: ast.JoinedStr) -> None:
         """Read an f-string; it may begin a module's name or end a file's."""
-        parts = _parts(node)
-        if all(type(part) is str for part in parts):
-            self.read_constant(ast.Constant("".join(parts)))
-            return
         self.written.append("JoinedStr")
-        for part in parts:
-            self.read(part)
+        for value in node.values:
+            if type(value) is not ast.Constant:
+                self.read(value)
+            elif value.value:  # Python 3.12 has empty text between some values
+                self.written.append(_write(value.value))
         self.written.append(")")
-        text = "".join(part if type(part) is str else ANY for part in parts)
-        self.named.update(f"{name}{ANY}" for name in _dotted(text.partition(ANY)[0]))
+        text = _pattern(node)
+        start, puts_in, _ = text.partition(ANY)
+        self.named.update(f"{name}{puts_in}" for name in _dotted(start))
         self.data.update(_data(text))
 
     def read_name(self, node: ast.Name) -> None:
@@ -187,8 +187,8 @@ class _Reader:
         self.imports.update([module, *(f"{module}.{alias.name}" for alias in node.names)])
 
 
-def _text(node: ast.AST | None) -> object:
-    return node.value if type(node) is ast.Constant else None
+def _is_text(node: ast.AST | None) -> bool:
+    return type(node) is ast.Constant and type(node.value) is str
 
 
 def _last_name(node: ast.expr) -> str:
@@ -200,10 +200,7 @@ def _last_name(node: ast.expr) -> str:
 
 def _tells_module(call: ast.Call) -> bool:
     """Say whether a call's first argument begins with text, and not with a relative name."""
-    argument = call.args[0] if call.args else None
-    parts = _parts(argument) if isinstance(argument, ast.JoinedStr) else [_text(argument)]
-    first = parts[0] if parts else None
-    return isinstance(first, str) and not first.startswith(".")
+    return not _pattern(call.args[0] if call.args else None).startswith((ANY, "."))
 
 
 def _dotted(text: str) -> list[str]:
@@ -216,25 +213,11 @@ def _data(text: str) -> list[str]:
     return [text] if text.endswith(DATA_ENDINGS) else []
 
 
-def _parts(node: ast.JoinedStr) -> list[str | ast.expr]:
-    """Return an f-string's parts; Pythons differ in how they cut the text between values."""
-    parts: list[str | ast.expr] = []
-    for value in node.values:
-        text = _text(value)
-        if type(text) is not str:
-            parts.append(_without_empty_format(value))
-        elif parts and type(parts[-1]) is str:
-            parts[-1] += text
-        elif text:
-            parts.append(text)
-    return parts
-
-
-def _without_empty_format(value: ast.expr) -> ast.expr:
-    spec = getattr(value, "format_spec", None)
-    if spec is not None and not _parts(spec):
-        value.format_spec = None
-    return value
+def _pattern(node: ast.expr | None) -> str:
+    """Return a text with `*` for what it puts in; `*` for what is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_pattern(value) for value in node.values)
+    return node.value if _is_text(node) else ANY
 
 
 def _write(value: object) -> str:
