@@ -26,7 +26,7 @@ from msnmo.compute.device import add_arguments, pick_device, prepare
 from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
 from msnmo.core.files import read_json, sha256
 from msnmo.core.volumes import load_mask
-from msnmo.preprocess.skullstrip import Engine
+from msnmo.settings.skullstrip import Engine
 
 SITE = "report"
 
