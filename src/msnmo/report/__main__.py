@@ -36,8 +36,8 @@ from msnmo.report.summary import (
     strips_of,
 )
 from msnmo.report.tables import NOTES, caption_of, read_table
+from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import PAGES, fill, frame
-from msnmo.viewing.viewer import write_assets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
