@@ -16,6 +16,7 @@ from msnmo.bundle.__main__ import main as pack
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.metrics import METRICS, metrics_of
+from msnmo.networks.build import build_network
 from msnmo.settings.config import shareable
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
@@ -43,7 +44,7 @@ def training(tmp_path_factory: pytest.TempPathFactory, config: dict) -> Path:
     settings = Settings.from_mapping(model_settings, method)
     for fold in range(3):
         torch.manual_seed(fold)
-        model = method.build(settings.model, (SIZE,) * 3)
+        model = build_network(method, settings.model, (SIZE,) * 3)
         weights = folder / f"weights-{fold}.safetensors"
         origin = json.dumps({"method": "joint", "fold": fold, "seed": 1})
         tensors = {name: each.contiguous() for name, each in model.state_dict().items()}

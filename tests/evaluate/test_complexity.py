@@ -9,7 +9,7 @@ from torch import nn
 
 from msnmo.evaluate import complexity
 from msnmo.evaluate.complexity import main, measure
-from msnmo.settings.methods import METHODS, Method
+from msnmo.settings.methods import METHODS
 
 FULL = (160, 160, 160)
 
@@ -26,9 +26,8 @@ class Tiny(nn.Module):
 
 def test_operations_are_counted_as_by_hand(monkeypatch):
     """2 channels of 27 products and sums at each voxel; the bias is not counted."""
-    method = Method("tiny", "Tiny", frozenset(), (), lambda settings, size: Tiny())
-    monkeypatch.setattr(complexity, "get_method", lambda name: method)
-    row = measure("tiny", {}, (100, 50, 20))
+    monkeypatch.setattr(complexity, "build_network", lambda method, settings, size: Tiny())
+    row = measure("joint", {}, (100, 50, 20))
     assert float(row["gflop"]) == pytest.approx(2 * 2 * 27 * 100 * 50 * 20 / 1e9, abs=0.05)
     assert float(row["parameters_millions"]) == pytest.approx((2 * 27 + 2) / 1e6, abs=5e-4)
 

@@ -58,6 +58,6 @@ def test_an_unknown_figure_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
 def test_every_module_can_draw(figure):
-    assert callable(import_module(figure.module).draw)
+    assert callable(import_module(f"msnmo.figures.{figure.module}").draw)
     assert FIGURES[figure.name] is figure
     assert figure.needed <= set(figure.methods)

@@ -6,6 +6,7 @@ from torch import nn
 
 from msnmo.core.errors import InputError
 from msnmo.networks.baselines import with_norm
+from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss, segmentation_loss
 from msnmo.settings.baselines import DynUNetSettings, SwinUNETRSettings, UNetSettings
 from msnmo.settings.methods import METHODS
@@ -18,7 +19,7 @@ CUBE = (32, 32, 32)
 def build(name, size=CUBE, **settings):
     torch.manual_seed(0)
     method = METHODS[name]
-    return method.build(method.settings(**settings), size)
+    return build_network(method, method.settings(**settings), size)
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

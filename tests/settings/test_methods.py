@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from msnmo.core.errors import InputError
+from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.baselines import SwinUNETRSettings, UNetSettings
@@ -26,7 +27,7 @@ def small(method):
     """The method's network, reduced where its settings allow it."""
     torch.manual_seed(0)
     settings = method.settings.from_mapping(SMALL.get(method.settings, {}))
-    return method.build(settings, (edge(method),) * 3)
+    return build_network(method, settings, (edge(method),) * 3)
 
 
 def test_the_list_imports_no_torch():

@@ -39,7 +39,8 @@ def test_an_empty_table_is_a_table():
 
 
 def test_text_is_escaped():
-    text = fill("figures.html.jinja", **frame("<b>&", "", (), ""), figures=[], losses=None)
+    content = frame("<b>&", "", (), "")
+    text = fill("figures.html.jinja", "msnmo.report", **content, figures=[], losses=None)
     assert "<title>&lt;b&gt;&amp;</title>" in text
 
 

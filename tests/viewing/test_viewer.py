@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from msnmo.core.volumes import Grid, Volume
-from msnmo.viewing.assets import FOLDER, NAMES
+from msnmo.viewing.assets import FOLDER, NAMES, write_assets
 from msnmo.viewing.pages import Cell
-from msnmo.viewing.viewer import Layer, write_assets, write_scan_page
+from msnmo.viewing.viewer import Layer, write_scan_page
 
 GRID = Grid.from_affine((30, 36, 20), np.diag([-1.5, 1.0, 2.0, 1.0]))
 HOSTILE = '"><script>alert(1)</script>'

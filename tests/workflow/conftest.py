@@ -4,6 +4,7 @@ import pytest
 
 from msnmo.demo.cohort import Plan, make_cohort
 from tests.workflow.dag import copy_workflow
+from tests.workflow.imported import record_imports
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,11 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory):
-    """The workflow's files in a folder of their own, so that no run locks the repository."""
+    """The workflow's files in a folder of their own, so that no run locks the repository.
+
+    Its jobs tell what they import.
+    """
     folder = tmp_path_factory.mktemp("clone")
     copy_workflow(folder)
+    record_imports(folder)
     return folder

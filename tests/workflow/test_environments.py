@@ -75,7 +75,7 @@ def environments():
         modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
         if "msnmo.figures" in modules:
             # imported by name when they are drawn
-            modules += [figure.module for figure in FIGURES.values()]
+            modules += [f"msnmo.figures.{figure.module}" for figure in FIGURES.values()]
         for module in modules or [None]:
             for name in names:
                 yield module, name

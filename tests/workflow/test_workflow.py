@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.workflow.dag import MICRO, ROOT, jobs, run, start, write_config
+from tests.workflow.imported import assert_versions_follow_imports
 
 JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
@@ -310,3 +311,9 @@ def test_a_cohort_without_new_scans_says_so(undisturbed):
     code, output = run(results.parent, config, "--dry-run", "apply")
     assert code == 1
     assert "no scan to apply a bundle to" in output
+
+
+def test_a_rule_reruns_for_what_its_jobs_import_and_for_nothing_else(
+    undisturbed, everything, new, clone
+):
+    assert_versions_follow_imports(clone)

@@ -1,6 +1,7 @@
 # Bundles applied to new scans: the product use.
 
 BUNDLE = config["apply"]["bundle"] or rules.make_bundle.output[0]
+APPLIED_METHOD = bundle.method.name if config["apply"]["bundle"] else BUNDLED
 APPLIED = f"{RESULTS}/applied"
 
 
@@ -56,7 +57,7 @@ rule apply_bundle:
         ),
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
-        code=code("apply.apply_bundle"),
+        code=code("apply.apply_bundle", *networks_of(APPLIED_METHOD)),
     shell:
         "python -m msnmo.apply.apply_bundle --bundle {input.bundle:q} --scan {params.scan}"
         " --flair {input.flair:q} --brain {input.brain:q}"

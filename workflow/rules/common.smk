@@ -108,6 +108,10 @@ def digest_of(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code(module):
-    """Return the version of a module's code, which reruns its rule when it changes."""
-    return code_version(f"msnmo.{module}", SOURCE)
+def code(module, *chosen):
+    """Return the version of a module's code, which reruns its rule when it changes.
+
+    `chosen` are the modules that the job imports where its code could import one of several.
+    """
+    chosen = tuple(f"msnmo.{name}" for name in chosen)
+    return code_version(f"msnmo.{module}", SOURCE, chosen)

@@ -30,10 +30,9 @@ rule draw_figure:
         options=figure_options,
         augment=json.dumps(config["augment"]),
         seed=config["seed"],
-        code=lambda wildcards: [
-            code("figures"),
-            code(catalogue.get_figure(wildcards.figure).module.removeprefix("msnmo.")),
-        ],
+        code=lambda wildcards: code(
+            "figures", f"figures.{catalogue.get_figure(wildcards.figure).module}"
+        ),
     shell:
         "python -m msnmo.figures --figure {wildcards.figure} {params.options:q}"
         " --manifest {input.manifest:q} --cohort {input.cohort:q} --folds {input.folds:q}"

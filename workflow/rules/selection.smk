@@ -1,7 +1,7 @@
 # What each table and figure shows of the methods that the config chooses, and so what it waits for.
 
 from msnmo.figures import catalogue
-from msnmo.settings.methods import BOTH_TASKS, JOINT
+from msnmo.settings.methods import BOTH_TASKS, JOINT, get_method
 from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
@@ -30,6 +30,11 @@ def methods_of(selection):
     if selection.startswith("table-"):
         return layout.methods_of(selection.removeprefix("table-"), METHODS)
     return catalogue.methods_of(selection, METHODS)
+
+
+def networks_of(*methods):
+    """Return the modules that build the networks of methods."""
+    return sorted({f"networks.{get_method(name).module}" for name in methods})
 
 
 def fold_metrics(wildcards):

@@ -93,7 +93,7 @@ rule list_complexity:
     params:
         settings=json.dumps({m: method_settings(config, m)["model"] for m in METHODS}),
         sizes=["x".join(map(str, size)) for size in SIZES],
-        code=code("evaluate.complexity"),
+        code=code("evaluate.complexity", *networks_of(*METHODS)),
     shell:
         "python -m msnmo.evaluate.complexity --settings {params.settings:q} --sizes {params.sizes}"
         " --out {output:q} > {log:q} 2>&1"

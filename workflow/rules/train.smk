@@ -50,10 +50,11 @@ rule predict_fold:
         threshold=config["predict"]["threshold"],
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
-        code=code("predict.fold"),
+        code=lambda wildcards: code("predict.fold", *networks_of(wildcards.method)),
     shell:
         "python -m msnmo.predict.fold --scans {input.scans:q} --method {wildcards.method}"
-        " --fold {wildcards.fold} --weights {input.weights:q} --run {input.run:q} --threshold {params.threshold} --device {params.device}"
+        " --fold {wildcards.fold} --weights {input.weights:q} --run {input.run:q}"
+        " --threshold {params.threshold} --device {params.device}"
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
 
 
@@ -81,7 +82,7 @@ rule map_gradcam:
         method=JOINT,
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
-        code=code("predict.gradcam"),
+        code=code("predict.gradcam", *networks_of(JOINT)),
     shell:
         "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --scans {input.scans:q}"
         " --method {params.method} --weights {params.weights:q} --run {params.run:q}"

@@ -14,7 +14,7 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.paths import path_argument
-from msnmo.preprocess.skullstrip import Engine
+from msnmo.settings.skullstrip import Engine
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

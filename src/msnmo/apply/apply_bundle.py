@@ -15,7 +15,7 @@ import torch
 from msnmo.apply.ensemble import Consensus, Ensemble, consult, load_ensemble
 from msnmo.apply.lesion_table import label_lesions, lesion_table
 from msnmo.apply.location import RULE, locate, read_regions
-from msnmo.apply.preprocess import Prepared
+from msnmo.apply.prepared import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.cohort.folds import DIAGNOSES
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare

@@ -13,8 +13,9 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
+from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import Cell, fill, frame, table_of
-from msnmo.viewing.viewer import Layer, write_assets, write_scan_page
+from msnmo.viewing.viewer import Layer, write_scan_page
 
 RUN_ENDING = "_run.json"
 NAVIGATION = (("Scans", "index.html"),)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msnmo.apply.prepared import Prepared
 from msnmo.core.errors import MsnmoError
 
 SOURCE = Path(__file__).parents[2]
@@ -46,35 +47,6 @@ class Arrived:
     def folder(self) -> str:
         """``sub-X`` or ``sub-X/ses-Y``."""
         return self.name.replace("_", "/")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A scan in model space and what is known of it.
-
-    Parameters
-    ----------
-    name : str
-    flair : Path
-        The scan as it arrived.
-    brain, brain_sidecar : Path
-        Brain mask on the scan's own grid, and how it was made.
-    n4 : Path
-        Bias-corrected brain on the scan's own grid.
-    image, sidecar : Path
-        z-scored, in model space, and the way back.
-    seconds : dict
-        What each step took.
-    """
-
-    name: str
-    flair: Path
-    brain: Path
-    brain_sidecar: Path
-    n4: Path
-    image: Path
-    sidecar: Path
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def preprocess(

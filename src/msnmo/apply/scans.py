@@ -13,7 +13,8 @@ from msnmo.apply.arrivals import name_scans, receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
 from msnmo.apply.pages import RUN_ENDING, write_page
-from msnmo.apply.preprocess import Arrived, Prepared, preprocess, run_step
+from msnmo.apply.prepared import Prepared
+from msnmo.apply.preprocess import Arrived, preprocess, run_step
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare

@@ -36,8 +36,8 @@ from msnmo.core.provenance import git_state, versions
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
-from msnmo.preprocess.skullstrip import Engine
 from msnmo.settings.methods import get_method
+from msnmo.settings.skullstrip import Engine
 from msnmo.tables.summary import summarise
 
 CARD = "MODEL_CARD.md"

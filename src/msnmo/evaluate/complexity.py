@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_tsv
+from msnmo.networks.build import build_network
 from msnmo.settings.methods import get_method
 from msnmo.settings.model import Size
 
@@ -41,7 +42,7 @@ def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any
         as two; norms, activations and interpolations are not counted (torch's FlopCounterMode).
     """
     method = get_method(name)
-    network = method.build(method.settings.from_mapping(settings), size).eval()
+    network = build_network(method, method.settings.from_mapping(settings), size).eval()
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), counter:
         network(torch.empty(1, 1, *size))

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed=given.seed,
     )
     # a figure's module is imported when it is drawn: one of them needs torch
-    figure = import_module(shown.module).draw(inputs)
+    figure = import_module(f"msnmo.figures.{shown.module}").draw(inputs)
     save(figure, given.out_png)
     save(figure, given.out_svg)
 

@@ -33,7 +33,7 @@ class Figure:
     reads : frozenset of {"metrics", "predictions", "history", "gradcam"}
         What it is drawn from, beyond the manifest, the cohort and the folds.
     module : str
-        Dotted name of the module whose `draw` makes it.
+        Name of the module of `msnmo.figures` whose `draw` makes it.
     needed : frozenset of str
         The methods without which it cannot be drawn.
     """
@@ -62,42 +62,42 @@ _ALL = (
         "Augmentation of a training scan",
         (),
         frozenset(),
-        "msnmo.figures.augmentation",
+        "augmentation",
     ),
     Figure(
         "figure-8",
         "Lesions as annotated and as each segmentation method finds them",
         _of_table(3),
         frozenset({"metrics", "predictions"}),
-        "msnmo.figures.overlays",
+        "overlays",
     ),
     Figure(
         "figure-9",
         "ROC curves of the classification methods",
         _of_table(4),
         frozenset({"metrics"}),
-        "msnmo.figures.roc",
+        "roc",
     ),
     Figure(
         "figure-10",
         "True and false lesion voxels without and with joint learning",
         _of_table(5),
         frozenset({"metrics", "predictions"}),
-        "msnmo.figures.outcomes",
+        "outcomes",
     ),
     Figure(
         "figure-11",
         "ROC curves without and with joint learning",
         _of_table(6),
         frozenset({"metrics"}),
-        "msnmo.figures.roc",
+        "roc",
     ),
     Figure(
         "figure-12",
         "Localisation maps of the joint model beside the annotation",
         (JOINT,),
         frozenset({"metrics", "predictions", "gradcam"}),
-        "msnmo.figures.localisation",
+        "localisation",
         needed=frozenset({JOINT}),
     ),
     Figure(
@@ -105,28 +105,28 @@ _ALL = (
         "Loss of each training by epoch",
         tuple(METHODS),
         frozenset({"history"}),
-        "msnmo.figures.training_curves",
+        "training_curves",
     ),
     Figure(
         "bland-altman",
         "Agreement of predicted and annotated lesion volumes",
         _of_task("segmentation"),
         frozenset({"metrics"}),
-        "msnmo.figures.bland_altman",
+        "bland_altman",
     ),
     Figure(
         "confusion",
         "Confusion matrices of the classification methods",
         _of_task("classification"),
         frozenset({"metrics"}),
-        "msnmo.figures.confusion",
+        "confusion",
     ),
     Figure(
         "calibration",
         "Reliability of the classification methods' probabilities",
         _of_table(4, 6),
         frozenset({"metrics"}),
-        "msnmo.figures.calibration",
+        "calibration",
     ),
 )
 

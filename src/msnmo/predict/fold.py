@@ -30,6 +30,7 @@ from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, 
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace
 from msnmo.core.volumes import Volume, load_volume, save_volume
+from msnmo.networks.build import build_network
 from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
@@ -115,7 +116,8 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     """
     method, size = get_method(run["method"]), tuple(run["size"])
     tensors = _read_weights(weights, run)
-    model = method.build(method.settings.from_mapping(run["settings"]["model"]), size)
+    settings = method.settings.from_mapping(run["settings"]["model"])
+    model = build_network(method, settings, size)
     _refuse_other_network(weights, method.name, model.state_dict(), tensors)
     model.load_state_dict(tensors)
     return model.to(device, memory_format=memory_format(device)).eval()

@@ -36,8 +36,8 @@ from msnmo.report.summary import (
     strips_of,
 )
 from msnmo.report.tables import NOTES, caption_of, read_table
+from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import PAGES, fill, frame
-from msnmo.viewing.viewer import write_assets
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +68,7 @@ def _remove_strays(folder: Path, scans: set[str]) -> None:
 
 
 def _write(site: Path, name: str, title: str, **content: object) -> None:
-    text = fill(f"{name}.html.jinja", **frame(title, title, PAGES, ""), **content)
+    text = fill(f"{name}.html.jinja", __package__, **frame(title, title, PAGES, ""), **content)
     write_text(site / f"{name}.html", text)
 
 

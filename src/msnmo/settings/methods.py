@@ -1,17 +1,16 @@
 """The list of methods: what can be trained, how it is called, which tables it is a row of.
 
-This is the only place that knows the list; a new method is one entry. Importing this module imports
-no torch, so that the workflow may read names and labels quickly: a network is imported when it is
-built.
+This is the only place that knows the list; a new method is one entry. It says which module and
+function build a network, and `msnmo.networks.build` calls them. So whoever needs names and labels
+imports no torch and no network, and is not rerun when a network changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from msnmo.core.errors import bad_input
 from msnmo.settings.baselines import (
@@ -23,15 +22,11 @@ from msnmo.settings.baselines import (
     VNetSettings,
 )
 from msnmo.settings.keys import Section
-from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, ModelSettings, Size
-
-if TYPE_CHECKING:
-    from torch import nn
+from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, ModelSettings
 
 __all__ = ["JOINT", "METHODS", "LossWeights", "Method", "ModelSettings", "get_method"]
 
 Task = Literal["segmentation", "classification"]
-Build = Callable[[Any, Size], "nn.Module"]
 
 SEGMENTATION: frozenset[Task] = frozenset({"segmentation"})
 CLASSIFICATION: frozenset[Task] = frozenset({"classification"})
@@ -52,25 +47,30 @@ class Method:
         What it predicts.
     tables : tuple of int
         The tables that it is a row of.
-    build : callable
-        From the method's settings and the input size to a network with fresh weights, drawn from
-        torch's global generator, that turns (B, 1, X, Y, Z) into `Outputs`; one that classifies
-        has its last layer's bias as `class_bias`.
+    module : str
+        Name of the module of `msnmo.networks` that builds its network.
+    function : str
+        That builds it there, from the method's settings and the input size.
     settings : type
-        Of the settings that `build` takes. Those of the joint model and its ablations stand in the
-        config's section ``model``, so that they differ in nothing else; another's own stand under
-        ``method_settings``.
+        Of the settings that `function` takes. Those of the joint model and its ablations stand in
+        the config's section ``model``, so that they differ in nothing else; another's own stand
+        under ``method_settings``.
     cross_task_loss : bool
         Whether it is trained with the cross-task loss, where its network allows one.
+    variant : mapping
+        What else `function` is told: how the network differs from the paper's joint model, or which
+        of several it is.
     """
 
     name: str
     label: str
     tasks: frozenset[Task]
     tables: tuple[int, ...]
-    build: Build
+    module: str
+    function: str
     settings: type[Section] = ModelSettings
     cross_task_loss: bool = True
+    variant: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
         """Return the weights of equation 14 that this method is trained with.
@@ -82,36 +82,28 @@ class Method:
         return weights if self.cross_task_loss else replace(weights, cross=0.0)
 
 
-def _builder(module: str, function: str, **variant: str) -> Build:
-    """Return a builder that imports its module, and so torch, when it is called.
-
-    `variant` names what is not the paper's joint model.
-    """
-
-    def build(settings: Section, size: Size) -> nn.Module:
-        make = getattr(import_module(f"msnmo.networks.{module}"), function)
-        return make(settings, size, **variant)
-
-    return build
-
-
 def _joint(
     name: str, label: str, tables: tuple[int, ...], cross_task_loss: bool = True, **variant: str
 ) -> Method:
     """Return the joint model or a variant of it."""
-    build = _builder("joint", "build_joint_model", **variant)
-    return Method(name, label, BOTH_TASKS, tables, build, cross_task_loss=cross_task_loss)
+    return Method(
+        *(name, label, BOTH_TASKS, tables, "joint", "build_joint_model"),
+        cross_task_loss=cross_task_loss,
+        variant=variant,
+    )
 
 
 def _segmenter(name: str, label: str, function: str, settings: type[Section]) -> Method:
     """Return a network that Table 3 compares."""
-    return Method(name, label, SEGMENTATION, (3,), _builder("baselines", function), settings)
+    return Method(name, label, SEGMENTATION, (3,), "baselines", function, settings)
 
 
 def _classifier(name: str, label: str, function: str, **variant: str) -> Method:
     """Return a network that Table 4 compares."""
-    build = _builder("baselines", function, **variant)
-    return Method(name, label, CLASSIFICATION, (4,), build, ClassifierSettings)
+    return Method(
+        *(name, label, CLASSIFICATION, (4,), "baselines", function, ClassifierSettings),
+        variant=variant,
+    )
 
 
 _ALL = (
@@ -129,14 +121,16 @@ _ALL = (
         "Only Seg Model",
         SEGMENTATION,
         (5,),
-        _builder("joint", "build_segmentation_model"),
+        "joint",
+        "build_segmentation_model",
     ),
     Method(
         "only_cls",
         "Only Cls Model",
         CLASSIFICATION,
         (6,),
-        _builder("joint", "build_classification_model"),
+        "joint",
+        "build_classification_model",
     ),
     _joint("without_sharing", "w/o share", (7,), sharing="none"),
     _joint("only_local", "Only local", (7,), sharing="local"),

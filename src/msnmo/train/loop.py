@@ -20,6 +20,7 @@ from tqdm import tqdm
 from msnmo.compute.device import autocast, memory_format
 from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.seeds import derive_seed
+from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss
 from msnmo.settings.methods import LossWeights, get_method
 from msnmo.settings.training import Settings
@@ -202,7 +203,7 @@ def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) ->
     """Return the method's network with the weights that its training starts from."""
     torch.manual_seed(derive_seed(job.seed, job.fold, job.method, "init"))
     method = get_method(job.method)
-    model = method.build(job.settings.model, shape)
+    model = build_network(method, job.settings.model, shape)
     if "classification" in method.tasks:
         start_at_class_prior(model.class_bias, labels)
     return model

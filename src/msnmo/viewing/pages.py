@@ -126,20 +126,20 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     return f"{value:{sign}.{decimals}f}".replace("-", "−")
 
 
-def fill(template: str, **content: Any) -> str:
+def fill(template: str, package: str = __package__, **content: Any) -> str:
     """Return a page.
 
     Parameters
     ----------
     template : str
-        Name of one in this package.
+        Name of one in the package or beside this module.
+    package : str
+        Whose templates these are.
     **content
         What it shows; text is escaped.
     """
     environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("msnmo.viewing", ""), PackageLoader("msnmo.report", "")]
-        ),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(__package__, "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

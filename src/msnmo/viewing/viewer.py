@@ -1,6 +1,6 @@
 """One page per scan with an interactive viewer, for whoever has volumes on one native grid.
 
-Nothing here knows of folds, methods or truth: `write_assets` once for a site, then
+Nothing here knows of folds, methods or truth: `assets.write_assets` once for a site, then
 `write_scan_page` for each scan. A page opens from disk: browsers let scripts read no files there,
 so its volumes come as a script.
 """
@@ -16,9 +16,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from msnmo.core.files import atomic_path, write_text
+from msnmo.core.files import write_text
 from msnmo.core.volumes import Grid, Volume
-from msnmo.viewing.assets import FOLDER, NAMES
 from msnmo.viewing.display import Kind, display_space, encode, shown_range, shown_volume
 from msnmo.viewing.pages import fill, frame, table_of
 from msnmo.viewing.slices import CONVENTION, PREDICTION
@@ -58,17 +57,6 @@ class Layer:
     volume: Volume
     colour: str = PREDICTION
     visible: bool = True
-
-
-def write_assets(site: Path) -> list[Path]:
-    """Write what all pages of a site load, the viewer's licences included, to ``site/assets``."""
-    written = []
-    for name in NAMES:
-        path = site / "assets" / name
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(FOLDER.joinpath(name).read_bytes())
-        written.append(path)
-    return written
 
 
 def write_scan_page(  # noqa: PLR0917 - in the order of the page

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Literal
 
 from msnmo.core.errors import bad_input
 from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip.extraction import Extraction
-
-Engine = Literal["auto", "fsl", "surface", "hd-bet"]
-Implausible = Literal["error", "flag"]
+from msnmo.settings.skullstrip import Engine
 
 
 def strip(

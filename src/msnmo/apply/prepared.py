@@ -1,0 +1,35 @@
+"""What applying a bundle takes: a scan in model space, whoever preprocessed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan in model space and what is known of it.
+
+    Parameters
+    ----------
+    name : str
+    flair : Path
+        The scan as it arrived.
+    brain, brain_sidecar : Path
+        Brain mask on the scan's own grid, and how it was made.
+    n4 : Path
+        Bias-corrected brain on the scan's own grid.
+    image, sidecar : Path
+        z-scored, in model space, and the way back.
+    seconds : dict
+        What each step took.
+    """
+
+    name: str
+    flair: Path
+    brain: Path
+    brain_sidecar: Path
+    n4: Path
+    image: Path
+    sidecar: Path
+    seconds: dict[str, float] = field(default_factory=dict)
