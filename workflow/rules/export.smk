@@ -23,7 +23,7 @@ rule export_model:
     benchmark:
         f"{BENCHMARKS}/export_model.tsv"
     conda:
-        "../../envs/report.yaml"
+        "../../envs/torch-cpu.yaml"
     params:
         method=EXPORTED,
         certain_from=config["export"]["certain_from"],

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     bundle = read_bundle(given.bundle)
+    if bundle.unverified:
+        _tell(f"warning: {bundle.unverified}")
     names = name_scans(given.scans, given.ids)
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)

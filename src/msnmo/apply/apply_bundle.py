@@ -192,6 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     bundle = read_bundle(given.bundle)
+    if bundle.unverified:
+        print(f"warning: {bundle.unverified}")
     device = pick_device(given.device, given.per_gpu)
     prepare(device, given.threads)
     prepared = Prepared(

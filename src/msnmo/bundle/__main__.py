@@ -12,11 +12,14 @@ from typing import Any, get_args
 import jinja2
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
+from msnmo.bundle.reference import reference_pass
 from msnmo.cohort.folds import DIAGNOSES
 from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.compute.device import prepare
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import (
     MAKE_AGAIN,
@@ -32,10 +35,13 @@ from msnmo.core.provenance import git_state, versions
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
+from msnmo.networks import NETWORK_VERSION
+from msnmo.predict.fold import RETRAIN, load_model
 from msnmo.preprocess.skullstrip import Engine
 from msnmo.settings.methods import get_method
 from msnmo.tables.summary import summarise
 
+CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
 PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
@@ -43,6 +49,8 @@ PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 
 def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
     """Return what is told of a fold: how it was trained, and of its scans their number alone.
+
+    With it goes what its network says of a made-up scan, on the CPU.
 
     Raises
     ------
@@ -62,7 +70,19 @@ def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
         found = "another checksum" if weights.is_file() else "no such file"
         raise bad_input(weights, f"the weights that {run_path} tells of", found, MAKE_AGAIN)
     name = f"fold-{fold['fold']}.safetensors"
-    return fold | {"size": size, "training_scans": count, "weights": name}
+    return fold | {
+        "size": size,
+        "training_scans": count,
+        "weights": name,
+        "reference": _reference(weights, run),
+    }
+
+
+def _reference(weights: Path, run: dict[str, Any]) -> dict[str, list[float]]:
+    numbers = reference_pass(load_model(weights, run, CPU))
+    if not np.isfinite(np.concatenate(list(numbers.values()))).all():
+        raise bad_input(weights, "a network that gives numbers", "NaN or infinity", RETRAIN)
+    return numbers
 
 
 def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -> dict[str, Any]:
@@ -136,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the folder of a bundle."""
     given = _parse(arguments)
     method = get_method(given.method)
+    prepare(CPU, threads=1)
     config = json.loads(given.config)
     folds = _describe_folds(given)
     metrics = pd.concat([read_metrics(path) for path in given.metrics], ignore_index=True)
@@ -146,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told["combine"] = config["lesion_masks"]["combine"]
     content = {
         "format": FORMAT,
+        "network_version": NETWORK_VERSION,
         "warning": NOT_FOR_DIAGNOSIS,
         "method": method.name,
         "labels": {str(label): name for label, name in enumerate(DIAGNOSES)},
