@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -11,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.apply.__main__ import main
+from msnmo.apply.__main__ import _find_regions, main
 from msnmo.apply.listing import list_runs, read_runs
+from msnmo.apply.preprocess import Prepared
 from msnmo.core.errors import InputError, MsnmoError
 
 ENDINGS = (
@@ -140,6 +142,21 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     assert "sub-third: skullstrip failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out/sub-third").exists()
+
+
+def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
+    prepared = Prepared("sub-1", *[tmp_path / name for name in ("a", "b", "c", "d", "e", "f")])
+    regions = _find_regions(prepared, tmp_path)
+    ((_, _, module, *arguments),) = commands
+    assert find_spec(module)
+    assert arguments[-2:] == ["--out", str(regions)]
 
 
 def test_a_damaged_bundle_stops_before_any_scan(bundle, heads, tmp_path):

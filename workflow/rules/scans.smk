@@ -1,6 +1,8 @@
-# What a scan's jobs read and write: entries of the scan table, files by its name or its folder.
+# What a scan's jobs read, run and write: entries of the scan table, files by its name or its folder.
 
 import shlex
+
+from msnmo.preprocess.steps import STEPS
 
 
 def of_scan(column):
@@ -21,6 +23,23 @@ def option(name, column):
     def given(wildcards):
         entry = SCANS.loc[wildcards.scan, column]
         return f"{name}={shlex.quote(entry)}" if entry else ""
+
+    return given
+
+
+def command(step):
+    """Return the shell line of a step of preprocessing: what `msnmo.apply` runs, too."""
+    return STEPS[step].shell_line()
+
+
+def options(step):
+    """Return a params function: a step's options by the config, the scan table and its files."""
+
+    def given(wildcards, input):
+        row = SCANS.loc[wildcards.scan]
+        known = {name: row[name] for name in STEPS[step].of_scan}
+        known |= {name: list(getattr(input, name)) for name in STEPS[step].perhaps}
+        return STEPS[step].options(config, known)
 
     return given
 

@@ -18,7 +18,7 @@ from msnmo.apply.arrivals import name_scans, receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
 from msnmo.apply.pages import RUN_ENDING, write_page
-from msnmo.apply.preprocess import Arrived, Prepared, preprocess, run_step
+from msnmo.apply.preprocess import Arrived, Prepared, preprocess, run_module
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import add_arguments, pick_device, prepare
@@ -109,7 +109,7 @@ def _find_regions(prepared: Prepared, folder: Path) -> Path:
     _tell("  registration to the MNI template")
     regions = folder / f"{prepared.name}_desc-regions_dseg.nii.gz"
     arguments = ["--image", prepared.n4, "--brain", prepared.brain, "--out", regions]
-    run_step(prepared.name, "apply.location", arguments)
+    run_module(prepared.name, ["-m", "msnmo.apply.location", *map(str, arguments)])
     return regions
 
 
