@@ -39,7 +39,9 @@ def test_an_empty_table_is_a_table():
 
 
 def test_text_is_escaped():
-    text = fill("figures.html.jinja", **frame("<b>&", "", (), ""), figures=[], losses=None)
+    text = fill(
+        "figures.html.jinja", "report", **frame("<b>&", "", (), ""), figures=[], losses=None
+    )
     assert "<title>&lt;b&gt;&amp;</title>" in text
 
 

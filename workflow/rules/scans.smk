@@ -2,6 +2,7 @@
 
 import shlex
 
+from msnmo.core.names import folder_of, scan_of
 from msnmo.preprocess.steps import STEPS
 
 
@@ -64,7 +65,7 @@ def per_scan(pattern, labelled=None):
         has_mask = cohort["lesion_mask"] != ""
         named = cohort if labelled is None else cohort[has_mask == labelled]
         return [
-            pattern.format(scan=scan, folder=scan.replace("_", "/"))
+            pattern.format(scan=scan, folder=folder_of(scan))
             for scan in named["scan"]
         ]
 
@@ -76,11 +77,6 @@ def per_scan(pattern, labelled=None):
     return accepted if config["on_bad_scan"] == "exclude" else files(SCANS)
 
 
-def scan_of(folder):
-    """Return the name of the scan that a folder (sub-X, or sub-X/ses-Y) is of."""
-    return "_".join(Path(folder).parts)
-
-
 def of_folder(pattern):
     """Return an input or params function: a file of the scan that a folder is of."""
     return lambda wildcards: str(pattern).format(
@@ -90,7 +86,7 @@ def of_folder(pattern):
 
 def folder_of_scan(pattern):
     """Return an input function: a folder of the job's scan."""
-    return lambda wildcards: pattern.format(folder=wildcards.scan.replace("_", "/"))
+    return lambda wildcards: pattern.format(folder=folder_of(wildcards.scan))
 
 
 def new_scans(wildcards):

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from msnmo.core.errors import MsnmoError
+from msnmo.core.names import folder_of
 from msnmo.preprocess.steps import STEPS
 
 SOURCE = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ class Arrived:
     @property
     def folder(self) -> str:
         """``sub-X`` or ``sub-X/ses-Y``."""
-        return self.name.replace("_", "/")
+        return folder_of(self.name)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import jinja2
 import numpy as np
 import pandas as pd
 import torch
@@ -31,7 +30,9 @@ from msnmo.core.files import (
     write_json,
     write_text,
 )
+from msnmo.core.names import path_of_scan
 from msnmo.core.provenance import git_state, versions
+from msnmo.core.templates import templates
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
@@ -101,7 +102,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
     learned = cohort[cohort["lesion_mask"].notna()]
     volumes = metrics[(metrics["metric"] == "V_TRUE") & (metrics["scan"] != "n/a")]
     by_scan = volumes.groupby("scan")["value"].first()
-    paths = [sidecar.format(scan=scan, folder=scan.replace("_", "/")) for scan in learned["scan"]]
+    paths = [path_of_scan(sidecar, scan) for scan in learned["scan"]]
     strips = [read_json(path).get("skullstrip", {}) for path in paths]
     classes = [
         {
@@ -230,20 +231,18 @@ def _performance(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("msnmo.bundle", "."),
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Markdown
-    )
-    return environment.get_template("card.md.jinja").render(
-        **content
-        | {
-            "method": get_method(content["method"]),
-            "rule": content["uncertain_rule"],
-            "cohort": content["training_cohort"],
-            "performance": summarise(metrics),
-        }
+    return (
+        templates("bundle")
+        .get_template("card.md.jinja")
+        .render(
+            **content
+            | {
+                "method": get_method(content["method"]),
+                "rule": content["uncertain_rule"],
+                "cohort": content["training_cohort"],
+                "performance": summarise(metrics),
+            }
+        )
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_tsv, sha256, write_tsv
+from msnmo.core.names import folder_of
 
 COHORT_COLUMNS = {
     "scan": str,
@@ -51,7 +52,7 @@ def build_manifest(cohort: pd.DataFrame, patterns: Mapping[str, str]) -> pd.Data
     manifest = cohort[["scan", "subject", "diagnosis"]].copy()
     for name in PATTERNS:
         filled = [
-            patterns[name].format(scan=row.scan, subject=row.subject, folder=_folder(row))
+            patterns[name].format(scan=row.scan, subject=row.subject, folder=folder_of(row.scan))
             for row in cohort.itertuples()
         ]
         manifest[name] = pd.Series(filled, index=cohort.index, dtype=object)
@@ -70,10 +71,6 @@ def build_manifest(cohort: pd.DataFrame, patterns: Mapping[str, str]) -> pd.Data
 
 def _digest(paths: pd.Series) -> str:
     return hashlib.sha256("".join(sha256(path) for path in paths).encode()).hexdigest()[:16]
-
-
-def _folder(row: tuple) -> str:
-    return f"sub-{row.subject}" + ("" if pd.isna(row.session) else f"/ses-{row.session}")
 
 
 def parse_patterns(arguments: list[str]) -> dict[str, str]:

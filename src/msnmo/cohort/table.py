@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import Row, read_rows
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.names import name_of_scan
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
 SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))
@@ -64,8 +65,7 @@ class _Scan:
 
     @property
     def name(self) -> str:
-        session = self.cells["session"]
-        return f"sub-{self.cells['subject']}" + (f"_ses-{session}" if session else "")
+        return name_of_scan(self.cells["subject"], self.cells["session"])
 
     @property
     def is_named(self) -> bool:

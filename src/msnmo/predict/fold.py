@@ -187,16 +187,12 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
 
 
 def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> Scan:
-    image, content = load_volume(image_path), read_json(sidecar)
+    image = load_volume(image_path)
     remedy = "delete the preprocessed scans and run the workflow again"
     if image.grid.shape != size:
         expected = f"shape {size}, as the network was trained"
         raise bad_input(image_path, expected, f"shape {image.grid.shape}", remedy)
-    try:
-        space = ModelSpace.from_json(content["geometry"])
-    except (KeyError, TypeError, ValueError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise bad_input(sidecar, "the geometry of the scan", found, remedy) from error
+    space = ModelSpace.from_sidecar(sidecar)
     if not space.model.matches(image.grid):
         raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
     return Scan(scan, image, space)

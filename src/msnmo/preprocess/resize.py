@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
-from msnmo.core.errors import MsnmoError, bad_input, run_command
-from msnmo.core.files import MAKE_AGAIN, read_json, write_json
+from msnmo.core.errors import MsnmoError, run_command
+from msnmo.core.files import write_json
 from msnmo.core.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, Shape, resample_mask
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
 
@@ -61,10 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _model_space(sidecar: Path, size: Shape, mode: Mode) -> ModelSpace:
-    try:
-        crop = Crop.from_json(read_json(sidecar)["geometry"]["crop"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise bad_input(sidecar, "the geometry of a crop", repr(error), MAKE_AGAIN) from error
+    crop = Crop.from_sidecar(sidecar)
     return ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, size, mode))
 
 

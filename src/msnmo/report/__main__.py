@@ -13,6 +13,7 @@ import yaml
 from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, write_text
+from msnmo.core.names import path_of_scan
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.report.costs import OWN, read_costs
 from msnmo.report.pictures import losses_of, shown_figures
@@ -22,7 +23,7 @@ from msnmo.report.records import (
     trainings_table,
     versions_table,
 )
-from msnmo.report.results import Results, add_arguments, filled
+from msnmo.report.results import Results, add_arguments
 from msnmo.report.rule_graph import draw, read_rules
 from msnmo.report.scatter import LEFT, WIDTH
 from msnmo.report.summary import (
@@ -68,7 +69,7 @@ def _remove_strays(folder: Path, scans: set[str]) -> None:
 
 
 def _write(site: Path, name: str, title: str, **content: object) -> None:
-    text = fill(f"{name}.html.jinja", **frame(title, title, PAGES, ""), **content)
+    text = fill(f"{name}.html.jinja", "report", **frame(title, title, PAGES, ""), **content)
     write_text(site / f"{name}.html", text)
 
 
@@ -80,7 +81,7 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
         "reference": reference_table(results, given.tables),
         "excluded": excluded_table(excluded),
         "engines": engines_table(
-            [filled(given.sidecars, scan=scan) for scan in results.cohort.index]
+            [path_of_scan(given.sidecars, scan) for scan in results.cohort.index]
         ),
         "versions": versions_table(runs),
     }

@@ -6,9 +6,10 @@ import math
 import re
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from tabulate import tabulate
 
+from msnmo.core.templates import templates
 from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
 from msnmo.tables.content import NOT_RUN, Page, Panel, Text
 from msnmo.tables.layout import Table
@@ -132,15 +133,7 @@ FORMATS = {"md": to_md, "tex": to_tex, "html": to_html}
 
 
 def _environment(**marks: str) -> Environment:
-    return Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        **marks,
-    )
+    return templates("tables", keep_trailing_newline=True, **marks)
 
 
 def _fill(environment: Environment, template: str, page: Page) -> str:
