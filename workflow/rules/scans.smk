@@ -65,8 +65,7 @@ def per_scan(pattern, labelled=None):
         has_mask = cohort["lesion_mask"] != ""
         named = cohort if labelled is None else cohort[has_mask == labelled]
         return [
-            pattern.format(scan=scan, folder=folder_of(scan))
-            for scan in named["scan"]
+            pattern.format(scan=scan, folder=folder_of(scan)) for scan in named["scan"]
         ]
 
     def accepted(wildcards):
