@@ -17,7 +17,8 @@ from nibabel.filebasedimages import ImageFileError
 
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_tsv
-from msnmo.tables.content import NOTHING, WIDEST, Block, Line, Page, Panel, Text, batched
+from msnmo.tables.content import WIDEST, batched
+from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
 
 COHORT_COLUMNS = dict.fromkeys(
@@ -50,20 +51,20 @@ def composition(cohort: pd.DataFrame) -> Page:
     """Return Table 1: scans and subjects of each class and source, beside the paper's."""
     classes = sorted(set(cohort["diagnosis"]), key=lambda name: (name == NO_DIAGNOSIS, name))
     blocks = [Block(name, tuple(_sources(cohort[cohort["diagnosis"] == name]))) for name in classes]
-    total = Line("", tuple(Text(text) for text in _counts(cohort)))
+    total = Line("", _counts(cohort))
     columns = ("Samples", "Subjects", "Sequence type", "Raters", "On arrival")
     reported = [
         Block(
             name,
             tuple(
-                Line(source, (Text(f"{count}"), Text(SEQUENCE)))
+                Line(source, (_count(count), Text(SEQUENCE)))
                 for diagnosis, source, count in REPORTED_COHORT
                 if diagnosis == name
             ),
         )
         for name in ("MS", "NMOSD")
     ]
-    everyone = Line("", (Text(f"{sum(count for *_, count in REPORTED_COHORT)}"), Text(SEQUENCE)))
+    everyone = Line("", (_count(sum(count for *_, count in REPORTED_COHORT)), Text(SEQUENCE)))
     return Page(
         "1",
         "MS and NMOSD datasets",
@@ -82,19 +83,23 @@ def composition(cohort: pd.DataFrame) -> Page:
 
 def _sources(scans: pd.DataFrame) -> Iterator[Line]:
     for source, rows in scans.groupby("site"):
-        yield Line(str(source), tuple(Text(text) for text in _counts(rows)))
+        yield Line(str(source), _counts(rows))
 
 
-def _counts(scans: pd.DataFrame) -> tuple[str, ...]:
+def _count(number: int) -> Text:
+    return Text(f"{number}", value=int(number))
+
+
+def _counts(scans: pd.DataFrame) -> tuple[Text, ...]:
     masks = scans["lesion_mask"].map(lambda paths: 0 if pd.isna(paths) else paths.count(";") + 1)
     stripped = (scans["stripped"] == "yes").sum()
     arrival = {"head": len(scans) - stripped, "skull-stripped": stripped}
     return (
-        f"{len(scans)}",
-        f"{scans['subject'].nunique()}",
-        SEQUENCE,
-        ", ".join(f"{raters}: {count}" for raters, count in sorted(Counter(masks).items())),
-        ", ".join(f"{count} {state}" for state, count in arrival.items() if count),
+        _count(len(scans)),
+        _count(scans["subject"].nunique()),
+        Text(SEQUENCE),
+        Text(", ".join(f"{raters}: {count}" for raters, count in sorted(Counter(masks).items()))),
+        Text(", ".join(f"{count} {state}" for state, count in arrival.items() if count)),
     )
 
 

@@ -11,8 +11,9 @@ from tabulate import tabulate
 
 from msnmo.core.templates import templates
 from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
-from msnmo.tables.content import NOT_RUN, Page, Panel, Text
+from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import Table
+from msnmo.tables.model import Page, Panel, Text
 
 TEX = {
     "\\": r"\textbackslash{}",
