@@ -18,7 +18,7 @@ from msnmo.evaluate.metrics import TABLE_METRICS
 from msnmo.report import __main__ as site_module
 from msnmo.report import scan_page as scan_module
 from msnmo.settings.methods import METHODS
-from msnmo.tables.compare import Cell, ComparedRow, Ours, Sureness
+from msnmo.tables.compare import ComparedCell, ComparedRow, Ours, Sureness
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
 from msnmo.tables.model import Block, Line, Page, Panel, Text, write_page
@@ -278,9 +278,9 @@ def _table(number: str, methods: tuple[str, ...]) -> Page:
     return replace(made, notes=(*made.notes, "Excluded: 1 scan, 1 by the rater."))
 
 
-def _compared(metric: str, reported: float | None, place: int, run: bool) -> Cell:
+def _compared(metric: str, reported: float | None, place: int, run: bool) -> ComparedCell:
     if not run:
-        return Cell(metric, "model", None, reported)
+        return ComparedCell(metric, "model", None, reported)
     p = (0.04, 0.08, "wilcoxon") if place else (math.nan, math.nan, None)
     ours, sure = Ours(90.0 - place, 1.5, 2, 0, 5, 0), Sureness(80.0, 95.0, *p, 5, 4)
-    return Cell(metric, "model", ours, reported, None if place else 1, sure)
+    return ComparedCell(metric, "model", ours, reported, None if place else 1, sure)

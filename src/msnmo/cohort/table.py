@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from jsonschema import Draft202012Validator
 
-from msnmo.cohort.delimited import Row, read_rows
+from msnmo.cohort.delimited import DelimitedRow, read_rows
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.names import name_of_scan
 
@@ -191,7 +191,7 @@ def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFin
     return RowFinding(scans, problem.finding(path))
 
 
-def _header_problems(header: Row) -> Iterator[_Problem]:
+def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
     expected = f"columns {', '.join(COLUMNS)}"
     for name in sorted(set(names) - set(COLUMNS)):
@@ -219,7 +219,7 @@ def _trimmed(cells: list[str]) -> list[str]:
 
 
 def _read_row(
-    header: Row, row: Row, labels: Mapping[str, str]
+    header: DelimitedRow, row: DelimitedRow, labels: Mapping[str, str]
 ) -> tuple[_Scan | None, list[_Problem]]:
     """Return the row's cells by column, or None if it does not fit the header; and its problems."""
     names, cells = _trimmed(header.cells), row.cells

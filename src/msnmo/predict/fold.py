@@ -151,7 +151,7 @@ def _refuse_other_network(
 
 
 @dataclass(frozen=True)
-class Scan:
+class LoadedScan:
     """One scan to predict: its id, its image in model space and the way back."""
 
     scan: str
@@ -159,7 +159,7 @@ class Scan:
     space: ModelSpace
 
 
-def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
+def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedScan]:
     """Read scans in model space and the geometry that takes maps back to their native grids.
 
     Parameters
@@ -174,7 +174,7 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
     InputError
         Naming every file that is missing, damaged, of another size or not of one scan.
     """
-    scans: list[Scan] = []
+    scans: list[LoadedScan] = []
     findings: list[Finding] = []
     for row in table.itertuples():
         try:
@@ -186,7 +186,7 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
     return scans
 
 
-def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> Scan:
+def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> LoadedScan:
     image = load_volume(image_path)
     remedy = "delete the preprocessed scans and run the workflow again"
     if image.grid.shape != size:
@@ -195,10 +195,12 @@ def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, i
     space = ModelSpace.from_sidecar(sidecar)
     if not space.model.matches(image.grid):
         raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
-    return Scan(scan, image, space)
+    return LoadedScan(scan, image, space)
 
 
-def write_prediction(folder: Path, scan: Scan, prediction: Prediction, threshold: float) -> None:
+def write_prediction(
+    folder: Path, scan: LoadedScan, prediction: Prediction, threshold: float
+) -> None:
     """Write a scan's maps and masks, in model space and on the native grid.
 
     The probability is taken to the native grid and thresholded there, which keeps lesion borders
@@ -207,7 +209,7 @@ def write_prediction(folder: Path, scan: Scan, prediction: Prediction, threshold
     Parameters
     ----------
     folder : Path
-    scan : Scan
+    scan : LoadedScan
     prediction : Prediction
         What the method does not predict is not written.
     threshold : float

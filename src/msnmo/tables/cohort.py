@@ -104,7 +104,7 @@ def _counts(scans: pd.DataFrame) -> tuple[Text, ...]:
 
 
 @dataclass(frozen=True)
-class Scan:
+class Acquisition:
     """What is known of one scan's acquisition: its header and its sidecar."""
 
     shape: tuple[int, ...]
@@ -135,11 +135,11 @@ class Parameter:
 
     label: str
     unit: str
-    read: Callable[[Scan], Value | None]
+    read: Callable[[Acquisition], Value | None]
     reported: str = NOTHING
 
 
-def _plane(scan: Scan) -> tuple[float, ...]:
+def _plane(scan: Acquisition) -> tuple[float, ...]:
     return tuple(float(n) for axis, n in enumerate(scan.shape) if axis != scan.slice_axis)
 
 
@@ -206,7 +206,7 @@ def acquisition(cohort: pd.DataFrame) -> Page:
     return Page("2", "MRI parameters of the scans", "Parameter type", "Unit", panels, tuple(notes))
 
 
-def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Scan], list[str]]:
+def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Acquisition], list[str]]:
     """Return the scans by path, and the names of sidecars that are no JSON object."""
     scans, findings, unreadable = {}, [], []
     for path in paths:
@@ -222,7 +222,7 @@ def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Scan], list[str]]:
         if content is None:
             unreadable.append(sidecar.name)
         zooms = tuple(float(size) for size in np.abs(header.get_zooms()[:3]))
-        scans[path] = Scan(tuple(header.get_data_shape()[:3]), zooms, content or {})
+        scans[path] = Acquisition(tuple(header.get_data_shape()[:3]), zooms, content or {})
     if findings:
         raise InputError(findings)
     return scans, unreadable

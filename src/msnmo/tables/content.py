@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
-from msnmo.tables.compare import DECIMALS, Cell, ComparedRow, Ours, Sureness
-from msnmo.tables.layout import Table
+from msnmo.tables.compare import DECIMALS, ComparedCell, ComparedRow, Ours, Sureness
+from msnmo.tables.layout import Layout
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
 
@@ -32,12 +32,12 @@ SUPPLEMENT_NOTES = (
 )
 
 
-def page(table: Table, rows: list[ComparedRow], confidence: float, second: str) -> Page:
+def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
     """Return a table of results.
 
     Parameters
     ----------
-    table : Table
+    table : Layout
     rows : list of ComparedRow
     confidence : float
         Of the intervals, within 0 and 1.
@@ -59,7 +59,7 @@ def _percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
-def _panels(table: Table, rows: list[ComparedRow], level: str) -> Iterator[Panel]:
+def _panels(table: Layout, rows: list[ComparedRow], level: str) -> Iterator[Panel]:
     """Yield the columns of each task, at most `WIDEST` side by side, with every row."""
     for task in tasks_of(table.metrics):
         metrics = [metric for metric in table.metrics if METRICS[metric].task == task]
@@ -81,7 +81,7 @@ def batched(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
         yield values[start : start + most]
 
 
-def _lines(cells: list[Cell], level: str) -> Iterator[Line]:
+def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
     """Yield the lines that say something: a method that was not run has no interval."""
     yield Line(OURS, tuple(_ours(cell) for cell in cells))
     if any(cell.sureness is not None for cell in cells):
@@ -94,7 +94,7 @@ def _lines(cells: list[Cell], level: str) -> Iterator[Line]:
         yield Line(DIFFERENCE, tuple(_text(cell.difference, "+") for cell in cells))
 
 
-def _ours(cell: Cell) -> Text:
+def _ours(cell: ComparedCell) -> Text:
     return Text(ours_text(cell.ours), cell.rank, _known(cell.ours and cell.ours.mean))
 
 
@@ -117,7 +117,7 @@ def _details(rows: list[ComparedRow]) -> Panel | None:
     return Panel("Intervals and tests", DETAILS, tuple(blocks)) if blocks else None
 
 
-def _sureness_cells(cell: Cell) -> tuple[Text, ...]:
+def _sureness_cells(cell: ComparedCell) -> tuple[Text, ...]:
     sure = cell.sureness
     return (
         *map(_text, (cell.ours.mean, sure.low, sure.high)),
@@ -162,7 +162,7 @@ def _number(value: float | None, sign: str = "") -> str:
     return f"{plus}{value:.{DECIMALS}f}".replace("-", "−")
 
 
-def _notes(table: Table, rows: list[ComparedRow], level: str, second: str) -> list[str]:
+def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> list[str]:
     """Return the sentences below a table: what its numbers are and what is in no mean."""
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
@@ -180,7 +180,7 @@ def _notes(table: Table, rows: list[ComparedRow], level: str, second: str) -> li
     ]
 
 
-def _sureness_notes(cells: list[Cell], level: str) -> Iterator[str]:
+def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
     sure = [cell for cell in cells if cell.sureness is not None]
     if sure:
         subjects = max(cell.sureness.n_subjects for cell in sure)
@@ -202,7 +202,7 @@ def _sureness_notes(cells: list[Cell], level: str) -> Iterator[str]:
         yield "The paired tests take scans as independent, also those of one subject."
 
 
-def _ours_notes(cells: list[Cell]) -> list[str]:
+def _ours_notes(cells: list[ComparedCell]) -> list[str]:
     folds = cells[0].ours.n_folds + cells[0].ours.n_undefined_folds
     texts = [f"Ours: mean ± sample standard deviation of the values of {folds} folds."]
     for task in dict.fromkeys(map(_task, cells)):
@@ -235,5 +235,5 @@ def _gaps(ours: Ours | None) -> Iterator[str]:
         yield f"in {ours.n_undefined_folds} of {ours.n_folds + ours.n_undefined_folds} folds"
 
 
-def _task(cell: Cell) -> Task:
+def _task(cell: ComparedCell) -> Task:
     return METRICS[cell.metric].task

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from msnmo.core.templates import templates
 from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
 from msnmo.tables.content import NOT_RUN
-from msnmo.tables.layout import Table
+from msnmo.tables.layout import Layout
 from msnmo.tables.model import Page, Panel, Text
 
 TEX = {
@@ -43,7 +43,7 @@ TEX_MARKS = {
 }
 
 
-def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
+def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
     Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
