@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -11,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.apply.__main__ import main
+from msnmo.apply.__main__ import _find_regions, main
 from msnmo.apply.listing import list_runs, read_runs
+from msnmo.apply.preprocess import Prepared
 from msnmo.core.errors import InputError, MsnmoError
 
 ENDINGS = (
@@ -142,11 +144,41 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     assert not (tmp_path / "out/sub-third").exists()
 
 
+def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
+    prepared = Prepared("sub-1", *[tmp_path / name for name in ("a", "b", "c", "d", "e", "f")])
+    regions = _find_regions(prepared, tmp_path)
+    ((_, _, module, *arguments),) = commands
+    assert find_spec(module)
+    assert arguments[-2:] == ["--out", str(regions)]
+
+
 def test_a_damaged_bundle_stops_before_any_scan(bundle, heads, tmp_path):
     broken = shutil.copytree(bundle, tmp_path / "bundle")
     (broken / "fold-1.safetensors").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"fold-1\.safetensors"):
         main(["--bundle", str(broken), "--out", str(tmp_path / "out"), str(heads[0])])
+    assert not (tmp_path / "out").exists()
+
+
+def test_changed_code_of_the_networks_ends_with_1_and_a_remedy(bundle, heads, tmp_path):
+    changed = (
+        "from msnmo.apply.__main__ import main; from msnmo.core.errors import run_command;"
+        "from msnmo.networks import segmentation;"
+        "segmentation.SCALE_WEIGHTS = (0.25, 0.25, 0.5, 0.9); run_command(main)"
+    )
+    arguments = ["--bundle", bundle, "--out", tmp_path / "out", heads[0], "--device", "cpu"]
+    command = [sys.executable, "-c", changed, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "train its folds and make it again" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 

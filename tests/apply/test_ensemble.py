@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from msnmo.apply.ensemble import consult, load_ensemble
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError
 from msnmo.evaluate.calibration import scale
+from msnmo.networks import segmentation
 from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.predict.fold import infer, predict_scan
 
@@ -84,6 +86,28 @@ def test_equal_scans_give_equal_bytes(ensemble, image):
     one, two = consult(ensemble, image), consult(ensemble, image)
     np.testing.assert_array_equal(one.lesion_probability, two.lesion_probability)
     np.testing.assert_array_equal(one.localisation, two.localisation)
+
+
+def test_equal_weights_in_changed_code_are_refused_with_a_remedy(bundle, monkeypatch):
+    monkeypatch.setattr(segmentation, "SCALE_WEIGHTS", (0.25, 0.25, 0.5, 0.98))
+    with pytest.raises(InputError, match="apply the bundle with the msnmo that made it") as error:
+        load_ensemble(read_bundle(bundle), CPU)
+    findings = error.value.findings
+    assert [Path(each.file).name for each in findings] == [
+        f"fold-{fold}.safetensors" for fold in range(3)
+    ]
+    assert all("lesion_logits" in each.found for each in findings)
+
+
+def test_a_bundle_of_before_is_taken_and_said_not_to_be_verified(bundle):
+    content = json.loads((bundle / "bundle.json").read_text())
+    del content["network_version"]
+    for fold in content["folds"]:
+        del fold["reference"]
+    old = Bundle(bundle, content, "id")
+    assert len(load_ensemble(old, CPU).models) == 3
+    assert "cannot be verified" in old.unverified
+    assert not read_bundle(bundle).unverified
 
 
 def test_weights_that_were_swapped_are_named(bundle, tmp_path):

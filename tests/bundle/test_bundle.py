@@ -15,6 +15,7 @@ from msnmo.bundle.__main__ import describe_fold, preprocessing_of
 from msnmo.bundle.contents import Certainty, read_bundle
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
+from msnmo.networks import NETWORK_VERSION
 from msnmo.settings.config import shareable
 
 
@@ -134,6 +135,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"threshold": 2}, "threshold"),
         ({"folds": []}, "folds"),
         ({"labels": {"0": "NMOSD", "1": "MS"}}, "class 0 is MS"),
+        ({"network_version": NETWORK_VERSION + 1}, r"apply the bundle with the msnmo that made it"),
+        ({"network_version": "1"}, "network_version"),
+        ({"versions": "0.1.0"}, "versions"),
     ],
 )
 def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: str) -> None:
@@ -178,6 +182,25 @@ def test_weights_outside_the_folder_are_refused(broken: Path) -> None:
     folds[0]["weights"] = "../elsewhere.safetensors"
     _rewrite(broken, folds=folds)
     with pytest.raises(InputError, match=r"folds\.0\.weights"):
+        read_bundle(broken)
+
+
+@pytest.mark.parametrize(
+    "reference", [None, {}, {"lesion_logits": [1.0, "2"]}, {"path": [1.0, 2.0]}]
+)
+def test_a_reference_pass_of_another_form_is_refused(broken: Path, reference: object) -> None:
+    folds = json.loads((broken / "bundle.json").read_text())["folds"]
+    folds[1]["reference"] = reference
+    _rewrite(broken, folds=folds)
+    with pytest.raises(InputError, match=r"folds\.1\.reference"):
+        read_bundle(broken)
+
+
+def test_a_fold_without_its_reference_pass_is_refused(broken: Path) -> None:
+    folds = json.loads((broken / "bundle.json").read_text())["folds"]
+    del folds[2]["reference"]
+    _rewrite(broken, folds=folds)
+    with pytest.raises(InputError, match="a fold with its reference pass"):
         read_bundle(broken)
 
 

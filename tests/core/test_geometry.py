@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from msnmo.core.errors import InputError
 from msnmo.core.geometry import Crop, ModelSpace, Resize, ras_order, resample, resample_mask
 from msnmo.core.volumes import Grid
 
@@ -209,3 +210,14 @@ def test_an_empty_brain_mask_is_refused():
 def test_a_degenerate_affine_has_no_order():
     with pytest.raises(ValueError, match="independent axes"):
         ras_order(np.diag([1.0, 1.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("read", [Crop.from_sidecar, ModelSpace.from_sidecar])
+@pytest.mark.parametrize(
+    "content", ["{}", '{"geometry": null}', '{"geometry": {"crop": {"axes": 3}}}', "[", '{"geom']
+)
+def test_a_sidecar_without_its_geometry_is_named(read, content, tmp_path):
+    path = tmp_path / "scan.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"scan\.json"):
+        read(path)

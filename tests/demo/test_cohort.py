@@ -13,7 +13,7 @@ from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
 from msnmo.core.volumes import Volume, load_mask, load_volume
-from msnmo.demo.cohort import COLUMNS, Plan, Scan, make_cohort, make_scan, plan_scans
+from msnmo.demo.cohort import COLUMNS, Plan, PlannedScan, make_cohort, make_scan, plan_scans
 
 
 def scans_of(cohort: Path) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def test_a_scan_does_not_depend_on_the_cohort_around_it(cohort, tmp_path):
 
 
 def test_another_seed_gives_another_scan(tmp_path):
-    scan = Scan("MS01", None, "MS", "3d", two_raters=False)
+    scan = PlannedScan("MS01", None, "MS", "3d", two_raters=False)
     for seed in (1, 2):
         make_scan(tmp_path / str(seed), Plan(seed=seed, min_voxel_mm=6), scan)
     one, two = (

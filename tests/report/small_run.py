@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from msnmo.evaluate.metrics import TABLE_METRICS
 from msnmo.report import __main__ as site_module
 from msnmo.report import scan_page as scan_module
 from msnmo.settings.methods import METHODS
+from msnmo.tables.compare import ComparedCell, ComparedRow, Ours, Sureness
+from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
+from msnmo.tables.model import Block, Line, Page, Panel, Text, write_page
 from msnmo.viewing.slices import save
 from tests.measured import with_folds
 
@@ -76,7 +80,7 @@ class Run:
         """Write all other pages."""
         folder = self.folder
         several = {
-            "tables": sorted(map(str, (folder / "tables").glob("*.tsv"))),
+            "tables": sorted(map(str, (folder / "tables").glob("*.json"))),
             "figures": sorted(map(str, (folder / "figures").glob("*"))),
             "evaluated": [str(fold) for fold in self.folds],
         } | changed
@@ -237,10 +241,13 @@ def _metrics(
 
 def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, ...]) -> None:
     for number in ("3", "4", "S1"):
-        write_tsv(folder / f"tables/table-{number}.tsv", _table(number, methods))
-    described = {"table": "1", "panel": ["Ours", "Ours"], "row": "MS", "line": ["A", "B"]}
-    cells = pd.DataFrame(described | {"column": "Samples", "value": ["3", "12"]})
-    write_tsv(folder / "tables/table-1.tsv", cells)
+        write_page(folder / f"tables/table-{number}.json", _table(number, methods))
+    sources = tuple(
+        Line(name, (Text(f"{count}", value=count),)) for name, count in {"A": 3, "B": 12}.items()
+    )
+    panels = (Panel("Ours", ("Samples",), (Block("MS", sources),)),)
+    described = Page("1", "MS and NMOSD datasets", "class", "source", panels, ())
+    write_page(folder / "tables/table-1.json", described)
     for name in figures:
         save(Figure((3, 2)), folder / f"figures/{name}.png")
         if name != "pathway":
@@ -253,29 +260,27 @@ def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, .
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n", encoding="utf-8")
 
 
-def _table(number: str, methods: tuple[str, ...]) -> pd.DataFrame:
+def _table(number: str, methods: tuple[str, ...]) -> Page:
     """Return a table of results whose best and worst are known: the first row has most."""
-    rows = []
-    for place, row in enumerate(lay_out()[number].rows):
-        for metric in TABLE_METRICS[number]:
-            run = row.method in methods
-            reported = row.reported.get(metric)
-            numbers = {"ours_mean": 90.0 - place, "ours_sd": 1.5, "ci_low": 80.0, "ci_high": 95.0}
-            numbers |= {"n_scans": 5, "n_subjects": 4, "rank": 1 if place == 0 else None}
-            rows.append(
-                {
-                    "table": number,
-                    "label": row.label,
-                    "method": row.method,
-                    "metric": metric,
-                    "space": "model",
-                    "status": "run" if run else "not run",
-                    **{name: value if run else None for name, value in numbers.items()},
-                    "reported": reported,
-                    "difference": 90.0 - place - reported if run and reported else None,
-                    "test": "wilcoxon" if run and place else None,
-                    "p": 0.04 if run and place else None,
-                    "p_holm": 0.08 if run and place else None,
-                }
-            )
-    return pd.DataFrame(rows)
+    table = lay_out()[number]
+    rows = [
+        ComparedRow(
+            row.label,
+            row.method,
+            tuple(
+                _compared(metric, row.reported.get(metric), place, row.method in methods)
+                for metric in TABLE_METRICS[number]
+            ),
+        )
+        for place, row in enumerate(table.rows)
+    ]
+    made = page(table, rows, 0.95, "underlined")
+    return replace(made, notes=(*made.notes, "Excluded: 1 scan, 1 by the rater."))
+
+
+def _compared(metric: str, reported: float | None, place: int, run: bool) -> ComparedCell:
+    if not run:
+        return ComparedCell(metric, "model", None, reported)
+    p = (0.04, 0.08, "wilcoxon") if place else (math.nan, math.nan, None)
+    ours, sure = Ours(90.0 - place, 1.5, 2, 0, 5, 0), Sureness(80.0, 95.0, *p, 5, 4)
+    return ComparedCell(metric, "model", ours, reported, None if place else 1, sure)

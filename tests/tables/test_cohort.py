@@ -130,7 +130,7 @@ def test_the_command_writes_every_format(cohort, number):
     words = [sys.executable, "-m", "msnmo.tables", "--table", number]
     (cohort / "excluded.tsv").write_text("scan\tby\treason\n")
     words += ["--cohort", cohort / "cohort.tsv", "--excluded", cohort / "excluded.tsv"]
-    words += [f"--out-{name}={cohort / f'table.{name}'}" for name in ("tsv", *FORMATS)]
+    words += [f"--out-{name}={cohort / f'table.{name}'}" for name in ("tsv", "json", *FORMATS)]
     subprocess.run(words, check=True, capture_output=True)
     table = pd.read_csv(cohort / "table.tsv", sep="\t")
     assert list(table) == ["table", "panel", "row", "line", "column", "value"]
@@ -142,7 +142,7 @@ def test_the_command_writes_every_format(cohort, number):
 
 def test_the_command_says_which_table_it_lacks(tmp_path):
     words = [sys.executable, "-m", "msnmo.tables", "--table", "2", "--excluded", "excluded.tsv"]
-    words += [f"--out-{name}={tmp_path / name}" for name in ("tsv", *FORMATS)]
+    words += [f"--out-{name}={tmp_path / name}" for name in ("tsv", "json", *FORMATS)]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert "table 2 needs --cohort" in done.stderr

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from msnmo.evaluate.aggregate import COLUMNS, across_folds
-from msnmo.tables.compare import Cell, Ours, compare, ranks
+from msnmo.tables.compare import ComparedCell, Ours, compare, ranks
 from msnmo.tables.layout import lay_out
 
 NAN = math.nan
@@ -84,7 +84,7 @@ def test_ranks(means, best, expected):
     [(74.8651, "0.0"), (74.8749, "0.0"), (74.8751, "0.01"), (70.0, "-4.87"), (NAN, "None")],
 )
 def test_difference_is_that_of_the_numbers_shown(mean, difference):
-    cell = Cell("DSC", "model", Ours(mean, 1.0, 5, 0, 131, 0), 74.87)
+    cell = ComparedCell("DSC", "model", Ours(mean, 1.0, 5, 0, 131, 0), 74.87)
     # as text, because -0.0 equals 0.0 and would be shown as -0.00
     assert str(cell.difference) == difference
 

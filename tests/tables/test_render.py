@@ -167,7 +167,9 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     excluded.write_text("scan\tby\treason\nsub-9\trater\tmotion_artefact & more\n")
 
     def written(folder: str) -> dict[str, bytes]:
-        paths = {ending: tmp_path / folder / f"table.{ending}" for ending in ("tsv", *FORMATS)}
+        paths = {
+            ending: tmp_path / folder / f"table.{ending}" for ending in ("tsv", "json", *FORMATS)
+        }
         words = [f"--out-{ending}={path}" for ending, path in paths.items()]
         command = [sys.executable, "-m", "msnmo.tables", "--table", "7"]
         command += ["--metrics", metrics, "--statistics", sure, "--excluded", excluded]
@@ -196,7 +198,7 @@ def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics
     excluded.write_text("scan\tby\treason\n")
     command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
     command += ["--statistics", sure, "--excluded", excluded]
-    outputs = [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", *FORMATS)]
+    outputs = [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", "json", *FORMATS)]
     done = subprocess.run([*command, *outputs], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert str(sure) in done.stderr

@@ -39,8 +39,9 @@ def test_an_empty_table_is_a_table():
 
 
 def test_text_is_escaped():
-    content = frame("<b>&", "", (), "")
-    text = fill("figures.html.jinja", "msnmo.report", **content, figures=[], losses=None)
+    text = fill(
+        "figures.html.jinja", "msnmo.report", **frame("<b>&", "", (), ""), figures=[], losses=None
+    )
     assert "<title>&lt;b&gt;&amp;</title>" in text
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from msnmo.figures.catalogue import FIGURES
+from msnmo.preprocess.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = dict.fromkeys(("pytorch", "pytorch-cpu", "pytorch-gpu"), "torch")
@@ -73,6 +74,9 @@ def environments():
     for rule, named in rules_with_commands():
         names = VARIABLES.get(named) or [re.fullmatch(r'"../../envs/([\w-]+)\.yaml"', named)[1]]
         modules = re.findall(r"python -m (msnmo[.\w]*)", rule)
+        modules += [
+            f"msnmo.{STEPS[each].module}" for each in re.findall(r'command\("(\w+)"\)', rule)
+        ]
         if "msnmo.figures" in modules:
             # imported by name when they are drawn
             modules += [f"msnmo.figures.{figure.module}" for figure in FIGURES.values()]

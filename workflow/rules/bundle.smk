@@ -23,7 +23,7 @@ rule make_bundle:
     benchmark:
         f"{BENCHMARKS}/make_bundle.tsv"
     conda:
-        "../../envs/report.yaml"
+        "../../envs/torch-cpu.yaml"
     params:
         method=BUNDLED,
         certain_from=config["bundle"]["certain_from"],

@@ -22,9 +22,7 @@ rule crop_background:
     params:
         code=code("preprocess.crop"),
     shell:
-        "python -m msnmo.preprocess.crop --image {input.image:q} --brain {input.brain:q}"
-        " --out-image {output.image:q} --out-brain {output.brain:q}"
-        " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        command("crop")
 
 
 rule resize_scan:
@@ -43,14 +41,10 @@ rule resize_scan:
     conda:
         "../../envs/image.yaml"
     params:
-        settings=config["resize"],
+        options=options("resize"),
         code=code("preprocess.resize"),
     shell:
-        "python -m msnmo.preprocess.resize --image {input.image:q} --brain {input.brain:q}"
-        " --sidecar {input.sidecar:q} --size {params.settings[size]}"
-        " --mode {params.settings[mode]} --order {params.settings[image_order]}"
-        " --mask {params.settings[mask]} --out-image {output.image:q}"
-        " --out-brain {output.brain:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        command("resize")
 
 
 rule zscore_scan:
@@ -68,12 +62,10 @@ rule zscore_scan:
     conda:
         "../../envs/image.yaml"
     params:
-        over=config["zscore"]["over"],
+        options=options("zscore"),
         code=code("preprocess.zscore"),
     shell:
-        "python -m msnmo.preprocess.zscore --image {input.image:q} --brain {input.brain:q}"
-        " --sidecar {input.sidecar:q} --over {params.over} --out-image {output.image:q}"
-        " --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        command("zscore")
 
 
 rule resize_lesion:

@@ -46,17 +46,10 @@ rule strip_skull:
         SKULLSTRIP_ENV
     params:
         contents=contents("flair", "brain_mask"),
-        stripped=of_scan("stripped"),
-        settings=config["skull_strip"],
-        robust="--robust" if config["skull_strip"]["robust"] else "",
-        brain=option("--brain", "brain_mask"),
+        options=options("skullstrip"),
         code=code("preprocess.skullstrip"),
     shell:
-        "NO_ET=1 python -m msnmo.preprocess.skullstrip --flair {input.flair:q} {params.brain}"
-        " --stripped {params.stripped}"
-        " --engine {params.settings[engine]} --frac {params.settings[frac]} {params.robust}"
-        " --implausible {params.settings[implausible]} --out-image {output.image:q}"
-        " --out-mask {output.mask:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        command("skullstrip")
 
 
 rule correct_bias:
@@ -73,11 +66,7 @@ rule correct_bias:
     conda:
         "../../envs/n4.yaml"
     params:
-        bias_corrected=of_scan("bias_corrected"),
-        settings=config["n4"],
+        options=options("n4"),
         code=code("preprocess.n4"),
     shell:
-        "python -m msnmo.preprocess.n4 --image {input.image:q} --brain {input.brain:q}"
-        " --bias-corrected {params.bias_corrected} --shrink {params.settings[shrink]}"
-        " --iterations {params.settings[iterations]} --tolerance {params.settings[tolerance]}"
-        " --out-image {output.image:q} --out-sidecar {output.sidecar:q} > {log:q} 2>&1"
+        command("n4")

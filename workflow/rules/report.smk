@@ -46,7 +46,7 @@ rule write_report:
         sidecars=per_scan(rules.strip_skull.output.sidecar),
         runs=expand(rules.train_fold.output.run, method=METHODS, fold=FOLDS),
         histories=expand(rules.train_fold.output.history, method=METHODS, fold=FOLDS),
-        tables=expand(f"{RESULTS}/tables/table-{{table}}.tsv", table=TABLES),
+        tables=expand(f"{RESULTS}/tables/table-{{table}}.json", table=TABLES),
         figures=expand(rules.draw_figure.output, figure=FIGURES),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
         # not shown; here, so that the costs are those of the whole run

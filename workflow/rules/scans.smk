@@ -1,4 +1,4 @@
-# What a scan's jobs read and write: entries of the scan table, files by its name or its folder.
+# What a scan's jobs read, run and write: entries of the scan table, files by its name or its folder.
 
 
 def sources(column, output):
@@ -39,6 +39,10 @@ def contents(*columns):
     return told
 
 
+from msnmo.core.names import folder_of, scan_of
+from msnmo.preprocess.steps import STEPS
+
+
 def of_scan(column):
     """Return an input or params function: the scan table's entry for the job's scan."""
     return lambda wildcards: SCANS.loc[wildcards.scan, column]
@@ -54,6 +58,25 @@ def option(name, column):
     return given
 
 
+def command(step):
+    """Return the shell line of a step of preprocessing: what `msnmo.apply` runs, too."""
+    return STEPS[step].shell_line()
+
+
+def options(step):
+    """Return a params function: a step's options by the config and the scan table."""
+
+    # of the wildcards alone: Snakemake compares no params that could follow from inputs
+    def given(wildcards):
+        known = {name: SCANS.loc[wildcards.scan, name] for name in STEPS[step].of_scan}
+        known |= {
+            name: named(wildcards, f"{name}_mask") for name in STEPS[step].perhaps
+        }
+        return STEPS[step].options(config, known)
+
+    return given
+
+
 def lesions_of_scan(wildcards):
     """Return a scan's lesion masks as preprocessed, native and in model space, if it has any."""
     if not SCANS.loc[wildcards.scan, "lesion_mask"]:
@@ -62,11 +85,6 @@ def lesions_of_scan(wildcards):
         "lesion": rules.combine_raters.output,
         "model_lesion": rules.resize_lesion.output,
     }
-
-
-def scan_of(folder):
-    """Return the name of the scan that a folder (sub-X, or sub-X/ses-Y) is of."""
-    return "_".join(Path(folder).parts)
 
 
 def of_folder(pattern):
@@ -78,7 +96,7 @@ def of_folder(pattern):
 
 def folder_of_scan(pattern):
     """Return an input function: a folder of the job's scan."""
-    return lambda wildcards: pattern.format(folder=wildcards.scan.replace("_", "/"))
+    return lambda wildcards: pattern.format(folder=folder_of(wildcards.scan))
 
 
 def new_scans(wildcards):

@@ -11,6 +11,7 @@ rule describe_cohort:
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{described}}.tsv",
+        json=f"{RESULTS}/tables/table-{{described}}.json",
         md=f"{RESULTS}/tables/table-{{described}}.md",
         tex=f"{RESULTS}/tables/table-{{described}}.tex",
         html=report(
@@ -29,7 +30,8 @@ rule describe_cohort:
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.described} --cohort {input.cohort:q}"
-        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-md {output.md:q}"
+        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
@@ -40,6 +42,7 @@ rule write_table:
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
+        json=f"{RESULTS}/tables/table-{{table}}.json",
         md=f"{RESULTS}/tables/table-{{table}}.md",
         tex=f"{RESULTS}/tables/table-{{table}}.tex",
         html=report(
@@ -60,7 +63,8 @@ rule write_table:
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q}"
-        " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-md {output.md:q}"
+        " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 

@@ -24,7 +24,7 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.volumes import Grid, load_mask, save_volume
-from msnmo.predict.fold import Scan, load_scans
+from msnmo.predict.fold import LoadedScan, load_scans
 
 
 def apply_to_scan(
@@ -39,7 +39,7 @@ def apply_to_scan(
     folder : Path
         Replaced when all is written; nothing half-written is left.
     regions : Path, optional
-        The scan's regions, of `msnmo.apply.regions`: with them each lesion is said to lie
+        The scan's regions, of `msnmo.apply.location`: with them each lesion is said to lie
         somewhere.
 
     Returns
@@ -89,7 +89,7 @@ def apply_to_scan(
 
 
 def _write_lesions(
-    stem: Path, scan: Scan, consensus: Consensus, threshold: float, regions: Path | None
+    stem: Path, scan: LoadedScan, consensus: Consensus, threshold: float, regions: Path | None
 ) -> pd.DataFrame | None:
     """Write lesion probability, mask and table; return the table, or None without segmentation.
 
@@ -146,7 +146,7 @@ def _class(bundle: Bundle, consensus: Consensus) -> dict[str, Any] | None:
 
 
 def _told(
-    lesions: pd.DataFrame | None, consensus: Consensus, scan: Scan, regions: Path | None
+    lesions: pd.DataFrame | None, consensus: Consensus, scan: LoadedScan, regions: Path | None
 ) -> dict[str, Any] | None:
     """Return number and volume of the lesions, with the spread over folds."""
     if lesions is None:
@@ -187,12 +187,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n4", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--image", type=Path, required=True, help="z-scored, in model space")
     parser.add_argument("--sidecar", type=Path, required=True, help="JSON of the image")
-    parser.add_argument("--regions", type=Path, help="of msnmo.apply.regions")
+    parser.add_argument("--regions", type=Path, help="of msnmo.apply.location")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     add_arguments(parser)
     given = parser.parse_args(arguments)
 
     bundle = read_bundle(given.bundle)
+    if bundle.unverified:
+        print(f"warning: {bundle.unverified}")
     device = pick_device(given.device, given.per_gpu, f"apply to {given.scan}")
     prepare(device, given.threads)
     prepared = Prepared(

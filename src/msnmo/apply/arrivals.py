@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msnmo.apply.preprocess import Arrived
-from msnmo.cohort.table import COLUMNS
 from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.names import SCAN, is_id, name_of_scan
 from msnmo.core.volumes import ENDINGS
 
-BIDS_NAME = re.compile(r"sub-([A-Za-z0-9]+)(?:_ses-([A-Za-z0-9]+))?(?=_|\.)")
-ID = re.compile(COLUMNS["subject"]["pattern"])
+BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
 
 
 def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
@@ -48,8 +47,8 @@ def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
 
 def _from_id(path: Path, given: str) -> str:
     subject, _, session = given.removeprefix("sub-").partition("_ses-")
-    if ID.fullmatch(subject) and (not session or ID.fullmatch(session)):
-        return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+    if is_id(subject) and (not session or is_id(session)):
+        return name_of_scan(subject, session)
     expected = "an id of letters and digits, or subject_ses-session"
     raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
 
@@ -59,14 +58,13 @@ def _from_path(path: Path) -> str:
         remedy = "give ids with --ids; names of folders often name people"
         raise bad_input(path, "an id for a folder of DICOM", "none", remedy)
     if match := BIDS_NAME.match(path.name):
-        subject, session = match.groups()
-        return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+        return match[0]
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
     letters = "".join(re.findall(r"[A-Za-z0-9]+", stem))
     if not letters:
         remedy = "give ids with --ids"
         raise bad_input(path, "a name with letters or digits", path.name, remedy)
-    return f"sub-{letters}"
+    return name_of_scan(letters)
 
 
 def receive(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from msnmo.bundle.contents import Bundle
-from msnmo.compute.device import explain_full_memory
-from msnmo.core.errors import Finding, InputError
+from msnmo.bundle.contents import COPY_AGAIN, DESCRIPTION, Bundle
+from msnmo.bundle.reference import difference, reference_pass
+from msnmo.compute.device import explain_full_memory, memory_format
+from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.evaluate.calibration import scale
-from msnmo.networks.localisation import SMALLEST_MAXIMUM, localisation_maps, upsample
-from msnmo.networks.outputs import Outputs
+from msnmo.networks.localisation import SMALLEST_MAXIMUM, evidence
 from msnmo.predict.fold import infer, load_model
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -66,18 +71,39 @@ def load_ensemble(bundle: Bundle, device: torch.device) -> Ensemble:
     Raises
     ------
     InputError
-        Naming every weights file that is missing, damaged or of another network.
+        Naming every weights file that is missing, damaged or of another network, and every one
+        that this msnmo makes another network of than the one that made the bundle.
     """
     models, findings = [], []
     for weights, run in bundle.runs:
         try:
-            models.append(load_model(weights, run, device))
+            model = load_model(weights, run, CPU)
         except InputError as error:
-            remedy = "copy the bundle again from its source, or make it again"
-            findings += [Finding(f.file, f.expected, f.found, remedy) for f in error.findings]
+            findings += [Finding(f.file, f.expected, f.found, COPY_AGAIN) for f in error.findings]
+            continue
+        try:
+            refuse_changed(model, weights, run, bundle)
+        except InputError as error:
+            findings += error.findings
+        models.append(model.to(device, memory_format=memory_format(device)))
     if findings:
         raise InputError(findings)
     return Ensemble(bundle, tuple(models), device)
+
+
+def refuse_changed(model: nn.Module, weights: Path, run: Mapping[str, Any], bundle: Bundle) -> None:
+    """Refuse a network on the CPU that does not say what it said when the bundle was made.
+
+    Raises
+    ------
+    InputError
+        Naming the weights, what was said and what is said now.
+    """
+    if "reference" not in run:  # a bundle of before
+        return
+    if changed := difference(run["reference"], reference_pass(model)):
+        expected = f"weights that give the reference pass told in {bundle.path / DESCRIPTION}"
+        raise bad_input(weights, expected, changed, bundle.remedy)
 
 
 @torch.inference_mode()
@@ -94,7 +120,7 @@ def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
         If memory runs out.
     """
     threshold = ensemble.bundle.threshold
-    lesion, evidence = None, None
+    lesion, total = None, None
     voxels, classes = [], []
     for model in ensemble.models:
         outputs = infer(model, image, ensemble.device)
@@ -106,28 +132,17 @@ def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
             if outputs.class_logits is not None:
                 classes.append(outputs.class_probabilities[0].double().cpu().numpy())
             if outputs.features:
-                fold = _evidence(outputs, image.shape)
-                evidence = fold if evidence is None else evidence + fold
+                fold = evidence(outputs, image.shape).cpu().numpy()
+                total = fold if total is None else total + fold
     folds = len(ensemble.models)
     probabilities = _scaled(classes, ensemble.bundle.temperature) if classes else None
     consensus = Consensus(
         None if lesion is None else lesion / np.float32(folds), tuple(voxels), probabilities, None
     )
-    if evidence is None or consensus.named is None:
+    if total is None or consensus.named is None:
         return consensus
-    share = _share(evidence[consensus.named] / np.float32(folds))
+    share = _share(total[consensus.named] / np.float32(folds))
     return Consensus(consensus.lesion_probability, tuple(voxels), probabilities, share)
-
-
-def _evidence(outputs: Outputs, size: tuple[int, ...]) -> np.ndarray:
-    """Return a fold's evidence (2, X, Y, Z) for MS and for NMOSD."""
-    maps = []
-    for label in (0, 1):
-        classes = torch.tensor([label], device=outputs.class_logits.device)
-        scales = localisation_maps(outputs, classes)
-        total = sum(upsample(each, size) for each in scales)
-        maps.append(total[0, 0].float().cpu().numpy())
-    return np.stack(maps)
 
 
 def _scaled(classes: list[np.ndarray], temperature: float) -> np.ndarray:

@@ -10,13 +10,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from msnmo.apply.prepared import Prepared
 from msnmo.core.errors import MsnmoError
+from msnmo.core.names import folder_of
+from msnmo.preprocess.steps import STEPS
 
 SOURCE = Path(__file__).parents[2]
 
@@ -46,7 +49,7 @@ class Arrived:
     @property
     def folder(self) -> str:
         """``sub-X`` or ``sub-X/ses-Y``."""
-        return self.name.replace("_", "/")
+        return folder_of(self.name)
 
 
 def preprocess(
@@ -79,88 +82,89 @@ def preprocess(
         image=Path(f"{stem}_space-model_desc-zscore_FLAIR.nii.gz"),
         sidecar=Path(f"{stem}_space-model_desc-zscore_FLAIR.json"),
     )
-    for step, arguments in _commands(scan, prepared, settings, stem):
-        tell(step)
+    known = {
+        "brain": [],
+        "stripped": "yes" if scan.stripped else "no",
+        "bias_corrected": "yes" if scan.bias_corrected else "no",
+    }
+    for name, files in _files(prepared, stem).items():
+        tell(name)
         started = time.perf_counter()
-        run_step(scan.name, step, arguments)
-        prepared.seconds[step] = round(time.perf_counter() - started, 2)
+        step = STEPS[name]
+        run_module(scan.name, step.command(files, step.options(settings, known)), step.environment)
+        prepared.seconds[name] = round(time.perf_counter() - started, 2)
     return prepared
 
 
-def _commands(
-    scan: Arrived, prepared: Prepared, settings: Mapping[str, Mapping[str, Any]], stem: Path
-) -> list[tuple[str, list[object]]]:
-    """Return each step's module and arguments, as in workflow/rules (preprocess, model_space)."""
-    strip, n4, resize = settings["skull_strip"], settings["n4"], settings["resize"]
+def _files(prepared: Prepared, stem: Path) -> dict[str, dict[str, object]]:
+    """Return the files of each step, wired as in workflow/rules (preprocess, model_space)."""
     crop, resized = f"{stem}_desc-crop", f"{stem}_space-model_desc-resize"
     stripped, model_brain = f"{stem}_desc-brain_FLAIR.nii.gz", f"{stem}_space-model_mask.nii.gz"
-    return [
-        (
-            "skullstrip",
-            [
-                *("--flair", scan.flair, "--stripped", "yes" if scan.stripped else "no"),
-                *("--engine", strip["engine"], "--frac", strip["frac"]),
-                *(["--robust"] if strip["robust"] else []),
-                *("--implausible", strip["implausible"], "--out-image", stripped),
-                *("--out-mask", prepared.brain, "--out-sidecar", prepared.brain_sidecar),
-            ],
-        ),
-        (
-            "n4",
-            [
-                *("--image", stripped, "--brain", prepared.brain),
-                *("--bias-corrected", "yes" if scan.bias_corrected else "no"),
-                *("--shrink", n4["shrink"], "--iterations", *n4["iterations"]),
-                *("--tolerance", n4["tolerance"]),
-                *("--out-image", prepared.n4, "--out-sidecar", f"{stem}_desc-n4_FLAIR.json"),
-            ],
-        ),
-        (
-            "crop",
-            [
-                *("--image", prepared.n4, "--brain", prepared.brain),
-                *("--out-image", f"{crop}_FLAIR.nii.gz", "--out-brain", f"{crop}_mask.nii.gz"),
-                *("--out-sidecar", f"{crop}_FLAIR.json"),
-            ],
-        ),
-        (
-            "resize",
-            [
-                *("--image", f"{crop}_FLAIR.nii.gz", "--brain", f"{crop}_mask.nii.gz"),
-                *("--sidecar", f"{crop}_FLAIR.json", "--size", *resize["size"]),
-                *("--mode", resize["mode"], "--order", resize["image_order"]),
-                *("--mask", resize["mask"], "--out-image", f"{resized}_FLAIR.nii.gz"),
-                *("--out-brain", model_brain, "--out-sidecar", f"{resized}_FLAIR.json"),
-            ],
-        ),
-        (
-            "zscore",
-            [
-                *("--image", f"{resized}_FLAIR.nii.gz", "--brain", model_brain),
-                *("--sidecar", f"{resized}_FLAIR.json", "--over", settings["zscore"]["over"]),
-                *("--out-image", prepared.image, "--out-sidecar", prepared.sidecar),
-            ],
-        ),
-    ]
+    return {
+        "skullstrip": {
+            "flair": prepared.flair,
+            "out_image": stripped,
+            "out_mask": prepared.brain,
+            "out_sidecar": prepared.brain_sidecar,
+        },
+        "n4": {
+            "image": stripped,
+            "brain": prepared.brain,
+            "out_image": prepared.n4,
+            "out_sidecar": f"{stem}_desc-n4_FLAIR.json",
+        },
+        "crop": {
+            "image": prepared.n4,
+            "brain": prepared.brain,
+            "out_image": f"{crop}_FLAIR.nii.gz",
+            "out_brain": f"{crop}_mask.nii.gz",
+            "out_sidecar": f"{crop}_FLAIR.json",
+        },
+        "resize": {
+            "image": f"{crop}_FLAIR.nii.gz",
+            "brain": f"{crop}_mask.nii.gz",
+            "sidecar": f"{crop}_FLAIR.json",
+            "out_image": f"{resized}_FLAIR.nii.gz",
+            "out_brain": model_brain,
+            "out_sidecar": f"{resized}_FLAIR.json",
+        },
+        "zscore": {
+            "image": f"{resized}_FLAIR.nii.gz",
+            "brain": model_brain,
+            "sidecar": f"{resized}_FLAIR.json",
+            "out_image": prepared.image,
+            "out_sidecar": prepared.sidecar,
+        },
+    }
 
 
-def run_step(name: str, step: str, arguments: list[object]) -> None:
+def run_module(
+    scan: str, command: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run one of our modules on a scan, in a process of its own.
+
+    Parameters
+    ----------
+    scan : str
+        Its name.
+    command : sequence of str
+        ``-m``, the module, its arguments.
+    variables : mapping of str to str
+        Of the process's environment, beside those of this one.
 
     Raises
     ------
     MsnmoError
         With what the module said, if it failed.
     """
-    command = [sys.executable, "-m", f"msnmo.preprocess.{step}", *map(str, arguments)]
     paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "NO_ET": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
     done = subprocess.run(  # noqa: S603 - our own module, no shell
-        command, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
         return
     said = done.stderr.strip().removeprefix("msnmo: error: ")
     if done.returncode < 0:
         said = f"killed by signal {-done.returncode}; memory may have run out\n{said}".strip()
-    raise MsnmoError(f"{name}: {step} failed: {said}")
+    raise MsnmoError(f"{scan}: {command[1].rpartition('.')[2]} failed: {said}")

@@ -14,7 +14,7 @@ from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
 from msnmo.apply.pages import RUN_ENDING, write_page
 from msnmo.apply.prepared import Prepared
-from msnmo.apply.preprocess import Arrived, preprocess, run_step
+from msnmo.apply.preprocess import Arrived, preprocess, run_module
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare
@@ -39,6 +39,8 @@ def apply_to_scans(given: argparse.Namespace) -> None:
         At the end, with all that went wrong.
     """
     bundle = read_bundle(given.bundle)
+    if bundle.unverified:
+        _tell(f"warning: {bundle.unverified}")
     names = name_scans(given.scans, given.ids)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
@@ -106,7 +108,7 @@ def _find_regions(prepared: Prepared, folder: Path) -> Path:
     _tell("  registration to the MNI template")
     regions = folder / f"{prepared.name}_desc-regions_dseg.nii.gz"
     arguments = ["--image", prepared.n4, "--brain", prepared.brain, "--out", regions]
-    run_step(prepared.name, "apply.location", arguments)
+    run_module(prepared.name, ["-m", "msnmo.apply.location", *map(str, arguments)])
     return regions
 
 

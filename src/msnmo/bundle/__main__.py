@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import jinja2
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
+from msnmo.bundle.reference import reference_pass
 from msnmo.cohort.folds import DIAGNOSES
 from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.compute.device import prepare
 from msnmo.core.command import program
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import (
@@ -32,14 +34,19 @@ from msnmo.core.files import (
     write_json,
     write_text,
 )
+from msnmo.core.names import path_of_scan
 from msnmo.core.provenance import git_state, versions
+from msnmo.core.templates import templates
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
+from msnmo.networks import NETWORK_VERSION
+from msnmo.predict.fold import RETRAIN, load_model
 from msnmo.settings.methods import get_method
 from msnmo.settings.skullstrip import Engine
 from msnmo.tables.summary import summarise
 
+CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
 PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
@@ -47,6 +54,8 @@ PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 
 def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
     """Return what is told of a fold: how it was trained, and of its scans their number alone.
+
+    With it goes what its network says of a made-up scan, on the CPU.
 
     Raises
     ------
@@ -66,7 +75,19 @@ def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
         found = "another checksum" if weights.is_file() else "no such file"
         raise bad_input(weights, f"the weights that {run_path} tells of", found, MAKE_AGAIN)
     name = f"fold-{fold['fold']}.safetensors"
-    return fold | {"size": size, "training_scans": count, "weights": name}
+    return fold | {
+        "size": size,
+        "training_scans": count,
+        "weights": name,
+        "reference": _reference(weights, run),
+    }
+
+
+def _reference(weights: Path, run: dict[str, Any]) -> dict[str, list[float]]:
+    numbers = reference_pass(load_model(weights, run, CPU))
+    if not np.isfinite(np.concatenate(list(numbers.values()))).all():
+        raise bad_input(weights, "a network that gives numbers", "NaN or infinity", RETRAIN)
+    return numbers
 
 
 def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -> dict[str, Any]:
@@ -85,7 +106,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
     learned = cohort[cohort["lesion_mask"].notna()]
     volumes = metrics[(metrics["metric"] == "V_TRUE") & (metrics["scan"] != "n/a")]
     by_scan = volumes.groupby("scan")["value"].first()
-    paths = [sidecar.format(scan=scan, folder=scan.replace("_", "/")) for scan in learned["scan"]]
+    paths = [path_of_scan(sidecar, scan) for scan in learned["scan"]]
     strips = [read_json(path).get("skullstrip", {}) for path in paths]
     classes = [
         {
@@ -140,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the folder of a bundle."""
     given = _parse(arguments)
     method = get_method(given.method)
+    prepare(CPU, threads=1)
     config = json.loads(given.config)
     folds = _describe_folds(given)
     metrics = pd.concat([read_metrics(path) for path in given.metrics], ignore_index=True)
@@ -150,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told["combine"] = config["lesion_masks"]["combine"]
     content = {
         "format": FORMAT,
+        "network_version": NETWORK_VERSION,
         "warning": NOT_FOR_DIAGNOSIS,
         "method": method.name,
         "labels": {str(label): name for label, name in enumerate(DIAGNOSES)},
@@ -212,20 +235,18 @@ def _performance(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("msnmo.bundle", "."),
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - Markdown
-    )
-    return environment.get_template("card.md.jinja").render(
-        **content
-        | {
-            "method": get_method(content["method"]),
-            "rule": content["uncertain_rule"],
-            "cohort": content["training_cohort"],
-            "performance": summarise(metrics),
-        }
+    return (
+        templates(__package__)
+        .get_template("card.md.jinja")
+        .render(
+            **content
+            | {
+                "method": get_method(content["method"]),
+                "rule": content["uncertain_rule"],
+                "cohort": content["training_cohort"],
+                "performance": summarise(metrics),
+            }
+        )
     )
 
 

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
+from msnmo.core.provenance import NOT_KNOWN
+from msnmo.networks import NETWORK_VERSION
 from msnmo.settings.config import Preprocessing
 from msnmo.settings.methods import Method, get_method
 
@@ -120,6 +122,26 @@ class Bundle:
         return Certainty(self.content["certain_from"])
 
     @property
+    def unverified(self) -> str:
+        """A warning, if nothing tells whether this msnmo makes the same networks of the weights."""
+        if "network_version" in self.content:
+            return ""
+        return (
+            f"{self.path}: made before bundles told of a network version and a reference pass. "
+            f"That its networks are what they were cannot be verified. To be sure, {self.remedy}"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do where this msnmo makes other networks of the weights."""
+        version = self.content.get("versions", {}).get("msnmo", NOT_KNOWN)
+        commit = self.content.get("git", {}).get("commit", NOT_KNOWN)
+        return (
+            f"apply the bundle with the msnmo that made it (version {version}, commit {commit}), "
+            "or train its folds and make it again with this one"
+        )
+
+    @property
     def runs(self) -> list[tuple[Path, dict[str, Any]]]:
         """Weights file and training of each fold, as `msnmo.predict.fold.load_model` takes them."""
         common = {"method": self.content["method"], "size": list(self.size)}
@@ -139,7 +161,8 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged or of another kind.
+        Naming every file that is missing, damaged or of another kind, or saying that the networks
+        are of another version.
     """
     path = Path(path)
     description = path / DESCRIPTION
@@ -162,7 +185,20 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
     _check_preprocessing(description, content["preprocessing"])
     if verify:
         verify_checksums(path)
-    return Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+    bundle = Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+    _refuse_other_version(bundle)
+    return bundle
+
+
+def _refuse_other_version(bundle: Bundle) -> None:
+    found = bundle.content.get("network_version", NETWORK_VERSION)
+    if found != NETWORK_VERSION:
+        raise bad_input(
+            bundle.path / DESCRIPTION,
+            f"networks of version {NETWORK_VERSION}, which this msnmo makes",
+            f"networks of version {found}",
+            bundle.remedy,
+        )
 
 
 def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from msnmo.check.across import compare_scans
 from msnmo.check.findings import COLUMNS, SEVERITIES, Reported, ScanReport, by_severity
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.names import path_of_scan
+from msnmo.core.templates import templates
 
 
 def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd.DataFrame, int]:
@@ -29,10 +30,7 @@ def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd
     survey = survey_scan_table(scans)
     excluded = set(excluded_by_rater(survey.names, decisions)["scan"])
     cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
-    reports = [
-        ScanReport.read(Path(pattern.format(scan=scan, folder=scan.replace("_", "/"))))
-        for scan in cohort["scan"]
-    ]
+    reports = [ScanReport.read(path_of_scan(pattern, scan)) for scan in cohort["scan"]]
     findings = [
         Reported("error", scan, each.finding)
         for each in survey.findings
@@ -50,11 +48,13 @@ def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd
 
 def to_page(table: pd.DataFrame, count: int) -> str:
     """Return the findings as one HTML page that opens from disk."""
-    loader = jinja2.PackageLoader("msnmo.check", "")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     counts = Counter(table["severity"])
-    return environment.get_template("findings.html.jinja").render(
-        findings=table.to_dict("records"),
-        counts={severity: counts[severity] for severity in SEVERITIES},
-        count=count,
+    return (
+        templates(__package__)
+        .get_template("findings.html.jinja")
+        .render(
+            findings=table.to_dict("records"),
+            counts={severity: counts[severity] for severity in SEVERITIES},
+            count=count,
+        )
     )

@@ -22,14 +22,14 @@ FOREIGN_STARTS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class DelimitedRow:
     """One row: its number as a spreadsheet shows it (the first is 1) and its cells, stripped."""
 
     number: int
     cells: list[str]
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[DelimitedRow]:
     """Return the rows of a tab-separated text that are not blank; the first is the header.
 
     A byte-order mark, any kind of line end, blank lines and spaces around cells do no harm and are
@@ -48,7 +48,7 @@ def read_rows(path: Path) -> list[Row]:
         for number, cells in enumerate(reader, start=1):
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
-                rows.append(Row(number, stripped))
+                rows.append(DelimitedRow(number, stripped))
     except csv.Error as error:
         remedy = 'remove or double the quotation mark (") there'
         raise bad_input(f"{path}, line {reader.line_num}", EXPECTED, str(error), remedy) from error
@@ -78,7 +78,7 @@ def _decode(path: Path) -> str:
     return text
 
 
-def _check_separator(path: Path, header: Row) -> None:
+def _check_separator(path: Path, header: DelimitedRow) -> None:
     if any(header.cells[1:]):
         return
     names = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}

@@ -45,6 +45,7 @@ from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.table import COLUMNS, MISSING
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import write_tsv
+from msnmo.core.names import folder_of, name_of_scan
 from msnmo.core.paths import path_argument
 
 NAME = "dicom"
@@ -264,8 +265,8 @@ def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
 def _take_study(
     patient: Patient, session: str, several: list[Series], out: Path, results: _Results
 ) -> None:
-    name = f"sub-{patient.subject}" + (f"_ses-{session}" if session else "")
-    target = out / name.replace("_", "/") / "anat" / f"{name}_FLAIR.nii.gz"
+    name = name_of_scan(patient.subject, session)
+    target = out / folder_of(name) / "anat" / f"{name}_FLAIR.nii.gz"
     with tempfile.TemporaryDirectory(prefix="msnmo-") as temporary:
         candidates = examine(several, Path(temporary))
         chosen = choose(candidates)

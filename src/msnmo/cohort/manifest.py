@@ -12,6 +12,7 @@ import pandas as pd
 
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_tsv, sha256, write_tsv
+from msnmo.core.names import folder_of
 
 COHORT_COLUMNS = {
     "scan": str,
@@ -73,7 +74,7 @@ def add_files(
     added, names = table.copy(), list(patterns)
     for name in names:
         filled = [
-            patterns[name].format(scan=row.scan, subject=row.subject, folder=_folder(row))
+            patterns[name].format(scan=row.scan, subject=row.subject, folder=folder_of(row.scan))
             for row in cohort.itertuples()
         ]
         added[name] = pd.Series(filled, index=cohort.index, dtype=object)
@@ -102,10 +103,6 @@ def relative_to(table: pd.DataFrame, names: Sequence[str], folder: Path) -> pd.D
 
 def _digest(paths: pd.Series) -> str:
     return hashlib.sha256("".join(sha256(path) for path in paths).encode()).hexdigest()[:16]
-
-
-def _folder(row: tuple) -> str:
-    return f"sub-{row.subject}" + ("" if pd.isna(row.session) else f"/ses-{row.session}")
 
 
 def parse_patterns(arguments: list[str]) -> dict[str, str]:

@@ -14,8 +14,9 @@ import pandas as pd
 import yaml
 from jsonschema import Draft202012Validator
 
-from msnmo.cohort.delimited import Row, read_rows
+from msnmo.cohort.delimited import DelimitedRow, read_rows
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.names import name_of_scan
 from msnmo.core.paths import CONTROL, WrongPath, locate
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
@@ -64,8 +65,7 @@ class _Scan:
 
     @property
     def name(self) -> str:
-        session = self.cells["session"]
-        return f"sub-{self.cells['subject']}" + (f"_ses-{session}" if session else "")
+        return name_of_scan(self.cells["subject"], self.cells["session"])
 
     @property
     def is_named(self) -> bool:
@@ -192,7 +192,7 @@ def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFin
     return RowFinding(scans, problem.finding(path))
 
 
-def _header_problems(header: Row) -> Iterator[_Problem]:
+def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
     expected = f"columns {', '.join(COLUMNS)}"
     for name in sorted(set(names) - set(COLUMNS)):
@@ -220,7 +220,7 @@ def _trimmed(cells: list[str]) -> list[str]:
 
 
 def _read_row(
-    header: Row, row: Row, labels: Mapping[str, str]
+    header: DelimitedRow, row: DelimitedRow, labels: Mapping[str, str]
 ) -> tuple[_Scan | None, list[_Problem]]:
     """Return the row's cells by column, or None if it does not fit the header; and its problems."""
     names, cells = _trimmed(header.cells), row.cells

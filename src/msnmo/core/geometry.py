@@ -14,9 +14,10 @@ one output voxel, output index m lies at input index ``(m + 0.5) * s - 0.5``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -29,6 +30,7 @@ from msnmo.core.volumes import Grid, Volume
 Shape = tuple[int, int, int]
 Mode = Literal["stretch", "pad"]
 MaskRule = Literal["linear", "nearest"]
+Of = TypeVar("Of")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,19 @@ class Crop:
         """Return the crop that `to_json` described."""
         parts = {key: tuple(content[key]) for key in ("axes", "flips", "start", "stop")}
         return cls(native=Grid.from_json(content["native"]), **parts)
+
+    @classmethod
+    def from_sidecar(cls, path: Path | str) -> Crop:
+        """Return the crop in the JSON sidecar of a cropped scan.
+
+        Raises
+        ------
+        InputError
+            Naming the file, if it is missing or holds no such geometry.
+        """
+        return _from_sidecar(
+            path, "the geometry of a crop", lambda told: cls.from_json(told["crop"])
+        )
 
 
 @dataclass(frozen=True)
@@ -255,10 +270,15 @@ class ModelSpace:
         InputError
             Naming the file, if it is missing or holds no such geometry.
         """
-        try:
-            return cls.from_json(read_json(path)["geometry"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise bad_input(path, "the geometry of model space", repr(error), MAKE_AGAIN) from error
+        return _from_sidecar(path, "the geometry of model space", cls.from_json)
+
+
+def _from_sidecar(path: Path | str, what: str, read: Callable[[dict[str, Any]], Of]) -> Of:
+    """Return what a sidecar tells of geometry; `what` says so in its error."""
+    try:
+        return read(read_json(path)["geometry"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise bad_input(path, what, repr(error), MAKE_AGAIN) from error
 
 
 def ras_order(affine: np.ndarray) -> tuple[Shape, tuple[bool, bool, bool]]:

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
+from msnmo.core.names import folder_of, name_of_scan
 from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import save_volume
 from msnmo.demo import lesions, scanner
@@ -84,7 +85,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Scan:
+class PlannedScan:
     """One scan to make: who, when, on which scanner."""
 
     subject: str
@@ -96,21 +97,20 @@ class Scan:
     @property
     def name(self) -> str:
         """Scan id, ``sub-X`` or ``sub-X_ses-Y``."""
-        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")
+        return name_of_scan(self.subject, self.session or "")
 
     @property
     def folder(self) -> Path:
         """BIDS folder below the cohort's."""
-        session = [f"ses-{self.session}"] if self.session else []
-        return Path(f"sub-{self.subject}", *session, "anat")
+        return Path(folder_of(self.name), "anat")
 
 
-def plan_scans(plan: Plan) -> list[Scan]:
+def plan_scans(plan: Plan) -> list[PlannedScan]:
     """Return the cohort's scans, MS first; sites are spread over both classes alike."""
     return [*_class_scans(plan, "MS", plan.ms), *_class_scans(plan, "NMOSD", plan.nmosd)]
 
 
-def _class_scans(plan: Plan, diagnosis: lesions.Diagnosis, count: int) -> Iterator[Scan]:
+def _class_scans(plan: Plan, diagnosis: lesions.Diagnosis, count: int) -> Iterator[PlannedScan]:
     subjects = max(count - plan.follow_ups, 0)
     for number in range(1, subjects + 1):
         sessions = ("1", "2") if number <= plan.follow_ups else (None,)
@@ -120,7 +120,7 @@ def _class_scans(plan: Plan, diagnosis: lesions.Diagnosis, count: int) -> Iterat
         # halved, so that raters and sites vary independently
         two_raters = plan.raters > 0 and number // 2 % plan.raters == 0
         for session in sessions:
-            yield Scan(f"{diagnosis}{number:02d}", session, diagnosis, protocol, two_raters)
+            yield PlannedScan(f"{diagnosis}{number:02d}", session, diagnosis, protocol, two_raters)
 
 
 def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
@@ -154,11 +154,13 @@ def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
     return table
 
 
-def _make_job(job: tuple[Path, Plan, Scan]) -> tuple[dict[str, str | None], dict[str, Any]]:
+def _make_job(job: tuple[Path, Plan, PlannedScan]) -> tuple[dict[str, str | None], dict[str, Any]]:
     return make_scan(*job)
 
 
-def make_scan(out: Path, plan: Plan, scan: Scan) -> tuple[dict[str, str | None], dict[str, Any]]:
+def make_scan(
+    out: Path, plan: Plan, scan: PlannedScan
+) -> tuple[dict[str, str | None], dict[str, Any]]:
     """Make one scan, its masks and its truth; return its table row and what was drawn."""
     protocol = scanner.PROTOCOLS[scan.protocol]
     rng = np.random.default_rng(derive_seed(plan.seed, "scan", scan.name))
@@ -201,11 +203,11 @@ def make_scan(out: Path, plan: Plan, scan: Scan) -> tuple[dict[str, str | None],
     return _row(scan, protocol, relative), facts
 
 
-def _scan_path(folder: Path, scan: Scan, ending: str) -> Path:
+def _scan_path(folder: Path, scan: PlannedScan, ending: str) -> Path:
     return folder / scan.folder / f"{scan.name}_{ending}"
 
 
-def _row(scan: Scan, protocol: scanner.Protocol, masks: list[str]) -> dict[str, str | None]:
+def _row(scan: PlannedScan, protocol: scanner.Protocol, masks: list[str]) -> dict[str, str | None]:
     arrived = "yes" if protocol.stripped else "no"
     return {
         "subject": scan.subject,
@@ -219,7 +221,7 @@ def _row(scan: Scan, protocol: scanner.Protocol, masks: list[str]) -> dict[str, 
     }
 
 
-def _head(plan: Plan, scan: Scan) -> tuple[Subject, list[np.ndarray], list[lesions.Lesion]]:
+def _head(plan: Plan, scan: PlannedScan) -> tuple[Subject, list[np.ndarray], list[lesions.Lesion]]:
     """Return the person, maps of FLAIR, lesion and brain on the model's grid, and the lesions."""
     model = head_model(1 if plan.min_voxel_mm < BUILD_MM else BUILD_MM)
     subject = Subject(model, derive_seed(plan.seed, "subject", scan.subject))

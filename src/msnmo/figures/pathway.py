@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from msnmo.core.errors import run_command
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.geometry import ModelSpace
+from msnmo.core.names import path_of_scan
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.choose import choose_scan
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     p_nmosd = float(classes.set_index("scan").loc[scan, "p_nmosd"])
     files = {
         "flair": Path(cohort["flair"]),
-        "n4": Path(given.n4.format(folder=scan.replace("_", "/"), scan=scan)),
+        "n4": path_of_scan(given.n4, scan),
         "brain": Path(manifest["native_brain"]),
         "probability": folder / f"{scan}_space-model_desc-lesion_probseg.nii.gz",
         "localisation": folder / f"{scan}_space-model_desc-localisation1_map.nii.gz",

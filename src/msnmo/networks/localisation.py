@@ -57,6 +57,24 @@ def normalise(localisation: Tensor, how: Normalisation) -> Tensor:
     return evidence / maximum.clamp_min(SMALLEST_MAXIMUM)
 
 
+def evidence(outputs: Outputs, size: tuple[int, int, int]) -> Tensor:
+    """Return what speaks for MS and for NMOSD: of each the sum of V_1 to V_3 (equation 10).
+
+    Its mean is the class's logit without its bias.
+
+    Returns
+    -------
+    (2, X, Y, Z) Tensor of float32
+        Of the first scan of the batch; X, Y, Z are `size`.
+    """
+    of_classes = []
+    for label in range(2):
+        classes = torch.tensor([label], device=outputs.class_logits.device)
+        maps = localisation_maps(outputs, classes)
+        of_classes.append(sum(upsample(each, size) for each in maps)[0, 0].float())
+    return torch.stack(of_classes)
+
+
 def upsample(localisation: Tensor, size: tuple[int, int, int]) -> Tensor:
     """Return a map (B, 1, x, y, z) interpolated (trilinear) to `size`, such as model space."""
     return F.interpolate(localisation, size=size, mode="trilinear")

@@ -153,7 +153,7 @@ def _refuse_other_network(
 
 
 @dataclass(frozen=True)
-class Scan:
+class LoadedScan:
     """One scan to predict: its id, its image in model space and the way back."""
 
     scan: str
@@ -161,7 +161,7 @@ class Scan:
     space: ModelSpace
 
 
-def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
+def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedScan]:
     """Read scans in model space and the geometry that takes maps back to their native grids.
 
     Parameters
@@ -176,7 +176,7 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
     InputError
         Naming every file that is missing, damaged, of another size or not of one scan.
     """
-    scans: list[Scan] = []
+    scans: list[LoadedScan] = []
     findings: list[Finding] = []
     for row in table.itertuples():
         try:
@@ -188,23 +188,21 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[Scan]:
     return scans
 
 
-def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> Scan:
-    image, content = load_volume(image_path), read_json(sidecar)
+def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> LoadedScan:
+    image = load_volume(image_path)
     remedy = "delete the preprocessed scans and run the workflow again"
     if image.grid.shape != size:
         expected = f"shape {size}, as the network was trained"
         raise bad_input(image_path, expected, f"shape {image.grid.shape}", remedy)
-    try:
-        space = ModelSpace.from_json(content["geometry"])
-    except (KeyError, TypeError, ValueError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise bad_input(sidecar, "the geometry of the scan", found, remedy) from error
+    space = ModelSpace.from_sidecar(sidecar)
     if not space.model.matches(image.grid):
         raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
-    return Scan(scan, image, space)
+    return LoadedScan(scan, image, space)
 
 
-def write_prediction(folder: Path, scan: Scan, prediction: Prediction, threshold: float) -> None:
+def write_prediction(
+    folder: Path, scan: LoadedScan, prediction: Prediction, threshold: float
+) -> None:
     """Write a scan's maps and masks, in model space and on the native grid.
 
     The probability is taken to the native grid and thresholded there, which keeps lesion borders
@@ -213,7 +211,7 @@ def write_prediction(folder: Path, scan: Scan, prediction: Prediction, threshold
     Parameters
     ----------
     folder : Path
-    scan : Scan
+    scan : LoadedScan
     prediction : Prediction
         What the method does not predict is not written.
     threshold : float

@@ -30,7 +30,7 @@ from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
 from msnmo.core.volumes import save_volume
 from msnmo.networks.localisation import upsample
 from msnmo.predict.fold import (
-    Scan,
+    LoadedScan,
     load_model,
     load_scans,
     read_run,
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_tsv(folder / "chosen.tsv", chosen)
 
 
-def _write(folder: Path, scan: Scan, values: np.ndarray) -> None:
+def _write(folder: Path, scan: LoadedScan, values: np.ndarray) -> None:
     path = folder / f"{scan.scan}_space-model_desc-gradcam_map.nii.gz"
     save_volume(path, values, scan.image.grid)
 

@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
-from msnmo.core.errors import bad_input, run_command
-from msnmo.core.files import MAKE_AGAIN, read_json, write_json
+from msnmo.core.errors import run_command
+from msnmo.core.files import write_json
 from msnmo.core.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, resample_mask
 from msnmo.core.sizes import Size, check_size
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
@@ -59,10 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _model_space(sidecar: Path, size: Size, mode: Mode) -> ModelSpace:
-    try:
-        crop = Crop.from_json(read_json(sidecar)["geometry"]["crop"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise bad_input(sidecar, "the geometry of a crop", repr(error), MAKE_AGAIN) from error
+    crop = Crop.from_sidecar(sidecar)
     return ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, size, mode))
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from msnmo.cohort.decisions import read_decisions
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
+from msnmo.core.names import path_of_scan
+from msnmo.core.templates import templates
 from msnmo.quality.numbers import RULES
 
 # Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; few scans have none
@@ -95,14 +96,7 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
         )
         for called in COMPARED.values()
     ]
-    environment = Environment(
-        loader=PackageLoader("msnmo.quality", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("overview.html.jinja")
+    template = templates(__package__).get_template("overview.html.jinja")
     return template.render(cards=cards, rules=rules, others=others)
 
 
@@ -115,7 +109,7 @@ def _shown(row: pd.Series) -> list[tuple[str, str]]:
 
 
 def _filled(pattern: str, scans: Iterable[str]) -> list[Path]:
-    return [Path(pattern.format(scan=scan, folder=scan.replace("_", "/"))) for scan in scans]
+    return [path_of_scan(pattern, scan) for scan in scans]
 
 
 def _read_numbers(paths: list[Path]) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import yaml
 
-from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.cohort.excluded import read_excluded
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, write_text
+from msnmo.core.names import path_of_scan
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.report.costs import OWN, read_costs
 from msnmo.report.pictures import losses_of, shown_figures
@@ -22,7 +23,7 @@ from msnmo.report.records import (
     trainings_table,
     versions_table,
 )
-from msnmo.report.results import Results, add_arguments, filled
+from msnmo.report.results import Results, add_arguments
 from msnmo.report.rule_graph import draw, read_rules
 from msnmo.report.scatter import LEFT, WIDTH
 from msnmo.report.summary import (
@@ -35,7 +36,8 @@ from msnmo.report.summary import (
     size_facts,
     strips_of,
 )
-from msnmo.report.tables import NOTES, caption_of, read_table
+from msnmo.report.tables import caption_of, details_of, shown_tables
+from msnmo.tables.model import read_page
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import PAGES, fill, frame
 
@@ -80,7 +82,7 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
         "reference": reference_table(results, given.tables),
         "excluded": excluded_table(excluded),
         "engines": engines_table(
-            [filled(given.sidecars, scan=scan) for scan in results.cohort.index]
+            [path_of_scan(given.sidecars, scan) for scan in results.cohort.index]
         ),
         "versions": versions_table(runs),
     }
@@ -89,13 +91,16 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
 def _tables(given: argparse.Namespace) -> dict[str, object]:
     entries = []
     for path in given.tables:
-        name = path.stem.removeprefix("table-")
-        shown, more = read_table(name, path)
-        caption = caption_of(name)
+        page = read_page(path)
         entries.append(
-            {"anchor": f"table-{name}", "caption": caption, "shown": shown, "more": more}
+            {
+                "anchor": f"table-{page.number}",
+                "caption": caption_of(page),
+                "shown": shown_tables(page),
+                "more": details_of(page),
+            }
         )
-    return {"tables": entries, "notes": [*NOTES, exclusion_note(read_excluded(given.excluded))]}
+    return {"tables": entries}
 
 
 def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
@@ -147,7 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_arguments(parser)
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv")
     parser.add_argument(
-        "--tables", type=Path, nargs="*", default=[], help="table-N.tsv, in the order wanted"
+        "--tables", type=Path, nargs="*", default=[], help="table-N.json, in the order wanted"
     )
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], help="PNG and SVG of each figure"

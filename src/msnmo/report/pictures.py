@@ -12,7 +12,6 @@ from msnmo.core.errors import bad_input
 from msnmo.core.files import read_tsv
 from msnmo.figures.catalogue import FIGURES
 from msnmo.figures.training_curves import HISTORY_COLUMNS, LOSSES
-from msnmo.report.results import filled
 from msnmo.settings.methods import get_method
 from msnmo.viewing.pages import Table, table_of
 
@@ -65,7 +64,7 @@ def losses_of(pattern: str, methods: Sequence[str], folds: Sequence[int]) -> Tab
     rows = []
     for method in methods:
         for fold in folds:
-            path = filled(pattern, method=method, fold=fold)
+            path = Path(pattern.format(method=method, fold=fold))
             last = read_tsv(path, HISTORY_COLUMNS).iloc[-1]
             rows.append(
                 {

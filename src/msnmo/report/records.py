@@ -11,7 +11,6 @@ import pandas as pd
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
 from msnmo.core.provenance import git_state, versions
-from msnmo.report.results import filled
 from msnmo.settings.methods import get_method
 from msnmo.viewing.pages import Table, table_of
 
@@ -53,7 +52,7 @@ def read_runs(pattern: str, methods: Sequence[str], folds: Sequence[int]) -> lis
     runs, findings = [], []
     for method in methods:
         for fold in folds:
-            path = filled(pattern, method=method, fold=fold)
+            path = Path(pattern.format(method=method, fold=fold))
             try:
                 run = read_json(path)
             except InputError as error:

@@ -116,12 +116,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", type=Path, required=True, help="folder of the report")
 
 
-def filled(pattern: str, **names: object) -> Path:
-    """Return a path of a pattern; ``{folder}`` is that of ``scan``."""
-    folder = str(names.get("scan", "")).replace("_", "/")
-    return Path(pattern.format(folder=folder, **names))
-
-
 def numbers_of_scan(results: Results, scan: str) -> list[tuple[str, pd.DataFrame]]:
     """Return tables of every method's metrics of one scan, with their captions.
 

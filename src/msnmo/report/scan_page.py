@@ -15,7 +15,7 @@ from msnmo.core.geometry import ModelSpace
 from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.figures.localisation import evidence
 from msnmo.figures.style import method_style
-from msnmo.report.results import Results, add_arguments, filled, numbers_of_scan
+from msnmo.report.results import Results, add_arguments, numbers_of_scan
 from msnmo.settings.methods import get_method
 from msnmo.viewing.pages import PAGES
 from msnmo.viewing.slices import TRUTH
@@ -57,7 +57,7 @@ def _predicted(
 ) -> Iterator[Layer]:
     """Yield what the fold that tested a scan says of it: the reference method first."""
     reference = results.reference
-    folder = filled(predictions, method=reference, fold=fold)
+    folder = Path(predictions.format(method=reference, fold=fold))
     segmenting = results.methods_of("segmentation")
     if reference in segmenting:
         mask = load_mask(folder / f"{scan}_desc-lesion_mask.nii.gz")
@@ -74,7 +74,7 @@ def _predicted(
     for method in segmenting:
         if method == reference:
             continue
-        folder = filled(predictions, method=method, fold=fold)
+        folder = Path(predictions.format(method=method, fold=fold))
         mask = load_mask(folder / f"{scan}_desc-lesion_mask.nii.gz")
         told = f"predicted lesions, {get_method(method).label}"
         colour = to_hex(method_style(method)["color"])

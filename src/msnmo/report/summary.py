@@ -15,6 +15,7 @@ from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
 from msnmo.tables.layout import DESCRIBED
+from msnmo.tables.model import read_page
 from msnmo.viewing.pages import NOTHING, Cell, Table, fixed, table_of
 
 DIAGNOSES = tuple(DIAGNOSIS_STYLE)
@@ -54,11 +55,9 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
 def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
     """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
-    named = {path.stem.removeprefix("table-"): path for path in tables}
+    pages = map(read_page, tables)
     parts = [
-        reference_row(name, path, label)
-        for name, path in named.items()
-        if name not in (*DESCRIBED, SUPPLEMENT)
+        reference_row(page, label) for page in pages if page.number not in (*DESCRIBED, SUPPLEMENT)
     ]
     if not any(len(part) for part in parts):
         return None

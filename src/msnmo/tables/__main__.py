@@ -17,8 +17,9 @@ from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import Space
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
-from msnmo.tables.content import Page, page
+from msnmo.tables.content import page
 from msnmo.tables.layout import DESCRIBED, TABLES, lay_out
+from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
 
 STATISTICS_COLUMNS = {
@@ -34,9 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table, pages = _described(given) if given.table in DESCRIBED else _compared(given)
     write_tsv(given.out_tsv, table)
     note = exclusion_note(read_excluded(given.excluded))
+    whole = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
+    write_page(given.out_json, whole["html"])
     for name, render in FORMATS.items():
-        whole = replace(pages[name], notes=(*pages[name].notes, note))
-        write_text(getattr(given, f"out_{name}"), render(whole))
+        write_text(getattr(given, f"out_{name}"), render(whole[name]))
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -81,6 +83,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
     parser.add_argument("--out-tsv", type=Path, required=True, help="TSV")
+    parser.add_argument("--out-json", type=Path, required=True, help="what the report reads")
     for name in FORMATS:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)

@@ -17,7 +17,8 @@ from nibabel.filebasedimages import ImageFileError
 
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_tsv
-from msnmo.tables.content import NOTHING, WIDEST, Block, Line, Page, Panel, Text, batched
+from msnmo.tables.content import WIDEST, batched
+from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
 
 COHORT_COLUMNS = dict.fromkeys(
@@ -50,20 +51,20 @@ def composition(cohort: pd.DataFrame) -> Page:
     """Return Table 1: scans and subjects of each class and source, beside the paper's."""
     classes = sorted(set(cohort["diagnosis"]), key=lambda name: (name == NO_DIAGNOSIS, name))
     blocks = [Block(name, tuple(_sources(cohort[cohort["diagnosis"] == name]))) for name in classes]
-    total = Line("", tuple(Text(text) for text in _counts(cohort)))
+    total = Line("", _counts(cohort))
     columns = ("Samples", "Subjects", "Sequence type", "Raters", "On arrival")
     reported = [
         Block(
             name,
             tuple(
-                Line(source, (Text(f"{count}"), Text(SEQUENCE)))
+                Line(source, (_count(count), Text(SEQUENCE)))
                 for diagnosis, source, count in REPORTED_COHORT
                 if diagnosis == name
             ),
         )
         for name in ("MS", "NMOSD")
     ]
-    everyone = Line("", (Text(f"{sum(count for *_, count in REPORTED_COHORT)}"), Text(SEQUENCE)))
+    everyone = Line("", (_count(sum(count for *_, count in REPORTED_COHORT)), Text(SEQUENCE)))
     return Page(
         "1",
         "MS and NMOSD datasets",
@@ -82,24 +83,28 @@ def composition(cohort: pd.DataFrame) -> Page:
 
 def _sources(scans: pd.DataFrame) -> Iterator[Line]:
     for source, rows in scans.groupby("site"):
-        yield Line(str(source), tuple(Text(text) for text in _counts(rows)))
+        yield Line(str(source), _counts(rows))
 
 
-def _counts(scans: pd.DataFrame) -> tuple[str, ...]:
+def _count(number: int) -> Text:
+    return Text(f"{number}", value=int(number))
+
+
+def _counts(scans: pd.DataFrame) -> tuple[Text, ...]:
     masks = scans["lesion_mask"].map(lambda paths: 0 if pd.isna(paths) else paths.count(";") + 1)
     stripped = (scans["stripped"] == "yes").sum()
     arrival = {"head": len(scans) - stripped, "skull-stripped": stripped}
     return (
-        f"{len(scans)}",
-        f"{scans['subject'].nunique()}",
-        SEQUENCE,
-        ", ".join(f"{raters}: {count}" for raters, count in sorted(Counter(masks).items())),
-        ", ".join(f"{count} {state}" for state, count in arrival.items() if count),
+        _count(len(scans)),
+        _count(scans["subject"].nunique()),
+        Text(SEQUENCE),
+        Text(", ".join(f"{raters}: {count}" for raters, count in sorted(Counter(masks).items()))),
+        Text(", ".join(f"{count} {state}" for state, count in arrival.items() if count)),
     )
 
 
 @dataclass(frozen=True)
-class Scan:
+class Acquisition:
     """What is known of one scan's acquisition: its header and its sidecar."""
 
     shape: tuple[int, ...]
@@ -130,11 +135,11 @@ class Parameter:
 
     label: str
     unit: str
-    read: Callable[[Scan], Value | None]
+    read: Callable[[Acquisition], Value | None]
     reported: str = NOTHING
 
 
-def _plane(scan: Scan) -> tuple[float, ...]:
+def _plane(scan: Acquisition) -> tuple[float, ...]:
     return tuple(float(n) for axis, n in enumerate(scan.shape) if axis != scan.slice_axis)
 
 
@@ -201,7 +206,7 @@ def acquisition(cohort: pd.DataFrame) -> Page:
     return Page("2", "MRI parameters of the scans", "Parameter type", "Unit", panels, tuple(notes))
 
 
-def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Scan], list[str]]:
+def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Acquisition], list[str]]:
     """Return the scans by path, and the names of sidecars that are no JSON object."""
     scans, findings, unreadable = {}, [], []
     for path in paths:
@@ -217,7 +222,7 @@ def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Scan], list[str]]:
         if content is None:
             unreadable.append(sidecar.name)
         zooms = tuple(float(size) for size in np.abs(header.get_zooms()[:3]))
-        scans[path] = Scan(tuple(header.get_data_shape()[:3]), zooms, content or {})
+        scans[path] = Acquisition(tuple(header.get_data_shape()[:3]), zooms, content or {})
     if findings:
         raise InputError(findings)
     return scans, unreadable

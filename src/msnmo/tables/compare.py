@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.evaluate.metrics import METRICS, Space, space_of
-from msnmo.tables.layout import Table
+from msnmo.tables.layout import Layout
 
 DECIMALS = 2
 
@@ -63,7 +63,7 @@ class Sureness:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparedCell:
     """One metric of one method: ours and the reported number.
 
     Parameters
@@ -103,17 +103,17 @@ class ComparedRow:
 
     label: str
     method: str | None
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparedCell, ...]
 
 
 def compare(
-    table: Table, summary: pd.DataFrame, statistics: pd.DataFrame, space: Space
+    table: Layout, summary: pd.DataFrame, statistics: pd.DataFrame, space: Space
 ) -> list[ComparedRow]:
     """Return the rows of a table: every one of the paper's, run or not, and others that were run.
 
     Parameters
     ----------
-    table : Table
+    table : Layout
     summary : DataFrame
         As `msnmo.evaluate.aggregate.across_folds` returns.
     statistics : DataFrame
@@ -136,7 +136,7 @@ def compare(
         places = ranks(means, METRICS[metric].best)
         columns.append(
             [
-                Cell(metric, where, result, row.reported.get(metric), rank, how_sure)
+                ComparedCell(metric, where, result, row.reported.get(metric), rank, how_sure)
                 for row, result, rank, how_sure in zip(rows, ours, places, sure, strict=True)
             ]
         )

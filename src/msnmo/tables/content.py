@@ -1,23 +1,24 @@
-"""What a table for people says, cell by cell and note by note, in no format yet."""
+"""What a table of results says, cell by cell and note by note."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
-from msnmo.tables.compare import DECIMALS, Cell, ComparedRow, Ours, Sureness
-from msnmo.tables.layout import Table
+from msnmo.tables.compare import DECIMALS, ComparedCell, ComparedRow, Ours, Sureness
+from msnmo.tables.layout import Layout
+from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
 
 NOT_RUN = "not run"
-NOTHING = "–"
+OURS, REPORTED, DIFFERENCE = "ours", "reported", "difference"
+"""Names of lines."""
+DETAILS = (OURS, "interval from", "to", "test", "p", "p (Holm)", "scans", "subjects")
+"""Columns of the intervals and tests, a line for each metric of each method."""
 WIDEST = 4
 """Columns that stand side by side."""
-LONGEST = 48
-"""Lines of a table on one printed page."""
 TESTS = {
     "wilcoxon": "Wilcoxon's signed rank",
     "mcnemar": "McNemar's exact test",
@@ -31,72 +32,12 @@ SUPPLEMENT_NOTES = (
 )
 
 
-@dataclass(frozen=True)
-class Text:
-    """One cell; `rank` as in `Cell`."""
-
-    text: str
-    rank: int | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a method: ours, reported or difference."""
-
-    name: str
-    cells: tuple[Text, ...]
-
-
-@dataclass(frozen=True)
-class Block:
-    """One method: its label and lines."""
-
-    label: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """The columns that stand side by side: more than four fit neither page nor phone."""
-
-    title: str
-    columns: tuple[str, ...]
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A whole table as its readers see it.
-
-    Parameters
-    ----------
-    number, caption : str
-    heading, lines : str
-        Of the first column, and of the second, which names the lines of a block.
-    panels : tuple of Panel
-    notes : tuple of str
-        Sentences below the table.
-    """
-
-    number: str
-    caption: str
-    heading: str
-    lines: str
-    panels: tuple[Panel, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def is_long(self) -> bool:
-        """Whether its panels together are more than a printed page holds."""
-        return sum(len(block.lines) for panel in self.panels for block in panel.blocks) > LONGEST
-
-
-def page(table: Table, rows: list[ComparedRow], confidence: float, second: str) -> Page:
+def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
     """Return a table of results.
 
     Parameters
     ----------
-    table : Table
+    table : Layout
     rows : list of ComparedRow
     confidence : float
         Of the intervals, within 0 and 1.
@@ -110,6 +51,7 @@ def page(table: Table, rows: list[ComparedRow], confidence: float, second: str) 
         "",
         tuple(_panels(table, rows, _percent(confidence))),
         tuple(_notes(table, rows, _percent(confidence), second)),
+        _details(rows),
     )
 
 
@@ -117,7 +59,7 @@ def _percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
-def _panels(table: Table, rows: list[ComparedRow], level: str) -> Iterator[Panel]:
+def _panels(table: Layout, rows: list[ComparedRow], level: str) -> Iterator[Panel]:
     """Yield the columns of each task, at most `WIDEST` side by side, with every row."""
     for task in tasks_of(table.metrics):
         metrics = [metric for metric in table.metrics if METRICS[metric].task == task]
@@ -139,17 +81,50 @@ def batched(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
         yield values[start : start + most]
 
 
-def _lines(cells: list[Cell], level: str) -> Iterator[Line]:
+def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
     """Yield the lines that say something: a method that was not run has no interval."""
-    yield Line("ours", tuple(Text(ours_text(cell.ours), cell.rank) for cell in cells))
+    yield Line(OURS, tuple(_ours(cell) for cell in cells))
     if any(cell.sureness is not None for cell in cells):
         yield Line(f"{level} CI", tuple(Text(_interval(cell.sureness)) for cell in cells))
     if any(cell.sureness is not None and cell.sureness.test for cell in cells):
         yield Line("p (Holm)", tuple(Text(_p(cell.sureness)) for cell in cells))
     if any(cell.reported is not None for cell in cells):
-        yield Line("reported", tuple(Text(_number(cell.reported)) for cell in cells))
+        yield Line(REPORTED, tuple(_text(cell.reported) for cell in cells))
     if any(cell.difference is not None for cell in cells):
-        yield Line("difference", tuple(Text(_number(cell.difference, "+")) for cell in cells))
+        yield Line(DIFFERENCE, tuple(_text(cell.difference, "+") for cell in cells))
+
+
+def _ours(cell: ComparedCell) -> Text:
+    return Text(ours_text(cell.ours), cell.rank, _known(cell.ours and cell.ours.mean))
+
+
+def _text(value: float | None, sign: str = "") -> Text:
+    known = _known(value)
+    return Text(_number(known, sign), value=known)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _details(rows: list[ComparedRow]) -> Panel | None:
+    """Return the interval and test of each number; None if no method was run."""
+    blocks = [
+        Block(row.label, tuple(Line(cell.metric, _sureness_cells(cell)) for cell in sure))
+        for row in rows
+        if (sure := [cell for cell in row.cells if cell.ours and cell.sureness])
+    ]
+    return Panel("Intervals and tests", DETAILS, tuple(blocks)) if blocks else None
+
+
+def _sureness_cells(cell: ComparedCell) -> tuple[Text, ...]:
+    sure = cell.sureness
+    return (
+        *map(_text, (cell.ours.mean, sure.low, sure.high)),
+        Text(sure.test or NOTHING),
+        *(Text(_probability(each), value=_known(each)) for each in (sure.p, sure.p_holm)),
+        *(Text(f"{each}", value=each) for each in (cell.ours.n_scans, sure.n_subjects)),
+    )
 
 
 def ours_text(ours: Ours | None) -> str:
@@ -171,9 +146,13 @@ def _interval(sureness: Sureness | None) -> str:
 
 
 def _p(sureness: Sureness | None) -> str:
-    if sureness is None or math.isnan(sureness.p_holm):
+    return _probability(math.nan if sureness is None else sureness.p_holm)
+
+
+def _probability(p: float) -> str:
+    if math.isnan(p):
         return NOTHING
-    return f"{sureness.p_holm:.3f}" if sureness.p_holm >= 0.001 else "<0.001"
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def _number(value: float | None, sign: str = "") -> str:
@@ -183,7 +162,7 @@ def _number(value: float | None, sign: str = "") -> str:
     return f"{plus}{value:.{DECIMALS}f}".replace("-", "−")
 
 
-def _notes(table: Table, rows: list[ComparedRow], level: str, second: str) -> list[str]:
+def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> list[str]:
     """Return the sentences below a table: what its numbers are and what is in no mean."""
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
@@ -201,7 +180,7 @@ def _notes(table: Table, rows: list[ComparedRow], level: str, second: str) -> li
     ]
 
 
-def _sureness_notes(cells: list[Cell], level: str) -> Iterator[str]:
+def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
     sure = [cell for cell in cells if cell.sureness is not None]
     if sure:
         subjects = max(cell.sureness.n_subjects for cell in sure)
@@ -223,7 +202,7 @@ def _sureness_notes(cells: list[Cell], level: str) -> Iterator[str]:
         yield "The paired tests take scans as independent, also those of one subject."
 
 
-def _ours_notes(cells: list[Cell]) -> list[str]:
+def _ours_notes(cells: list[ComparedCell]) -> list[str]:
     folds = cells[0].ours.n_folds + cells[0].ours.n_undefined_folds
     texts = [f"Ours: mean ± sample standard deviation of the values of {folds} folds."]
     for task in dict.fromkeys(map(_task, cells)):
@@ -256,5 +235,5 @@ def _gaps(ours: Ours | None) -> Iterator[str]:
         yield f"in {ours.n_undefined_folds} of {ours.n_folds + ours.n_undefined_folds} folds"
 
 
-def _task(cell: Cell) -> Task:
+def _task(cell: ComparedCell) -> Task:
     return METRICS[cell.metric].task

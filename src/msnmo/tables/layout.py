@@ -37,7 +37,7 @@ ROW_HEADINGS = {"8": "Interactive mode"}
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One row of a table.
 
     Parameters
@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class Layout:
     """One table of results.
 
     Parameters
@@ -67,17 +67,17 @@ class Table:
         Of the first column.
     metrics : tuple of str
         Its other columns.
-    rows : tuple of Row
+    rows : tuple of MethodRow
     """
 
     number: str
     caption: str
     heading: str
     metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
 
 
-def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[str, Table]:
+def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[str, Layout]:
     """Return every table of results by its number.
 
     Parameters
@@ -89,18 +89,18 @@ def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[str, Table]:
     for number, reported in read_reported().items():
         ours = {method.label: method.name for method in methods.values() if number in method.tables}
         labels = [*reported, *(label for label in ours if label not in reported)]
-        rows = tuple(Row(label, ours.get(label), reported.get(label, {})) for label in labels)
+        rows = tuple(MethodRow(label, ours.get(label), reported.get(label, {})) for label in labels)
         tables[str(number)] = _table(str(number), rows)
     segmenting = [each for each in methods.values() if "segmentation" in each.tasks]
     tables[SUPPLEMENT] = _table(
-        SUPPLEMENT, tuple(Row(method.label, method.name, {}) for method in segmenting)
+        SUPPLEMENT, tuple(MethodRow(method.label, method.name, {}) for method in segmenting)
     )
     return tables
 
 
-def _table(number: str, rows: tuple[Row, ...]) -> Table:
+def _table(number: str, rows: tuple[MethodRow, ...]) -> Layout:
     heading = ROW_HEADINGS.get(number, "Method")
-    return Table(number, CAPTIONS[number], heading, TABLE_METRICS[number], rows)
+    return Layout(number, CAPTIONS[number], heading, TABLE_METRICS[number], rows)
 
 
 def methods_of(table: str, chosen: Sequence[str]) -> list[str]:

@@ -6,12 +6,14 @@ import math
 import re
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from tabulate import tabulate
 
+from msnmo.core.templates import templates
 from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
-from msnmo.tables.content import NOT_RUN, Page, Panel, Text
-from msnmo.tables.layout import Table
+from msnmo.tables.content import NOT_RUN
+from msnmo.tables.layout import Layout
+from msnmo.tables.model import Page, Panel, Text
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -41,7 +43,7 @@ TEX_MARKS = {
 }
 
 
-def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
+def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
     Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
@@ -132,15 +134,7 @@ FORMATS = {"md": to_md, "tex": to_tex, "html": to_html}
 
 
 def _environment(**marks: str) -> Environment:
-    return Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        **marks,
-    )
+    return templates(__package__, keep_trailing_newline=True, **marks)
 
 
 def _fill(environment: Environment, template: str, page: Page) -> str:

@@ -9,7 +9,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import pandas as pd
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from msnmo.core.templates import templates
 
 NOTHING = "–"
 PAGES = (
@@ -126,26 +127,19 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     return f"{value:{sign}.{decimals}f}".replace("-", "−")
 
 
-def fill(template: str, package: str = __package__, **content: Any) -> str:
+def fill(template: str, *packages: str, **content: Any) -> str:
     """Return a page.
 
     Parameters
     ----------
     template : str
-        Name of one in the package or beside this module.
-    package : str
-        Whose templates these are.
+        Name of one of this package or of `packages`.
+    *packages : str
+        Such as ``msnmo.report``, that have templates of their own.
     **content
         What it shows; text is escaped.
     """
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader(__package__, "")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates(__package__, *packages, keep_trailing_newline=True)
     return environment.get_template(template).render(**content)
 
 

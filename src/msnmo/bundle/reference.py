@@ -1,0 +1,90 @@
+"""The reference pass of a network: a few numbers by which a later msnmo knows that it is the same.
+
+Weights alone do not make a network: the code around them does its share. What a network says of one
+made-up scan is kept beside its weights, and compared when they are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from msnmo.networks.localisation import evidence
+from msnmo.networks.outputs import Outputs
+
+# One edge is long enough for the transformer's windows to be shifted; the others are as short as
+# the deepest network allows, so that a pass takes about a second. Bundles are compared by this
+# shape and `reference_image`: a change of either makes every bundle look like another network's.
+SHAPE = (128, 32, 32)
+EVERY = 21_871
+"""Voxels between those that are compared: a prime, so that they lie in no plane or row."""
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+"""Of a group's largest number, and in logits. Processors, threads and libraries differ by 1e-5."""
+
+Reference = Mapping[str, list[float]]
+
+
+def reference_image() -> np.ndarray:
+    """Return the made-up scan, `SHAPE`, float32: waves, so that it needs no random numbers."""
+    i, j, k = np.ogrid[tuple(slice(edge) for edge in SHAPE)]
+    waves = np.sin(0.9 * i + 0.4 * j) + np.cos(0.5 * j - 1.1 * k) + np.sin(0.07 * i * j + 0.3 * k)
+    return waves.astype(np.float32)
+
+
+@torch.inference_mode()
+def reference_pass(model: nn.Module) -> dict[str, list[float]]:
+    """Return what a network on the CPU says of `reference_image`.
+
+    Returns
+    -------
+    dict
+        ``lesion_logits`` (mean, standard deviation, voxels), ``class_logits`` (MS, NMOSD) and
+        ``evidence_ms``, ``evidence_nmosd`` (as of lesions), those that the network has; six
+        significant digits.
+    """
+    outputs = model(torch.from_numpy(reference_image())[None, None])
+    return {name: [float(f"{each:.6g}") for each in of] for name, of in _numbers(outputs).items()}
+
+
+def _numbers(outputs: Outputs) -> dict[str, list[float]]:
+    numbers = {}
+    if outputs.lesion_logits is not None:
+        numbers["lesion_logits"] = _summary(outputs.lesion_logits)
+    if outputs.class_logits is not None:
+        numbers["class_logits"] = outputs.class_logits[0].tolist()
+    if outputs.features:
+        ms, nmosd = evidence(outputs, SHAPE)
+        numbers |= {"evidence_ms": _summary(ms), "evidence_nmosd": _summary(nmosd)}
+    return numbers
+
+
+def _summary(values: Tensor) -> list[float]:
+    """Return mean, standard deviation and some voxels of a map."""
+    flat = values.double().flatten()
+    return [flat.mean().item(), flat.std().item(), *flat[::EVERY].tolist()]
+
+
+def difference(expected: Reference, found: Reference) -> str:
+    """Return in words what differs of two passes; nothing if one network can have made both."""
+    if list(expected) != list(found):
+        return f"{', '.join(found)} instead of {', '.join(expected)}"
+    return "; ".join(
+        f"{name} {_in_words(found[name])} instead of {_in_words(expected[name])}"
+        for name in expected
+        if not _agree(expected[name], found[name])
+    )
+
+
+def _agree(expected: list[float], found: list[float]) -> bool:
+    """Whether each number is as expected; one that is no number is not."""
+    if len(expected) != len(found):
+        return False
+    admitted = RELATIVE * max(map(abs, expected), default=0) + ABSOLUTE
+    return all(abs(one - other) <= admitted for one, other in zip(expected, found, strict=True))
+
+
+def _in_words(numbers: list[float]) -> str:
+    return " ".join(f"{each:.4g}" for each in numbers)

@@ -1,0 +1,30 @@
+"""Jinja's environment, one for all rooms that have templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+
+
+def templates(*packages: str, **settings: Any) -> Environment:
+    """Return the environment of the templates of some packages.
+
+    Text is escaped in templates whose name ends in ``html.jinja``. A name that a template uses and
+    nobody gives is an error.
+
+    Parameters
+    ----------
+    *packages : str
+        Such as ``msnmo.tables``; the first that has a template gives it.
+    **settings
+        Of Jinja's environment, beside those of the house.
+    """
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package, "") for package in packages]),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **settings,
+    )

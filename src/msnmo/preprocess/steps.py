@@ -1,0 +1,142 @@
+"""The steps of preprocessing and their commands: what the rules and `msnmo.apply` both run.
+
+Of a step this tells its module, its files and its options, once. Importing it is cheap, since the
+workflow does so at each of its starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a module of ours, which is run in a process of its own.
+
+    Parameters
+    ----------
+    module : str
+        Within the package.
+    inputs, outputs : tuple of str
+        Its files; ``image`` is given as ``--image`` or ``--out-image``.
+    perhaps : tuple of str
+        Inputs that not every scan has.
+    of_scan : tuple of str
+        What is known of a scan as it arrived (yes or no), by the scan table's columns.
+    section : str
+        Of the config, with the settings.
+    settings : mapping of str to str
+        The section's key of each option.
+    environment : mapping of str to str
+        Variables that it is run with.
+    """
+
+    module: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    perhaps: tuple[str, ...] = ()
+    of_scan: tuple[str, ...] = ()
+    section: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+        """Return the words of all options but those of the files that each scan has.
+
+        Parameters
+        ----------
+        config : mapping
+            With the step's section.
+        known : mapping
+            The scan's entries of `of_scan` and `perhaps`.
+        """
+        settings = {name: config[self.section][key] for name, key in self.settings.items()}
+        given = {name: known[name] for name in (*self.perhaps, *self.of_scan)} | settings
+        return [word for name, value in given.items() for word in _option(name, value)]
+
+    def command(self, files: Mapping[str, object], options: list[str]) -> list[str]:
+        """Return the words of the command, but for the interpreter.
+
+        Parameters
+        ----------
+        files : mapping of str to path
+            Inputs by their name, outputs by theirs with ``out_`` before it.
+        options : list of str
+            Of `options`.
+        """
+        inputs = [word for name in self.inputs for word in (_flag(name), str(files[name]))]
+        places = [f"out_{name}" for name in self.outputs]
+        outputs = [word for name in places for word in (_flag(name), str(files[name]))]
+        return ["-m", f"msnmo.{self.module}", *inputs, *options, *outputs]
+
+    def shell_line(self) -> str:
+        """Return the command as a rule's shell line; Snakemake fills in and quotes the files.
+
+        The rule's inputs and outputs have the names that they have here; where the step has
+        options, the rule's parameter ``options`` holds those of `options`.
+        """
+        files = {name: f"{{input.{name}:q}}" for name in self.inputs}
+        files |= {f"out_{name}": f"{{output.{name}:q}}" for name in self.outputs}
+        has_options = self.perhaps or self.of_scan or self.settings
+        words = self.command(files, ["{params.options:q}"] if has_options else [])
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        return " ".join([*variables, "python", *words, "> {log:q} 2>&1"])
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _option(name: str, value: object) -> list[str]:
+    """Return an option's words: its name alone for True, nothing for what is not or empty."""
+    if isinstance(value, bool):
+        return [_flag(name)] if value else []
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return [_flag(name), *map(str, values)] if values else []
+
+
+STEPS: Mapping[str, Step] = MappingProxyType(
+    {
+        "skullstrip": Step(
+            "preprocess.skullstrip",
+            inputs=("flair",),
+            outputs=("image", "mask", "sidecar"),
+            perhaps=("brain",),
+            of_scan=("stripped",),
+            section="skull_strip",
+            settings={name: name for name in ("engine", "frac", "robust", "implausible")},
+            environment={"NO_ET": "1"},  # nipype phones home without
+        ),
+        "n4": Step(
+            "preprocess.n4",
+            inputs=("image", "brain"),
+            outputs=("image", "sidecar"),
+            of_scan=("bias_corrected",),
+            section="n4",
+            settings={name: name for name in ("shrink", "iterations", "tolerance")},
+        ),
+        "crop": Step(
+            "preprocess.crop",
+            inputs=("image", "brain"),
+            outputs=("image", "brain", "sidecar"),
+        ),
+        "resize": Step(
+            "preprocess.resize",
+            inputs=("image", "brain", "sidecar"),
+            outputs=("image", "brain", "sidecar"),
+            section="resize",
+            settings={"size": "size", "mode": "mode", "order": "image_order", "mask": "mask"},
+        ),
+        "zscore": Step(
+            "preprocess.zscore",
+            inputs=("image", "brain", "sidecar"),
+            outputs=("image", "sidecar"),
+            section="zscore",
+            settings={"over": "over"},
+        ),
+    }
+)
+"""From head to model space, in order."""
