@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+# before libraries read them: several workers share the cores, and small arrays gain nothing
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pandas as pd
@@ -26,6 +33,15 @@ NATIVE_SHAPE = (38, 46, 30)
 NATIVE_AFFINE = np.array(
     [[-0.9, 0.05, 0.0, 20.0], [0.05, 0.8, -0.1, -15.0], [0.0, 0.1, 1.2, 3.0], [0, 0, 0, 1.0]]
 )
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """Commands set threads and determinism for their whole process; other tests share ours."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(mode=False)
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

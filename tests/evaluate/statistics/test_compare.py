@@ -1,8 +1,5 @@
 """The comparisons of a table, against tests done by hand."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +9,11 @@ from msnmo.cohort.folds import split_folds
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.metrics import TABLE_METRICS, metrics_of
-from msnmo.evaluate.statistics.__main__ import scans_of
+from msnmo.evaluate.statistics.__main__ import main, scans_of
 from msnmo.evaluate.statistics.bootstrap import draw_subjects
 from msnmo.evaluate.statistics.compare import COLUMNS, compare_tables
 from msnmo.settings.methods import METHODS
+from tests.command import run_here
 from tests.measured import with_folds
 
 SCANS = 40
@@ -172,11 +170,7 @@ def test_without_the_joint_model_intervals_stay(metrics, folds):
 
 
 def run(tmp_path, *words, out="statistics.tsv"):
-    command = [sys.executable, "-m", "msnmo.evaluate.statistics", *map(str, words)]
-    done = subprocess.run(
-        [*command, "--out", tmp_path / out], check=False, capture_output=True, text=True
-    )
-    return done, tmp_path / out
+    return run_here(main, *words, "--out", tmp_path / out), tmp_path / out
 
 
 def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds, tmp_path):
