@@ -1,4 +1,4 @@
-"""A small cohort in model space, shared by the tests of training and of prediction."""
+"""How the tests share two workers; and a small cohort in model space to train and predict on."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ from msnmo.core.volumes import Grid, save_volume
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# what takes longest starts first, so that no worker is left alone with it at the end
+LONGEST = ("workflow/test_workflow.py", "workflow/test_check.py", "apply", "predict", "train")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep tests that share fixtures on one worker, and put the longest first."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: ([*LONGEST, _group(item)]).index(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return a test's room; of the workflow, whose runs take minutes, its file."""
+    place = item.path.relative_to(Path(__file__).parent)
+    return place.as_posix() if place.parts[0] == "workflow" else place.parts[0]
+
 
 SIZE = 32
 FOLDS = 3

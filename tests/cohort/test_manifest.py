@@ -1,6 +1,5 @@
 """The manifest names the files of every scan, and every one that is not there."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -67,16 +66,15 @@ def test_every_missing_file_is_named_at_once(preprocessed):
     assert "sidecar of scan sub-001_ses-2" in caught.value.findings[1].expected
 
 
-def run_main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["manifest", *map(str, arguments)])
-    manifest.main()
+def run_main(*arguments):
+    manifest.main([str(each) for each in arguments])
 
 
-def test_command_keeps_leading_zeros_and_writes_missing_as_na(preprocessed, monkeypatch):
+def test_command_keeps_leading_zeros_and_writes_missing_as_na(preprocessed):
     write_tsv(preprocessed / "cohort.tsv", COHORT)
     out = preprocessed / "manifest.tsv"
     options = [f"--pattern={name}={path}" for name, path in patterns_in(preprocessed).items()]
-    run_main(monkeypatch, "--cohort", preprocessed / "cohort.tsv", *options, "--out", out)
+    run_main("--cohort", preprocessed / "cohort.tsv", *options, "--out", out)
     columns = dict.fromkeys(["scan", "subject", "diagnosis", *PATTERNS], str)
     table = read_tsv(out, columns)
     assert list(table["subject"]) == ["001", "B"]
@@ -94,13 +92,13 @@ def test_command_keeps_leading_zeros_and_writes_missing_as_na(preprocessed, monk
         (lambda p: {name: path for name, path in p.items() if name != "image"}, "once for each"),
     ],
 )
-def test_wrong_patterns_are_refused_as_a_wrong_command(change, message, monkeypatch, capsys):
+def test_wrong_patterns_are_refused_as_a_wrong_command(change, message, capsys):
     options = [f"{name}={path}" for name, path in change(patterns_in("x")).items()]
     with pytest.raises(ValueError, match=message):
         parse_patterns(options)
     command = [word for option in options for word in ("--pattern", option)]
     with pytest.raises(SystemExit) as stopped:
-        run_main(monkeypatch, "--cohort", "c.tsv", *command, "--out", "m.tsv")
+        run_main("--cohort", "c.tsv", *command, "--out", "m.tsv")
     assert stopped.value.code == 2
     assert "usage" in capsys.readouterr().err
 

@@ -43,13 +43,12 @@ def problems(study, tasks=BOTH) -> list[str]:
     return [str(finding) for finding in caught.value.findings]
 
 
-def run(study, monkeypatch, *options: str, fold: int = 0) -> Path:
+def run(study, *options: str, fold: int = 0) -> Path:
     study.write()
     out = study.root / "metrics.tsv"
     words = ["--predictions", str(study.directory), "--manifest", str(study.root / "manifest.tsv")]
     words += ["--folds", str(study.root / "folds.tsv"), "--method", "joint", "--fold", str(fold)]
-    monkeypatch.setattr(sys, "argv", ["evaluate", *words, "--out", str(out), *options])
-    command.main()
+    command.main([*words, "--out", str(out), *options])
     return out
 
 
@@ -95,11 +94,11 @@ def test_undefined_values_are_kept_out_of_means(study):
     assert value(metrics, "n/a", "TPR", "model") == pytest.approx(np.mean(others))
 
 
-def test_a_scan_without_a_lesion_mask_is_classified_only(study, monkeypatch, capsys):
+def test_a_scan_without_a_lesion_mask_is_classified_only(study, capsys):
     study.manifest.loc[study.manifest["scan"] == "sub-B", ["lesion", "native_lesion"]] = None
     metrics = evaluate(study)
     assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC", "P_NMOSD"}
-    run(study, monkeypatch)
+    run(study)
     assert "without a lesion mask, so masks are not compared: sub-B" in capsys.readouterr().out
 
 
@@ -168,27 +167,27 @@ def test_a_scan_that_the_manifest_lacks_is_an_error(study):
     assert "no row for sub-C" in text
 
 
-def test_a_scan_twice_in_the_manifest_is_an_error(study, monkeypatch):
+def test_a_scan_twice_in_the_manifest_is_an_error(study):
     study.manifest = pd.concat([study.manifest, study.manifest.iloc[[0]]])
     with pytest.raises(InputError, match="sub-F more than once"):
-        run(study, monkeypatch)
+        run(study)
 
 
-def test_a_subject_on_both_sides_is_refused_by_name_unless_allowed(study, monkeypatch, capsys):
+def test_a_subject_on_both_sides_is_refused_by_name_unless_allowed(study, capsys):
     study.folds.loc[study.folds["scan"] == "sub-E", "subject"] = "A"
     with pytest.raises(DataLeakageError, match=r"\(A\)"):
-        run(study, monkeypatch)
+        run(study)
     assert not (study.root / "metrics.tsv").exists()
-    assert run(study, monkeypatch, "--allow-leak").exists()
+    assert run(study, "--allow-leak").exists()
     assert "data leak" in capsys.readouterr().out
 
 
-def test_a_fold_that_is_not_there_is_an_error(study, monkeypatch):
+def test_a_fold_that_is_not_there_is_an_error(study):
     with pytest.raises(InputError, match="fold from 0 to 1"):
-        run(study, monkeypatch, fold=2)
+        run(study, fold=2)
 
 
-def test_a_fold_of_one_class_warns_and_writes_na(study, monkeypatch, capsys):
+def test_a_fold_of_one_class_warns_and_writes_na(study, capsys):
     swapped = study.folds["scan"].isin(["sub-B", "sub-D"])
     study.folds["fold"] = swapped.astype(int)
     study.folds.loc[study.folds["scan"].isin(["sub-E", "sub-F"]), "fold"] = 1
@@ -196,25 +195,25 @@ def test_a_fold_of_one_class_warns_and_writes_na(study, monkeypatch, capsys):
     for scan in ("sub-B", "sub-D"):
         for name in SPACES.values():
             study.mask_path(scan, name).unlink()
-    lines = run(study, monkeypatch).read_text().splitlines()
+    lines = run(study).read_text().splitlines()
     assert "no test scan of class NMOSD: SN and AUC are n/a" in capsys.readouterr().out
     assert "joint\t0\tn/a\tSN\tn/a\tn/a" in lines
     assert "joint\t0\tn/a\tAUC\tn/a\tn/a" in lines
     assert "joint\t0\tn/a\tSP\t0.5\tn/a" in lines
 
 
-def test_an_empty_lesion_mask_warns_by_name(study, monkeypatch, capsys):
+def test_an_empty_lesion_mask_warns_by_name(study, capsys):
     path = study.manifest.set_index("scan").loc["sub-A", "lesion"]
     grid = Grid.from_affine((6, 6, 6), np.diag([2.0, 2, 2, 1]))
     save_volume(path, np.zeros((6, 6, 6)), grid, np.uint8)
-    run(study, monkeypatch)
+    run(study)
     printed = capsys.readouterr().out
     assert "sub-A: an empty lesion mask in model space: TPR, VD are n/a" in printed
 
 
-def test_equal_inputs_give_equal_bytes(study, monkeypatch):
-    first = run(study, monkeypatch).read_bytes()
-    assert run(study, monkeypatch).read_bytes() == first
+def test_equal_inputs_give_equal_bytes(study):
+    first = run(study).read_bytes()
+    assert run(study).read_bytes() == first
 
 
 def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path):
