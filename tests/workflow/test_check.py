@@ -10,11 +10,19 @@ from msnmo.demo.cohort import Plan, make_cohort
 from tests.check.hostile import make_hostile_cohort
 from tests.workflow.dag import jobs, run, write_config
 
+HOSTILE = ["missing", "truncated", "nanForm", "nan", "phase", "maskShape", "label", "copy"]
+
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
+    """Two good scans and one of each kind of bad ones: tests/check goes through all of them."""
     folder = tmp_path_factory.mktemp("hostile cohort é")
-    return folder, make_hostile_cohort(folder)
+    cases = [case for case in make_hostile_cohort(folder) if case.name in HOSTILE]
+    kept = {"good5", "good6", *HOSTILE}
+    table = pd.read_csv(folder / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table[table["subject"].isin(kept)].to_csv(folder / "scans.tsv", sep="\t", index=False)
+    assert len(cases) == len(HOSTILE)
+    return folder, cases
 
 
 @pytest.fixture(scope="module")
