@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 3600
+"""Seconds for a run that takes minutes: a loaded machine is slow, not wrong."""
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
 MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
@@ -46,7 +48,7 @@ def start(clone, config, *arguments):
 
 def run(clone, config, *arguments):
     process = start(clone, config, *arguments)
-    output, _ = process.communicate(timeout=1200)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from msnmo.settings.methods import METHODS
-from tests.workflow.dag import MICRO, PAPER, jobs, run, start, trained, write_config
+from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 
 # so long that a training can be killed in the middle
 SETTINGS = MICRO["method_settings"] | {"joint": {"train": {"epochs": 5}}}
@@ -180,7 +180,7 @@ def test_a_deleted_fold_reruns_that_fold_and_what_follows(undisturbed):
 
 def kill_when_running(process, module, clone):
     """Kill -9 the first job that runs a module, as the kernel or a scheduler would."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         jobs = [job for job in psutil.process_iter(["cmdline"]) if runs(job, module, clone)]
         if killable := [job for job in jobs if ready(module, job)]:
@@ -208,7 +208,7 @@ def test_killed_steps_and_a_killed_write_end_with_the_same_tables(brief, clone, 
     for module in ("msnmo.preprocess.n4", "msnmo.train"):
         process = start(clone, config, *BRIEF)
         kill_when_running(process, module, clone)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, output
     half_written = clone / "disturbed/metrics/.tmp-killed-fold-0.tsv"
     half_written.parent.mkdir(parents=True, exist_ok=True)
