@@ -16,7 +16,7 @@ demo/cohort/scans.tsv: | $(READY)
 	$(BIN)/python -m msnmo.demo --out demo/cohort --workers 2
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-heavy: $(READY) # every method of the paper, trained in the workflow; registrations
 	$(BIN)/pytest -m heavy

@@ -25,22 +25,22 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 # what takes longest starts first, so that no worker is left alone with it at the end
-LONGEST = ("workflow/test_workflow.py", "workflow/test_check.py", "apply", "predict", "train")
+LONGEST = (
+    "workflow/test_workflow.py",
+    "workflow/test_check.py",
+    "apply/test_apply.py",
+    "evaluate/statistics/test_compare.py",
+    "train/test_main.py",
+)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share fixtures on one worker, and put the longest first."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: ([*LONGEST, _group(item)]).index(_group(item)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order."""
+    items.sort(key=lambda item: ([*LONGEST, _file(item)]).index(_file(item)))
 
 
-def _group(item: pytest.Item) -> str:
-    """Return a test's room; of the workflow, whose runs take minutes, its file."""
-    place = item.path.relative_to(Path(__file__).parent)
-    return place.as_posix() if place.parts[0] == "workflow" else place.parts[0]
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 SIZE = 32
