@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
+WORKERS := 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slurm test-conda test-faults lint
+.PHONY: demo test test-heavy test-slurm test-conda test-faults lint
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -15,7 +16,10 @@ demo/cohort/scans.tsv: | $(READY)
 	$(BIN)/python -m msnmo.demo --out demo/cohort --workers 2
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-heavy: $(READY) # every method of the paper, trained in the workflow; registrations
+	$(BIN)/pytest -m heavy
 
 test-slurm: $(READY) # brings up a cluster of one node: root, Debian's slurm-wlm and munge
 	$(BIN)/pytest -m slurm tests/slurm

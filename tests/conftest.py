@@ -1,8 +1,15 @@
-"""A small cohort in model space, shared by the tests of training and of prediction."""
+"""How the tests share two workers; and a small cohort in model space to train and predict on."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+# before libraries read them: several workers share the cores, and small arrays gain nothing
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 
 import numpy as np
 import pandas as pd
@@ -17,6 +24,25 @@ from msnmo.core.volumes import Grid, save_volume
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# what takes longest starts first, so that no worker is left alone with it at the end
+LONGEST = (
+    "workflow/test_workflow.py",
+    "workflow/test_check.py",
+    "apply/test_apply.py",
+    "evaluate/statistics/test_compare.py",
+    "train/test_main.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order."""
+    items.sort(key=lambda item: ([*LONGEST, _file(item)]).index(_file(item)))
+
+
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
 SIZE = 32
 FOLDS = 3
 # three small lesions or a large one: the classes differ as much as a small network can learn
@@ -26,6 +52,15 @@ NATIVE_SHAPE = (38, 46, 30)
 NATIVE_AFFINE = np.array(
     [[-0.9, 0.05, 0.0, 20.0], [0.05, 0.8, -0.1, -15.0], [0.0, 0.1, 1.2, 3.0], [0, 0, 0, 1.0]]
 )
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """Commands set threads and determinism for their whole process; other tests share ours."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(mode=False)
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from msnmo.apply.__main__ import _find_regions, main
 from msnmo.apply.listing import list_runs, read_runs
 from msnmo.apply.preprocess import Prepared
 from msnmo.core.errors import InputError, MsnmoError
+from tests.command import run_here
 
 ENDINGS = (
     *("desc-brain_mask.nii.gz", "desc-lesion_dseg.nii.gz", "desc-lesion_mask.nii.gz"),
@@ -24,20 +25,16 @@ ENDINGS = (
 )
 
 
-def apply(*arguments):
-    """Run the command in a process of its own, as its device settings are a process's."""
-    command = [sys.executable, "-m", "msnmo.apply", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def applied(bundle, heads, tmp_path_factory):
-    """Two heads, one cut file and one that is not there, in one command."""
+    """Two heads, one cut file and one that is not there, in one command, as users run it."""
     folder = tmp_path_factory.mktemp("applied")
     cut = folder / "cut head.nii.gz"
     cut.write_bytes(heads[0].read_bytes()[:5000])
     given = [heads[0], cut, folder / "none.nii.gz", heads[1]]
-    done = apply("--bundle", bundle, "--out", folder / "out é", *given, "--device", "cpu")
+    arguments = ["--bundle", bundle, "--out", folder / "out é", *given, "--device", "cpu"]
+    command = [sys.executable, "-m", "msnmo.apply", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done, folder / "out é", cut
 
 
@@ -119,12 +116,12 @@ def test_what_is_done_is_not_done_again_unless_asked(applied, bundle, heads):
     _, out, _ = applied
     run = anat(out, heads[0]) / f"{name_of(heads[0])}_run.json"
     before = run.stat().st_mtime_ns
-    done = apply("--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
+    done = run_here(main, "--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
     assert done.returncode == 0
     assert "done before" in done.stderr
     assert run.stat().st_mtime_ns == before
     run.write_text(run.read_text()[:100])
-    done = apply("--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
+    done = run_here(main, "--bundle", bundle, "--out", out, heads[0], "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert "done before" not in done.stderr
     assert run.stat().st_mtime_ns > before
@@ -137,11 +134,12 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     data[data.shape[0] // 3 :] = 0
     path = tmp_path / "third.nii.gz"
     nib.save(nib.Nifti1Image(data, image.affine, image.header), path)
-    done = apply("--bundle", bundle, "--out", tmp_path / "out", path, "--device", "cpu")
+    out = tmp_path / "out"
+    done = run_here(main, "--bundle", bundle, "--out", out, path, "--device", "cpu")
     assert done.returncode == 1
     assert "sub-third: skullstrip failed" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out/sub-third").exists()
+    assert not (out / "sub-third").exists()
 
 
 def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):

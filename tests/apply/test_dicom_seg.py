@@ -19,15 +19,16 @@ from tests.cohort.dicom_study import (
 )
 
 
-@pytest.fixture(params=["classic", "enhanced"])
-def study(request, tmp_path):
-    """A converted FLAIR, its files, and its voxels (slices, rows, columns)."""
-    folder = tmp_path / "dicom"
+@pytest.fixture(scope="module", params=["classic", "enhanced"])
+def study(request, tmp_path_factory):
+    """A converted FLAIR, its files, and its voxels (slices, rows, columns); read-only."""
+    place = tmp_path_factory.mktemp("study")
+    folder = place / "dicom"
     if request.param == "classic":
         values = write_classic(folder, ANNA, "study", 3, FLAIR, seed=3)
     else:
         values = write_enhanced(folder / "scan.dcm", ANNA, "study", 3, FLAIR, seed=3)
-    flair, files = convert_flair(folder, "sub-7", tmp_path / "converted")
+    flair, files = convert_flair(folder, "sub-7", place / "converted")
     return load_volume(flair), files, values
 
 

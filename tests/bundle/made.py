@@ -32,6 +32,7 @@ def config() -> dict:
     content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     content["resize"]["size"] = [SIZE] * 3
     content["model"]["base_channels"] = 8
+    content["n4"]["iterations"] = [5]
     return content
 
 

@@ -1,16 +1,14 @@
 """What goes on is written; or the run stops, every error on the terminal, nothing on disk."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 
-from msnmo.check.accept import accept
+from msnmo.check.accept import accept, main
 from msnmo.check.findings import COLUMNS
 from msnmo.cohort.table import COHORT_COLUMNS
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_tsv
+from tests.command import run_here
 
 
 @pytest.fixture
@@ -45,11 +43,9 @@ def decide(scans, *rows):
 def run_module(scans, findings, *options):
     write_tsv(scans.with_name("findings.tsv"), findings)
     outputs = {name: scans.parent / "out" / f"{name}.tsv" for name in ("cohort", "excluded")}
-    command = [sys.executable, "-m", "msnmo.check.accept", "--scans", scans]
-    command += ["--findings", scans.with_name("findings.tsv"), *options]
+    command = ["--scans", scans, "--findings", scans.with_name("findings.tsv"), *options]
     command += [f"--out-{name}={path}" for name, path in outputs.items()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done, outputs
+    return run_here(main, *command), outputs
 
 
 def test_a_clean_cohort_goes_on(scans):

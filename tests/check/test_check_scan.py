@@ -1,17 +1,16 @@
 """What the check measures of a scan, and masks brought to its grid where that is asked for."""
 
 import json
-import subprocess
-import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from msnmo.check.check_scan import Files, check_scan
+from msnmo.check.check_scan import Files, check_scan, main
 from msnmo.check.findings import ScanReport
 from msnmo.preprocess.raters import load_raters
 from tests.check.hostile import AFFINE, head, image_of, lesions
+from tests.command import run_here
 
 
 @pytest.fixture
@@ -95,9 +94,7 @@ def test_lesions_outside_the_given_brain_are_told(flair, tmp_path):
 def test_the_command_reports_a_bad_scan_and_ends_well(tmp_path):
     (tmp_path / "bad scan é.nii.gz").write_bytes(b"")
     out = tmp_path / "report.json"
-    command = [sys.executable, "-m", "msnmo.check.check_scan", "--scan", "sub-1", "--out", out]
-    command += ["--flair", tmp_path / "bad scan é.nii.gz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_here(main, "--scan=sub-1", "--flair", tmp_path / "bad scan é.nii.gz", "--out", out)
     assert (done.returncode, done.stderr) == (0, "")
     (finding,) = json.loads(out.read_text())["findings"]
     assert finding["severity"] == "error"

@@ -38,9 +38,11 @@ def write_participants(root, people, header=("participant_id", "group", "site"))
     (root / "participants.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_sessions_raters_labels_and_sites(dataset, imported, tmp_path):
+def test_sessions_raters_labels_and_sites(dataset, imported_by_command, tmp_path):
     out = tmp_path / "scans.tsv"
-    table, notes = imported("bids", dataset, *DIAGNOSES, "--site-column", "site", out=out)
+    table, notes = imported_by_command(
+        "bids", dataset, *DIAGNOSES, "--site-column", "site", out=out
+    )
     assert table[["subject", "session", "diagnosis", "site"]].to_numpy().tolist() == [
         ["01", "a", "MS", "A"],
         ["01", "b", "MS", "A"],

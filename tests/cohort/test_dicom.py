@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import stat
 
 import nibabel as nib
@@ -34,10 +35,10 @@ from tests.cohort.dicom_study import (
 )
 
 
-@pytest.fixture
-def export(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """Two patients' export, their names in folders too: three series, and one enhanced."""
-    root = tmp_path / "export é" / "Quastenflosser Annabella"
+    root = tmp_path_factory.mktemp("in") / "export é" / "Quastenflosser Annabella"
     write_classic(root / "1 loc", ANNA, "a", 1, LOCALIZER, slices=3)
     write_classic(root / "2 t1", ANNA, "a", 2, MPRAGE, seed=2)
     write_classic(root / "3 flair", ANNA, "a", 3, FLAIR, seed=3)
@@ -49,16 +50,42 @@ def export(tmp_path):
 
 
 @pytest.fixture
+def export(made, tmp_path):
+    """A copy to break."""
+    return shutil.copytree(made, tmp_path / made.name)
+
+
+@pytest.fixture(scope="module")
+def hashed(made, imported_by_command, tmp_path_factory):
+    """What becomes of the export with ids that are hashes."""
+    folder = tmp_path_factory.mktemp("hashed")
+    return run(imported_by_command, made, folder, "--salt-file", folder / "secret.salt")
+
+
+@pytest.fixture(scope="module")
+def mapped(made, imported, tmp_path_factory):
+    """What becomes of it with ids from a map."""
+    folder = tmp_path_factory.mktemp("mapped")
+    ids = [f"{ANNA.patient}\tA01\tMS\tmain", f"{BERT.patient}\tB01\tNMOSD\tmain", "other\tC\t\t"]
+    return run(imported, made, folder, "--subjects", map_of(folder, *ids))
+
+
+def run(importer, folder, place, *options):
+    """Import an export; return scan table, notes, series.tsv and the folder."""
+    out = place / "nifti out"
+    table, notes = importer("dicom", folder, "--nifti", out, *options, out=out / "scans.tsv")
+    return table, notes, pd.read_csv(out / "series.tsv", sep="\t"), out
+
+
+@pytest.fixture
 def take(imported, tmp_path):
-    """A function that imports an export; returns scan table, notes, series.tsv and the folder."""
+    """A function that imports an export with the options given."""
 
-    def run(folder, *options):
-        out = tmp_path / "nifti out"
+    def take(folder, *options):
         options = options or ("--salt-file", tmp_path / "secret.salt")
-        table, notes = imported("dicom", folder, "--nifti", out, *options, out=out / "scans.tsv")
-        return table, notes, pd.read_csv(out / "series.tsv", sep="\t"), out
+        return run(imported, folder, tmp_path, *options)
 
-    return run
+    return take
 
 
 def map_of(tmp_path, *rows, header="patient_id\tsubject\tdiagnosis\tsite"):
@@ -75,8 +102,8 @@ def reasons(series):
     return dict(zip(series["series_number"], series["reason"], strict=True))
 
 
-def test_the_flair_alone_of_each_patient_is_taken(export, take):
-    table, _, series, out = take(export)
+def test_the_flair_alone_of_each_patient_is_taken(hashed):
+    table, _, series, out = hashed
     assert len(table) == 2
     assert table["session"].tolist() == ["", ""]
     assert decisions(series) == {1: "rejected", 2: "rejected", 3: "chosen", 7: "chosen"}
@@ -91,16 +118,16 @@ def test_the_flair_alone_of_each_patient_is_taken(export, take):
     assert sidecar["EchoTime"] == 0.12
 
 
-def test_no_identifying_text_is_in_any_output(export, take, tmp_path):
-    *_, out = take(export)
+def test_no_identifying_text_is_in_any_output(hashed):
+    *_, out = hashed
     texts = [text for person in (ANNA, BERT) for text in person.identifying() + dates_of(person)]
     texts += [part for text in texts for part in re.split(r"[\s^]+", text) if len(part) > 3]
     texts += ["20210304", "2021-03-04", "101503", "10:15:03"]
-    files = [path for path in (*out.rglob("*"), tmp_path / "nifti out") if path.is_file()]
+    files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) >= 7
     for path in files:
         content = path.read_bytes()
-        assert_nameless(str(path.relative_to(tmp_path)).encode(), texts)
+        assert_nameless(str(path.relative_to(out.parent)).encode(), texts)
         assert_nameless(content, texts)
         if path.name.endswith(".gz"):
             assert content[3] & 8 == 0, "gzip keeps no file name"
@@ -120,10 +147,9 @@ def assert_nameless(content, texts):
 
 
 @pytest.mark.parametrize("person", ["classic", "enhanced"])
-def test_voxels_lie_where_the_dicom_says(export, take, tmp_path, person):
-    ids = [f"{ANNA.patient}\tA\tMS\tx", f"{BERT.patient}\tB\t\t"]
-    *_, out = take(export, "--subjects", map_of(tmp_path, *ids))
-    name, seed = {"classic": ("A", 3), "enhanced": ("B", 4)}[person]
+def test_voxels_lie_where_the_dicom_says(mapped, person):
+    *_, out = mapped
+    name, seed = {"classic": ("A01", 3), "enhanced": ("B01", 4)}[person]
     image = nib.load(out / f"sub-{name}/anat/sub-{name}_FLAIR.nii.gz")
     data = np.asarray(image.dataobj)
     values = np.random.default_rng(seed).integers(0, 4000, (SLICES, ROWS, COLUMNS), dtype=np.uint16)
@@ -139,24 +165,26 @@ def test_voxels_lie_where_the_dicom_says(export, take, tmp_path, person):
         assert data[tuple(np.round(voxel).astype(int))] == values[slice_, row, column]
 
 
-def test_the_same_export_gives_the_same_bytes_and_ids(export, take):
-    *_, out = take(export)
-    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    *_, out = take(export)
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
+def test_the_same_export_gives_the_same_bytes_and_ids(made, hashed, take):
+    *_, first = hashed
+    *_, second = take(made, "--salt-file", first.parent / "secret.salt")
+    one, other = (
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        for out in (first, second)
+    )
+    assert one == other
 
 
-def test_ids_need_the_salt(export, take, tmp_path):
-    one, *_ = take(export, "--salt-file", tmp_path / "one.salt")
-    two, *_ = take(export, "--salt-file", tmp_path / "two.salt")
+def test_ids_need_the_salt(made, hashed, take, tmp_path):
+    one, *_ = hashed
+    two, *_ = take(made, "--salt-file", tmp_path / "two.salt")
     assert not set(one["subject"]) & set(two["subject"])
-    assert stat.S_IMODE((tmp_path / "one.salt").stat().st_mode) == 0o600
-    assert len(read_salt(tmp_path / "one.salt")) >= 32
+    assert stat.S_IMODE((tmp_path / "two.salt").stat().st_mode) == 0o600
+    assert len(read_salt(tmp_path / "two.salt")) >= 32
 
 
-def test_a_map_gives_ids_sites_and_diagnoses(export, take, tmp_path):
-    ids = [f"{ANNA.patient}\tA01\tMS\tmain", f"{BERT.patient}\tB01\tNMOSD\tmain", "other\tC\t\t"]
-    table, notes, _, out = take(export, "--subjects", map_of(tmp_path, *ids))
+def test_a_map_gives_ids_sites_and_diagnoses(mapped):
+    table, notes, _, out = mapped
     assert table["subject"].tolist() == ["A01", "B01"]
     assert table["site"].tolist() == ["main", "main"]
     # a diagnosis without a mask is no row to train on: it is kept beside the table
@@ -166,10 +194,10 @@ def test_a_map_gives_ids_sites_and_diagnoses(export, take, tmp_path):
     assert all("until a mask is drawn" in reason for reason in notes.values())
 
 
-def test_every_patient_who_is_not_in_the_map_is_told_by_file(export, refused, tmp_path):
+def test_every_patient_who_is_not_in_the_map_is_told_by_file(made, refused, tmp_path):
     path = map_of(tmp_path, "nobody\tX\t\t")
     out = tmp_path / "out"
-    said = refused("dicom", export, "--nifti", out, "--subjects", path, out=out / "scans.tsv")
+    said = refused("dicom", made, "--nifti", out, "--subjects", path, out=out / "scans.tsv")
     assert "2 input problems" in said
     assert ANNA.patient not in said
     assert not out.exists()
@@ -184,10 +212,10 @@ def test_every_patient_who_is_not_in_the_map_is_told_by_file(export, refused, tm
         (("a\t1\tRRMS\t",), 1),
     ],
 )
-def test_a_wrong_map_is_refused_row_by_row(export, refused, tmp_path, rows, count):
+def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, count):
     path = map_of(tmp_path, *rows)
     said = refused(
-        "dicom", export, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
+        "dicom", made, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
     )
     assert said.count("expected:") == count
 
@@ -290,12 +318,12 @@ def test_a_folder_without_dicom_is_refused(tmp_path, refused):
     assert "1 files, none DICOM" in said
 
 
-def test_an_id_is_asked_for(export, refused, tmp_path):
-    said = refused("dicom", export, "--nifti", tmp_path / "o", out=tmp_path / "o/scans.tsv")
+def test_an_id_is_asked_for(made, refused, tmp_path):
+    said = refused("dicom", made, "--nifti", tmp_path / "o", out=tmp_path / "o/scans.tsv")
     assert "--salt-file" in said
 
 
-def test_a_missing_program_is_named(export, refused, tmp_path, monkeypatch):
+def test_a_missing_program_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("msnmo.cohort.dicom_conversion.sys.executable", "/nowhere/python")
     from msnmo.cohort.dicom_conversion import program_path

@@ -1,15 +1,14 @@
 """An import becomes a table that the workflow accepts, or nothing at all."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
-from msnmo.cohort.__main__ import IMPORTERS
+from msnmo.cohort.__main__ import IMPORTERS, main
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, write_scan_table
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
+from tests.command import run_here
 
 
 @pytest.fixture
@@ -54,6 +53,6 @@ def test_ids_keep_letters_and_digits_alone():
 
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_the_help_shows_an_example(name):
-    command = [sys.executable, "-m", "msnmo.cohort", name, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_here(main, name, "--help")
+    assert done.returncode == 0
     assert f"msnmo cohort {name} " in done.stdout

@@ -21,8 +21,10 @@ def challenge(tmp_path, nifti):
     return root
 
 
-def test_preprocessed_scans_have_both_raters_and_their_state(challenge, imported, tmp_path):
-    table, notes = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
+def test_preprocessed_scans_have_both_raters_and_their_state(
+    challenge, imported_by_command, tmp_path
+):
+    table, notes = imported_by_command("isbi2015", challenge, out=tmp_path / "scans.tsv")
     assert notes == {}
     assert len(table) == 21
     assert table.groupby("subject").size().to_dict() == VISITS

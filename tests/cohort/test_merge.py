@@ -20,10 +20,12 @@ def tables(tmp_path, nifti):
     return tmp_path / "isbi/scans.tsv", tmp_path / "hospital/scans.tsv"
 
 
-def test_ids_are_kept_apart_and_labels_become_one(tables, imported, tmp_path):
+def test_ids_are_kept_apart_and_labels_become_one(tables, imported_by_command, tmp_path):
     one, two = tables
     out = tmp_path / "all/scans.tsv"
-    table, _ = imported("merge", one, f"clinic={two}", "--labels", "NMOSD=NMO,Devic", out=out)
+    table, _ = imported_by_command(
+        "merge", one, f"clinic={two}", "--labels", "NMOSD=NMO,Devic", out=out
+    )
     assert table["subject"].tolist() == ["clinic01", "clinic02", "isbi01", "isbi02"]
     assert table["diagnosis"].tolist() == ["NMOSD", "", "MS", ""]
     assert table["site"].tolist() == ["clinic", "Beijing", "isbi", "Beijing"]

@@ -42,8 +42,10 @@ def test_scans_in_mni_space_arrive_stripped_with_their_masks(clone, imported, tm
     assert table["lesion_mask"][0].endswith(f"MNI/patient01/{MNI_MASK}.nii.gz")
 
 
-def test_native_scans_bring_their_brain_mask(clone, imported, tmp_path):
-    table, _ = imported("open_ms", clone, "--part", "coregistered", out=tmp_path / "scans.tsv")
+def test_native_scans_bring_their_brain_mask(clone, imported_by_command, tmp_path):
+    table, _ = imported_by_command(
+        "open_ms", clone, "--part", "coregistered", out=tmp_path / "scans.tsv"
+    )
     assert set(table["stripped"]) == {"no"}
     assert set(table["bias_corrected"]) == {"yes"}
     assert table["brain_mask"][1].endswith("coregistered/patient02/patient02_brainmask.nii.gz")

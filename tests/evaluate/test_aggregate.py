@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,8 @@ from hypothesis import strategies as st
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
-from msnmo.evaluate.aggregate import COLUMNS, across_folds, combine_folds, read_metrics
+from msnmo.evaluate.aggregate import COLUMNS, across_folds, combine_folds, main, read_metrics
+from tests.command import run_here
 
 NAN = math.nan
 
@@ -191,25 +190,16 @@ def test_the_command_joins_files_and_keeps_values_and_na(tmp_path):
     for name, table in tables.items():
         write_tsv(tmp_path / name, table)
     out = tmp_path / "all.tsv"
-    words = [
-        sys.executable,
-        "-m",
-        "msnmo.evaluate.aggregate",
-        "--methods",
-        "joint",
-        "--folds",
-        "0",
-        "1",
-    ]
+    words = ["--methods", "joint", "--folds", "0", "1"]
     words += ["--metrics", *map(str, sorted(tmp_path.glob("joint-*.tsv"))), "--out", str(out)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    done = run_here(main, *words)
     assert done.stdout == "1 methods, 2 folds, 4 scans\n"
     expected = combine_folds(tables, ["joint"], [0, 1])
     pd.testing.assert_frame_equal(read_metrics(out), expected)
     assert "joint\t1\tsub-D\tDSC\tn/a\tmodel" in out.read_text().splitlines()
 
     words.insert(words.index("--metrics"), "2")
-    failed = subprocess.run(words, check=False, capture_output=True, text=True)
+    failed = run_here(main, *words)
     assert failed.returncode == 1
     assert "fold 2 of method joint" in failed.stderr
     assert Path(out).exists()

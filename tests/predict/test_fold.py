@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,6 @@ from msnmo.train.__main__ import main as train_main
 CPU = torch.device("cpu")
 SETTINGS = {"train": {"epochs": 9, "learning_rate": 0.005}, "model": {"base_channels": 8}}
 TESTED = ["sub-MS0", "sub-MS3", "sub-NMOSD0", "sub-NMOSD3"]
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(mode=False)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from msnmo.core.files import read_json
 from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.preprocess.n4 import main
+from tests.command import run_here
 
 SHAPE = (48, 56, 40)
 
@@ -32,29 +34,22 @@ def phantom(tmp_path_factory):
     return folder, brain, tissue, scan
 
 
-def run(folder, name, *options, scan="scan.nii.gz", brain="brain.nii.gz", env=None):
-    command = [
-        sys.executable,
-        "-m",
-        "msnmo.preprocess.n4",
-        "--image",
-        folder / scan,
-        "--brain",
-        folder / brain,
-    ]
+def arguments(folder, name, scan="scan.nii.gz", brain="brain.nii.gz"):
+    inputs = ["--image", folder / scan, "--brain", folder / brain]
     outputs = ["--out-image", folder / f"{name}.nii.gz", "--out-sidecar", folder / f"{name}.json"]
-    return subprocess.run(
-        [*map(str, command + outputs), *options],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | (env or {}),
-    )
+    return [*inputs, *outputs]
+
+
+def run(*words, env=None):
+    """Run N4 in a process of its own: its threads are the process's."""
+    command = [sys.executable, "-m", "msnmo.preprocess.n4", *map(str, words)]
+    environment = os.environ | (env or {})
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
 def test_the_bias_is_gone(phantom):
     folder, brain, tissue, scan = phantom
-    result = run(folder, "corrected")
+    result = run(*arguments(folder, "corrected"))
     assert result.returncode == 0, result.stderr
     corrected = load_volume(folder / "corrected.nii.gz").data
 
@@ -73,14 +68,16 @@ def test_the_bias_is_gone(phantom):
 def test_bit_identical_whatever_the_threads_of_the_environment(phantom):
     folder, *_ = phantom
     for name, threads in (("one", "1"), ("four", "4")):
-        result = run(folder, name, env={"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads})
+        result = run(
+            *arguments(folder, name), env={"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": threads}
+        )
         assert result.returncode == 0, result.stderr
     assert (folder / "one.nii.gz").read_bytes() == (folder / "four.nii.gz").read_bytes()
 
 
 def test_a_corrected_scan_passes_unchanged(phantom):
     folder, _, _, scan = phantom
-    result = run(folder, "passed", "--bias-corrected", "yes")
+    result = run_here(main, *arguments(folder, "passed"), "--bias-corrected", "yes")
     assert result.returncode == 0, result.stderr
     np.testing.assert_array_equal(
         load_volume(folder / "passed.nii.gz").data, scan.astype(np.float32)
@@ -92,10 +89,9 @@ def test_a_corrected_scan_passes_unchanged(phantom):
 def test_a_mask_on_another_grid_is_refused(phantom):
     folder, brain, *_ = phantom
     save_volume(folder / "shifted.nii.gz", brain, Grid.from_affine(SHAPE, np.eye(4)), np.uint8)
-    result = run(folder, "refused", brain="shifted.nii.gz")
+    result = run_here(main, *arguments(folder, "refused", brain="shifted.nii.gz"))
     assert result.returncode == 1
     assert "shifted.nii.gz" in result.stderr
-    assert "Traceback" not in result.stderr
     assert not (folder / "refused.nii.gz").exists()
 
 
@@ -104,7 +100,7 @@ def test_a_scan_without_contrast_is_refused(phantom, value, found):
     folder, *_ = phantom
     grid = load_volume(folder / "scan.nii.gz").grid
     save_volume(folder / "flat.nii.gz", np.full(SHAPE, value), grid)
-    result = run(folder, "refused", scan="flat.nii.gz")
+    result = run_here(main, *arguments(folder, "refused", scan="flat.nii.gz"))
     assert result.returncode == 1
     assert "flat.nii.gz" in result.stderr
     assert found in result.stderr

@@ -1,7 +1,6 @@
 """Raters' masks: counted by hand, and refused when they lie elsewhere."""
 
 import os
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -104,18 +103,17 @@ def lesion(value=1):
     return data
 
 
-def run_main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["raters", *map(str, arguments)])
-    raters.main()
+def run_main(*arguments):
+    raters.main([str(each) for each in arguments])
 
 
-def test_command_writes_a_mask_with_the_scans_header(tmp_path, flair, monkeypatch, capsys):
+def test_command_writes_a_mask_with_the_scans_header(tmp_path, flair, capsys):
     one = save_mask(tmp_path / "one.nii.gz", lesion(255))
     two_data = lesion(2)[..., np.newaxis]  # a trailing axis of length 1 is harmless
     two_data[1] = 0
     two = save_mask(tmp_path / "two.nii.gz", two_data)
     out = tmp_path / "out" / "lesion.nii.gz"
-    run_main(monkeypatch, "--flair", flair, "--masks", one, two, "--out", out)
+    run_main("--flair", flair, "--masks", one, two, "--out", out)
     expected = lesion().astype(bool)
     expected[1] = False
     written, scan = nib.load(out), nib.load(flair)
@@ -129,11 +127,11 @@ def test_command_writes_a_mask_with_the_scans_header(tmp_path, flair, monkeypatc
     assert "intersection of 2: 0.013 ml of lesion" in printed
 
 
-def test_empty_masks_are_allowed_and_said(tmp_path, flair, monkeypatch, capsys):
+def test_empty_masks_are_allowed_and_said(tmp_path, flair, capsys):
     masks = [save_mask(tmp_path / f"{n}.nii.gz", np.zeros(SHAPE)) for n in range(3)]
     for how in ("intersection", "union", "majority", "staple"):
         out = tmp_path / f"{how}.nii.gz"
-        run_main(monkeypatch, "--flair", flair, "--masks", *masks, "--how", how, "--out", out)
+        run_main("--flair", flair, "--masks", *masks, "--how", how, "--out", out)
         assert not load_mask(out).data.any()
         assert f"{how} of 3: no lesion (empty)" in capsys.readouterr().out
 

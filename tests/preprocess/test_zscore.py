@@ -1,7 +1,5 @@
 """The z-scored scan has mean 0 and standard deviation 1 over the brain."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,20 +61,19 @@ def test_an_empty_brain_is_refused():
         zscore(image, np.zeros_like(brain))
 
 
-def run_main(monkeypatch, folder, image, brain, *options):
+def run_main(folder, image, brain, *options):
     save_volume(folder / "scan.nii.gz", image, GRID)
     save_volume(folder / "brain.nii.gz", brain, GRID, np.uint8)
     write_json(folder / "scan.json", {"geometry": {"kept": True}})
     paths = {"image": "scan.nii.gz", "brain": "brain.nii.gz", "sidecar": "scan.json"}
     outputs = {"out-image": "z.nii.gz", "out-sidecar": "z.json"}
     words = [f"--{name}={folder / file}" for name, file in (paths | outputs).items()]
-    monkeypatch.setattr(sys, "argv", ["zscore", *words, *options])
-    module.main()
+    module.main([*words, *options])
 
 
-def test_command_keeps_grid_and_sidecar(tmp_path, monkeypatch):
+def test_command_keeps_grid_and_sidecar(tmp_path):
     image, brain = scan_and_brain()
-    run_main(monkeypatch, tmp_path, image, brain)
+    run_main(tmp_path, image, brain)
     written = load_volume(tmp_path / "z.nii.gz")
     np.testing.assert_array_equal(written.data, zscore(image, brain))
     assert written.grid.matches(GRID)
@@ -84,8 +81,8 @@ def test_command_keeps_grid_and_sidecar(tmp_path, monkeypatch):
     assert sidecar == {"geometry": {"kept": True}, "zscore": {"over": "brain"}}
 
 
-def test_command_names_a_flat_scan(tmp_path, monkeypatch):
+def test_command_names_a_flat_scan(tmp_path):
     image, brain = scan_and_brain(scale=0)
     with pytest.raises(InputError, match=r"scan\.nii\.gz"):
-        run_main(monkeypatch, tmp_path, image, brain)
+        run_main(tmp_path, image, brain)
     assert not (tmp_path / "z.nii.gz").exists()

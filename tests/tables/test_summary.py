@@ -9,7 +9,8 @@ from msnmo.tables import summary
 
 def test_every_method_metric_and_space_is_printed(joint_only, tmp_path, capsys):
     write_tsv(tmp_path / "all.tsv", joint_only)
-    summary.main(["--metrics", str(tmp_path / "all.tsv"), "--results", "results/demo"])
+    words = ["--metrics", str(tmp_path / "all.tsv"), "--results", "results/demo"]
+    summary.main(words)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     model = "Joint Model model space 4 71.00 ± 1.41 63.00 ± 4.24 72.21 ± 0.00 40.00 ± 14.14"
     native = "Joint Model native space 4 70.00 ± 1.41 62.00 ± 4.24 71.21 ± 0.00 39.00 ± 14.14"

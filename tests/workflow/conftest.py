@@ -9,9 +9,9 @@ from tests.workflow.imported import record_imports
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory):
-    """Eight scans, one subject of each class with two sessions, in a path with a space."""
+    """Six scans, one subject of each class with two sessions, in a path with a space."""
     folder = tmp_path_factory.mktemp("a cohort é")
-    make_cohort(folder, Plan(seed=5, ms=4, nmosd=4, follow_ups=1, min_voxel_mm=3.0), workers=2)
+    make_cohort(folder, Plan(seed=5, ms=3, nmosd=3, follow_ups=1, min_voxel_mm=3.0), workers=2)
     return folder
 
 

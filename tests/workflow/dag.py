@@ -10,7 +10,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 3600
+"""Seconds for a run that takes minutes: a loaded machine is slow, not wrong."""
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
 MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
 
 
@@ -22,10 +25,11 @@ def copy_workflow(folder):
         copy(source, folder / name)
 
 
-def write_config(clone, cohort, results, **changed):
-    config = MICRO | {"scans": str(cohort / "scans.tsv"), "results": str(clone / results)}
+def write_config(clone, cohort, name, **changed):
+    """Write the micro config with what is changed; its results lie under its name."""
+    config = MICRO | {"scans": str(cohort / "scans.tsv"), "results": str(clone / name)}
     config |= changed
-    path = clone / f"{results}.yaml"
+    path = clone / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     return path
 
@@ -44,8 +48,14 @@ def start(clone, config, *arguments):
 
 def run(clone, config, *arguments):
     process = start(clone, config, *arguments)
-    output, _ = process.communicate(timeout=1200)
+    output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
+
+
+def trained(output):
+    """The methods and folds that a dry run would train."""
+    rules = re.findall(r"^rule train_fold:.*?wildcards: ([^\n]*)", output, re.MULTILINE | re.DOTALL)
+    return sorted(tuple(part.split("=")[1] for part in rule.split(", ")) for rule in rules)
 
 
 def jobs(output):

