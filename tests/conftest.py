@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,20 @@ from hypothesis import settings
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.volumes import Grid, save_volume
+
+
+class _SkipWithoutTorch(MetaPathFinder):
+    """Skips whatever test imports torch or what is built on it."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        """Skip the module or the test that is being collected or run."""
+        if fullname in ("torch", "monai"):
+            pytest.skip("needs torch, which is not installed", allow_module_level=True)
+
+
+HAS_TORCH = find_spec("torch") is not None
+if not HAS_TORCH:
+    sys.meta_path.insert(0, _SkipWithoutTorch())
 
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)

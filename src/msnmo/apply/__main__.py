@@ -23,6 +23,7 @@ from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import add_arguments, pick_device, prepare
 from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
+from msnmo.core.extras import require_extra
 from msnmo.core.files import read_json, sha256
 from msnmo.core.volumes import load_mask
 from msnmo.preprocess.skullstrip import Engine
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         At the end, with all that went wrong.
     """
     given = _parse(arguments)
+    _require_extras(given)
     bundle = read_bundle(given.bundle)
     names = name_scans(given.scans, given.ids)
     device = pick_device(given.device, given.per_gpu)
@@ -61,6 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
     if left := len(names) - done:
         raise MsnmoError(f"{left} of {len(names)} scans not done: what is wrong is told above")
+
+
+def _require_extras(given: argparse.Namespace) -> None:
+    if given.dicom_seg or any(path.is_dir() for path in given.scans):
+        require_extra("dicom", "msnmo apply to DICOM")
+    if given.locations:
+        require_extra("locations", "msnmo apply --locations")
 
 
 def _apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace) -> int:

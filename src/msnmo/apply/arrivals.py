@@ -127,10 +127,11 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     InputError
         If there is no DICOM, more than one study, or no T2-FLAIR; with each series and its reason.
     """
-    from msnmo.cohort import dicom  # noqa: PLC0415 - pydicom, for those who have DICOM
+    from msnmo.cohort import dicom  # noqa: PLC0415 - for those who have DICOM
+    from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
 
     dicom.program_path()
-    studies = dicom.by_study(dicom.read_folder(folder).series)
+    studies = dicom.by_study(read_folder(folder).series)
     if len(studies) != 1:
         remedy = "give the folder of one study; `python -m msnmo.cohort dicom` takes many"
         raise bad_input(folder, "the DICOM of one study", f"{len(studies)} studies", remedy)

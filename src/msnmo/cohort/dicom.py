@@ -38,7 +38,6 @@ from msnmo.cohort.dicom_series import (
     by_study,
     not_flair,
     plain_words,
-    read_folder,
     unfit,
 )
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
@@ -133,6 +132,9 @@ def collect(arguments: argparse.Namespace) -> Import:
     InputError
         If dcm2niix or DICOM files are missing, or with every patient who has no id.
     """
+    # pydicom is an extra: the importer's options are there without it
+    from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
+
     program_path()
     folder = read_folder(arguments.folder)
     patients = _patients(arguments, folder)

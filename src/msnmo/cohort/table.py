@@ -121,7 +121,7 @@ class Survey:
 
 
 def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read and check a scan table (its columns: workflow/schemas/scans.schema.yaml).
+    """Read and check a scan table (its columns: scans.schema.yaml).
 
     Parameters
     ----------
