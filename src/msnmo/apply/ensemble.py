@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -119,13 +121,13 @@ def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
     return Consensus(consensus.lesion_probability, tuple(voxels), probabilities, share)
 
 
-def _evidence(outputs: Outputs, size: tuple[int, ...]) -> np.ndarray:
+def _evidence(outputs: Outputs, size: tuple[int, int, int]) -> np.ndarray:
     """Return a fold's evidence (2, X, Y, Z) for MS and for NMOSD."""
     maps = []
     for label in (0, 1):
-        classes = torch.tensor([label], device=outputs.class_logits.device)
+        classes = torch.tensor([label], device=outputs.features[0].device)
         scales = localisation_maps(outputs, classes)
-        total = sum(upsample(each, size) for each in scales)
+        total = reduce(add, (upsample(each, size) for each in scales))
         maps.append(total[0, 0].float().cpu().numpy())
     return np.stack(maps)
 

@@ -76,17 +76,17 @@ class Candidate:
 
     series: Series
     reason: str = ""
-    converted: Converted | None = None
+    converted: Converted = field(default_factory=lambda: Converted([], {}))
 
     @property
     def sidecar(self) -> dict[str, Any]:
-        """What dcm2niix wrote of it, if it was converted."""
-        return self.converted.sidecar if self.converted else {}
+        """What dcm2niix wrote of it; empty if it was not converted."""
+        return self.converted.sidecar
 
     @property
     def rank(self) -> tuple[bool, float, str, int]:
         """Order of preference among FLAIRs: 3-D, small voxels, late."""
-        image = nib.load(self.converted.images[0])
+        image = nib.Nifti1Image.from_filename(self.converted.images[0])
         volume = float(abs(nib.affines.voxel_sizes(image.affine)).prod())
         first = self.series.first
         three_d = self.sidecar.get("MRAcquisitionType") == "3D"
@@ -316,7 +316,7 @@ def _examine(series: Series, folder: Path) -> Candidate:
     elif len(images) > 1:
         candidate.reason = f"{len(images)} images in one series"
     else:
-        shape = nib.load(images[0]).shape
+        shape = nib.Nifti1Image.from_filename(images[0]).shape
         candidate.reason = not_flair(candidate.sidecar, series.first.texts)
         if len(shape) != 3:
             candidate.reason = f"{shape[3]} volumes in one series"

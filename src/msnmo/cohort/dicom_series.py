@@ -235,7 +235,7 @@ def several(value: Any) -> list[str]:
 def unfit(series: Series) -> str:
     """Return why a series cannot be the T2-FLAIR by its headers alone; empty if it may be."""
     kinds = {kind.upper() for kind in series.kinds}
-    echo = series.first.echo_ms
+    echo = series.first.echo_ms or 0.0
     count = series.slices
     reasons = (
         (not series.is_mr, "not an MR image"),
@@ -243,7 +243,7 @@ def unfit(series: Series) -> str:
         ("DERIVED" in kinds, "derived from other images (ImageType DERIVED)"),
         (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
         (not all(image.is_whole for image in series.images), "a file of it is cut short"),
-        (bool(echo) and echo < 1000 * SHORTEST_ECHO_S, _short_echo((echo or 0) / 1000)),
+        (echo != 0 and echo < 1000 * SHORTEST_ECHO_S, _short_echo(echo / 1000)),
         (*_wrong_stack(series),),
     )
     return next((reason for wrong, reason in reasons if wrong), "")

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -72,7 +73,7 @@ def _digest(paths: pd.Series) -> str:
     return hashlib.sha256("".join(sha256(path) for path in paths).encode()).hexdigest()[:16]
 
 
-def _folder(row: tuple) -> str:
+def _folder(row: Any) -> str:
     return f"sub-{row.subject}" + ("" if pd.isna(row.session) else f"/ses-{row.session}")
 
 
