@@ -17,7 +17,7 @@ demo/cohort/scans.tsv: | $(READY)
 	$(BIN)/python -m msnmo.demo --out demo/cohort --workers 2
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest $(if $(TORCH),,--without-torch)
 
 test-slurm: $(READY) # brings up a cluster of one node: root, Debian's slurm-wlm and munge
 	$(BIN)/pytest -m slurm tests/slurm
@@ -31,6 +31,7 @@ test-faults: $(READY) # as root, disks that fill up or turn read-only as well
 lint: $(READY)
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

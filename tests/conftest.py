@@ -16,20 +16,6 @@ from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.volumes import Grid, save_volume
 
-
-class _SkipWithoutTorch(MetaPathFinder):
-    """Skips whatever test imports torch or what is built on it."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Skip the module or the test that is being collected or run."""
-        if fullname in ("torch", "monai"):
-            pytest.skip("needs torch, which is not installed", allow_module_level=True)
-
-
-HAS_TORCH = find_spec("torch") is not None
-if not HAS_TORCH:
-    sys.meta_path.insert(0, _SkipWithoutTorch())
-
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -43,6 +29,36 @@ NATIVE_SHAPE = (38, 46, 30)
 NATIVE_AFFINE = np.array(
     [[-0.9, 0.05, 0.0, 20.0], [0.05, 0.8, -0.1, -15.0], [0.0, 0.1, 1.2, 3.0], [0, 0, 0, 1.0]]
 )
+
+
+class _SkipImportersOfTorch(MetaPathFinder):
+    """Skips the module or the test that imports torch, or what is built on it."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname in ("torch", "monai"):
+            pytest.skip("needs torch, which is not installed", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-torch",
+        action="store_true",
+        help="torch is not installed: skip what needs it (asked for, lest it happen by mistake)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-torch"):
+        if find_spec("torch"):
+            raise pytest.UsageError("--without-torch: torch is installed, so nothing is skipped")
+        sys.meta_path.insert(0, _SkipImportersOfTorch())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-torch"):
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip("needs torch, which is not installed"))
 
 
 @pytest.fixture(scope="session")

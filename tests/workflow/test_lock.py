@@ -102,8 +102,8 @@ def test_the_lock_is_resolved_for_the_torch_that_is_installed():
     assert f'TORCH="torch=={torch}"' in install
 
 
+@pytest.mark.torch
 def test_what_the_lock_holds_of_torchs_requirements_is_what_torch_requires():
-    pytest.importorskip("torch")
     here = [Requirement(text) for text in metadata.requires("torch")]
     everywhere = {
         str(each.name): str(each.specifier)

@@ -16,6 +16,7 @@ import yaml
 
 from tests.workflow.dag import MICRO, ROOT, jobs, run, start, write_config
 
+pytestmark = pytest.mark.torch
 JOINT_ALONE = {"methods": ["joint"], "train": {"epochs": 5, "learning_rate": 1.0e-3}}
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
 TABLES = [f"table-{number}" for number in (*range(1, 10), "S1")]
