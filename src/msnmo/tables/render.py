@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from tabulate import tabulate
 
-from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
+from msnmo.tables.compare import DECIMALS, ComparedRow, Ours, Sureness
 from msnmo.tables.content import NOT_RUN, Page, Panel, Text
 from msnmo.tables.layout import Table
 
@@ -58,15 +59,15 @@ def to_tsv(table: Table, rows: list[ComparedRow]) -> pd.DataFrame:
             "space": cell.space,
             "status": NOT_RUN if cell.ours is None else "run",
             **_ours_columns(cell.ours),
-            "n_subjects": _fixed(cell.sureness and cell.sureness.n_subjects, 0),
-            "ci_low": _fixed(cell.sureness and cell.sureness.low, 4),
-            "ci_high": _fixed(cell.sureness and cell.sureness.high, 4),
+            "n_subjects": _fixed(_of(cell.sureness, "n_subjects"), 0),
+            "ci_low": _fixed(_of(cell.sureness, "low"), 4),
+            "ci_high": _fixed(_of(cell.sureness, "high"), 4),
             "reported": _fixed(cell.reported, DECIMALS),
             "difference": _fixed(cell.difference, DECIMALS),
             "rank": _fixed(cell.rank, 0),
-            "test": cell.sureness and cell.sureness.test,
-            "p": _fixed(cell.sureness and cell.sureness.p, 6),
-            "p_holm": _fixed(cell.sureness and cell.sureness.p_holm, 6),
+            "test": _of(cell.sureness, "test"),
+            "p": _fixed(_of(cell.sureness, "p"), 6),
+            "p_holm": _fixed(_of(cell.sureness, "p_holm"), 6),
         }
         for row in rows
         for cell in row.cells
@@ -97,10 +98,15 @@ def page_to_tsv(page: Page) -> pd.DataFrame:
 def _ours_columns(ours: Ours | None) -> dict[str, str | None]:
     counts = ("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans")
     return {
-        "ours_mean": _fixed(ours and ours.mean, 4),
-        "ours_sd": _fixed(ours and ours.sd, 4),
-        **{name: _fixed(ours and getattr(ours, name), 0) for name in counts},
+        "ours_mean": _fixed(_of(ours, "mean"), 4),
+        "ours_sd": _fixed(_of(ours, "sd"), 4),
+        **{name: _fixed(_of(ours, name), 0) for name in counts},
     }
+
+
+def _of(numbers: Ours | Sureness | None, name: str) -> Any:
+    """Return one of the numbers; None where there are none."""
+    return None if numbers is None else getattr(numbers, name)
 
 
 def _fixed(value: float | None, decimals: int) -> str | None:
