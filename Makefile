@@ -6,7 +6,9 @@ TORCH := torch==2.13.0
 WORKERS := 2
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-heavy test-slurm test-conda test-faults lint
+UV := uv
+
+.PHONY: demo test test-heavy test-slurm test-conda test-faults lint lock
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -16,7 +18,8 @@ demo/cohort/scans.tsv: | $(READY)
 	$(BIN)/python -m msnmo.demo --out demo/cohort --workers 2
 
 test: $(READY)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(if $(TORCH),,--without-torch)
 
 test-heavy: $(READY) # every method of the paper, trained in the workflow; registrations
 	$(BIN)/pytest -m heavy
@@ -33,14 +36,24 @@ test-faults: $(READY) # as root, disks that fill up or turn read-only as well
 lint: $(READY)
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given
+# as UPGRADE, moves one. It holds for every Python and platform in README.md, and not for Windows, hence the two
+# packages left out. Needs uv: pip install uv==0.13.9
+lock:
+	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --extra all --extra dev --generate-hashes \
+		--no-emit-package torch --no-emit-package colorama --no-emit-package pyreadline3 \
+		--no-emit-index-url --no-emit-find-links --quiet -o requirements.lock $(UPGRADE)
+
 # The lock holds every package but torch, whose wheels differ by accelerator: pip takes the one for this machine.
+# Where there is none to be had, TORCH= leaves it out: all that needs no torch works, and tests that do are skipped.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "msnmo needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "msnmo needs Python 3.11, 3.12 or 3.13; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet $(TORCH)
+	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 # before libraries read them: several workers share the cores, and small arrays gain nothing
@@ -34,9 +36,13 @@ LONGEST = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; the others keep their order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order. Skip what lacks torch."""
     items.sort(key=lambda item: ([*LONGEST, _file(item)]).index(_file(item)))
+    if config.getoption("--without-torch"):
+        for item in items:
+            if item.get_closest_marker("torch"):
+                item.add_marker(pytest.mark.skip("needs torch, which is not installed"))
 
 
 def _file(item: pytest.Item) -> str:
@@ -61,6 +67,29 @@ def _torch_as_it_was() -> Iterator[None]:
     if torch := sys.modules.get("torch"):
         torch.use_deterministic_algorithms(mode=False)
         torch.set_num_threads(1)
+
+
+class _SkipImportersOfTorch(MetaPathFinder):
+    """Skips the module or the test that imports torch, or what is built on it."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname in ("torch", "monai"):
+            pytest.skip("needs torch, which is not installed", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-torch",
+        action="store_true",
+        help="torch is not installed: skip what needs it (asked for, lest it happen by mistake)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-torch"):
+        if find_spec("torch"):
+            raise pytest.UsageError("--without-torch: torch is installed, so nothing is skipped")
+        sys.meta_path.insert(0, _SkipImportersOfTorch())
 
 
 @pytest.fixture(scope="session")

@@ -324,7 +324,6 @@ def test_schema_is_valid_closed_and_described():
 def test_package_and_workflow_share_one_schema():
     root = Path(__file__).parents[2]
     assert yaml.safe_load((root / "workflow/schemas/scans.schema.yaml").read_text()) == SCHEMA
-    assert (root / "src/msnmo/cohort/scans.schema.yaml").is_symlink()
 
 
 def test_a_survey_sets_wrong_rows_apart(folder):

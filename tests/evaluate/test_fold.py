@@ -207,6 +207,7 @@ def test_equal_inputs_give_equal_bytes(study):
     assert run(study).read_bytes() == first
 
 
+@pytest.mark.torch
 def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path):
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]
@@ -238,6 +239,7 @@ def test_volumes_and_their_correlation_are_those_of_the_native_masks(study):
     assert native["n/a", "AVD"] == pytest.approx(np.mean(means))
 
 
+@pytest.mark.torch
 def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_path):
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]

@@ -1,10 +1,9 @@
-"""One set of versions: conda environments, the lock and the direct dependencies agree."""
+"""Conda environments: the versions of the lock, and all that their rules import."""
 
 import ast
 import re
 import subprocess
 import sys
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -26,8 +25,8 @@ VARIABLES = {
 
 @pytest.fixture(scope="module")
 def locked():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pins = dict(re.match(r"([a-z0-9.-]+)==(\S+)", line).groups() for line in lines if "==" in line)
+    text = (ROOT / "requirements.lock").read_text()
+    pins = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
     torch = re.search(r"^TORCH := torch==(\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return pins | {"torch": torch.group(1)}
 
@@ -40,23 +39,6 @@ def test_conda_pins_are_those_of_the_lock(path, locked):
     for name, version in pins.items():
         if name not in NOT_LOCKED:
             assert locked[CONDA_NAMES.get(name, name)] == version, name
-
-
-def test_direct_dependencies_are_those_of_the_lock(locked):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = project["dependencies"] + project["optional-dependencies"]["dev"]
-    for dependency in direct:
-        name, version = dependency.split("==")
-        assert locked[name] == version
-
-
-def test_the_lock_has_a_hash_for_every_package():
-    text = (ROOT / "requirements.lock").read_text()
-    packages = re.findall(
-        r"^[a-z0-9.-]+==.*(?:\n    --hash=sha256:[0-9a-f]{64}.*)+", text, re.MULTILINE
-    )
-    assert len(packages) == len(re.findall(r"^[a-z0-9.-]+==", text, re.MULTILINE))
-    assert "torch==" not in text.replace("pytorch", "")
 
 
 def rules_with_commands():

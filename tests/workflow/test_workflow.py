@@ -17,6 +17,7 @@ from msnmo.settings.methods import METHODS
 from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 from tests.workflow.imported import assert_versions_follow_imports
 
+pytestmark = pytest.mark.torch
 # so long that a training can be killed in the middle
 SETTINGS = MICRO["method_settings"] | {"joint": {"train": {"epochs": 5}}}
 JOINT_ALONE = {"methods": ["joint"], "method_settings": SETTINGS}

@@ -13,6 +13,7 @@ from typing import get_args
 from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
+from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
@@ -26,9 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         At the end, with all that went wrong.
     """
     given = _parse(arguments)
+    _require_extras(given)
     from msnmo.apply.scans import apply_to_scans  # noqa: PLC0415 - torch, which --help needs not
 
     apply_to_scans(given)
+
+
+def _require_extras(given: argparse.Namespace) -> None:
+    if given.dicom_seg or any(path.is_dir() for path in given.scans):
+        require_extra("dicom", "msnmo apply to DICOM")
+    if given.locations:
+        require_extra("locations", "msnmo apply --locations")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

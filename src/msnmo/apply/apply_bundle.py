@@ -124,16 +124,16 @@ def _input(prepared: Prepared, native: Grid) -> dict[str, Any]:
 
 def _class(bundle: Bundle, consensus: Consensus) -> dict[str, Any] | None:
     """Return what the folds say of the class, and how sure they are."""
-    if consensus.named is None:
+    folds, mean, named = consensus.class_probabilities, consensus.mean, consensus.named
+    if folds is None or mean is None or named is None:
         return None
-    folds, named = consensus.class_probabilities, consensus.named
     agreeing = int((folds.argmax(axis=1) == named).sum())
-    doubts = bundle.certainty.doubts(float(consensus.mean[named]), agreeing, len(folds))
+    doubts = bundle.certainty.doubts(float(mean[named]), agreeing, len(folds))
     spread = float(folds[:, 1].std(ddof=1)) if len(folds) > 1 else None
     return {
         "named": DIAGNOSES[named],
-        "p_ms": round(float(consensus.mean[0]), 6),
-        "p_nmosd": round(float(consensus.mean[1]), 6),
+        "p_ms": round(float(mean[0]), 6),
+        "p_nmosd": round(float(mean[1]), 6),
         "sd_nmosd": None if spread is None else round(spread, 6),
         "p_nmosd_of_folds": [round(float(value), 6) for value in folds[:, 1]],
         "folds_agreeing": agreeing,

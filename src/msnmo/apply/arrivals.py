@@ -125,10 +125,13 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     InputError
         If there is no DICOM, more than one study, or no T2-FLAIR; with each series and its reason.
     """
-    from msnmo.cohort import dicom  # noqa: PLC0415 - pydicom, for those who have DICOM
+    from msnmo.cohort import dicom  # noqa: PLC0415 - for those who have DICOM
+    from msnmo.cohort.dicom_conversion import program_path, write_bare  # noqa: PLC0415
+    from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
+    from msnmo.cohort.dicom_series import by_study  # noqa: PLC0415
 
-    dicom.program_path()
-    studies = dicom.by_study(dicom.read_folder(folder).series)
+    program_path()
+    studies = by_study(read_folder(folder).series)
     if len(studies) != 1:
         remedy = "give the folder of one study; `msnmo cohort dicom` takes many"
         raise bad_input(folder, "the DICOM of one study", f"{len(studies)} studies", remedy)
@@ -142,5 +145,5 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
         remedy = "export the T2-FLAIR, or convert it yourself and give the NIfTI file"
         raise bad_input(folder, "a T2-FLAIR among its series", reasons, remedy)
     target = converted / f"{name}_FLAIR.nii.gz"
-    dicom.write_bare(target, chosen.converted.images[0])
+    write_bare(target, chosen.converted.images[0])
     return target, tuple(image.path for image in chosen.series.images)

@@ -138,7 +138,7 @@ def _planes(images: Sequence[Dataset]) -> list[tuple[np.ndarray, int, int]]:
     return planes
 
 
-def _plane(image: Dataset, frame: int) -> tuple[Sequence, Sequence, Sequence]:
+def _plane(image: Dataset, frame: int) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
     if "PerFrameFunctionalGroupsSequence" not in image:
         return image.ImagePositionPatient, image.ImageOrientationPatient, image.PixelSpacing
     own, shared = (
@@ -146,7 +146,7 @@ def _plane(image: Dataset, frame: int) -> tuple[Sequence, Sequence, Sequence]:
         image.SharedFunctionalGroupsSequence[0],
     )
 
-    def find(group: str, name: str) -> Sequence:
+    def find(group: str, name: str) -> Sequence[float]:
         return (own if group in own else shared)[group][0][name].value
 
     return (

@@ -300,8 +300,8 @@ def _mutual_information(one: np.ndarray, other: np.ndarray) -> float:
 
     Values beyond the 1st and 99th centile are set to these.
     """
-    pair = [np.clip(values, *np.percentile(values, (1, 99))) for values in (one, other)]
-    joint = np.histogram2d(*pair, bins=BINS)[0] / len(one)
+    first, second = (np.clip(values, *np.percentile(values, (1, 99))) for values in (one, other))
+    joint = np.histogram2d(first, second, bins=BINS)[0] / len(one)
     apart = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
     some = joint > 0
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())

@@ -14,6 +14,7 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.viewing.assets import write_assets
+from msnmo.viewing.display import Kind
 from msnmo.viewing.pages import Cell, fill, frame, table_of
 from msnmo.viewing.viewer import Layer, write_scan_page
 
@@ -33,8 +34,10 @@ LABELS = {
     "longest_axis_mm": "longest axis, mm",
 }
 """Columns of tables in words."""
-SHOWN = ("scan", "class", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts")
-SHOWN += ("lesions", "load_ml")
+SHOWN = (
+    *("scan", "class", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts"),
+    *("lesions", "load_ml"),
+)
 
 
 def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, Path]:
@@ -62,11 +65,12 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
     run = read_json(Path(f"{stem}{RUN_ENDING}"))
     brain = load_mask(Path(f"{stem}_desc-brain_mask.nii.gz"))
     layers = [Layer("scan", "T2-FLAIR", "image", load_volume(flair))]
-    for name, label, kind, ending, visible in (
+    drawn: tuple[tuple[str, str, Kind, str, bool], ...] = (
         ("probability", "lesion probability", "probability", "lesion_probseg", False),
         ("localisation", f"speaks for {_named(run)}", "probability", "localisation_map", False),
         ("mask", "lesions found", "mask", "lesion_mask", True),
-    ):
+    )
+    for name, label, kind, ending, visible in drawn:
         path = Path(f"{stem}_desc-{ending}.nii.gz")
         if path.is_file():
             layers.append(Layer(name, label, kind, load_volume(path), visible=visible))

@@ -47,6 +47,7 @@ DEEP_GREY = (
     ((0, -6, -8), (13, 14, 10)),
 )
 # Where the flood of the infratentorial space starts: cerebellar white matter, vermis
+Place = tuple[float, float, float]
 CEREBELLUM = (((18, -60, -36), (10, 10, 7)), ((0, -64, -20), (4, 12, 8)))
 
 
@@ -193,11 +194,12 @@ def _index(grid: Grid, place: tuple[float, ...]) -> tuple[int, ...]:
     return tuple(np.rint(place - grid.affine[:3, 3]).astype(int))
 
 
-def _balls(grid: Grid, ellipsoids: tuple[tuple[tuple, tuple], ...]) -> np.ndarray:
+def _balls(grid: Grid, ellipsoids: tuple[tuple[Place, Place], ...]) -> np.ndarray:
     """Return the voxels inside any of the ellipsoids (centre, half-axes), mirrored in x."""
     axes = _axes(grid)
     inside = np.zeros(grid.shape, dtype=bool)
     for centre, radii in ellipsoids:
         parts = zip(axes, centre, radii, strict=True)
-        inside |= sum(((axis - at) / radius) ** 2 for axis, at, radius in parts) < 1
+        x, y, z = (((axis - at) / radius) ** 2 for axis, at, radius in parts)
+        inside |= x + y + z < 1
     return inside

@@ -225,8 +225,8 @@ def verify_checksums(path: Path) -> None:
         lines = sums.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(sums, "the bundle's checksums", str(error), COPY_AGAIN) from error
-    matches = [SUM.fullmatch(line) for line in lines]
-    if not lines or not all(matches):
+    matches = [match for line in lines if (match := SUM.fullmatch(line))]
+    if not lines or len(matches) < len(lines):
         raise bad_input(sums, "lines of SHA-256 and file name", "another line", COPY_AGAIN)
     findings = []
     for expected, name in (match.groups() for match in matches):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from msnmo.check.findings import Severity
 from msnmo.check.images import Doubt
 from msnmo.core.volumes import Volume
 
@@ -34,7 +35,7 @@ def lesion_doubts(mask: Volume, scan: Volume | None, brain: Volume | None) -> It
         return
     load = count * mask.grid.voxel_ml
     if load > LARGE_LOAD_ML:
-        severity = "error" if load > LARGEST_LOAD_ML else "warning"
+        severity: Severity = "error" if load > LARGEST_LOAD_ML else "warning"
         remedy = "see that this is not the brain mask, or the mask inverted"
         expected = f"up to {LARGE_LOAD_ML:g} ml of lesions"
         yield Doubt(severity, expected, f"{load:.0f} ml of lesions", remedy)
@@ -71,7 +72,7 @@ def rater_doubts(masks: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Doubt]]
 def _outside(mask: Volume, inside: np.ndarray, place: str) -> Iterator[Doubt]:
     share = float((mask.data & ~inside).sum() / mask.data.sum())
     if share > MANY_OUTSIDE:
-        severity = "error" if share > MOST_OUTSIDE else "warning"
+        severity: Severity = "error" if share > MOST_OUTSIDE else "warning"
         remedy = "see that the mask belongs to this scan, and is not mirrored or shifted"
         yield Doubt(severity, f"lesions inside {place}", f"{share:.0%} of them outside", remedy)
 

@@ -9,6 +9,7 @@ from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
+from msnmo.core.extras import EXTRAS, require_extra
 from msnmo.core.paths import path_argument
 
 IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)}
@@ -17,6 +18,8 @@ IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scan table, and beside it what was left out and why."""
     given = _parser().parse_args(arguments)
+    if given.importer in EXTRAS:
+        require_extra(given.importer, f"msnmo cohort {given.importer}")
     imported = IMPORTERS[given.importer].collect(given)
     cohort = write_scan_table(given.out, imported)
     counts = cohort["diagnosis"].replace("", "for prediction only").value_counts().sort_index()

@@ -38,7 +38,6 @@ from msnmo.cohort.dicom_series import (
     by_study,
     not_flair,
     plain_words,
-    read_folder,
     unfit,
 )
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
@@ -76,17 +75,17 @@ class Candidate:
 
     series: Series
     reason: str = ""
-    converted: Converted | None = None
+    converted: Converted = field(default_factory=lambda: Converted([], {}))
 
     @property
     def sidecar(self) -> dict[str, Any]:
-        """What dcm2niix wrote of it, if it was converted."""
-        return self.converted.sidecar if self.converted else {}
+        """What dcm2niix wrote of it; empty if it was not converted."""
+        return self.converted.sidecar
 
     @property
     def rank(self) -> tuple[bool, float, str, int]:
         """Order of preference among FLAIRs: 3-D, small voxels, late."""
-        image = nib.load(self.converted.images[0])
+        image = nib.Nifti1Image.from_filename(self.converted.images[0])
         volume = float(abs(nib.affines.voxel_sizes(image.affine)).prod())
         first = self.series.first
         three_d = self.sidecar.get("MRAcquisitionType") == "3D"
@@ -132,6 +131,9 @@ def collect(arguments: argparse.Namespace) -> Import:
     InputError
         If dcm2niix or DICOM files are missing, or with every patient who has no id.
     """
+    # pydicom is an extra: the importer's options are there without it
+    from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
+
     program_path()
     folder = read_folder(arguments.folder)
     patients = _patients(arguments, folder)
@@ -313,7 +315,7 @@ def _examine(series: Series, folder: Path) -> Candidate:
     elif len(images) > 1:
         candidate.reason = f"{len(images)} images in one series"
     else:
-        shape = nib.load(images[0]).shape
+        shape = nib.Nifti1Image.from_filename(images[0]).shape
         candidate.reason = not_flair(candidate.sidecar, series.first.texts)
         if len(shape) != 3:
             candidate.reason = f"{shape[3]} volumes in one series"

@@ -117,15 +117,16 @@ def write_bare(path: Path, source: Path) -> None:
 
     Equal images give equal bytes: the gzip header has neither name nor time.
     """
-    image = nib.load(source)
+    image = nib.Nifti1Image.from_filename(source)
+    proxy: Any = image.dataobj  # an ArrayProxy, as the image was just read from a file
     header = image.header.copy()
-    offset = int(image.dataobj.offset)
+    offset = int(proxy.offset)
     for name in TEXT_FIELDS:
         header[name] = b""
     header.extensions.clear()
     header["vox_offset"] = header.single_vox_offset
     # kept as they are on disk; nibabel takes them out of the header it gives
-    header.set_slope_inter(image.dataobj.slope, image.dataobj.inter)
+    header.set_slope_inter(proxy.slope, proxy.inter)
     length = math.prod(image.shape) * header.get_data_dtype().itemsize
     voxels = source.read_bytes()[offset : offset + length]
     if len(voxels) != length:

@@ -154,9 +154,9 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     twice = folds.loc[folds["scan"].duplicated(), "scan"]
     if len(twice):
         raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
-    found = sorted(folds["fold"].unique())
-    if len(found) < 2 or found != list(range(len(found))):
-        numbers = ", ".join(map(str, found)) or "none"
+    present = sorted(folds["fold"].unique())
+    if len(present) < 2 or present != list(range(len(present))):
+        numbers = ", ".join(map(str, present)) or "none"
         raise bad_input(path, "folds numbered 0 to k-1, at least two", numbers, MAKE_AGAIN)
     return folds
 

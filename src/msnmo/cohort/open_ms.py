@@ -130,9 +130,9 @@ def _scan(
     brain = _file(patient, part.brain)
     if part.brain and brain is None:
         leave_out(LeftOut(patient / f"{part.brain}.nii.gz", "no such file: the skull is stripped"))
-    number = FOLDER.fullmatch(patient.name)
+    number = FOLDER.sub(r"\1", patient.name)
     # "L" and the number, as the patients 01 of the two parts are not one person
-    subject = ("L" if part.folder.startswith("longitudinal") else "C") + number[1]
+    subject = ("L" if part.folder.startswith("longitudinal") else "C") + number
     return ImportedScan(
         subject,
         "MS" if mask else "",

@@ -121,7 +121,7 @@ class Survey:
 
 
 def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Read and check a scan table (its columns: workflow/schemas/scans.schema.yaml).
+    """Read and check a scan table (its columns: scans.schema.yaml).
 
     Parameters
     ----------
@@ -165,9 +165,11 @@ def survey_scan_table(path: Path | str, labels: Mapping[str, str] | None = None)
     header, *rows = read_rows(path)
     wrong_header = list(_header_problems(header))
     if not rows:
-        found = "a header alone"
-        wrong_header.append(_Problem(header.number, "", "one row a scan", found, "add the scans"))
-    problems, scans = [], []
+        wrong_header.append(
+            _Problem(header.number, "", "one row a scan", "a header alone", "add the scans")
+        )
+    problems: list[_Problem] = []
+    scans: list[_Scan] = []
     for row in rows:
         scan, found = _read_row(header, row, labels or {})
         problems += found

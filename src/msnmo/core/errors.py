@@ -84,13 +84,17 @@ def explain_refusal(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in REFUSALS:
+        refusal = _refusal(path, error)
+        if refusal is None:
             raise
-        raise _refusal(path, error) from error
+        raise refusal from error
 
 
-def _refusal(path: Path | str, error: OSError) -> DiskError:
-    remedy = REFUSALS[error.errno]
+def _refusal(path: Path | str, error: OSError) -> DiskError | None:
+    """Return what to say of a disk that takes no file; None of any other error."""
+    remedy = REFUSALS.get(error.errno or 0)
+    if remedy is None:
+        return None
     return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}")
 
 
@@ -117,10 +121,11 @@ def run_command(main: Callable[[], None]) -> NoReturn:
         sys.exit(1)
     except OSError as error:
         # what cannot be opened has a name; what has none is our own output
-        if error.errno not in REFUSALS or error.filename is not None:
+        refusal = _refusal("the log of this job", error)
+        if refusal is None or error.filename is not None:
             raise
         _silence()
-        _tell(f"msnmo: error: {_refusal('the log of this job', error)}")
+        _tell(f"msnmo: error: {refusal}")
         sys.exit(1)
     sys.exit(0)
 

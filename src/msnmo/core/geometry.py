@@ -25,7 +25,7 @@ from scipy import ndimage
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.volumes import Grid, Volume, as_shape
 
 Shape = tuple[int, int, int]
 Mode = Literal["stretch", "pad"]
@@ -69,9 +69,9 @@ class Crop:
         axes, flips = ras_order(native.affine)
         seen = reorder(brain, axes, flips)
         extents = [np.flatnonzero(seen.any(axis=_others(axis))) for axis in range(3)]
-        start = tuple(int(extent[0]) for extent in extents)
-        stop = tuple(int(extent[-1]) + 1 for extent in extents)
-        return cls(native, axes, flips, start, stop)
+        starts = (int(extent[0]) for extent in extents)
+        stops = (int(extent[-1]) + 1 for extent in extents)
+        return cls(native, axes, flips, as_shape(starts), as_shape(stops))
 
     @property
     def shape(self) -> Shape:

@@ -9,8 +9,9 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -28,6 +29,7 @@ SAME_FORM_MM = 0.1
 # axes that span less than this share of the box they would span at right angles
 SHORTEST_AXIS_MM, FLATTEST = 1e-4, 0.01
 ENDINGS = (".nii", ".nii.gz")
+Stream = gzip.GzipFile | BufferedReader
 # gzip packs at most this many bytes into one (RFC 1951: 258 bytes in two bits)
 MOST_DEFLATED = 1032
 
@@ -63,7 +65,7 @@ class Grid:
     def from_affine(cls, shape: tuple[int, ...], affine: np.ndarray) -> Grid:
         """Return the grid of a volume of our own making: sform and qform agree."""
         affine = np.asarray(affine, dtype=np.float64)
-        return cls(_three(shape), affine, affine, affine)
+        return cls(as_shape(shape), affine, affine, affine)
 
     @classmethod
     def from_header(cls, header: nib.Nifti1Header) -> Grid:
@@ -82,7 +84,7 @@ class Grid:
         """
         affine = header.get_best_affine()
         return cls(
-            _three(header.get_data_shape()[:3]),
+            as_shape(header.get_data_shape()[:3]),
             affine,
             _form(header, "sform", affine),
             _form(header, "qform", affine),
@@ -132,9 +134,15 @@ class Grid:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Grid:
         """Return the grid that `to_json` described."""
-        arrays = {key: np.array(content[key]) for key in ("affine", "sform", "qform")}
-        codes = {key: int(content[key]) for key in ("sform_code", "qform_code", "xyzt_units")}
-        return cls(shape=_three(content["shape"]), **arrays, **codes)
+        return cls(
+            shape=as_shape(content["shape"]),
+            affine=np.array(content["affine"]),
+            sform=np.array(content["sform"]),
+            qform=np.array(content["qform"]),
+            sform_code=int(content["sform_code"]),
+            qform_code=int(content["qform_code"]),
+            xyzt_units=int(content["xyzt_units"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -279,7 +287,8 @@ def _form(header: nib.Nifti1Header, name: str, affine: np.ndarray) -> np.ndarray
     return form if np.isfinite(form).all() else affine
 
 
-def _three(shape: Any) -> tuple[int, int, int]:
+def as_shape(shape: Any) -> tuple[int, int, int]:
+    """Return three lengths as whole numbers."""
     i, j, k = (int(length) for length in shape)
     return i, j, k
 
@@ -291,7 +300,7 @@ def _largest_shift(shape: tuple[int, ...], one: np.ndarray, other: np.ndarray) -
     return float(np.linalg.norm(difference[:3, :3] @ corners + difference[:3, 3:], axis=0).max())
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> Stream:
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan to NIfTI (e.g. dcm2niix)"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
@@ -302,7 +311,7 @@ def _open(path: Path) -> IO[bytes]:
         raise bad_input(path, "a NIfTI file", str(error.strerror), remedy) from error
 
 
-def _parse(path: Path, stream: IO[bytes]) -> nib.Nifti1Image:
+def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
     try:
         with _quiet_nibabel():
             kind = _kind(stream)
@@ -312,7 +321,7 @@ def _parse(path: Path, stream: IO[bytes]) -> nib.Nifti1Image:
         raise bad_input(path, "a NIfTI file", found, "copy or convert the file again") from error
 
 
-def _kind(stream: IO[bytes]) -> type[nib.Nifti1Image]:
+def _kind(stream: Stream) -> type[nib.Nifti1Image]:
     """Return NIfTI-1 or -2 by the magic string of a single file, and rewind.
 
     nibabel would take the header of a pair (.hdr, .img) too, and read the header as voxels.
@@ -359,7 +368,8 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
     if dtype.kind not in "iuf":
         remedy = "give the magnitude image, in grey values"
         raise bad_input(path, "one real number a voxel", f"data type {dtype}", remedy)
-    offset = int(image.dataobj.offset)
+    proxy: Any = image.dataobj  # an ArrayProxy, as the image was just read from a file
+    offset = int(proxy.offset)
     if offset < image.header.single_vox_offset:
         expected = f"voxels from byte {image.header.single_vox_offset} on, after the header"
         remedy = "convert the scan again; its header (vox_offset) is broken"
@@ -372,7 +382,7 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
         raise bad_input(path, expected, f"too small a file, {on_disk} bytes", remedy)
 
 
-def _read_voxels(path: Path, image: nib.Nifti1Image, stream: IO[bytes]) -> np.ndarray:
+def _read_voxels(path: Path, image: nib.Nifti1Image, stream: Stream) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             # float64 values beyond float32 become inf and are reported as such by the caller

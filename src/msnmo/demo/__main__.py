@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
+from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
 from msnmo.demo.cohort import Plan, make_cohort
 
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, help="processes")
     given = vars(parser.parse_args(arguments))
+    require_extra("locations", "msnmo demo")  # its heads are made from the MNI template
     out, workers = given.pop("out"), given.pop("workers")
     table = make_cohort(out, Plan(**given), workers)
     print(f"{len(table)} scans of {table['subject'].nunique()} subjects: {out / 'scans.tsv'}")

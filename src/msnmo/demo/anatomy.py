@@ -10,9 +10,11 @@ sinuses, muscles, neck. All coordinates are MNI millimetres (RAS+).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -89,7 +91,7 @@ class HeadModel:
 
     def part(self, planes: slice) -> HeadModel:
         """Return the model's planes along x: work on a few at a time stays in the cache."""
-        maps = {
+        maps: dict[str, Any] = {
             name: value[planes]
             for name, value in vars(self).items()
             if isinstance(value, np.ndarray)
@@ -125,11 +127,11 @@ def head_model(spacing_mm: int) -> HeadModel:
     skin_mm = _skin_distance(hull_mm)
     ventricles = _lateral_ventricles(rough_t1, rough_brain > 0.5)
     cortex = _cerebral_cortex(rough_t1, rough_brain > 0.5, hull_mm)
-    smooth = (hull_mm, skin_mm, _signed_distance(ventricles), _distance_to(cortex))
+    smooth = [hull_mm, skin_mm, _signed_distance(ventricles), _distance_to(cortex)]
     if spacing_mm == BUILD_MM:
         t1, brain, white = rough_t1, rough_brain, _halved(white)
     else:
-        smooth = tuple(_upsample(field, t1.shape) for field in smooth)
+        smooth = [_upsample(field, t1.shape) for field in smooth]
     hull_mm, skin_mm, ventricle_mm, cortex_mm = smooth
     structures = _structures(_axes(spacing_mm), hull_mm, skin_mm)
     return HeadModel(
@@ -137,7 +139,8 @@ def head_model(spacing_mm: int) -> HeadModel:
     )
 
 
-def _template() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _template() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return T1, white matter and brain mask of the template, each with its affine."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nilearn's remarks on its own resampling
         from nilearn import datasets  # noqa: PLC0415 (1 s to import)
@@ -148,7 +151,7 @@ def _template() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             datasets.load_mni152_brain_mask,
         )
         images = [loader(resolution=1) for loader in loaders]
-    return tuple((np.asarray(image.dataobj, np.float32), image.affine) for image in images)
+    return [(np.asarray(image.dataobj, np.float32), image.affine) for image in images]
 
 
 def _boxed(volume: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -254,9 +257,11 @@ def _cerebral_cortex(t1: np.ndarray, brain: np.ndarray, hull_mm: np.ndarray) -> 
     return brain & (t1 < 0.74) & (hull_mm < 0) & ~central & ~cerebellum
 
 
-def _ball(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: tuple, radii: tuple) -> np.ndarray:
-    scaled = ((axis - c) / r for axis, c, r in zip((x, y, z), centre, radii, strict=True))
-    return sum(part**2 for part in scaled) < 1
+def _ball(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: Sequence[float], radii: Sequence[float]
+) -> np.ndarray:
+    i, j, k = ((axis - c) / r for axis, c, r in zip((x, y, z), centre, radii, strict=True))
+    return i**2 + j**2 + k**2 < 1
 
 
 def _structures(axes: list[np.ndarray], hull_mm: np.ndarray, skin_mm: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ trivial; they are no epidemiology.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -70,7 +71,7 @@ class Kind:
 
 
 # Lesions of NMOSD are less sharply bounded than the ovoid ones of MS.
-HAZY = {"edge_mm": 2.5, "brightness": (1.38, 1.64)}
+HAZY: dict[str, Any] = {"edge_mm": 2.5, "brightness": (1.38, 1.64)}
 
 KINDS: dict[str, Kind] = {
     "periventricular": Kind(
@@ -273,12 +274,17 @@ def draw_lesion(model: HeadModel, name: str, rng: np.random.Generator) -> Lesion
     along = _direction(model, kind, centre, side) + rng.normal(0, 0.12, size=3)
     return Lesion(
         kind=name,
-        centre_mm=tuple(float(v) for v in centre),
-        radii_mm=tuple(float(v) for v in radii),
-        along=tuple(float(v) for v in along / np.linalg.norm(along)),
+        centre_mm=_three(centre),
+        radii_mm=_three(radii),
+        along=_three(along / np.linalg.norm(along)),
         brightness=float(rng.uniform(*kind.brightness)),
         seed=int(rng.integers(2**32)),
     )
+
+
+def _three(values: Iterable[float]) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def follow_up(

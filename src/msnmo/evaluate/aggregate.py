@@ -41,7 +41,7 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
         raise bad_input(path, expected, ", ".join(unknown), MAKE_AGAIN)
     table = table.fillna({"scan": NOT_APPLICABLE, "space": NOT_APPLICABLE})
     gaps = [*_gaps_within_folds(table), *_gaps_between_folds(table)]
-    if findings := [Finding(str(path), *gap, MAKE_AGAIN) for _, *gap in gaps]:
+    if findings := [Finding(str(path), expected, found, MAKE_AGAIN) for _, expected, found in gaps]:
         raise InputError(findings)
     return table
 
@@ -117,8 +117,8 @@ def combine_folds(
     parts = [tables[name] for place in wanted for name in places[place]]
     combined = pd.concat(parts, ignore_index=True)
     findings = [*_repeated_rows(combined), *_differing_scans(combined)]
-    for place, *gap in _gaps_between_folds(combined):
-        findings += [Finding(name, *gap, MAKE_AGAIN) for name in places[place]]
+    for place, expected, found in _gaps_between_folds(combined):
+        findings += [Finding(name, expected, found, MAKE_AGAIN) for name in places[place]]
     if findings:
         raise InputError(findings)
     return combined
@@ -168,7 +168,7 @@ def _repeated_rows(table: pd.DataFrame) -> list[Finding]:
 def _differing_scans(table: pd.DataFrame) -> list[Finding]:
     """Find scans that not every method with the same metric was evaluated on, in the same fold."""
     of_scan = table[table["scan"] != NOT_APPLICABLE]
-    differing = defaultdict(set)
+    differing: defaultdict[tuple[str, str], set[tuple[int, str]]] = defaultdict(set)
     for _, rows in of_scan.groupby(["metric", "space"], sort=False):
         scans = {
             method: set(zip(part["fold"], part["scan"], strict=True))

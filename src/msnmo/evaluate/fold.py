@@ -28,6 +28,8 @@ from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.settings.methods import Task
 
 COLUMNS = ["scan", "metric", "value", "space"]
+Score = tuple[str, str, float, str]
+"""The values of `COLUMNS`."""
 
 
 def evaluate_fold(
@@ -64,7 +66,8 @@ def evaluate_fold(
     tests = tests.sort_values("scan")
     predictions = read_tsv(directory / PREDICTION_TABLE, PREDICTION_COLUMNS, PREDICT_AGAIN)
     findings = find_discrepancies(directory, predictions, manifest, tests, tasks)
-    scores, fold_scores = [], []
+    scores: list[Score] = []
+    fold_scores: list[Score] = []
     if "segmentation" in tasks:
         scores, unusable = _segmentation_rows(directory, manifest, pd.Index(tests["scan"]))
         findings += unusable
@@ -75,14 +78,15 @@ def evaluate_fold(
         by_scan, by_fold = _classification_rows(tests, predictions)
         scores += by_scan
         fold_scores += by_fold
-    by_scan = pd.DataFrame(scores, columns=COLUMNS).sort_values("scan", kind="stable")
-    return pd.concat([by_scan, pd.DataFrame(fold_scores, columns=COLUMNS)], ignore_index=True)
+    ordered = pd.DataFrame(scores, columns=COLUMNS).sort_values("scan", kind="stable")
+    return pd.concat([ordered, pd.DataFrame(fold_scores, columns=COLUMNS)], ignore_index=True)
 
 
 def _segmentation_rows(
     directory: Path, manifest: pd.DataFrame, scans: pd.Index
-) -> tuple[list[tuple], list[Finding]]:
-    rows, findings = [], []
+) -> tuple[list[Score], list[Finding]]:
+    rows: list[Score] = []
+    findings: list[Finding] = []
     for pair in mask_pairs(directory, manifest, scans):
         try:
             metrics = _mask_metrics(pair)
@@ -103,7 +107,7 @@ def _mask_metrics(pair: MaskPair) -> dict[str, float]:
     return metrics
 
 
-def _fold_rows(rows: list[tuple]) -> list[tuple]:
+def _fold_rows(rows: list[Score]) -> list[Score]:
     """Return the means over scans, and what is defined for all scans of a fold together."""
     table = pd.DataFrame(rows, columns=COLUMNS)
     judged = table[table["metric"].isin(METRICS)]
@@ -118,7 +122,7 @@ def _fold_rows(rows: list[tuple]) -> list[tuple]:
 
 def _classification_rows(
     tests: pd.DataFrame, predictions: pd.DataFrame
-) -> tuple[list[tuple], list[tuple]]:
+) -> tuple[list[Score], list[Score]]:
     p_nmosd = predictions.set_index("scan").loc[tests["scan"], "p_nmosd"].to_numpy()
     nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -92,17 +93,19 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
 
     box = ndimage.find_objects((prediction | truth).astype(np.uint8))[0]
     # one voxel around: a mask that fills the box has its surface there all the same
-    pair = [torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (prediction, truth)]
+    one, other = (
+        torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (prediction, truth)
+    )
     spacing = [float(size) for size in grid.voxel_mm]
-    options = {"include_background": True, "spacing": spacing}
+    options: dict[str, Any] = {"include_background": True, "spacing": spacing}
     with warnings.catch_warnings():
         # MONAI 1.6 calls its own function with an argument that it has deprecated
         warnings.filterwarnings(
             "ignore", message=".*always_return_as_numpy", category=FutureWarning
         )
         return {
-            "HD95": float(compute_hausdorff_distance(*pair, percentile=95, **options)),
-            "ASD": float(compute_average_surface_distance(*pair, symmetric=True, **options)),
+            "HD95": float(compute_hausdorff_distance(one, other, percentile=95, **options)),
+            "ASD": float(compute_average_surface_distance(one, other, symmetric=True, **options)),
         }
 
 

@@ -12,7 +12,7 @@ from msnmo.core.errors import bad_input
 from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.evaluate.choose import MEDIAN, at_fractions
 from msnmo.figures.inputs import Inputs
-from msnmo.figures.style import SMALL, WIDTH, house_style, put_below
+from msnmo.figures.style import SMALL, WIDTH, constrain, house_style, put_below
 from msnmo.settings.training import AugmentSettings
 from msnmo.train.augment import Augmentation, augment
 from msnmo.viewing.slices import (
@@ -103,8 +103,8 @@ def augmented(
     lesion : (X, Y, Z) ndarray of bool
     example : Augmentation
     """
-    tensors = (torch.from_numpy(each.astype(np.float32))[None] for each in (image, lesion))
-    image_after, lesion_after = augment(*tensors, example)
+    before, mask = (torch.from_numpy(each.astype(np.float32))[None] for each in (image, lesion))
+    image_after, lesion_after = augment(before, mask, example)
     return image_after[0].numpy(), lesion_after[0].numpy() > 0.5
 
 
@@ -113,7 +113,7 @@ def _panels(image: Volume, columns: int) -> tuple[Figure, np.ndarray]:
     heights = [float(extent[plane.up] / extent[plane.across]) for plane in PLANES]
     tall = sum(heights) * WIDTH / columns + 0.45
     figure = Figure((WIDTH, tall), dpi=200, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
+    constrain(figure, w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
     panels = figure.subplots(
         len(PLANES), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
     )

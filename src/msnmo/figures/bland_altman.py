@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,9 +109,14 @@ def _draw_method(axes: Axes, head: str, table: pd.DataFrame) -> None:
             axes.axhline(limit, label="limit", **_LIMITS)
 
 
-_POINTS = {"linestyle": "none", "markersize": 3.5, "markeredgewidth": 0.7, "fillstyle": "none"}
-_BIAS = {"color": BLACK, "linewidth": 1.0}
-_LIMITS = {"color": BLACK, "linewidth": 0.9, "linestyle": "--"}
+_POINTS: dict[str, Any] = {
+    "linestyle": "none",
+    "markersize": 3.5,
+    "markeredgewidth": 0.7,
+    "fillstyle": "none",
+}
+_BIAS: dict[str, Any] = {"color": BLACK, "linewidth": 1.0}
+_LIMITS: dict[str, Any] = {"color": BLACK, "linewidth": 0.9, "linestyle": "--"}
 
 
 def _handles() -> list[Line2D]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,15 +43,15 @@ HEIGHTS = (3, 1)
 """Of a curve and of the counts below it."""
 LEAST_CONFIDENT = 0.5
 """Of two classes the likelier has at least this probability."""
-_GIVEN = {"color": BLACK, "marker": "o", "linestyle": "-", "label": "as given"}
-_SCALED = {
+_GIVEN: dict[str, Any] = {"color": BLACK, "marker": "o", "linestyle": "-", "label": "as given"}
+_SCALED: dict[str, Any] = {
     "color": VERMILLION,
     "marker": "s",
     "fillstyle": "none",
     "linestyle": "--",
     "label": "temperature scaled",
 }
-_POINTS = {"markersize": 3.5, "markeredgewidth": 0.8, "linewidth": 1.0}
+_POINTS: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.8, "linewidth": 1.0}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from msnmo.core.errors import bad_input
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume
 from msnmo.figures.inputs import Inputs
-from msnmo.figures.style import SMALL, WIDTH, wrapped
+from msnmo.figures.style import SMALL, WIDTH, constrain, wrapped
 from msnmo.settings.methods import JOINT, get_method
 from msnmo.viewing.slices import (
     AXIAL,
@@ -168,7 +168,7 @@ def case_grid(cases: Sequence[Case], columns: int) -> tuple[Figure, list[list[Ax
     )
     tall = side * highest + TITLE_HEIGHT
     figure = Figure((WIDTH, tall * lines * len(cases)), dpi=200, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
+    constrain(figure, w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
     grid = figure.subplots(lines * len(cases), across, squeeze=False)
     panels = []
     for row, case in enumerate(cases):

@@ -44,7 +44,9 @@ def draw(inputs: Inputs) -> Figure:
             truth = case.slice_of(case.lesion)
             outline(block[0], truth, TRUTH)
             block[0].set_title(f"{case.scan}\n{_classes(inputs, method, case)}", fontsize=SMALL)
-            for axes, (title, path) in zip(block[1:], _maps(inputs, method, case), strict=True):
+            for axes, (title, path) in zip(
+                block[1:], _maps(inputs.gradcam, case.folder(inputs, method), case), strict=True
+            ):
                 case.show(axes, title)
                 image = overlay(axes, case.slice_of(evidence(path)), COLOURS, 1.0, case.aspect)
                 outline(axes, truth, TRUTH, linewidth=0.5)
@@ -62,15 +64,14 @@ def evidence(path: Path) -> np.ndarray:
     return values / max(float(values.max()), SMALLEST_MAXIMUM)
 
 
-def _maps(inputs: Inputs, method: str, case: Case) -> list[tuple[str, Path]]:
+def _maps(gradcam: Path, folder: Path, case: Case) -> list[tuple[str, Path]]:
     """Return the title and the path of each map of a scan."""
     stem = f"{case.scan}_space-model_desc"
-    folder = case.folder(inputs, method)
     activations = [
         (f"$V_{number}$", folder / f"{stem}-localisation{number}_map.nii.gz")
         for number in (1, 2, 3)
     ]
-    return [*activations, ("Grad-CAM", inputs.gradcam / f"{stem}-gradcam_map.nii.gz")]
+    return [*activations, ("Grad-CAM", gradcam / f"{stem}-gradcam_map.nii.gz")]
 
 
 def _classes(inputs: Inputs, method: str, case: Case) -> str:

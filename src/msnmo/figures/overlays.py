@@ -17,8 +17,13 @@ from msnmo.figures.style import house_style, put_below
 from msnmo.settings.methods import get_method
 from msnmo.viewing.slices import PREDICTION, TRUTH
 
-MISSED = {"edgecolor": "#F0E442", "linestyle": "-", "linewidth": 1.0, "fill": False}
-INVENTED = {"edgecolor": "#CC79A7", "linestyle": (0, (2, 1)), "linewidth": 1.0, "fill": False}
+MISSED: dict[str, Any] = {"edgecolor": "#F0E442", "linestyle": "-", "linewidth": 1.0, "fill": False}
+INVENTED: dict[str, Any] = {
+    "edgecolor": "#CC79A7",
+    "linestyle": (0, (2, 1)),
+    "linewidth": 1.0,
+    "fill": False,
+}
 MARGIN = 1.5
 """Pixels between a region and its box."""
 

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from msnmo.settings.methods import METHODS, get_method
 
@@ -33,7 +34,7 @@ _DASHES = (
     (0, (2.8, 1.2)),
     (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
 )
-DIAGNOSIS_STYLE = {
+DIAGNOSIS_STYLE: dict[str, dict[str, Any]] = {
     "MS": {"color": BLUE, "marker": "o"},
     "NMOSD": {"color": VERMILLION, "marker": "^"},
 }
@@ -48,7 +49,7 @@ _LEGEND = {"frameon": False, "handlelength": 3.2, "columnspacing": 2.0, "bordera
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with matplotlib's defaults and this project's fonts, not the user's settings."""
-    sizes = {
+    sizes: dict[Any, Any] = {
         "font.size": NORMAL,
         "axes.titlesize": NORMAL,
         "axes.labelsize": NORMAL,
@@ -56,7 +57,11 @@ def house_style() -> Iterator[None]:
         "ytick.labelsize": SMALL,
         "legend.fontsize": SMALL,
     }
-    thin = {"axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6}
+    thin: dict[Any, Any] = {
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+    }
     with mpl.rc_context({**mpl.rcParamsDefault, **sizes, **thin}):
         yield
 
@@ -157,7 +162,7 @@ def put_below(
         legend.set_bbox_to_anchor((0.5, (note_height + legend_height) / total))
     figure.set_size_inches(width, total)
     rect = (left / width, 1 - height / total, 1 - left / width, height / total)
-    figure.get_layout_engine().set(rect=rect)
+    constrain(figure, rect=rect)
     figure.text(_GAP / width, _GAP / total, note, fontsize=SMALL, va="bottom", ha="left")
     if labels:
         across, upwards = labels
@@ -170,6 +175,14 @@ def put_below(
     _freeze(figure)
 
 
+def constrain(figure: Figure, **settings: Any) -> None:
+    """Set what a figure's constrained layout keeps to: pads, spaces or its rectangle."""
+    engine = figure.get_layout_engine()
+    if not isinstance(engine, ConstrainedLayoutEngine):
+        raise TypeError("the figure was made without layout='constrained'")
+    engine.set(**settings)
+
+
 def _freeze(figure: Figure) -> None:
     """Lay the panels out now, once for every format.
 
@@ -179,7 +192,8 @@ def _freeze(figure: Figure) -> None:
     figure.set_layout_engine("none")
     for axes in figure.axes:
         bounds = axes.get_position(original=True).bounds
-        axes.set_position([round(side, 5) for side in bounds])
+        left, bottom, width, height = (round(side, 5) for side in bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def count_scans(tables: Sequence[pd.DataFrame]) -> str:

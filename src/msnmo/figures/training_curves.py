@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from msnmo.figures.style import (
     put_below,
 )
 
-LOSSES = {
+LOSSES: dict[str, dict[str, Any]] = {
     "segmentation": {"color": VERMILLION, "linestyle": "--"},
     "classification": {"color": SKY, "linestyle": "-."},
     "cross": {"color": GREEN, "linestyle": ":"},
@@ -102,9 +103,9 @@ def draw(inputs: Inputs) -> Figure:
 
 def _draw_method(axes: Axes, folds: Mapping[int, pd.DataFrame]) -> None:
     # a line of one epoch cannot be seen
-    dot = {"marker": "." if max(map(len, folds.values())) == 1 else ""}
+    dot: dict[str, Any] = {"marker": "." if max(map(len, folds.values())) == 1 else ""}
     for fold, history in folds.items():
-        line = {"color": BLACK, "alpha": 0.35, "linewidth": 0.5}
+        line: dict[str, Any] = {"color": BLACK, "alpha": 0.35, "linewidth": 0.5}
         axes.plot(history["epoch"], history["total"], label=f"total, fold {fold}", **line, **dot)
     for loss, style in LOSSES.items():
         mean = mean_of_folds(folds.values(), loss)
@@ -118,7 +119,7 @@ def _draw_method(axes: Axes, folds: Mapping[int, pd.DataFrame]) -> None:
         axes.plot(cuts, np.zeros(len(cuts)), label="rate cut", transform=foot, **_CUT)
 
 
-_CUT = {
+_CUT: dict[str, Any] = {
     "color": ORANGE,
     "marker": "^",
     "markersize": 4,

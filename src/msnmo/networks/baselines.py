@@ -6,6 +6,7 @@ Each takes an image (B, 1, X, Y, Z) and returns `Outputs` of its one task.
 from __future__ import annotations
 
 from math import gcd
+from typing import Any
 
 from monai.networks.nets import (
     AttentionUnet,
@@ -40,7 +41,7 @@ GROUPS = 32
 SWIN_EDGES = {"multiple": 32, "least": 64}
 """Swin UNETR halves a scan five times, and its last instance norm needs two voxels."""
 RESNETS = {"50": resnet50, "101": resnet101, "152": resnet152}
-IMAGE = {"spatial_dims": 3, "in_channels": 1}
+IMAGE: dict[str, Any] = {"spatial_dims": 3, "in_channels": 1}
 
 
 class SegmentationBaseline(nn.Module):
@@ -60,7 +61,7 @@ class SegmentationBaseline(nn.Module):
         super().__init__()
         self.network = network
         for head in heads:
-            nn.init.constant_(head.bias, prior_logit)
+            nn.init.constant_(head.get_parameter("bias"), prior_logit)
 
     def forward(self, image: Tensor) -> Outputs:
         """Return the lesion logits of z-scored scans in model space."""
@@ -90,7 +91,7 @@ class ClassificationBaseline(nn.Module):
     @property
     def class_bias(self) -> nn.Parameter:
         """Bias of the last layer, (2,)."""
-        return self.network.get_submodule(self.class_layer).bias
+        return self.network.get_submodule(self.class_layer).get_parameter("bias")
 
     def forward(self, image: Tensor) -> Outputs:
         """Return the class logits of z-scored scans in model space."""

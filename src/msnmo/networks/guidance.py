@@ -89,7 +89,7 @@ def start_as_lesion_map(convolution: nn.Conv3d) -> None:
     classification learns the anatomy of the training scans by heart instead of their lesions.
     """
     nn.init.constant_(convolution.weight, 2 * GUIDANCE_LOGIT / convolution.weight.numel())
-    nn.init.constant_(convolution.bias, -GUIDANCE_LOGIT)
+    nn.init.constant_(convolution.get_parameter("bias"), -GUIDANCE_LOGIT)
 
 
 class Fusion(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -171,14 +172,14 @@ def build_classification_model(settings: ModelSettings, size: Size) -> Classific
     return ClassificationModel(**draw_apart(parts))
 
 
-def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, nn.Module]:
+def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Any]:
     """Make each part with random numbers that follow from its name and torch's seed.
 
     So a variant of one part, or its absence, leaves the others' fresh weights as they are, and an
     ablation differs from the joint model in that part alone.
     """
     seed = int(torch.randint(2**31, ()))
-    made = {}
+    made: dict[str, nn.Module] = {}
     for name, make in parts.items():
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(seed, name))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import torch
 from monai.losses.dice import DiceLoss
 from monai.losses.ds_loss import DeepSupervisionLoss
@@ -60,10 +63,11 @@ def cross_task_loss(
     """
     coarse_to_fine = reversed(localisation_maps(outputs, label))
     triples = zip(eta, outputs.scale_logits[:-1], coarse_to_fine, strict=True)
-    return sum(
+    terms = (
         weight * F.mse_loss(scale.float().sigmoid(), normalise(localisation, normalisation))
         for weight, scale, localisation in triples
     )
+    return reduce(add, terms)
 
 
 def joint_loss(

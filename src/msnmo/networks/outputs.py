@@ -40,9 +40,13 @@ class Outputs:
     @property
     def lesion_probability(self) -> Tensor:
         """Lesion probability map M_lesion, (B, 1, X, Y, Z), 0 to 1 (equation 5)."""
+        if self.lesion_logits is None:
+            raise ValueError("a network that does not segment has no lesion probability")
         return self.lesion_logits.sigmoid()
 
     @property
     def class_probabilities(self) -> Tensor:
         """Probabilities of MS and NMOSD, (B, 2), rows adding up to 1 (equation 6)."""
+        if self.class_logits is None:
+            raise ValueError("a network that does not classify has no class probabilities")
         return self.class_logits.softmax(dim=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,7 +54,7 @@ class Segmentation(nn.Module):
         widths = (fourfold, double, single, half)
         self.heads = nn.ModuleList(nn.Conv3d(width, 1, kernel_size=1) for width in widths)
         for head in self.heads:
-            nn.init.constant_(head.bias, prior_logit)
+            nn.init.constant_(head.get_parameter("bias"), prior_logit)
 
     def forward(self, f_seg: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the lesion logits and S_1 to S_4.
@@ -88,4 +91,4 @@ def combine_scales(scale_logits: tuple[Tensor, ...]) -> Tensor:
     """
     size = scale_logits[-1].shape[2:]
     raised = (F.interpolate(each, size=size, mode="nearest") for each in scale_logits)
-    return sum(weight * each for weight, each in zip(SCALE_WEIGHTS, raised, strict=True))
+    return reduce(add, (weight * each for weight, each in zip(SCALE_WEIGHTS, raised, strict=True)))

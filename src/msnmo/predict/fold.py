@@ -22,6 +22,7 @@ from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
     explain_full_memory,
     memory_format,
+    move,
     pick_device,
     prepare,
 )
@@ -69,8 +70,8 @@ def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> P
     """
     outputs = infer(model, image, device)
     lesion, classes = outputs.lesion_logits, outputs.class_logits
-    maps = ()
-    if outputs.features:
+    maps: tuple[torch.Tensor, ...] = ()
+    if outputs.features and classes is not None:
         maps = localisation_maps(outputs, classes.argmax(dim=1))
     return Prediction(
         None if lesion is None else _to_numpy(outputs.lesion_probability)[0],
@@ -120,7 +121,7 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     model = build_network(method, settings, size)
     _refuse_other_network(weights, method.name, model.state_dict(), tensors)
     model.load_state_dict(tensors)
-    return model.to(device, memory_format=memory_format(device)).eval()
+    return move(model, device).eval()
 
 
 def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]:

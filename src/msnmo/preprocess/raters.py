@@ -36,7 +36,7 @@ def combine_masks(masks: Sequence[np.ndarray], how: How = "intersection") -> np.
     -------
     (I, J, K) ndarray of bool
     """
-    votes = np.sum(masks, axis=0, dtype=np.int32)
+    votes = np.stack(masks).sum(axis=0, dtype=np.int32)
     if how == "intersection":
         return votes == len(masks)
     if how == "union":

@@ -23,7 +23,7 @@ BIAS_SPAN = 2.0
 COOLWARM = mpl.colormaps["coolwarm"].with_extremes(bad="black")
 
 
-def strips_of(scan: Volume, arrays: Arrays, model: Grid, bias_range: float) -> list[Strip]:
+def strips_of(scan: Volume, arrays: Arrays, model: Grid, bias_range: float | None) -> list[Strip]:
     """Return the rows of the picture: head, bias field, after N4, model space.
 
     Parameters
@@ -33,7 +33,7 @@ def strips_of(scan: Volume, arrays: Arrays, model: Grid, bias_range: float) -> l
     arrays : Arrays
     model : Grid
         Grid of model space.
-    bias_range : float
+    bias_range : float, optional
         As `measure` returns, for the row's label.
     """
     native = arrays.native
@@ -52,9 +52,10 @@ def strips_of(scan: Volume, arrays: Arrays, model: Grid, bias_range: float) -> l
     if lesion is not None:
         inside.append((lesion, LESION_COLOUR))
     (normed,) = paint(arrays.model, inside, model, [AXIAL], shade=_zscore_shade, prefer=lesion)
+    spread = "not known" if bias_range is None else f"{bias_range:.2f}"
     return [
         *strips,
-        Strip(f"bias field: blue 1/2, red 2; range {bias_range:.2f}", AXIAL, field),
+        Strip(f"bias field: blue 1/2, red 2; range {spread}", AXIAL, field),
         Strip("after N4", AXIAL, corrected),
         Strip("model space, z-scored", AXIAL, normed),
     ]

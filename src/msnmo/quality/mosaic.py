@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -177,8 +178,8 @@ def draw(path: Path, strips: Sequence[Strip], title: str) -> None:
         for strip in strips:
             bottom, side = top + strip.pixels.shape[0], strip.pixels.shape[1]
             canvas[top:bottom, :side] = strip.pixels
-            shade = {"facecolor": "black", "edgecolor": "none", "pad": 1.0}
-            label = {"color": "white", "fontsize": 8, "bbox": shade}
+            shade: dict[str, Any] = {"facecolor": "black", "edgecolor": "none", "pad": 1.0}
+            label: dict[str, Any] = {"color": "white", "fontsize": 8, "bbox": shade}
             middle, plane = (top + bottom) / 2, strip.plane
             axes.text(4, top + 4, strip.name, va="top", parse_math=False, **label)
             axes.text(4, middle, plane.left, va="center", **label)

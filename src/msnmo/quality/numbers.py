@@ -51,12 +51,12 @@ class Rule:
 
 def above(name: str, limit: float) -> Callable[[Numbers], bool]:
     """Return whether a number is known and above a limit."""
-    return lambda numbers: numbers[name] is not None and numbers[name] > limit
+    return lambda numbers: (value := numbers[name]) is not None and value > limit
 
 
 def below(name: str, limit: float) -> Callable[[Numbers], bool]:
     """Return whether a number is known and below a limit."""
-    return lambda numbers: numbers[name] is not None and numbers[name] < limit
+    return lambda numbers: (value := numbers[name]) is not None and value < limit
 
 
 def _empty_lesion(numbers: Numbers) -> bool:
@@ -64,7 +64,8 @@ def _empty_lesion(numbers: Numbers) -> bool:
 
 
 def _lesions_outside(numbers: Numbers) -> bool:
-    return bool(numbers["lesion_ml"]) and numbers["lesion_outside_ml"] > 0.05 * numbers["lesion_ml"]
+    lesion, outside = numbers["lesion_ml"], numbers["lesion_outside_ml"]
+    return bool(lesion and outside is not None and outside > 0.05 * lesion)
 
 
 RULES = (

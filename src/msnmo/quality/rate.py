@@ -11,6 +11,7 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pandas as pd
 
@@ -83,7 +84,7 @@ class Rating:
 class Handler(SimpleHTTPRequestHandler):
     """Gives out the page's folder and takes decisions, from this machine's browser alone."""
 
-    def __init__(self, *arguments: object, rating: Rating, **options: object) -> None:
+    def __init__(self, *arguments: Any, rating: Rating, **options: Any) -> None:
         self.rating = rating
         super().__init__(*arguments, directory=str(rating.page.parent), **options)
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -124,7 +125,7 @@ def numbers_of_scan(results: Results, scan: str) -> list[tuple[str, pd.DataFrame
     labels = [get_method(name).label for name in results.methods]
     tables = []
     for caption, headings in NUMBERS.items():
-        columns: dict[str, Sequence] = {"method": labels}
+        columns: dict[str, Sequence[Any]] = {"method": labels}
         for metric, heading in headings.items():
             values = results.of_scans(metric).loc[scan]
             if values.notna().any():

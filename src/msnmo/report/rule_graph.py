@@ -139,7 +139,7 @@ def _order(layers: list[list[str]], links: set[tuple[str, str]]) -> None:
                 else at[name]
                 for name in layer
             }
-            layer.sort(key=lambda name, weight=weight: (weight[name], name))
+            layer[:] = [name for _, name in sorted((weight[name], name) for name in layer)]
             at |= {name: place / len(layer) for place, name in enumerate(layer)}
 
 

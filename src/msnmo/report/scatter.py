@@ -89,7 +89,8 @@ def draw_strips(
     values = values.dropna(axis="columns", how="all")
     if values.empty or not len(values.columns):
         return None
-    points, medians, labels = [], [], []
+    points: list[Point] = []
+    medians, labels = [], []
     for row, method in enumerate(values.columns):
         y = TOP + (row + 0.5) * ROW
         label = get_method(method).label

@@ -211,7 +211,7 @@ def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Acquisition], list[str]
     scans, findings, unreadable = {}, [], []
     for path in paths:
         try:
-            header = nib.load(path).header
+            header: Any = nib.load(path).header
         except (OSError, ImageFileError, EOFError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"
             remedy = "replace or re-export the file"
@@ -250,12 +250,15 @@ def summarise(values: Sequence[Value | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return MISSING
-    if isinstance(known[0], str):
-        text = _names(sorted(set(known)))
-    elif isinstance(known[0], tuple):
-        text = " x ".join(_range(along) for along in zip(*known, strict=True))
+    names = [value for value in known if isinstance(value, str)]
+    axes = [value for value in known if isinstance(value, tuple)]
+    numbers = [value for value in known if not isinstance(value, (str, tuple))]
+    if names:
+        text = _names(sorted(set(names)))
+    elif axes:
+        text = " x ".join(_range(along) for along in zip(*axes, strict=True))
     else:
-        text = _range(known)
+        text = _range(numbers)
     gaps = len(values) - len(known)
     return text + (f" (missing in {gaps} of {len(values)})" if gaps else "")
 

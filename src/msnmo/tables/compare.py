@@ -150,9 +150,8 @@ def _sureness(row: Any) -> Sureness | None:
     if row is None:
         return None
     test = None if pd.isna(row.test) else str(row.test)
-    numbers = (row.ci_low, row.ci_high, row.p, row.p_holm)
-    counts = (row.n_scans, row.n_subjects)
-    return Sureness(*map(float, numbers), test, *(int(count) for count in counts))
+    low, high, p, p_holm = map(float, (row.ci_low, row.ci_high, row.p, row.p_holm))
+    return Sureness(low, high, p, p_holm, test, int(row.n_scans), int(row.n_subjects))
 
 
 def ours_of(row: Any) -> Ours | None:
@@ -182,4 +181,4 @@ def ranks(means: Sequence[float | None], best: str) -> list[int | None]:
         return [None] * len(shown)
     ordered = sorted(set(values), reverse=best == "highest")
     places = {value: place for place, value in enumerate(ordered[:2], start=1)}
-    return [places.get(value) for value in shown]
+    return [None if value is None else places.get(value) for value in shown]

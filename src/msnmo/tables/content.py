@@ -181,14 +181,14 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
 
 
 def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
-    sure = [cell for cell in cells if cell.sureness is not None]
+    sure = [(cell.metric, cell.sureness) for cell in cells if cell.sureness is not None]
     if sure:
-        subjects = max(cell.sureness.n_subjects for cell in sure)
+        subjects = max(sureness.n_subjects for _, sureness in sure)
         yield f"{level} CI: bootstrap of {subjects} subjects, of the networks as trained."
     tests: dict[str, list[str]] = {}
-    for cell in sure:
-        if cell.sureness.test:
-            tests.setdefault(cell.sureness.test, []).append(cell.metric)
+    for metric, sureness in sure:
+        if sureness.test:
+            tests.setdefault(sureness.test, []).append(metric)
     if tests:
         named = "; ".join(
             f"{', '.join(dict.fromkeys(metrics))} by {TESTS[test]}"
@@ -203,12 +203,16 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
 
 
 def _ours_notes(cells: list[ComparedCell]) -> list[str]:
-    folds = cells[0].ours.n_folds + cells[0].ours.n_undefined_folds
+    first: dict[Task, tuple[ComparedCell, Ours]] = {}
+    for cell in cells:
+        if cell.ours is not None:
+            first.setdefault(_task(cell), (cell, cell.ours))
+    _, any_of_them = next(iter(first.values()))
+    folds = any_of_them.n_folds + any_of_them.n_undefined_folds
     texts = [f"Ours: mean ± sample standard deviation of the values of {folds} folds."]
-    for task in dict.fromkeys(map(_task, cells)):
-        cell = next(cell for cell in cells if _task(cell) == task)
+    for task, (cell, ours) in first.items():
         where = "" if cell.space == NOT_APPLICABLE else f", masks compared in {cell.space} space"
-        texts.append(f"{task.capitalize()}: {cell.ours.n_scans} test scans{where}.")
+        texts.append(f"{task.capitalize()}: {ours.n_scans} test scans{where}.")
     return texts
 
 

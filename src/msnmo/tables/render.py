@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
 from tabulate import tabulate
 
 from msnmo.core.templates import templates
-from msnmo.tables.compare import DECIMALS, ComparedRow, Ours
+from msnmo.tables.compare import DECIMALS, ComparedRow, Ours, Sureness
 from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import Layout
 from msnmo.tables.model import Page, Panel, Text
@@ -60,15 +61,15 @@ def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
             "space": cell.space,
             "status": NOT_RUN if cell.ours is None else "run",
             **_ours_columns(cell.ours),
-            "n_subjects": _fixed(cell.sureness and cell.sureness.n_subjects, 0),
-            "ci_low": _fixed(cell.sureness and cell.sureness.low, 4),
-            "ci_high": _fixed(cell.sureness and cell.sureness.high, 4),
+            "n_subjects": _fixed(_of(cell.sureness, "n_subjects"), 0),
+            "ci_low": _fixed(_of(cell.sureness, "low"), 4),
+            "ci_high": _fixed(_of(cell.sureness, "high"), 4),
             "reported": _fixed(cell.reported, DECIMALS),
             "difference": _fixed(cell.difference, DECIMALS),
             "rank": _fixed(cell.rank, 0),
-            "test": cell.sureness and cell.sureness.test,
-            "p": _fixed(cell.sureness and cell.sureness.p, 6),
-            "p_holm": _fixed(cell.sureness and cell.sureness.p_holm, 6),
+            "test": _of(cell.sureness, "test"),
+            "p": _fixed(_of(cell.sureness, "p"), 6),
+            "p_holm": _fixed(_of(cell.sureness, "p_holm"), 6),
         }
         for row in rows
         for cell in row.cells
@@ -99,10 +100,15 @@ def page_to_tsv(page: Page) -> pd.DataFrame:
 def _ours_columns(ours: Ours | None) -> dict[str, str | None]:
     counts = ("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans")
     return {
-        "ours_mean": _fixed(ours and ours.mean, 4),
-        "ours_sd": _fixed(ours and ours.sd, 4),
-        **{name: _fixed(ours and getattr(ours, name), 0) for name in counts},
+        "ours_mean": _fixed(_of(ours, "mean"), 4),
+        "ours_sd": _fixed(_of(ours, "sd"), 4),
+        **{name: _fixed(_of(ours, name), 0) for name in counts},
     }
+
+
+def _of(numbers: Ours | Sureness | None, name: str) -> Any:
+    """Return one of the numbers; None where there are none."""
+    return None if numbers is None else getattr(numbers, name)
 
 
 def _fixed(value: float | None, decimals: int) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
-from msnmo.compute.device import autocast, memory_format
+from msnmo.compute.device import autocast, memory_format, move
 from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.seeds import derive_seed
 from msnmo.networks.build import build_network
@@ -126,12 +126,8 @@ def train(
     """
     settings = job.settings.train
     weights, normalisation = loss_weights(job), job.settings.loss.cam_normalisation
-    shape = tuple(scans[0].image.shape[1:])
-    model = (
-        fresh_model(job, shape, [scan.label for scan in scans])
-        .to(device, memory_format=memory_format(device))
-        .train()
-    )
+    x, y, z = scans[0].image.shape[1:]
+    model = move(fresh_model(job, (x, y, z), [scan.label for scan in scans]), device).train()
     optimiser = Adam(model.parameters(), lr=settings.learning_rate)
     plateau = ReduceLROnPlateau(
         optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
@@ -167,7 +163,7 @@ def train(
 
     for epoch in range(len(history) + 1, settings.epochs + 1):
         started, lr = time.perf_counter() - within["seconds"], optimiser.param_groups[0]["lr"]
-        sums = Counter(within["sums"])
+        sums: defaultdict[str, float] = defaultdict(float, within["sums"])
         batches = _batches(job, scans, epoch)
         for done, batch in islice(enumerate(batches, start=1), within["batches"], None):
             image, lesion, label = _collate(job, batch, epoch, device)
@@ -187,7 +183,7 @@ def train(
                 raise Stopped(f"in epoch {epoch}, after {done} batches")
         means = {name: sums[name] / len(scans) if name in sums else None for name in LOSSES}
         _refuse_non_finite(model.parameters(), job, epoch, batch)
-        plateau.step(means["total"])
+        plateau.step(sums["total"] / len(scans))
         seconds = time.perf_counter() - started
         history.append({"epoch": epoch, **means, "lr": lr, "seconds": round(seconds, 3)})
         within = NOTHING_DONE
@@ -205,7 +201,7 @@ def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) ->
     method = get_method(job.method)
     model = build_network(method, job.settings.model, shape)
     if "classification" in method.tasks:
-        start_at_class_prior(model.class_bias, labels)
+        start_at_class_prior(model.get_parameter("class_bias"), labels)
     return model
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -41,8 +42,9 @@ def display_space(native: Grid, around: np.ndarray | None) -> ModelSpace:
     around : (I, J, K) ndarray of bool, optional
         What the box is drawn around, such as the brain; the whole scan if None or empty.
     """
-    everything = around is None or not around.any()
-    crop = Crop.around(np.ones(native.shape, bool) if everything else around, native)
+    if around is None or not around.any():
+        around = np.ones(native.shape, dtype=bool)
+    crop = Crop.around(around, native)
     voxel_mm = crop.grid.voxel_mm
     sides = [native.shape[axis] for axis in crop.axes]
     margin = np.ceil(MARGIN_MM / voxel_mm).astype(int)
@@ -114,6 +116,6 @@ def shown_volume(space: ModelSpace, volume: Volume, kind: Kind) -> np.ndarray:
     return to_display(space, volume.data, kind)
 
 
-def _three(lengths: object) -> tuple[int, int, int]:
+def _three(lengths: Iterable[float]) -> tuple[int, int, int]:
     i, j, k = (int(length) for length in lengths)
     return i, j, k

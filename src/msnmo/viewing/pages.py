@@ -118,8 +118,8 @@ def _to_cell(value: Any, decimals: int) -> Cell:
     if isinstance(value, bool) or not isinstance(value, Real):
         return Cell(str(value))
     if isinstance(value, Integral):
-        return Cell(fixed(value, 0), float(value))
-    return Cell(fixed(value, decimals), float(value))
+        return Cell(fixed(int(value), 0), float(value))
+    return Cell(fixed(float(value), decimals), float(value))
 
 
 def fixed(value: float, decimals: int, sign: str = "") -> str:

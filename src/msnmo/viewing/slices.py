@@ -131,8 +131,8 @@ def overlay(
 
 def mark_sides(axes: Axes, plane: Plane, size: float = 7.0) -> None:
     """Write which side of the patient is at the left and at the right of a slice."""
-    shade = {"facecolor": "black", "edgecolor": "none", "pad": 0.8, "alpha": 0.6}
-    style = {"color": "white", "fontsize": size, "va": "center", "bbox": shade}
+    shade: dict[str, Any] = {"facecolor": "black", "edgecolor": "none", "pad": 0.8, "alpha": 0.6}
+    style: dict[str, Any] = {"color": "white", "fontsize": size, "va": "center", "bbox": shade}
     axes.text(0.03, 0.5, plane.left, transform=axes.transAxes, ha="left", **style)
     axes.text(0.97, 0.5, plane.right, transform=axes.transAxes, ha="right", **style)
 

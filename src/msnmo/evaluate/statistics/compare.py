@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -220,7 +221,7 @@ def _test(
     return "wilcoxon", 1.0 if same else float(wilcoxon(first, second).pvalue)
 
 
-def _holm(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Correct the p of the methods that were compared with the joint model on one metric."""
     tested = [row for row in rows if not np.isnan(row.get("p", np.nan))]
     if tested:
