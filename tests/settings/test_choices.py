@@ -9,10 +9,10 @@ from msnmo.cohort.folds import Split
 from msnmo.compute.device import Choice
 from msnmo.core.geometry import MaskRule, Mode
 from msnmo.preprocess.raters import How
-from msnmo.preprocess.skullstrip import Engine, Implausible
 from msnmo.preprocess.zscore import Over
 from msnmo.settings.config import Config
 from msnmo.settings.findings import keys_of
+from msnmo.settings.skullstrip import Engine, Implausible
 
 
 # the modules have them again, so that a new description of a key reruns no preprocessing

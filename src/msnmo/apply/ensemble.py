@@ -13,7 +13,7 @@ from torch import nn
 
 from msnmo.bundle.contents import COPY_AGAIN, DESCRIPTION, Bundle
 from msnmo.bundle.reference import difference, reference_pass
-from msnmo.compute.device import explain_full_memory, memory_format
+from msnmo.compute.device import explain_full_memory, move
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.evaluate.calibration import scale
 from msnmo.networks.localisation import SMALLEST_MAXIMUM, evidence
@@ -85,7 +85,7 @@ def load_ensemble(bundle: Bundle, device: torch.device) -> Ensemble:
             refuse_changed(model, weights, run, bundle)
         except InputError as error:
             findings += error.findings
-        models.append(model.to(device, memory_format=memory_format(device)))
+        models.append(move(model, device))
     if findings:
         raise InputError(findings)
     return Ensemble(bundle, tuple(models), device)

@@ -53,7 +53,10 @@ class Arrived:
 
 
 def preprocess(
-    scan: Arrived, settings: Mapping[str, Mapping[str, Any]], folder: Path, tell: Callable
+    scan: Arrived,
+    settings: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    tell: Callable[[str], None],
 ) -> Prepared:
     """Run skull strip, N4, crop, resize and z-score on one scan.
 
@@ -82,7 +85,7 @@ def preprocess(
         image=Path(f"{stem}_space-model_desc-zscore_FLAIR.nii.gz"),
         sidecar=Path(f"{stem}_space-model_desc-zscore_FLAIR.json"),
     )
-    known = {
+    known: dict[str, Any] = {
         "brain": [],
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",

@@ -239,7 +239,7 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
         templates(__package__)
         .get_template("card.md.jinja")
         .render(
-            **content
+            **dict(content)
             | {
                 "method": get_method(content["method"]),
                 "rule": content["uncertain_rule"],

@@ -48,7 +48,8 @@ def _read(tried: Answer) -> tuple[dict[str, Any], dict[str, Any]]:
             continue  # a library's own words
         if isinstance(content, dict):
             read.append(content)
-    seen, step, *_ = [*read, {}, {}]
+    empty: dict[str, Any] = {}
+    seen, step, *_ = [*read, empty, empty]
     return seen, step
 
 

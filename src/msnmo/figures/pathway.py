@@ -126,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scan = choose_scan(read_metrics(given.metrics), given.method)
     text = {"scan": str}
     cohort = read_tsv(given.cohort, text).set_index("scan").loc[scan]
-    files = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
-    manifest = read_tsv(given.manifest, text | dict.fromkeys(files, str), files=files)
+    listed = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
+    manifest = read_tsv(given.manifest, text | dict.fromkeys(listed, str), files=listed)
     manifest = manifest.set_index("scan").loc[scan]
     folds = read_tsv(given.folds, {"scan": str, "fold": int})
     fold = int(folds.set_index("scan").loc[scan, "fold"])

@@ -10,9 +10,9 @@ from importlib import import_module
 
 from torch import nn
 
+from msnmo.settings.keys import Section
 from msnmo.settings.methods import Method
 from msnmo.settings.model import Size
-from msnmo.settings.section import Section
 
 
 def build_network(method: Method, settings: Section, size: Size) -> nn.Module:

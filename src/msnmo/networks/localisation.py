@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -69,9 +72,10 @@ def evidence(outputs: Outputs, size: tuple[int, int, int]) -> Tensor:
     """
     of_classes = []
     for label in range(2):
-        classes = torch.tensor([label], device=outputs.class_logits.device)
+        classes = torch.tensor([label], device=outputs.features[0].device)
         maps = localisation_maps(outputs, classes)
-        of_classes.append(sum(upsample(each, size) for each in maps)[0, 0].float())
+        total = reduce(add, (upsample(each, size) for each in maps))
+        of_classes.append(total[0, 0].float())
     return torch.stack(of_classes)
 
 

@@ -317,7 +317,7 @@ class Config(Section):
     )
     augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
     train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
-    method_settings: MethodSettings = within(  # type: ignore[valid-type]
+    method_settings: MethodSettings = within(
         MethodSettings, "settings of single methods, over those of the sections above"
     )
     predict: Predict = within(Predict, "from probabilities to masks")

@@ -95,7 +95,8 @@ def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
 
 
 def _ours(cell: ComparedCell) -> Text:
-    return Text(ours_text(cell.ours), cell.rank, _known(cell.ours and cell.ours.mean))
+    mean = None if cell.ours is None else cell.ours.mean
+    return Text(ours_text(cell.ours), cell.rank, _known(mean))
 
 
 def _text(value: float | None, sign: str = "") -> Text:
@@ -109,21 +110,22 @@ def _known(value: float | None) -> float | None:
 
 def _details(rows: list[ComparedRow]) -> Panel | None:
     """Return the interval and test of each number; None if no method was run."""
-    blocks = [
-        Block(row.label, tuple(Line(cell.metric, _sureness_cells(cell)) for cell in sure))
-        for row in rows
-        if (sure := [cell for cell in row.cells if cell.ours and cell.sureness])
-    ]
+    blocks = [Block(row.label, lines) for row in rows if (lines := tuple(_sureness_lines(row)))]
     return Panel("Intervals and tests", DETAILS, tuple(blocks)) if blocks else None
 
 
-def _sureness_cells(cell: ComparedCell) -> tuple[Text, ...]:
-    sure = cell.sureness
+def _sureness_lines(row: ComparedRow) -> Iterator[Line]:
+    for cell in row.cells:
+        if cell.ours is not None and cell.sureness is not None:
+            yield Line(cell.metric, _sureness_cells(cell.ours, cell.sureness))
+
+
+def _sureness_cells(ours: Ours, sure: Sureness) -> tuple[Text, ...]:
     return (
-        *map(_text, (cell.ours.mean, sure.low, sure.high)),
+        *map(_text, (ours.mean, sure.low, sure.high)),
         Text(sure.test or NOTHING),
         *(Text(_probability(each), value=_known(each)) for each in (sure.p, sure.p_holm)),
-        *(Text(f"{each}", value=each) for each in (cell.ours.n_scans, sure.n_subjects)),
+        *(Text(f"{each}", value=each) for each in (ours.n_scans, sure.n_subjects)),
     )
 
 

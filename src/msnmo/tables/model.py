@@ -112,7 +112,10 @@ def read_page(path: Path) -> Page:
 
 def _page(content: Mapping[str, Any]) -> Page:
     return Page(
-        *(str(content[name]) for name in ("number", "caption", "heading", "lines")),
+        str(content["number"]),
+        str(content["caption"]),
+        str(content["heading"]),
+        str(content["lines"]),
         tuple(map(_panel, content["panels"])),
         tuple(map(str, content["notes"])),
         None if content["details"] is None else _panel(content["details"]),

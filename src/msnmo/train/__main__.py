@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
     scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
     kept = Kept(given.out_weights, given.out_history, given.out_run)
-    shape = tuple(scans[0].image.shape[1:])
-    labels = [scan.label for scan in scans]
-    followed_from = job.identity(scans, fresh_model(job, shape, labels))
+    _, i, j, k = scans[0].image.shape
+    network = fresh_model(job, (i, j, k), [scan.label for scan in scans])
+    followed_from = job.identity(scans, network)
     if kept.take_up(followed_from):
         print("msnmo: trained before from the same scans, settings and seed: weights taken up")
         Checkpoint(given.checkpoint, followed_from).remove()

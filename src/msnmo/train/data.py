@@ -14,7 +14,7 @@ import torch
 from msnmo.cohort.folds import DIAGNOSES
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import sha256
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.volumes import check_same_grid, load_mask, load_volume
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
     for row in scans.itertuples():
         try:
             lesion = row.lesion if with_lesions else None
-            loaded.append(_load(row.scan, row.diagnosis, row.image, lesion, with_lesions))
+            loaded.append(_load(row.scan, row.diagnosis, row.image, lesion))
         except InputError as error:
             findings += error.findings
     findings += _odd_shapes(loaded)
@@ -72,28 +72,22 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
     return loaded
 
 
-def _load(
-    scan: str, diagnosis: str, image_path: str, lesion_path: str | None, with_lesions: bool
-) -> TrainingScan:
+def _load(scan: str, diagnosis: str, image_path: str, lesion_path: object) -> TrainingScan:
+    """Return a scan; without a path of a lesion mask, it has none."""
     image = load_volume(image_path)
     lesion = np.zeros(image.grid.shape, dtype=bool)
     content = {"image": sha256(image_path)}
-    if with_lesions:
-        lesion = _load_lesion(scan, lesion_path, image_path, image)
-        content["lesion"] = sha256(lesion_path)
+    if lesion_path is not None:
+        # a missing value of a table is not text
+        if not isinstance(lesion_path, str):
+            remedy = "give the scan a lesion mask in the scan table, or leave it out of training"
+            raise bad_input(f"scan {scan}", "a lesion mask to train on", "none", remedy)
+        mask = load_mask(lesion_path)
+        check_same_grid(Path(lesion_path), mask, Path(image_path), image)
+        lesion, content["lesion"] = mask.data, sha256(lesion_path)
     return TrainingScan(
         scan, DIAGNOSES.index(diagnosis), _as_tensor(image.data), _as_tensor(lesion), content
     )
-
-
-def _load_lesion(scan: str, path: str | None, image_path: str, image: Volume) -> np.ndarray:
-    # a missing value of a table is not text
-    if not isinstance(path, str):
-        remedy = "give the scan a lesion mask in the scan table, or leave it out of training"
-        raise bad_input(f"scan {scan}", "a lesion mask to train on", "none", remedy)
-    lesion = load_mask(path)
-    check_same_grid(Path(path), lesion, Path(image_path), image)
-    return lesion.data
 
 
 def _as_tensor(data: np.ndarray) -> torch.Tensor:

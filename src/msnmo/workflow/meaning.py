@@ -115,7 +115,7 @@ class _Reader:
         """Read a node; fields go by name, empty ones are left out."""
         kind = type(node)
         self.written.append(kind.__name__)
-        for field in _fields(kind):
+        for field in _fields(kind.__name__):
             content = getattr(node, field, None)
             # a body of docstrings alone is as one without
             if field == "body" or (content is not None and content != []):
@@ -135,7 +135,7 @@ class _Reader:
         """Read a constant; text may name a module or a file."""
         # told apart from the None that stands for nothing in a list
         self.written.append(f"Constant {_write(node.value)}")
-        if _is_text(node):
+        if isinstance(node.value, str):
             self.named.update(_dotted(node.value))
             self.data.update(_data(node.value))
 
@@ -217,7 +217,9 @@ def _pattern(node: ast.expr | None) -> str:
     """Return a text with `*` for what it puts in; `*` for what is no text."""
     if isinstance(node, ast.JoinedStr):
         return "".join(_pattern(value) for value in node.values)
-    return node.value if _is_text(node) else ANY
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return ANY
 
 
 def _write(value: object) -> str:
@@ -227,5 +229,5 @@ def _write(value: object) -> str:
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(sorted(set(kind._fields) - LEFT_OUT))
+def _fields(kind: str) -> tuple[str, ...]:
+    return tuple(sorted(set(getattr(ast, kind)._fields) - LEFT_OUT))
