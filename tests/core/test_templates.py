@@ -15,19 +15,19 @@ def test_every_template_compiles_in_its_room():
     paths = [path for path in SOURCE.rglob("*.jinja") if not path.name.endswith(".tex.jinja")]
     assert len(paths) > 8
     for path in paths:
-        room = ".".join(path.parent.relative_to(SOURCE).parts)
-        environment = templates("viewing", room)
+        room = ".".join(("msnmo", *path.parent.relative_to(SOURCE).parts))
+        environment = templates("msnmo.viewing", room)
         environment.filters |= {"pipe_table": str}
         assert environment.get_template(path.name).name == path.name
 
 
 def test_a_name_that_nobody_gives_is_an_error():
     with pytest.raises(UndefinedError):
-        templates("check").get_template("findings.html.jinja").render()
+        templates("msnmo.check").get_template("findings.html.jinja").render()
 
 
 def test_html_alone_is_escaped():
-    html = templates("viewing").get_template("base.html.jinja")
+    html = templates("msnmo.viewing").get_template("base.html.jinja")
     assert html.environment.autoescape("a.html.jinja")
     assert not html.environment.autoescape("card.md.jinja")
 
