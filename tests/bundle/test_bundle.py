@@ -138,6 +138,7 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"network_version": NETWORK_VERSION + 1}, r"apply the bundle with the msnmo that made it"),
         ({"network_version": "1"}, "network_version"),
         ({"versions": "0.1.0"}, "versions"),
+        ({"git": {"commit": "\x1b[31m"}}, "git.commit"),
     ],
 )
 def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: str) -> None:

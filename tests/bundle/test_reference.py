@@ -109,5 +109,6 @@ def test_what_is_no_number_or_not_there_differs() -> None:
     assert "1.1 2 instead of 1 2" in difference(told, {"class_logits": [1.1, 2.0]})
     assert difference(told, {"class_logits": [float("nan"), 2.0]})
     assert difference({"class_logits": [float("nan"), 2.0]}, told)
+    assert difference({"class_logits": [float("inf"), 2.0]}, told)
     assert difference(told, {"class_logits": [1.0]})
     assert difference(told, {"lesion_logits": [1.0, 2.0]})

@@ -6,6 +6,7 @@ made-up scan is kept beside its weights, and compared when they are loaded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -83,7 +84,9 @@ def _agree(expected: list[float], found: list[float]) -> bool:
     if len(expected) != len(found):
         return False
     admitted = RELATIVE * max(map(abs, expected), default=0) + ABSOLUTE
-    return all(abs(one - other) <= admitted for one, other in zip(expected, found, strict=True))
+    return math.isfinite(admitted) and all(
+        abs(one - other) <= admitted for one, other in zip(expected, found, strict=True)
+    )
 
 
 def _in_words(numbers: list[float]) -> str:
