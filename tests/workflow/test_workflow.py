@@ -301,7 +301,8 @@ def new(clone, cohort, packed, tmp_path_factory):
     """Two heads without diagnosis and mask, and what the workflow and the command find in them."""
     folder = tmp_path_factory.mktemp("new scans é")
     table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str)
-    heads = table[(table["stripped"] == "no") & table["session"].isna()].iloc[[0, -1]].copy()
+    heads = table[table["stripped"] == "no"].iloc[[0, -1]].copy()
+    heads["subject"] = ["one", "two"]
     heads["flair"] = [str(cohort / path) for path in heads["flair"]]
     heads[["subject", "flair"]].assign(diagnosis="").to_csv(
         folder / "scans.tsv", sep="\t", index=False
