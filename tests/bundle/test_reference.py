@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from msnmo.bundle.reference import SHAPE, difference, reference_image, reference_pass
+from msnmo.networks.build import build_network
 from msnmo.settings.methods import get_method
 from msnmo.settings.model import ModelSettings
 
@@ -17,7 +18,7 @@ SETTINGS = ModelSettings(base_channels=8)
 
 def _network(name: str, size: int = 32) -> nn.Module:
     torch.manual_seed(3)
-    return get_method(name).build(SETTINGS, (size,) * 3).eval()
+    return build_network(get_method(name), SETTINGS, (size,) * 3).eval()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_what_a_method_predicts_is_told(name: str, told: list[str]) -> None:
 @pytest.mark.parametrize("name", ["densenet121", "swin_unetr"])
 def test_networks_of_five_halvings_take_the_made_up_scan(name: str) -> None:
     method = get_method(name)
-    model = method.build(method.settings(), (64, 64, 64)).eval()
+    model = build_network(method, method.settings(), (64, 64, 64)).eval()
     for numbers in reference_pass(model).values():
         assert np.isfinite(numbers).all()
 
