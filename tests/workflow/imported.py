@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from msnmo.preprocess.steps import STEPS
 from msnmo.viewing.assets import NAMES
 from msnmo.workflow.code_version import code_version, file_digest
 from msnmo.workflow.meaning import DATA_ENDINGS
+
+STEP = r'command\("(\w+)"\)'
 
 # every Python that a job starts runs this first, because the copy's src is on its path
 RECORDER = """
@@ -83,16 +86,28 @@ def record_imports(clone: Path) -> None:
 
 
 def _with_name(rule: str) -> str:
+    if not rule.startswith(("rule ", "checkpoint ")):
+        return rule
     version = "{params.code}" if re.search(r"^        code=", rule, re.MULTILINE) else ""
-    return rule.replace("python -m msnmo", f"IMPORTED_BY={{rule}}:{version} python -m msnmo")
+    started = f"IMPORTED_BY={{rule}}:{version} python -m msnmo"
+    if re.search(STEP, rule):
+        return re.sub(STEP, rf'command("\1").replace("python -m msnmo", "{started}")', rule)
+    return rule.replace("python -m msnmo", started)
 
 
 def modules_of_rules(clone: Path) -> dict[str, str]:
     """Return the module of ours that each rule of a copy runs, where it runs one."""
     files = (clone / "workflow/rules").glob("*.smk")
     rules = [rule for path in files for rule in split_rules(path)]
-    commands = [(rule, re.search(r"python -m (msnmo[\w.]*)", rule)) for rule in rules]
-    return {rule.split()[1].rstrip(":"): module[1] for rule, module in commands if module}
+    return {rule.split()[1].rstrip(":"): module for rule in rules if (module := _module(rule))}
+
+
+def _module(rule: str) -> str:
+    """Return the module that a rule's command runs; a step's stands in the list of steps."""
+    if step := re.search(STEP, rule):
+        return f"msnmo.{STEPS[step[1]].module}"
+    module = re.search(r"python -m (msnmo[\w.]*)", rule)
+    return module[1] if module and rule.startswith(("rule ", "checkpoint ")) else ""
 
 
 def split_rules(path: Path) -> list[str]:
@@ -125,14 +140,14 @@ STARTED = "started"
 # trainings are kept whatever their code: nights are long
 UNVERSIONED = {"train_fold"}
 # rules that the run may have no job of: each is started and asked for its help
-MAY_NOT_RUN = {"map_regions", "name_accepted"}
+MAY_NOT_RUN = {"map_regions"}
 # files that rules rerun for although no job of the run needed them
 CAN_NEED = {
     # engines that the run does not choose
     "preprocess/skullstrip/fsl.py": {"strip_skull"},
     "preprocess/skullstrip/hdbet.py": {"strip_skull"},
     # read by functions of modules that these import for others
-    "tables/reported_results.csv": {"describe_cohort", "export_model", "write_report"},
+    "tables/reported_results.csv": {"describe_cohort", "make_bundle", "write_report"},
     **{f"viewing/assets/{name}": {"draw_applied"} for name in NAMES},
     # which template of its folder is filled is not known before
     "viewing/listing.html.jinja": {"draw_applied", "write_report", "write_scan_page"},

@@ -16,6 +16,7 @@ import yaml
 from msnmo.settings.methods import METHODS
 from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 from tests.workflow.imported import assert_versions_follow_imports
+from tests.workflow.reruns import CONFIG, DATA, Study, expected, merged, planned, shift, together
 
 pytestmark = pytest.mark.torch
 # so long that a training can be killed in the middle
@@ -350,3 +351,87 @@ def test_a_cohort_without_new_scans_says_so(undisturbed):
 
 def test_a_rule_reruns_for_what_its_jobs_import_and_for_nothing_else(undisturbed, new, clone):
     assert_versions_follow_imports(clone)
+
+
+@pytest.fixture(scope="module")
+def study(undisturbed, cohort):
+    results, config = undisturbed
+    return Study(cohort, results, yaml.safe_load(config.read_text(encoding="utf-8")))
+
+
+def brought_forward(names, quick):
+    """The names, those that are not quick marked as heavy: each costs two starts of Snakemake."""
+    return [
+        name if name in quick else pytest.param(name, marks=pytest.mark.heavy) for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", brought_forward(DATA, ("mask, older", "FLAIR touched")))
+def test_changed_data_rerun_what_follows_from_them_and_no_more(study, undisturbed, name):
+    results, config = undisturbed
+    change, jobs_of = DATA[name]
+    with study.changed(change):
+        _, alone = run(results.parent, config, "--dry-run")
+        wanted = expected(jobs_of, study)
+        study.edit("site", "another site", row=1)
+        _, with_a_row = run(results.parent, config, "--dry-run")
+    assert planned(alone) == wanted, alone
+    assert planned(with_a_row) == together(wanted), with_a_row
+
+
+@pytest.mark.parametrize("name", brought_forward(CONFIG, ("skull_strip", "compute.device")))
+def test_changed_settings_rerun_what_follows_from_them_and_no_more(study, undisturbed, name):
+    results, config = undisturbed
+    change, jobs_of = CONFIG[name]
+    other = changed(config, **merged(study.config, change))
+    wanted = expected(jobs_of, study)
+    _, alone = run(results.parent, other, "--dry-run")
+    with study.changed(lambda study: study.edit("site", "another site", row=1)):
+        _, with_a_row = run(results.parent, other, "--dry-run")
+    assert planned(alone) == wanted, alone
+    assert planned(with_a_row) == together(wanted), with_a_row
+
+
+def test_no_form_of_a_trainings_command_trains_again(study, undisturbed, clone):
+    results, config = undisturbed
+    command, rule = clone / "workflow/rules/parts.smk", clone / "workflow/rules/train.smk"
+    before = {path: path.read_text(encoding="utf-8") for path in (command, rule)}
+    try:
+        command.write_text(before[command].replace("2>&1", "--per-gpu 1 2>&1"), encoding="utf-8")
+        rule.write_text(before[rule].replace("{LOGS}/train_fold", "{LOGS}/training"))
+        assert all(path.read_text(encoding="utf-8") != text for path, text in before.items())
+        _, output = run(results.parent, config, "--dry-run")
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+    assert planned(output) == {}
+
+
+def test_moved_results_are_complete(study, undisturbed):
+    results, config = undisturbed
+    moved = results.rename(results.with_name("moved results"))
+    try:
+        _, output = run(moved.parent, changed(config, results=str(moved)), "--dry-run")
+    finally:
+        moved.rename(results)
+    assert "Nothing to be done" in output
+
+
+def test_a_corrected_mask_is_used_in_the_same_run_that_reads_an_edited_row(study, undisturbed):
+    results, config = undisturbed
+    row = 2  # of one rater, so that the mask goes on as it is
+    trained_before = (results / "models/joint/fold-0/weights.safetensors").read_bytes()
+    with study.changed(lambda study: study.edit("site", "corrected", row=1)):
+        corrected = study.file("lesion_mask", row)
+        shift(corrected)
+        code, output = run(results.parent, config, "preprocess")
+        assert code == 0, output
+        ran = [line.split()[-1].rstrip(":") for line in output.splitlines() if "rule " in line]
+        assert [ran.count(rule) for rule in ("combine_raters", "resize_lesion")] == [1, 1]
+        assert "strip_skull" not in ran
+        scan = pd.read_csv(results / "cohort.tsv", sep="\t")["scan"][row]
+        (used,) = (results / "derivatives").rglob(f"{scan}_desc-lesion_mask.nii.gz")
+        assert np.array_equal(nib.load(used).dataobj, nib.load(corrected).dataobj)
+        _, again = run(results.parent, config, "preprocess")
+        assert "Nothing to be done" in again
+    assert (results / "models/joint/fold-0/weights.safetensors").read_bytes() == trained_before
