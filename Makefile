@@ -42,7 +42,7 @@ lint: $(READY)
 
 # Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given
 # as UPGRADE, moves one. It holds for every Python and platform in README.md, and not for Windows, hence the two
-# packages left out. Needs uv: pip install uv==0.13.9
+# packages left out. Needs uv 0.13.9, from PyPI
 lock:
 	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --extra all --extra dev --generate-hashes \
 		--no-emit-package torch --no-emit-package colorama --no-emit-package pyreadline3 \
@@ -54,6 +54,6 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "msnmo needs Python 3.11, 3.12 or 3.13; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
-	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
+	test -z '$(TORCH)' || $(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

@@ -80,6 +80,7 @@ def test_a_rule_that_holds_a_gpu_has_a_torch_that_knows_it():
     assert set(on_gpu.values()) == {"TORCH_ENV"}, on_gpu
 
 
+@pytest.mark.torch  # it imports each module in a process of its own
 @pytest.mark.parametrize(("module", "name"), sorted({pair for pair in environments() if pair[0]}))
 def test_an_environment_holds_all_that_its_rules_import(module, name):
     content = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
