@@ -73,7 +73,7 @@ def undisturbed(clone, cohort, brief):
 def test_every_result_is_there(undisturbed):
     results, _ = undisturbed
     assert sorted(tables(results.parent, "results")) == sorted(
-        [f"{name}.{ending}" for name in TABLES for ending in ("tsv", "md", "tex", "html")]
+        [f"{name}.{ending}" for name in TABLES for ending in ("tsv", "json", "md", "tex", "html")]
         + ["calibration.tsv", "complexity.tsv", "statistics.tsv"]
     )
     metrics = pd.read_csv(results / "metrics/all.tsv", sep="\t")

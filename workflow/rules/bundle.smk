@@ -32,7 +32,7 @@ rule make_bundle:
         predictions=lambda wildcards, input: (
             ["--predictions", *input.predictions] if input.predictions else []
         ),
-        code=code("bundle"),
+        code=code("bundle", *networks_of(BUNDLED)),
     shell:
         "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
         " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
