@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedGroupKFold
 
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
@@ -51,6 +50,9 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     InputError
         If a class has fewer than `k` subjects (``grouped``) or scans (``random``).
     """
+    # a second that all who only read folds need not pay for
+    from sklearn.model_selection import KFold, StratifiedGroupKFold  # noqa: PLC0415
+
     known = cohort.loc[cohort["diagnosis"].isin(DIAGNOSES), list(COHORT_COLUMNS)]
     folds = known.sort_values("scan", ignore_index=True)
     unit = "subject" if split == "grouped" else "scan"
