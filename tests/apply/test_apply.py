@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.apply.__main__ import _find_regions, main
+from msnmo.apply.__main__ import main
 from msnmo.apply.listing import list_runs, read_runs
-from msnmo.apply.preprocess import Prepared
+from msnmo.apply.prepared import Prepared
+from msnmo.apply.preprocess import Arrived, preprocess
+from msnmo.apply.scans import _find_regions
 from msnmo.core.errors import InputError, MsnmoError
+from msnmo.preprocess.steps import STEPS
+from msnmo.settings.config import default_config
 from tests.command import run_here
 
 ENDINGS = (
@@ -140,6 +144,17 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     assert "sub-third: skullstrip failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (out / "sub-third").exists()
+
+
+def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatch):
+    modules = []
+    monkeypatch.setattr(
+        "msnmo.apply.preprocess.run_module", lambda scan, command, _: modules.append(command[1])
+    )
+    config = default_config()
+    prepared = preprocess(Arrived("sub-1", Path("head.nii.gz")), config, tmp_path, str)
+    assert modules == [f"msnmo.{step.module}" for step in STEPS.values()]
+    assert list(prepared.seconds) == list(STEPS)
 
 
 def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):

@@ -12,7 +12,6 @@ from msnmo.preprocess.raters import How
 from msnmo.preprocess.zscore import Over
 from msnmo.settings.config import Config
 from msnmo.settings.findings import keys_of
-from msnmo.settings.skullstrip import Engine, Implausible
 
 
 # the modules have them again, so that a new description of a key reruns no preprocessing
@@ -21,8 +20,6 @@ from msnmo.settings.skullstrip import Engine, Implausible
     [
         ("on_bad_scan", OnBadScan),
         ("lesion_masks.combine", How),
-        ("skull_strip.engine", Engine),
-        ("skull_strip.implausible", Implausible),
         ("resize.mode", Mode),
         ("resize.mask", MaskRule),
         ("zscore.over", Over),

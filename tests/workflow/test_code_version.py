@@ -196,7 +196,7 @@ def ours(module: str, *chosen: str) -> set[str]:
 
 def test_a_network_counts_where_it_is_built_and_for_its_own_methods_alone():
     modules = {method.module for method in METHODS.values()}
-    assert modules == {"baselines", "joint"}
+    assert modules >= {"baselines", "joint"}
     for module in modules:
         built = ours("predict.fold", f"networks.{module}")
         assert {f"networks/{name}.py" for name in modules} & built == {f"networks/{module}.py"}

@@ -13,7 +13,9 @@ import psutil
 import pytest
 import yaml
 
+from msnmo.figures.catalogue import FIGURES
 from msnmo.settings.methods import METHODS
+from msnmo.tables import layout
 from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 from tests.workflow.imported import assert_versions_follow_imports
 from tests.workflow.reruns import CONFIG, DATA, Study, expected, merged, planned, shift, together
@@ -24,14 +26,7 @@ SETTINGS = MICRO["method_settings"] | {"joint": {"train": {"epochs": 5}}}
 JOINT_ALONE = {"methods": ["joint"], "method_settings": SETTINGS}
 # the tables that hold every metric of the joint model, and the cohort's
 BRIEF = ["table_1", "table_3", "table_4", "table_S1"]
-TABLES = [f"table-{number}" for number in (*range(1, 10), "S1")]
-FIGURES = [
-    *(f"figure-{number}" for number in (2, 8, 9, 10, 11, 12)),
-    "training-curves",
-    "bland-altman",
-    "confusion",
-    "calibration",
-]
+TABLES = [f"table-{number}" for number in layout.TABLES]
 
 
 def built_by(name):
@@ -91,7 +86,7 @@ def test_every_result_is_there(undisturbed):
 
 def test_every_method_has_its_rows_in_every_table(undisturbed):
     results, _ = undisturbed
-    for number in (*range(3, 10), "S1"):
+    for number in layout.CAPTIONS:
         table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
         run = table["method"].isin(ONE_OF_EACH_BUILDER)
         assert set(table.loc[run, "status"]) == {"run"}, number
@@ -99,7 +94,7 @@ def test_every_method_has_its_rows_in_every_table(undisturbed):
         assert (table["n_folds"] + table["n_undefined_folds"])[run].eq(2).all()
     statistics = pd.read_csv(results / "tables/statistics.tsv", sep="\t")
     assert set(statistics["method"]) == set(ONE_OF_EACH_BUILDER)
-    assert statistics["table"].unique().tolist() == [*map(str, range(3, 10)), "S1"]
+    assert statistics["table"].unique().tolist() == list(layout.CAPTIONS)
     complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
     assert complexity["method"].tolist() == ONE_OF_EACH_BUILDER * 2
     assert complexity["size"].unique().tolist() == ["32x32x32", "160x160x160"]
@@ -261,7 +256,7 @@ def test_the_micro_config_trains_every_method_of_the_paper(clone, cohort):
     assert trained(output) == [(name, fold) for name in sorted(PAPER) for fold in "01"]
     counts = jobs(output)
     assert counts["predict_fold"] == counts["evaluate_fold"] == 2 * len(PAPER)
-    assert (counts["write_table"], counts["draw_figure"]) == (8, len(FIGURES))
+    assert (counts["write_table"], counts["draw_figure"]) == (len(layout.CAPTIONS), len(FIGURES))
 
 
 def test_one_table_or_figure_trains_what_it_shows_and_no_more(clone, cohort):

@@ -79,9 +79,7 @@ wildcard_constraints:
     folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
     method=r"[a-z0-9_]+",
     fold=r"\d+",
-    described=r"[12]",
     part=r"[a-z_]+",
-    table=r"[3-9]|S1",
     selection=r"[A-Za-z0-9-]+",
 
 

@@ -20,6 +20,8 @@ CLASSIFYING = [name for name in METHODS if "classification" in REGISTRY[name].ta
 
 
 wildcard_constraints:
+    described="|".join(layout.DESCRIBED),
+    table="|".join(layout.CAPTIONS),
     figure="|".join(catalogue.FIGURES),
 
 

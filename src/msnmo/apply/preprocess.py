@@ -58,13 +58,13 @@ def preprocess(
     folder: Path,
     tell: Callable[[str], None],
 ) -> Prepared:
-    """Run skull strip, N4, crop, resize and z-score on one scan.
+    """Run every step of `STEPS` on one scan.
 
     Parameters
     ----------
     scan : Arrived
     settings : mapping
-        The config's sections skull_strip, n4, resize and zscore.
+        The steps' sections of the config.
     folder : Path
         Where the files go.
     tell : callable
@@ -90,11 +90,12 @@ def preprocess(
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
     }
-    for name, files in _files(prepared, stem).items():
+    files = _files(prepared, stem)
+    for name, step in STEPS.items():
         tell(name)
         started = time.perf_counter()
-        step = STEPS[name]
-        run_module(scan.name, step.command(files, step.options(settings, known)), step.environment)
+        command = step.command(files[name], step.options(settings, known))
+        run_module(scan.name, command, step.environment)
         prepared.seconds[name] = round(time.perf_counter() - started, 2)
     return prepared
 

@@ -42,13 +42,14 @@ from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
 from msnmo.networks import NETWORK_VERSION
 from msnmo.predict.fold import RETRAIN, load_model
+from msnmo.preprocess.steps import STEPS
 from msnmo.settings.methods import get_method
 from msnmo.settings.skullstrip import Engine
 from msnmo.tables.summary import summarise
 
 CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
-PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
+PREPROCESSING = tuple(step.section for step in STEPS.values() if step.section)
 PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from msnmo.settings.methods import Task
+from msnmo.settings.methods import Method, Task
 
 Space = Literal["model", "native"]
 Unit = Literal["%", "mm", "ml", "r"]
@@ -98,3 +98,10 @@ TABLE_METRICS: dict[str, tuple[str, ...]] = {
     SUPPLEMENT: tuple(metrics_of("segmentation", paper=False)),
 }
 """The metrics that each table compares, in its order."""
+
+
+def is_row(method: Method, table: str) -> bool:
+    """Return whether a table of results has a row of a method."""
+    if table == SUPPLEMENT:
+        return "segmentation" in method.tasks
+    return int(table) in method.tables

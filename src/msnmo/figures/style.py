@@ -70,7 +70,8 @@ def method_style(name: str) -> dict[str, Any]:
     """Return a method's colour and line style, the same in every figure.
 
     The joint model is solid black. No two of the first 36 methods share both, and those of one
-    table share neither, so that they can be told apart in grey too.
+    table share no colour, nor a line while there are enough, so that they can be told apart in grey
+    too.
 
     Raises
     ------

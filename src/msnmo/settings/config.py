@@ -35,6 +35,7 @@ from msnmo.settings.keys import (
     within,
 )
 from msnmo.settings.methods import BOTH_TASKS, JOINT, METHODS, Method, ModelSettings
+from msnmo.settings.skullstrip import Engine, Implausible
 from msnmo.settings.training import (
     AugmentSettings,
     LossSettings,
@@ -50,7 +51,6 @@ else:
 
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what runs here, and nothing of a result."""
-BEYOND_PAPER = ("nnunet_plain", "swin_unetr")
 RENAMED = {
     "predict.bundle": "apply.bundle",
     "predict.locations": "apply.locations",
@@ -111,7 +111,7 @@ class LesionMasks(Section):
 class SkullStrip(Section):
     """Which voxels of a head are brain."""
 
-    engine: Literal["auto", "fsl", "surface", "hd-bet"] = key(
+    engine: Engine = key(
         "auto", "engine of skull stripping; auto is fsl where bet is on PATH, else surface"
     )
     frac: Probability = key(
@@ -120,7 +120,7 @@ class SkullStrip(Section):
         "ours",
     )
     robust: bool = key(False, "whether BET finds the brain's centre by repetition (-R)")
-    implausible: Literal["error", "flag"] = key(
+    implausible: Implausible = key(
         "error", "what a brain outside 0.5 to 2.5 litres does: stop the run, or be noted", "ours"
     )
 
@@ -298,7 +298,7 @@ class Config(Section):
     )
     seed: int = key(2024, "the seed that every random choice derives from", ge=0)
     methods: Annotated[tuple[MethodName, ...], Once, AfterValidator(_each_once)] = key(
-        tuple(name for name in METHODS if name not in BEYOND_PAPER),
+        tuple(name for name, method in METHODS.items() if method.paper),
         "names of the methods to train",
         "paper",
         min_length=1,

@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("schema", "page"))
+    parser.add_argument("what", choices=("schema", "page"), help="what to print")
     given = parser.parse_args(arguments)
     print({"schema": schema, "page": page}[given.what](), end="")
 

@@ -8,18 +8,15 @@ imported here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS
+from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, is_row
 from msnmo.settings.methods import METHODS, Method
 from msnmo.tables.reported import read_reported
 
-TABLES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", SUPPLEMENT)
-"""Every table by its number; the supplement is not the paper's."""
 DESCRIBED = ("1", "2")
 """The tables of the cohort itself, which need no method."""
-
 CAPTIONS = {
     "3": "Comparative experimental results of the lesion segmentation method",
     "4": "Comparative experimental results of lesion classification method",
@@ -30,7 +27,9 @@ CAPTIONS = {
     "9": "The effect of cross-task loss function",
     SUPPLEMENT: "Lesions, distances and volumes of every method that segments",
 }
-"""The paper's captions, and the supplement's."""
+"""The tables of results, in order: the paper's captions, and ours."""
+TABLES = (*DESCRIBED, *CAPTIONS)
+"""Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
 """What the paper heads the first column with, where it is not "Method"."""
@@ -85,22 +84,23 @@ def lay_out(methods: Mapping[str, Method] = METHODS) -> dict[str, Layout]:
     methods : mapping of str to Method
         The registry.
     """
-    tables = {}
-    for number, reported in read_reported().items():
-        ours = {method.label: method.name for method in methods.values() if number in method.tables}
-        labels = [*reported, *(label for label in ours if label not in reported)]
-        rows = tuple(MethodRow(label, ours.get(label), reported.get(label, {})) for label in labels)
-        tables[str(number)] = _table(str(number), rows)
-    segmenting = [each for each in methods.values() if "segmentation" in each.tasks]
-    tables[SUPPLEMENT] = _table(
-        SUPPLEMENT, tuple(MethodRow(method.label, method.name, {}) for method in segmenting)
-    )
-    return tables
+    reported = {str(number): rows for number, rows in read_reported().items()}
+    return {
+        number: Layout(
+            *(number, caption, ROW_HEADINGS.get(number, "Method"), TABLE_METRICS[number]),
+            tuple(_rows(number, methods, reported.get(number, {}))),
+        )
+        for number, caption in CAPTIONS.items()
+    }
 
 
-def _table(number: str, rows: tuple[MethodRow, ...]) -> Layout:
-    heading = ROW_HEADINGS.get(number, "Method")
-    return Layout(number, CAPTIONS[number], heading, TABLE_METRICS[number], rows)
+def _rows(
+    number: str, methods: Mapping[str, Method], reported: Mapping[str, Mapping[str, float]]
+) -> Iterator[MethodRow]:
+    """Yield the paper's rows in its order, then ours that it lacks."""
+    ours = {each.label: each.name for each in methods.values() if is_row(each, number)}
+    for label in dict.fromkeys([*reported, *ours]):
+        yield MethodRow(label, ours.get(label), reported.get(label, {}))
 
 
 def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
@@ -115,6 +115,4 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     """
     if table in DESCRIBED:
         return []
-    if table == SUPPLEMENT:
-        return [name for name in chosen if "segmentation" in METHODS[name].tasks]
-    return [name for name in chosen if int(table) in METHODS[name].tables]
+    return [name for name in chosen if is_row(METHODS[name], table)]

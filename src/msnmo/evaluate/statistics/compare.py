@@ -15,9 +15,9 @@ from statsmodels.stats.multitest import multipletests
 from msnmo.evaluate.metrics import (
     METRICS,
     NOT_APPLICABLE,
-    SUPPLEMENT,
     TABLE_METRICS,
     Space,
+    is_row,
     space_of,
 )
 from msnmo.evaluate.statistics.bootstrap import (
@@ -94,7 +94,7 @@ def compare_tables(
             compared = {
                 name: _comparison(metric, name, where, scans, drawn)
                 for name in run
-                if METRICS[metric].task in METHODS[name].tasks and _shows(table, name)
+                if METRICS[metric].task in METHODS[name].tasks and is_row(METHODS[name], table)
             }
             place = {"table": table, "metric": metric, "space": where}
             rows += _holm([place | _row(metric, name, compared, confidence) for name in compared])
@@ -122,10 +122,6 @@ COLUMNS = (
     "family_size",
 )
 NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
-
-
-def _shows(table: str, method: str) -> bool:
-    return table == SUPPLEMENT or int(table) in METHODS[method].tables
 
 
 def _comparison(
