@@ -17,6 +17,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/scans.smk"
 include: "workflow/rules/selection.smk"
 include: "workflow/rules/planning.smk"
+include: "workflow/rules/lineage.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/preprocess.smk"
 include: "workflow/rules/model_space.smk"
@@ -47,7 +48,8 @@ localrules:
 # The whole sentence: every table and figure, a picture of every scan to check its brain mask by, and
 # the report that shows all of it.
 rule all:
-    default_target: True
+    # not of a workflow that has this one as a module
+    default_target: Path(workflow.main_snakefile).resolve() == CHECKOUT / "Snakefile"
     input:
         rules.tables.input,
         rules.figures.input,

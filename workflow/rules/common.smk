@@ -4,7 +4,9 @@ import hashlib
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
@@ -29,7 +31,7 @@ from msnmo.workflow.environment import (
     require_writable,
     shell_prefix,
 )
-from msnmo.core.errors import MsnmoError
+from msnmo.core.errors import MsnmoError, bad_input
 
 try:
     config.update(complete_config(config))
@@ -44,6 +46,11 @@ try:
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
     )
+    if config["decisions"] and not decisions.exists():
+        found = f"no file {decisions.absolute()}"
+        raise bad_input(
+            "config: decisions", "a rater's table", found, "correct the path"
+        )
     by_rater = excluded_by_rater(survey.names, decisions.absolute())
 except MsnmoError as error:
     raise WorkflowError(str(error)) from error

@@ -14,6 +14,7 @@ rule evaluate_fold:
     conda:
         "../../envs/torch-cpu.yaml"
     params:
+        follows_from=of_part("truth"),
         code=code("evaluate"),
     shell:
         "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"

@@ -35,7 +35,7 @@ rule list_part:
     conda:
         "../../envs/image.yaml"
     params:
-        rows=lambda wildcards: digest_of(rows_of_part(wildcards).to_csv(index=False)),
+        follows_from=part_follows_from,
         cohort=rules.accept_cohort.output.cohort,
         k=config["folds"]["k"],
         split=config["folds"]["split"],

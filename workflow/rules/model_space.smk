@@ -20,6 +20,7 @@ rule crop_background:
     conda:
         "../../envs/image.yaml"
     params:
+        follows_from=follows_from("crop"),
         code=code("preprocess.crop"),
     shell:
         command("crop")
@@ -41,6 +42,7 @@ rule resize_scan:
     conda:
         "../../envs/image.yaml"
     params:
+        follows_from=follows_from("resize"),
         options=options("resize"),
         code=code("preprocess.resize"),
     shell:
@@ -62,6 +64,7 @@ rule zscore_scan:
     conda:
         "../../envs/image.yaml"
     params:
+        follows_from=follows_from("zscore"),
         options=options("zscore"),
         code=code("preprocess.zscore"),
     shell:
@@ -81,6 +84,7 @@ rule resize_lesion:
     conda:
         "../../envs/image.yaml"
     params:
+        follows_from=follows_from(lesion=True),
         how=config["resize"]["mask"],
         code=code("preprocess.lesion_mask"),
     shell:

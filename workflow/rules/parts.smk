@@ -1,6 +1,5 @@
 # What each fold's jobs read, and how a training is started.
 
-from functools import cache
 
 PART = f"{RESULTS}/folds/fold-{{fold}}/{{part}}.tsv"
 # what jobs of a fold read, and no more of: the side of the fold, and the files of its scans
@@ -56,8 +55,13 @@ def part_of_fold(part):
 
 def trained_on(wildcards):
     """Return the list of what a method is trained on: lesion masks where it segments, or none."""
+    return part_of_fold(training_part(wildcards))(wildcards)
+
+
+def training_part(wildcards):
+    """Return the name of the part that a method is trained on."""
     segments = "segmentation" in REGISTRY[wildcards.method].tasks
-    return part_of_fold("train" if segments else "train_images")(wildcards)
+    return "train" if segments else "train_images"
 
 
 def training(wildcards, input, output):

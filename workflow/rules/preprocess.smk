@@ -66,6 +66,7 @@ rule correct_bias:
     conda:
         "../../envs/n4.yaml"
     params:
+        follows_from=follows_from("n4"),
         options=options("n4"),
         code=code("preprocess.n4"),
     shell:

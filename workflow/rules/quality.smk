@@ -27,6 +27,7 @@ rule draw_quality:
     conda:
         "../../envs/report.yaml"
     params:
+        follows_from=follows_from(lesion=True),
         lesions=lambda wildcards, input: [
             f"--{name.replace('_', '-')}={input.get(name)}"
             for name in ("lesion", "model_lesion")

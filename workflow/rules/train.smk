@@ -23,6 +23,7 @@ rule train_fold:
     resources:
         gpu=GPU,
     params:
+        follows_from=of_part(training_part),
         settings=settings_of_method,
         seed=config["seed"],
         command=training,
@@ -47,6 +48,10 @@ rule predict_fold:
     resources:
         gpu=GPU,
     params:
+        follows_from=of_part("test"),
+        trained_from=of_part(training_part),
+        settings=settings_of_method,
+        seed=config["seed"],
         threshold=config["predict"]["threshold"],
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),

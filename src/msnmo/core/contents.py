@@ -31,7 +31,9 @@ def content(path: Path, report: Path) -> str:
         The check's report of the file's scan; it may be missing or damaged.
     """
     status = path.stat()
-    known = _recorded(report).get(str(path), {})
+    known = _recorded(report).get(str(path))
+    if not isinstance(known, dict):
+        return _hash(path, status.st_size, status.st_mtime_ns)
     if (known.get("bytes"), known.get("mtime_ns")) == (status.st_size, status.st_mtime_ns):
         return str(known["sha256"])
     return _hash(path, status.st_size, status.st_mtime_ns)

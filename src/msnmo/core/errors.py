@@ -111,7 +111,8 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     """
     try:
         main()
-        sys.stdout.flush()
+        if sys.stdout:  # none where it was closed before the start
+            sys.stdout.flush()
     except MsnmoError as error:
         _tell(f"msnmo: error: {error}")
         sys.exit(1)

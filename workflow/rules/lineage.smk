@@ -1,0 +1,56 @@
+# What a job's inputs follow from, among its params. A job that fails takes its outputs along, and with
+# them Snakemake's record; what was made of the older ones would pass for new, were it not told here.
+
+
+class Of(SimpleNamespace):
+    """Wildcards of a job that is not asked for."""
+
+    def get(self, name):
+        return vars(self).get(name)
+
+
+@cache
+def image_follows_from(scan, before=None):
+    """Return a digest of all that a scan's image follows from, or its image before a step."""
+    steps = list(STEPS)[: list(STEPS).index(before) if before else None]
+    made = [(options(step)(Of(scan=scan)), code(STEPS[step].module)) for step in steps]
+    return digest_of(repr([contents("flair", "brain_mask")(Of(scan=scan)), made]))
+
+
+@cache
+def lesion_follows_from(scan):
+    """Return a digest of all that a scan's lesion mask on its own grid follows from."""
+    masks = contents("flair", "lesion_mask")(Of(scan=scan))
+    return digest_of(repr([masks, config["lesion_masks"], code("preprocess.raters")]))
+
+
+def follows_from(before=None, lesion=False):
+    """Return a params function: what a scan's image, and its lesion mask, follow from."""
+
+    def told(wildcards):
+        image = image_follows_from(wildcards.scan, before)
+        return [image, lesion_follows_from(wildcards.scan)] if lesion else image
+
+    return told
+
+
+def part_follows_from(wildcards):
+    """Return a digest of a part's rows and of all that the files of its scans follow from."""
+    rows, files = rows_of_part(wildcards), set(PARTS[wildcards.part][1].values())
+    told = [rows.to_csv(index=False)]
+    if files & {MODEL_IMAGE, MODEL_LESION}:
+        told += [image_follows_from(scan) for scan in rows["scan"]]
+    if files & {MODEL_LESION, LESIONS}:
+        how = (config["resize"]["mask"], code("preprocess.lesion_mask"))
+        told += [(lesion_follows_from(scan), how) for scan in rows["scan"]]
+    return digest_of(repr(told))
+
+
+def of_part(part):
+    """Return a params function: what a part of the job's fold follows from; it may depend on it."""
+
+    def told(wildcards):
+        name = part(wildcards) if callable(part) else part
+        return part_follows_from(Of(fold=wildcards.fold, part=name))
+
+    return told
