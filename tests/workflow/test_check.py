@@ -105,6 +105,10 @@ def test_a_raters_decision_and_a_new_scan_redo_what_they_must_and_no_more(clone,
     (folder / "scans.tsv").write_text("".join(whole[:-1]), encoding="utf-8")
     decisions = tmp_path / "decisions.tsv"
     config = write_config(clone, folder, "rated", decisions=str(decisions))
+    code, output = run(clone, config, "--dry-run", "preprocess")
+    assert code == 1
+    assert f"no file {decisions}" in output
+    decisions.write_text("scan\tdecision\treason\n", encoding="utf-8")
     code, output = run(clone, config, "preprocess")
     assert code == 0, output
     (folder / "scans.tsv").write_text("".join(whole), encoding="utf-8")
