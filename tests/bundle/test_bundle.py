@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from msnmo.bundle.__main__ import describe_fold, preprocessing_of
+from msnmo.bundle.__main__ import PREPROCESSING, describe_fold, preprocessing_of
 from msnmo.bundle.contents import Certainty, read_bundle
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
 from msnmo.networks import NETWORK_VERSION
+from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import shareable
 
 
@@ -236,3 +237,7 @@ def test_two_engines_leave_the_choice_to_the_config(config: dict) -> None:
 )
 def test_a_class_is_uncertain_by_the_stated_rule(named: float, agreeing: int, count: int) -> None:
     assert len(Certainty(0.75).doubts(named, agreeing, 5)) == count
+
+
+def test_a_bundle_holds_the_settings_of_every_step():
+    assert tuple(step.section for step in STEPS.values() if step.section) == PREPROCESSING

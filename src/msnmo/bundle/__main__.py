@@ -42,14 +42,14 @@ from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
 from msnmo.networks import NETWORK_VERSION
 from msnmo.predict.fold import RETRAIN, load_model
-from msnmo.preprocess.steps import STEPS
 from msnmo.settings.methods import get_method
 from msnmo.settings.skullstrip import Engine
 from msnmo.tables.summary import summarise
 
 CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
-PREPROCESSING = tuple(step.section for step in STEPS.values() if step.section)
+# of the steps that have settings; their list names modules, all of which would count as this code
+PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
 PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 
 
