@@ -15,8 +15,8 @@ from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.provenance import NOT_KNOWN
 from msnmo.networks import NETWORK_VERSION
-from msnmo.settings.config import Preprocessing
 from msnmo.settings.methods import Method, get_method
+from msnmo.settings.sections import Preprocessing
 
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"

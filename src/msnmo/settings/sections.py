@@ -1,0 +1,231 @@
+"""The sections of the config that are no method's: each key's default, rule and meaning."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from msnmo.core.paths import expand, not_a_folder
+from msnmo.core.sizes import TOKEN
+from msnmo.settings.keys import (
+    Number,
+    Probability,
+    Refusal,
+    Section,
+    Share,
+    Weight,
+    key,
+    whole_choice,
+    within,
+)
+from msnmo.settings.methods import JOINT, METHODS
+from msnmo.settings.skullstrip import Engine, Implausible
+
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHODS)]
+
+
+def _if_any(text: str) -> str:
+    return expand(text) if text else ""
+
+
+def _folder_to_be(path: str) -> str:
+    if file := not_a_folder(path):
+        found, remedy = f"the file {file.absolute()}", "name a folder, or move the file away"
+        raise Refusal("a folder, there or not yet", found, remedy)
+    # a lone dot would make every path of a result begin with ./, which Snakemake warns of
+    return os.getcwd() if path == "." else path  # noqa: PTH109 - text, as Snakemake has it
+
+
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list that has a value more than once."""
+    if twice := sorted({str(value) for value in values if values.count(value) > 1}):
+        found = f"{', '.join(twice)} more than once"
+        raise Refusal("each once", found, "remove what is there again")
+    return values
+
+
+IS_PATH = Field(json_schema_extra={"format": "path"})
+SomePath = Annotated[str, Field(min_length=1), IS_PATH, AfterValidator(expand)]
+PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
+Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
+Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
+Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
+
+
+class LesionMasks(Section):
+    """Masks of lesions as they arrive."""
+
+    combine: Literal["intersection", "union", "majority", "staple"] = key(
+        "intersection", "how the masks of several raters become one", "paper"
+    )
+    other_grid: Literal["error", "resample"] = key(
+        "error",
+        "what becomes of a mask on another grid than its scan; resampled, it is linear then >= 0.5",
+        "ours",
+    )
+
+
+class SkullStrip(Section):
+    """Which voxels of a head are brain."""
+
+    engine: Engine = key(
+        "auto", "engine of skull stripping; auto is fsl where bet is on PATH, else surface"
+    )
+    frac: Probability = key(
+        0.4,
+        "fractional intensity threshold of BET; 0.5, FSL's default, clips frontal lobes on FLAIR",
+        "ours",
+    )
+    robust: bool = key(False, "whether BET finds the brain's centre by repetition (-R)")
+    implausible: Implausible = key(
+        "error", "what a brain outside 0.5 to 2.5 litres does: stop the run, or be noted", "ours"
+    )
+
+
+class N4(Section):
+    """The bias field."""
+
+    shrink: int = key(4, "the bias field is estimated on every n-th voxel", ge=1, le=8)
+    iterations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = key(
+        (50, 50, 50, 50), "most iterations at each resolution level", min_length=1
+    )
+    tolerance: Weight = key(1e-7, "convergence threshold")
+
+
+class Resize(Section):
+    """From the crop to the size of the networks."""
+
+    size: Annotated[tuple[Edge, Edge, Edge], Field(strict=False)] = key(
+        (160, 160, 160), "input size of the networks in voxels", "paper"
+    )
+    mode: Literal["stretch", "pad"] = key(
+        "stretch",
+        "stretch each axis by its own factor, or keep proportions and pad (ours)",
+        "paper",
+    )
+    image_order: Annotated[Literal[1, 3], BeforeValidator(whole_choice)] = key(
+        3, "order of the splines for images", "ours"
+    )
+    mask: Literal["linear", "nearest"] = key(
+        "linear", "how masks are resampled: linear then >= 0.5, or nearest", "ours"
+    )
+
+
+class ZScore(Section):
+    """Intensities of mean 0 and standard deviation 1."""
+
+    over: Literal["brain", "whole_volume"] = key(
+        "brain", "voxels that mean and deviation are taken over; outside the brain it is 0", "ours"
+    )
+
+
+class Preprocessing(Section):
+    """What a bundle tells of the preprocessing that its folds learned on."""
+
+    section: ClassVar[str] = "preprocessing"
+    skull_strip: SkullStrip = within(SkullStrip, "which voxels of a head are brain")
+    n4: N4 = within(N4, "the bias field")
+    resize: Resize = within(Resize, "from the crop to the size of the networks")
+    zscore: ZScore = within(ZScore, "intensities of mean 0 and standard deviation 1")
+
+
+class Folds(Section):
+    """The cross-validation."""
+
+    k: int = key(5, "number of folds", "paper", ge=2)
+    split: Literal["grouped", "random"] = key(
+        "grouped",
+        "grouped: no subject on both sides, classes balanced; random: as the paper, with its leak",
+        "ours",
+    )
+    only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(each_once)] = key(
+        (), "folds to train and evaluate, such as [0] for a first look; none means all"
+    )
+
+    @field_validator("only")
+    @classmethod
+    def _are_there(cls, only: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        k = info.data.get("k", max(only, default=0) + 1)
+        if beyond := [str(fold) for fold in only if fold >= k]:
+            expected = f"folds from 0 to {k - 1}, as folds.k is {k}"
+            remedy = "correct the list; an empty one means all folds"
+            raise Refusal(expected, ", ".join(beyond), remedy)
+        return only
+
+
+class Predict(Section):
+    """From probabilities to masks."""
+
+    threshold: Share = key(0.5, "lesion probability from which a voxel counts")
+
+
+class Apply(Section):
+    """A bundle, applied to new scans by `snakemake apply`."""
+
+    bundle: PathOrNone = key(
+        "",
+        "folder of a bundle of trained folds; empty: the folds trained here, for the scans without "
+        "a mask",
+    )
+    locations: bool = key(
+        False, "whether lesions of new scans are located, by a registration to the MNI template"
+    )
+
+
+class Bundle(Section):
+    """What `snakemake bundle` packs."""
+
+    method: MethodName = key(JOINT, "the method whose folds are packed", "ours")
+    certain_from: Number = key(
+        0.75,
+        "mean probability of the class named, below which it is called uncertain",
+        "ours",
+        ge=0.5,
+        le=1,
+    )
+
+
+class Calibration(Section):
+    """Class probabilities of new scans."""
+
+    temperature_scaling: bool = key(
+        False,
+        "whether class probabilities of new scans are temperature scaled; those of folds never are",
+        "ours",
+    )
+
+
+class Compute(Section):
+    """What the networks run on."""
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = key(
+        "auto", "where networks run; auto is the first there is of cuda, mps, cpu"
+    )
+    folds_per_gpu: int = key(
+        1,
+        "trainings and predictions that may share a GPU: more than one for small networks",
+        ge=1,
+    )
+    threads: int = key(
+        2,
+        "threads of training and prediction on a CPU; the last digits of a sum depend on it",
+        ge=1,
+    )
+
+
+class Statistics(Section):
+    """What stands beside each comparison."""
+
+    replicates: int = key(2000, "bootstrap samples of the subjects", "ours", ge=100)
+    confidence: Share = key(0.95, "confidence level of the intervals", "ours")
