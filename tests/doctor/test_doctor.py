@@ -29,20 +29,6 @@ NO_CUDA = CUDA | {"torch": "2.13.0+cpu", "cuda_build": None, "gpus": []}
 
 
 @pytest.fixture
-def on_path(tmp_path, monkeypatch):
-    """A function that puts a program on a PATH of its own."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-
-    def put(name, body):
-        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
-        (folder / name).chmod(0o755)
-
-    return put
-
-
-@pytest.fixture
 def step(monkeypatch):
     """A function that says what the process of the training step answers."""
 

@@ -61,20 +61,6 @@ def test_what_is_installed_at_home_stays_in_reach_of_jobs(tmp_path, monkeypatch)
     assert "PYTHONNOUSERSITE" not in shell_prefix(tmp_path)
 
 
-@pytest.fixture
-def on_path(tmp_path, monkeypatch):
-    """A function that puts a command on a PATH that holds nothing else but the shell."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-
-    def put(name, body):
-        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
-        (folder / name).chmod(0o755)
-
-    return put
-
-
 def test_jobs_for_slurm_need_sbatch_and_those_of_this_machine_do_not(on_path):
     require_executor("local")
     with pytest.raises(InputError, match=r"(?s)`sbatch` on the PATH.*no such command.*login node"):

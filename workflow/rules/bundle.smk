@@ -43,4 +43,4 @@ rule make_bundle:
 
 rule bundle:
     input:
-        rules.make_bundle.output,
+        after_check(rules.make_bundle.output),

@@ -1,5 +1,5 @@
-# What a job's inputs follow from, among its params. A job that fails takes its outputs along, and with
-# them Snakemake's record; what was made of the older ones would pass for new, were it not told here.
+# What a job's inputs follow from, among its params. A job that fails takes its outputs along; what was
+# made of the older ones would pass for new, were it not told here.
 
 
 class Of(SimpleNamespace):
@@ -36,7 +36,14 @@ def follows_from(before=None, lesion=False):
 
 def part_follows_from(wildcards):
     """Return a digest of a part's rows and of all that the files of its scans follow from."""
-    rows, files = rows_of_part(wildcards), set(PARTS[wildcards.part][1].values())
+    scans = tuple(accepted()["scan"])
+    return of_part_among(scans, wildcards.fold, wildcards.part)
+
+
+@cache
+def of_part_among(scans, fold, part):
+    """Return that digest among the scans that go on: all methods ask for the same few."""
+    rows, files = rows_of(scans, fold, part), set(PARTS[part][1].values())
     told = [rows.to_csv(index=False)]
     if files & {MODEL_IMAGE, MODEL_LESION}:
         told += [image_follows_from(scan) for scan in rows["scan"]]
@@ -47,10 +54,5 @@ def part_follows_from(wildcards):
 
 
 def of_part(part):
-    """Return a params function: what a part of the job's fold follows from; it may depend on it."""
-
-    def told(wildcards):
-        name = part(wildcards) if callable(part) else part
-        return part_follows_from(Of(fold=wildcards.fold, part=name))
-
-    return told
+    """Return a params function: what a part of the job's fold follows from."""
+    return lambda job: part_follows_from(Of(fold=job.fold, part=name_of(part, job)))

@@ -26,20 +26,21 @@ def fold_of_each(scans):
         return cohort[cohort["diagnosis"].isin(DIAGNOSES)].assign(fold=-1)
 
 
-def rows_of_part(wildcards):
-    """Return the rows of the scans that a part lists."""
-    side, _ = PARTS[wildcards.part]
-    folds = fold_of_each(tuple(accepted()["scan"]))
-    tested = folds["fold"] == int(wildcards.fold)
+def rows_of(scans, fold, part):
+    """Return the rows of those of the scans that a part of a fold lists."""
+    side, _ = PARTS[part]
+    folds = fold_of_each(scans)
+    tested = folds["fold"] == int(fold)
     return folds[(tested == (side == "test")) | (folds["fold"] < 0)]
 
 
 def files_of_part(wildcards):
     """Return the files of the scans that a part lists."""
     _, columns = PARTS[wildcards.part]
-    scans = SCANS.loc[rows_of_part(wildcards)["scan"]]
+    rows = rows_of(tuple(accepted()["scan"]), wildcards.fold, wildcards.part)
+    scans = SCANS.loc[rows["scan"]]
     return [
-        str(path).format(scan=scan.scan, folder=scan.scan.replace("_", "/"))
+        str(path_of_scan(str(path), scan.scan))
         for scan in scans.itertuples()
         for path in columns.values()
         if scan.lesion_mask or path not in (MODEL_LESION, LESIONS)
@@ -48,14 +49,12 @@ def files_of_part(wildcards):
 
 def part_of_fold(part):
     """Return an input function: a list of what a fold's job reads, planned after the check."""
-    return lambda wildcards: after_check(PART.format(fold=wildcards.fold, part=part))(
-        wildcards
-    )
+    return after_check(lambda job: PART.format(fold=job.fold, part=name_of(part, job)))
 
 
-def trained_on(wildcards):
-    """Return the list of what a method is trained on: lesion masks where it segments, or none."""
-    return part_of_fold(training_part(wildcards))(wildcards)
+def name_of(part, wildcards):
+    """Return a part's name, which may depend on the job."""
+    return part(wildcards) if callable(part) else part
 
 
 def training_part(wildcards):

@@ -51,9 +51,6 @@ def per_scan(pattern, labelled=None):
         cohort = accepted()
         has_mask = cohort["lesion_mask"] != ""
         chosen = cohort if labelled is None else cohort[has_mask == labelled]
-        return [
-            str(pattern).format(scan=scan, folder=scan.replace("_", "/"))
-            for scan in chosen["scan"]
-        ]
+        return [str(path_of_scan(str(pattern), scan)) for scan in chosen["scan"]]
 
     return files

@@ -31,7 +31,7 @@ def contents(*columns):
 
     def told(wildcards):
         scan = wildcards.get("scan") or scan_of(wildcards.folder)
-        checked = Path(RESULTS).joinpath("check", *scan.split("_"), f"{scan}.json")
+        checked = path_of_scan(REPORT_OF_SCAN, scan)
         if workflow.dryrun and not checked.exists():
             return "not checked yet"
         return [content(Path(path), checked) for path in named(wildcards, *columns)]
@@ -39,7 +39,7 @@ def contents(*columns):
     return told
 
 
-from msnmo.core.names import folder_of, scan_of
+from msnmo.core.names import folder_of, path_of_scan, scan_of
 from msnmo.preprocess.steps import STEPS
 
 

@@ -8,7 +8,7 @@ TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 
 rule train_fold:
     input:
-        scans=trained_on,
+        scans=part_of_fold(training_part),
     output:
         weights=f"{MODEL}/weights.safetensors",
         history=f"{MODEL}/history.tsv",

@@ -31,15 +31,15 @@ def content(path: Path, report: Path) -> str:
         The check's report of the file's scan; it may be missing or damaged.
     """
     status = path.stat()
-    known = _recorded(report).get(str(path))
-    if not isinstance(known, dict):
-        return _hash(path, status.st_size, status.st_mtime_ns)
-    if (known.get("bytes"), known.get("mtime_ns")) == (status.st_size, status.st_mtime_ns):
+    known = _recorded(report, report.stat().st_mtime_ns if report.exists() else 0).get(str(path))
+    same = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    if isinstance(known, dict) and same.items() <= known.items():
         return str(known["sha256"])
     return _hash(path, status.st_size, status.st_mtime_ns)
 
 
-def _recorded(report: Path) -> dict[str, dict[str, Any]]:
+@cache
+def _recorded(report: Path, _mtime_ns: int) -> dict[str, dict[str, Any]]:
     try:
         recorded = json.loads(report.read_text(encoding="utf-8"))["contents"]
     except (OSError, ValueError, KeyError, TypeError):
