@@ -9,11 +9,11 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from msnmo.check.findings import COLUMNS
+from msnmo.check.findings import COLUMNS, findings_in
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.table import survey_scan_table
-from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import read_tsv, write_tsv
 
 OnBadScan = Literal["stop", "exclude"]
@@ -42,7 +42,7 @@ def accept(
     """
     errors = findings[findings["severity"] == "error"]
     if len(errors) and on_bad_scan == "stop":
-        raise InputError(Finding(*row) for row in dict.fromkeys(_findings(errors)))
+        raise InputError(findings_in(findings, "error"))
     survey = survey_scan_table(scans)
     by_rater = excluded_by_rater(survey.names, decisions)
     reasons = errors.groupby("scan", sort=False)[["expected", "found"]].first()
@@ -60,10 +60,6 @@ def accept(
         remedy = "mend the scans that the check names, or the decisions"
         raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
     return cohort.reset_index(drop=True), excluded
-
-
-def _findings(errors: pd.DataFrame) -> list[tuple[str, ...]]:
-    return list(errors[list(COLUMNS[2:])].itertuples(index=False, name=None))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

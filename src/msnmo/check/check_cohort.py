@@ -18,12 +18,12 @@ from typing import Any
 import pandas as pd
 
 from msnmo.check.check_scan import Files, check_scan
-from msnmo.check.findings import COLUMNS
+from msnmo.check.findings import findings_in
 from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
-from msnmo.core.errors import Finding, InputError, MsnmoError, run_command
+from msnmo.core.errors import InputError, MsnmoError, run_command
 from msnmo.core.files import write_text, write_tsv
 from msnmo.core.paths import path_argument
 
@@ -95,18 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_tsv(given.out / "findings.tsv", table)
         write_text(given.out / "findings.html", to_page(table, count))
         print(f"all findings: {given.out / 'findings.html'}")
-    for finding in _findings(table, "warning"):
+    errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
+    for finding in warnings:
         print(f"warning: {finding}")
-    errors, warnings = _findings(table, "error"), _findings(table, "warning")
     print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings", flush=True)
     if errors:
         raise InputError(errors)
-
-
-def _findings(table: pd.DataFrame, severity: str) -> list[Finding]:
-    """Return the findings of a severity, each once: two scans may have one in common."""
-    rows = table.loc[table["severity"] == severity, list(COLUMNS[2:])]
-    return [Finding(*row) for row in dict.fromkeys(rows.itertuples(index=False, name=None))]
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from msnmo.core.errors import Finding, bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json, write_json
 
@@ -88,3 +90,16 @@ class ScanReport:
 def by_severity(findings: Iterable[Reported]) -> list[Reported]:
     """Return findings with errors first, then warnings, then notes; else in their order."""
     return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def findings_in(table: pd.DataFrame, severity: Severity) -> list[Finding]:
+    """Return the findings of a severity in a table, each once: two scans may have one in common.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `COLUMNS`.
+    severity : {"error", "warning", "note"}
+    """
+    rows = table.loc[table["severity"] == severity, list(COLUMNS[2:])]
+    return [Finding(*row) for row in dict.fromkeys(rows.itertuples(index=False, name=None))]

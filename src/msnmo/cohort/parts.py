@@ -118,6 +118,22 @@ def read_part(path: Path | str, files: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def add_tested(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option ``--scans``: the tested scans of each fold."""
+    parser.add_argument(
+        "--scans",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
+    )
+
+
+def read_parts(paths: Sequence[Path], files: Sequence[str] = ()) -> pd.DataFrame:
+    """Read the lists of several folds as one table, each as `read_part`."""
+    return pd.concat([read_part(path, files) for path in paths], ignore_index=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the list of a side of a fold."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.cohort.parts", description=__doc__)

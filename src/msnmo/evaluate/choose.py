@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from msnmo.cohort.parts import read_part
+from msnmo.cohort.parts import add_tested, read_parts
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import read_metrics
@@ -119,18 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write which scans of each class a picture of localisation maps shows."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.choose", description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="long table of metrics")
-    parser.add_argument(
-        "--scans",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
-    )
+    add_tested(parser)
     parser.add_argument("--method", required=True, help="the method whose DSC orders the scans")
     parser.add_argument("--out", type=Path, required=True, help="table of the chosen scans")
     given = parser.parse_args(arguments)
 
-    folds = pd.concat([read_part(path, ()) for path in given.scans], ignore_index=True)
+    folds = read_parts(given.scans)
     metrics = read_metrics(given.metrics)
     write_tsv(given.out, choose_in_each_class(metrics, folds, given.method, QUARTILES))
 

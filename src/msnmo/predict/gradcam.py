@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from monai.visualize import GradCAM
 from torch import Tensor, nn
 
-from msnmo.cohort.parts import read_part
+from msnmo.cohort.parts import add_tested, read_parts
 from msnmo.compute.device import (
     explain_full_memory,
     memory_format,
@@ -101,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.per_gpu, f"Grad-CAM of {given.method}")
     prepare(device, given.threads)
     chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
-    tested = pd.concat([read_part(path, ("image", "sidecar")) for path in given.scans])
+    tested = read_parts(given.scans, ("image", "sidecar"))
     files = chosen.merge(tested[["scan", "image", "sidecar"]], on="scan", how="left")
     if missing := list(files.loc[files["image"].isna(), "scan"]):
         tables = ", ".join(map(str, given.scans))
@@ -128,13 +127,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--chosen", type=Path, required=True, help="table of scans, of msnmo.evaluate.choose"
     )
-    parser.add_argument(
-        "--scans",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
-    )
+    add_tested(parser)
     parser.add_argument("--method", default="joint", help="whose weights these are")
     parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
     parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")
