@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -116,11 +117,16 @@ def test_what_is_missing_is_named(make_page, tmp_path):
 def test_the_command_tells_the_address_and_ends_well(make_page, tmp_path):
     command = [sys.executable, "-m", "msnmo.quality.rate", "--page", make_page()]
     command += ["--decisions", tmp_path / "decisions.tsv", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # a shell starts what it puts in the background deaf to Ctrl-C, and children inherit that
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     line = process.stdout.readline()
     (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)/", line)
     assert request(int(port), "GET", "/")[0] == 200
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "ended" in output
