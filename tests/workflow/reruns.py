@@ -190,6 +190,8 @@ def listed(_: Study) -> dict[str, int]:
 
 
 HEAD = ("strip_skull", "correct_bias", "crop_background", "resize_scan", "zscore_scan")
+# what the first and second of these make is not kept, so that the last needs both again
+MODEL_SPACE = HEAD[2:]
 LESION = ("resize_lesion",)
 Expected = Callable[[Study], dict[str, int]]
 DATA: dict[str, tuple[Callable[[Study], None], Expected]] = {
@@ -251,10 +253,13 @@ CONFIG: dict[str, tuple[dict, Expected]] = {
         lambda study: of_all(study, *HEAD, *LESION),
     ),
     "n4": ({"n4": {"shrink": 2}}, lambda study: of_all(study, *HEAD[1:], *LESION)),
-    "resize": ({"resize": {"mask": "nearest"}}, lambda study: of_all(study, *HEAD[3:], *LESION)),
+    "resize": (
+        {"resize": {"mask": "nearest"}},
+        lambda study: of_all(study, *MODEL_SPACE, *LESION),
+    ),
     "zscore": (
         {"zscore": {"over": "whole_volume"}},
-        lambda study: of_all(study, "zscore_scan", *LESION),
+        lambda study: of_all(study, *MODEL_SPACE, *LESION),
     ),
     "folds.only": ({"folds": {"only": [0]}}, nothing),
     "seed": (

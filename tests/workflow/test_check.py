@@ -77,6 +77,34 @@ def test_bad_scans_stop_the_run_before_preprocessing(clone, spoilt):
     assert not (clone / "stopped/derivatives").exists()
 
 
+def test_a_file_made_of_the_cohort_before_does_not_pass_for_new(clone, cohort, tmp_path):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort, folder)
+    config = write_config(clone, folder, "refused")
+    table = str(clone / "refused/tables/table-1.tsv")
+    code, output = run(clone, config, table)
+    assert code == 0, output
+    mask = next(folder.rglob("*mask.nii.gz"))
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:300])
+    for _ in range(2):
+        code, output = run(clone, config, table)
+        assert code == 1, output
+        assert str(mask) in output
+    mask.write_bytes(whole)
+    code, output = run(clone, config, table)
+    assert code == 0, output
+    _, output = run(clone, config, table)
+    assert "Nothing to be done" in output
+
+
+def test_a_table_that_shows_no_chosen_method_says_so(clone, cohort):
+    config = write_config(clone, cohort, "nothing_to_show", methods=["unet"])
+    code, output = run(clone, config, "--dry-run", str(clone / "nothing_to_show/tables/table-5.md"))
+    assert code == 1
+    assert "table-5 shows none of the config's methods" in output
+
+
 def test_bad_scans_are_left_out_and_every_table_says_so(clone, cohort, spoilt):
     folder, broken = spoilt
     config = write_config(clone, folder, "left_out", on_bad_scan="exclude")

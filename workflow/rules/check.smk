@@ -61,7 +61,7 @@ rule list_findings:
 checkpoint accept_cohort:
     input:
         scans=config["scans"],
-        findings=rules.list_findings.output.table,
+        findings=findings_to_judge,
         decisions=DECISIONS,
     output:
         cohort=f"{RESULTS}/cohort.tsv",

@@ -42,6 +42,8 @@ def networks_of(*methods):
 def fold_metrics(wildcards):
     """Return the metrics of every fold of the methods that a table or figure shows."""
     methods = methods_of(wildcards.selection)
+    if not methods:
+        raise WorkflowError(f"{wildcards.selection} shows none of the config's methods")
     return expand(rules.evaluate_fold.output, method=methods, fold=FOLDS)
 
 
