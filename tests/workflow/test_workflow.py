@@ -1,6 +1,7 @@
 """The real DAG on a tiny cohort: it ends, it is reproducible, and it survives being killed."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ import pytest
 import yaml
 
 from msnmo.figures.catalogue import FIGURES
-from msnmo.settings.methods import METHODS
 from msnmo.tables import layout
 from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
 from tests.workflow.imported import assert_versions_follow_imports
@@ -29,14 +29,12 @@ BRIEF = ["table_1", "table_3", "table_4", "table_S1"]
 TABLES = [f"table-{number}" for number in layout.TABLES]
 
 
-def built_by(name):
-    """The function that builds a method's network."""
-    return METHODS[name].function
+ONE_OF_EACH_KIND = ["joint", "unet", "resnet50", "only_seg", "only_cls"]
+"""The joint model, each of its tasks alone, and of the networks it is compared with one a task.
 
-
-FIRST_BUILT = {built_by(name): name for name in reversed(PAPER)}
-ONE_OF_EACH_BUILDER = [name for name in PAPER if FIRST_BUILT[built_by(name)] == name]
-"""They are trained here, and the other methods by the test that is marked heavy."""
+They are trained here. Of every other method the network is built and takes a step in
+tests/settings/test_methods.py; all are trained by the test that is marked heavy.
+"""
 
 
 def tables(clone, results):
@@ -47,21 +45,32 @@ def tables(clone, results):
 @pytest.fixture(scope="module")
 def brief(clone, cohort):
     """The joint model alone: its config, and its tables before other methods join it."""
-    config = write_config(clone, cohort, "results", **JOINT_ALONE)
+    # relative, so that a copy of the folder with Snakemake's records is as good as the run
+    config = write_config(clone, cohort, "results", **JOINT_ALONE | {"results": "results"})
     code, output = run(clone, config, *BRIEF)
     assert code == 0, output
     return config.rename(clone / "brief.yaml"), tables(clone, "results")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(clone, cohort, brief):
+def half_made(clone, brief, tmp_path_factory):
+    """A copy of the brief run, in which one scan is not preprocessed yet and nothing trained."""
+    folder = tmp_path_factory.mktemp("half made") / "clone"
+    shutil.copytree(clone, folder, symlinks=True)
+    for part in ("derivatives/sub-MS01", "models", "predictions", "metrics", "tables"):
+        shutil.rmtree(folder / "results" / part)
+    return folder, brief[0].name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clone, cohort, brief, half_made):
     """The whole sentence, with every kind of network, where the brief run was."""
-    changed = {"methods": ONE_OF_EACH_BUILDER, "method_settings": SETTINGS}
+    changed = {"methods": ONE_OF_EACH_KIND, "method_settings": SETTINGS, "results": "results"}
     config = write_config(clone, cohort, "results", **changed)
     code, output = run(clone, config)
     assert code == 0, output
     assert "rule strip_skull" not in output, "what the brief run made is not made again"
-    assert output.count("rule train_fold") == 2 * len(ONE_OF_EACH_BUILDER[1:])
+    assert output.count("rule train_fold") == 2 * len(ONE_OF_EACH_KIND[1:])
     return clone / "results", config
 
 
@@ -73,7 +82,7 @@ def test_every_result_is_there(undisturbed):
     )
     metrics = pd.read_csv(results / "metrics/all.tsv", sep="\t")
     assert set(metrics["metric"]) >= {"DSC", "PPV", "TPR", "VD", "ACC", "SN", "SP", "AUC"}
-    assert set(metrics["method"]) == set(ONE_OF_EACH_BUILDER)
+    assert set(metrics["method"]) == set(ONE_OF_EACH_KIND)
     assert metrics.dropna(subset="scan")["scan"].nunique() == 6
     assert (results / "figures/pathway.png").stat().st_size > 10_000
     assert len(list((results / "quality").rglob("*.png"))) == 6
@@ -88,15 +97,15 @@ def test_every_method_has_its_rows_in_every_table(undisturbed):
     results, _ = undisturbed
     for number in layout.CAPTIONS:
         table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
-        run = table["method"].isin(ONE_OF_EACH_BUILDER)
+        run = table["method"].isin(ONE_OF_EACH_KIND)
         assert set(table.loc[run, "status"]) == {"run"}, number
         assert not set(table.loc[~run, "status"]) - {"not run"}, number
         assert (table["n_folds"] + table["n_undefined_folds"])[run].eq(2).all()
     statistics = pd.read_csv(results / "tables/statistics.tsv", sep="\t")
-    assert set(statistics["method"]) == set(ONE_OF_EACH_BUILDER)
+    assert set(statistics["method"]) == set(ONE_OF_EACH_KIND)
     assert statistics["table"].unique().tolist() == list(layout.CAPTIONS)
     complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
-    assert complexity["method"].tolist() == ONE_OF_EACH_BUILDER * 2
+    assert complexity["method"].tolist() == ONE_OF_EACH_KIND * 2
     assert complexity["size"].unique().tolist() == ["32x32x32", "160x160x160"]
 
 
@@ -180,45 +189,47 @@ def kill_when_running(process, module, clone):
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         jobs = [job for job in psutil.process_iter(["cmdline"]) if runs(job, module, clone)]
-        if killable := [job for job in jobs if ready(module, job)]:
+        if killable := [job for job in jobs if ready(module, job, clone)]:
             killable[0].kill()
             return
         time.sleep(0.05)
     pytest.fail(f"{module} never ran")
 
 
-def runs(job, module, clone):
-    command = job.info["cmdline"] or []
-    return command[1:3] == ["-m", module] and any(str(clone) in part for part in command)
+def runs(job, module, folder):
+    try:
+        return (job.info["cmdline"] or [])[1:3] == ["-m", module] and Path(job.cwd()) == folder
+    except psutil.Error:  # it has ended since it was listed, or is not ours
+        return False
 
 
-def ready(module, job):
+def ready(module, job, folder):
     """Let the training finish an epoch first, so that it has a checkpoint to go on from."""
     if module != "msnmo.train":
         return True
     command = job.info["cmdline"]
-    return Path(command[command.index("--checkpoint") + 1]).is_file()
+    return (folder / command[command.index("--checkpoint") + 1]).is_file()
 
 
-def test_killed_steps_and_a_killed_write_end_with_the_same_tables(brief, clone, cohort):
-    config = write_config(clone, cohort, "disturbed", **JOINT_ALONE)
+def test_killed_steps_and_a_killed_write_end_with_the_same_tables(brief, half_made, clone):
+    disturbed, config = half_made
     for module in ("msnmo.preprocess.n4", "msnmo.train"):
-        process = start(clone, config, *BRIEF)
-        kill_when_running(process, module, clone)
+        process = start(disturbed, config, *BRIEF)
+        kill_when_running(process, module, disturbed)
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, output
-    half_written = clone / "disturbed/metrics/.tmp-killed-fold-0.tsv"
+    half_written = disturbed / "results/metrics/.tmp-killed-fold-0.tsv"
     half_written.parent.mkdir(parents=True, exist_ok=True)
     half_written.write_text("method\tfo")
-    code, output = run(clone, config, *BRIEF)
+    code, output = run(disturbed, config, *BRIEF)
     assert code == 0, output
     _, undisturbed = brief
-    assert tables(clone, "disturbed") == undisturbed
-    runs = [json.loads(path.read_text()) for path in (clone / "disturbed/models").rglob("run.json")]
-    assert any(record["resumed_from"] for record in runs)
+    assert tables(disturbed, "results") == undisturbed
+    records = (disturbed / "results/models").rglob("run.json")
+    assert any(json.loads(path.read_text())["resumed_from"] for path in records)
     for fold in (0, 1):
-        name = f"models/joint/fold-{fold}/weights.safetensors"
-        assert (clone / "disturbed" / name).read_bytes() == (clone / "results" / name).read_bytes()
+        name = f"results/models/joint/fold-{fold}/weights.safetensors"
+        assert (disturbed / name).read_bytes() == (clone / name).read_bytes()
 
 
 def test_one_methods_learning_rate_trains_that_method_alone(undisturbed):
@@ -236,7 +247,7 @@ def test_every_other_method_of_the_paper_is_trained_when_it_is_asked_for(undistu
     results, config = undisturbed
     config = changed(config, methods=PAPER)
     _, output = run(results.parent, config, "--dry-run", "tables", "figures")
-    added = sorted(set(PAPER) - set(ONE_OF_EACH_BUILDER))
+    added = sorted(set(PAPER) - set(ONE_OF_EACH_KIND))
     assert trained(output) == [(name, fold) for name in added for fold in "01"]
     counts = jobs(output)
     assert counts["predict_fold"] == counts["evaluate_fold"] == 2 * len(added)
