@@ -8,7 +8,12 @@ from msnmo.core.errors import InputError
 from msnmo.networks.baselines import with_norm
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss, segmentation_loss
-from msnmo.settings.baselines import DynUNetSettings, SwinUNETRSettings, UNetSettings
+from msnmo.settings.baselines import (
+    AttentionUNetSettings,
+    DynUNetSettings,
+    SwinUNETRSettings,
+    UNetSettings,
+)
 from msnmo.settings.methods import METHODS
 
 SEGMENTERS = ["unet", "vnet", "attention_unet", "nnunet_plain"]
@@ -84,10 +89,10 @@ def test_deep_supervision_trains_each_level_with_half_the_weight_of_the_finer_on
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (UNetSettings, {"channels": (4, 8, 8, 8, 8, 8)}, "at most five levels"),
+        (UNetSettings, {"channels": (4, 8, 8)}, "a list of five whole numbers"),
         (UNetSettings, {"norm": "layer"}, "one of batch, instance, group"),
-        (UNetSettings, {"channels": (4, 0)}, "a whole number of at least 1"),
-        (UNetSettings, {"channels": 32}, "two to five whole numbers"),
+        (UNetSettings, {"channels": (4, 8, 8, 8, 0)}, "a whole number of at least 1"),
+        (AttentionUNetSettings, {"channels": 32}, "two to five whole numbers"),
         (DynUNetSettings, {"channels": (4, 8, 8)}, "at most 1, two fewer"),
         (SwinUNETRSettings, {"feature_size": 16}, "a multiple of 12"),
     ],

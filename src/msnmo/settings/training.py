@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from msnmo.core.errors import bad_input
 from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key, within
 from msnmo.settings.methods import LossWeights, Method
-from msnmo.settings.model import Normalisation
 
 Network = TypeVar("Network", bound=Section)
+SegmentationLoss = Literal["dice", "dice_ce"]
+Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
+Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
 
 def of_network() -> Any:
@@ -45,6 +47,12 @@ class OptimiserSettings(Section):
         ge=0,
     )
     plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
+    segmentation_loss: SegmentationLoss = key(
+        "dice",
+        "loss of every method that segments: soft Dice (equation 13), or its sum with the voxels' "
+        "mean cross-entropy (dice_ce)",
+        "paper",
+    )
 
 
 class AugmentSettings(Section):
@@ -67,10 +75,40 @@ class LossSettings(Section):
     segmentation: Weight = key(1.0, "weight of the Dice loss; 0 leaves a loss out", "paper")
     classification: Weight = key(0.8, "weight of the cross-entropy", "paper")
     cross: Weight = key(1.0, "weight of the cross-task loss", "paper")
+    eta: Eta = key(
+        (0.25, 0.25, 0.5),
+        "weights of the scales in the cross-task loss, coarse to fine: 1/8, 1/4 and 1/2 of the "
+        "scan's size; the paper gives the three numbers and not their order",
+        "ours",
+    )
+    cross_segmentation: Literal["logits", "probabilities"] = key(
+        "probabilities",
+        "what of the segmentation meets the localisation maps: S_i of equation 5, or its sigmoid",
+        "ours",
+    )
     cam_normalisation: Normalisation = key(
         "relu_max",
-        "how localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11)",
+        "how localisation maps are scaled before they meet the segmentation's: not at all, to 0..1, "
+        "or both sides to mean 0 and standard deviation 1 a scan (standardise)",
         "ours",
+    )
+    cam_class: Literal["true", "predicted", "difference"] = key(
+        "true",
+        "the class whose localisation maps the cross-task loss takes; difference: the true class's "
+        "minus the other's",
+        "ours",
+    )
+    cross_reduction: Literal["mean", "sum"] = key(
+        "mean", "how the squared differences of a scale's voxels become one number", "ours"
+    )
+    cross_balance: bool = key(
+        False, "whether lesion and background weigh the same in the cross-task loss", "ours"
+    )
+    cross_gradient: Literal["both", "localisation", "segmentation"] = key(
+        "both", "which of the two maps learns from the cross-task loss", "ours"
+    )
+    cross_ramp_epochs: int = key(
+        0, "epochs over which the cross-task loss's weight rises from 0; 0: none", "ours", ge=0
     )
 
     @property
