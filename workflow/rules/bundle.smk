@@ -6,11 +6,11 @@ CLASSIFIES = "classification" in REGISTRY[BUNDLED].tasks
 
 rule make_bundle:
     input:
-        weights=expand(rules.train_fold.output.weights, method=BUNDLED, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=BUNDLED, fold=FOLDS),
-        metrics=expand(rules.evaluate_fold.output, method=BUNDLED, fold=FOLDS),
+        weights=trainings(rules.train_fold.output.weights, BUNDLED),
+        runs=trainings(rules.train_fold.output.run, BUNDLED),
+        metrics=trainings(rules.evaluate_fold.output, BUNDLED),
         predictions=(
-            expand(rules.predict_fold.output, method=BUNDLED, fold=FOLDS)
+            trainings(rules.predict_fold.output, BUNDLED)
             if config["calibration"]["temperature_scaling"] and CLASSIFIES
             else []
         ),

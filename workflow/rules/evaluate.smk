@@ -6,19 +6,21 @@ rule evaluate_fold:
         predictions=rules.predict_fold.output,
         scans=part_of_fold("truth"),
     output:
-        f"{RESULTS}/metrics/{{method}}/fold-{{fold}}.tsv",
+        f"{RESULTS}/metrics/{{method}}/fold-{{fold}}{{seed}}.tsv",
     log:
-        f"{LOGS}/evaluate_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/evaluate_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         "../../envs/torch-cpu.yaml"
     params:
         follows_from=of_part("truth"),
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         code=code("evaluate"),
     shell:
         "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"
-        " --method {wildcards.method} --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
+        " --method {wildcards.method} --fold {wildcards.fold} --seed {params.seed}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 # a selection is a table, a figure or all: each waits for the methods that it shows, and no other
@@ -36,10 +38,11 @@ rule aggregate_metrics:
     params:
         methods=lambda wildcards: methods_of(wildcards.selection),
         folds=FOLDS,
+        seeds=lambda wildcards: seeds_of(wildcards.selection),
         code=code("evaluate.aggregate"),
     shell:
         "python -m msnmo.evaluate.aggregate --methods {params.methods} --folds {params.folds}"
-        " --metrics {input:q} --out {output:q} > {log:q} 2>&1"
+        " --seeds {params.seeds} --metrics {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule compare_methods:
@@ -68,7 +71,7 @@ rule compare_methods:
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:
-        predictions=expand(rules.predict_fold.output, method=CLASSIFYING, fold=FOLDS),
+        predictions=trainings(rules.predict_fold.output, CLASSIFYING),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/tables/calibration.tsv",
@@ -81,7 +84,7 @@ rule calibrate_classes:
     params:
         methods=CLASSIFYING,
         tested=FOLDS,
-        predictions=pattern(rules.predict_fold.output[0]),
+        predictions=of_training(rules.predict_fold.output[0]),
         code=code("evaluate.calibration"),
     shell:
         "python -m msnmo.evaluate.calibration --methods {params.methods} --folds {input.folds:q}"

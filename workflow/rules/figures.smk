@@ -62,7 +62,7 @@ rule draw_pathway:
     params:
         method=lambda wildcards: OF_BOTH_TASKS[0],
         n4=pattern(rules.correct_bias.output.image),
-        predictions=pattern(rules.predict_fold.output[0]),
+        predictions=of_training(rules.predict_fold.output[0]),
         code=code("figures.pathway"),
     shell:
         "python -m msnmo.figures.pathway --metrics {input.metrics:q} --manifest {input.manifest:q}"

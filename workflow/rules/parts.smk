@@ -75,7 +75,7 @@ def training(wildcards, input, output):
         "method": wildcards.method,
         "fold": wildcards.fold,
         "settings": settings_of_method(wildcards),
-        "seed": config["seed"],
+        "seed": SEED_OF[wildcards.seed],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
         # undeclared, because Snakemake removes the outputs of a failed job: a killed training

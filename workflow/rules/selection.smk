@@ -40,11 +40,17 @@ def networks_of(*methods):
 
 
 def fold_metrics(wildcards):
-    """Return the metrics of every fold of the methods that a table or figure shows."""
+    """Return the metrics of the trainings that a table or figure shows."""
     methods = methods_of(wildcards.selection)
     if not methods:
         raise WorkflowError(f"{wildcards.selection} shows none of the config's methods")
-    return expand(rules.evaluate_fold.output, method=methods, fold=FOLDS)
+    every = len(seeds_of(wildcards.selection)) > 1
+    return trainings(rules.evaluate_fold.output, methods, all_seeds=every)
+
+
+def seeds_of(selection):
+    """Return the seeds that a table or figure shows: a figure the first, everything else all."""
+    return SEEDS[:1] if selection.startswith("figure-") else SEEDS
 
 
 def table_files(*tables):
@@ -56,8 +62,9 @@ def table_files(*tables):
 
 def weights_of(selection):
     """Return the weights of what a table or figure shows: deleted ones are trained again."""
-    return expand(
-        rules.train_fold.output.weights, method=methods_of(selection), fold=FOLDS
+    every = len(seeds_of(selection)) > 1
+    return trainings(
+        rules.train_fold.output.weights, methods_of(selection), all_seeds=every
     )
 
 
@@ -67,8 +74,8 @@ def figure_inputs(wildcards):
     methods = methods_of(wildcards.figure)
     sources = {
         "metrics": f"{RESULTS}/metrics/{wildcards.figure}.tsv",
-        "predictions": expand(rules.predict_fold.output, method=methods, fold=FOLDS),
-        "history": expand(rules.train_fold.output.history, method=methods, fold=FOLDS),
+        "predictions": trainings(rules.predict_fold.output, methods),
+        "history": trainings(rules.train_fold.output.history, methods),
         "gradcam": rules.map_gradcam.output,
     }
     return {name: sources[name] for name in figure.reads}
@@ -79,8 +86,8 @@ def figure_options(wildcards):
     figure = catalogue.get_figure(wildcards.figure)
     sources = {
         "metrics": [f"{RESULTS}/metrics/{wildcards.figure}.tsv"],
-        "predictions": rules.predict_fold.output,
-        "history": [rules.train_fold.output.history],
+        "predictions": [of_training(rules.predict_fold.output[0])(wildcards)],
+        "history": [of_training(rules.train_fold.output.history)(wildcards)],
         "gradcam": rules.map_gradcam.output,
     }
     options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]

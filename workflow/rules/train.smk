@@ -14,9 +14,9 @@ rule train_fold:
         history=f"{MODEL}/history.tsv",
         run=f"{MODEL}/run.json",
     log:
-        f"{LOGS}/train_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/train_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         TORCH_ENV
     threads: config["compute"]["threads"]
@@ -25,7 +25,7 @@ rule train_fold:
     params:
         follows_from=of_part(training_part),
         settings=settings_of_method,
-        seed=config["seed"],
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         command=training,
     shell:
         "{params.command}"
@@ -37,11 +37,11 @@ rule predict_fold:
         weights=rules.train_fold.output.weights,
         run=rules.train_fold.output.run,
     output:
-        directory(f"{RESULTS}/predictions/{{method}}/fold-{{fold}}"),
+        directory(f"{RESULTS}/predictions/{{method}}/fold-{{fold}}{{seed}}"),
     log:
-        f"{LOGS}/predict_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/predict_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         TORCH_ENV
     threads: config["compute"]["threads"]
@@ -51,7 +51,7 @@ rule predict_fold:
         follows_from=of_part("test"),
         trained_from=of_part(training_part),
         settings=settings_of_method,
-        seed=config["seed"],
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         threshold=config["predict"]["threshold"],
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
@@ -68,8 +68,8 @@ rule map_gradcam:
     input:
         chosen=f"{RESULTS}/figures/figure-12-scans.tsv",
         scans=after_check(expand(PART, part="test", fold=FOLDS)),
-        weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
+        weights=trainings(rules.train_fold.output.weights, JOINT),
+        runs=trainings(rules.train_fold.output.run, JOINT),
     output:
         directory(f"{RESULTS}/gradcam"),
     log:
@@ -82,8 +82,8 @@ rule map_gradcam:
     resources:
         gpu=GPU,
     params:
-        weights=pattern(rules.train_fold.output.weights),
-        run=pattern(rules.train_fold.output.run),
+        weights=of_training(rules.train_fold.output.weights),
+        run=of_training(rules.train_fold.output.run),
         method=JOINT,
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),

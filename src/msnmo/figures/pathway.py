@@ -15,7 +15,7 @@ from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.geometry import ModelSpace
 from msnmo.core.names import path_of_scan
 from msnmo.core.volumes import load_mask, load_volume
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.choose import choose_scan
 from msnmo.figures.style import house_style
 from msnmo.viewing.slices import (
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     given = parser.parse_args(arguments)
 
-    scan = choose_scan(read_metrics(given.metrics), given.method)
+    scan = choose_scan(of_first_seed(read_metrics(given.metrics)), given.method)
     text = {"scan": str}
     cohort = read_tsv(given.cohort, text).set_index("scan").loc[scan]
     listed = ("image", "lesion", "sidecar", "native_lesion", "native_brain")

@@ -121,6 +121,7 @@ def joint_loss(
     lesion: Tensor,
     label: Tensor,
     weights: LossWeights = PAPER_WEIGHTS,
+    *,
     settings: LossSettings = AS_THE_PAPER_SAYS,
     segmentation: SegmentationLoss = "dice",
 ) -> dict[str, Tensor]:

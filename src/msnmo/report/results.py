@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.core.files import read_tsv
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
 from msnmo.figures.cases import reference_method
 from msnmo.settings.methods import BOTH_TASKS, Task, get_method
@@ -68,7 +68,7 @@ class Results:
             manifest.set_index("scan"),
             read_tsv(given.quality, QUALITY_COLUMNS).set_index("scan"),
             folds,
-            read_metrics(given.metrics),
+            of_first_seed(read_metrics(given.metrics)),
             tuple(get_method(name).name for name in given.methods),
         )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    Field,
     ValidationError,
     create_model,
     model_validator,
@@ -66,6 +67,7 @@ NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.it
     if method.tasks != BOTH_TASKS
 }
 """What was found, and the remedy, of keys that are not taken for a reason."""
+Seed = Annotated[int, Field(ge=0)]
 PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
@@ -103,6 +105,12 @@ class Config(Section):
         "results",
     )
     seed: int = key(2024, "the seed that every random choice derives from", ge=0)
+    seeds: Annotated[tuple[Seed, ...], Once, AfterValidator(each_once)] = key(
+        (),
+        "seeds of several trainings of each method and fold, which tables average and whose spread "
+        "they show; empty: one training, with `seed`",
+        "ours",
+    )
     methods: Annotated[tuple[MethodName, ...], Once, AfterValidator(each_once)] = key(
         tuple(name for name, method in METHODS.items() if method.paper),
         "names of the methods to train",

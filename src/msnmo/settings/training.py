@@ -88,12 +88,12 @@ class LossSettings(Section):
     )
     cam_normalisation: Normalisation = key(
         "relu_max",
-        "how localisation maps are scaled before they meet the segmentation's: not at all, to 0..1, "
-        "or both sides to mean 0 and standard deviation 1 a scan (standardise)",
+        "how localisation maps are scaled before they meet the segmentation's: not at all, to "
+        "0..1, or both sides to mean 0 and standard deviation 1 a scan (standardise)",
         "ours",
     )
-    cam_class: Literal["true", "predicted", "difference"] = key(
-        "true",
+    cam_class: Literal["truth", "predicted", "difference"] = key(
+        "truth",
         "the class whose localisation maps the cross-task loss takes; difference: the true class's "
         "minus the other's",
         "ours",

@@ -22,7 +22,7 @@ from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.seeds import derive_seed
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss
-from msnmo.settings.methods import LossWeights, get_method
+from msnmo.settings.methods import BOTH_TASKS, LossWeights, get_method
 from msnmo.settings.training import Settings
 from msnmo.train.augment import augment, draw
 from msnmo.train.checkpoint import Checkpoint, identity, restore_rng, rng_state
@@ -66,11 +66,22 @@ class Job:
                 "method": self.method,
                 "fold": self.fold,
                 "seed": self.seed,
-                "settings": self.settings.to_json(),
+                "settings": self._settings_that_matter(),
                 "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
                 "network": {name: list(x.shape) for name, x in model.state_dict().items()},
             }
         )
+
+    def _settings_that_matter(self) -> dict[str, Any]:
+        """Return the settings without those of losses that the method is not trained with."""
+        settings = self.settings.to_json()
+        method = get_method(self.method)
+        if method.tasks != BOTH_TASKS:
+            return settings | {"loss": {}}
+        if not method.loss_weights(self.settings.loss.weights).cross:
+            kept = ("segmentation", "classification")
+            return settings | {"loss": {name: settings["loss"][name] for name in kept}}
+        return settings
 
 
 @dataclass(frozen=True)
@@ -176,8 +187,8 @@ def train(
                 outputs = model(image)
                 losses = joint_loss(
                     *(outputs, lesion, label, weights),
-                    job.settings.loss,
-                    settings.segmentation_loss,
+                    settings=job.settings.loss,
+                    segmentation=settings.segmentation_loss,
                 )
             _refuse_non_finite([losses["total"]], job, epoch, batch)
             optimiser.zero_grad()
@@ -264,7 +275,9 @@ def _collate(
         augment(
             scan.image.to(where),
             scan.lesion.to(where, torch.float32),
-            draw(job.settings.augment, derive_seed(job.seed, job.fold, "augment", epoch, scan.scan)),
+            draw(
+                job.settings.augment, derive_seed(job.seed, job.fold, "augment", epoch, scan.scan)
+            ),
         )
         for scan in batch
     ]
