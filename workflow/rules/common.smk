@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shlex
 import sys
 from functools import cache
@@ -70,7 +71,9 @@ FOLDS = config["folds"]["only"] or list(range(config["folds"]["k"]))
 # the seed of each training of a fold, by its place; one alone has no folder of its own
 SEEDS = config["seeds"] or [config["seed"]]
 SEED_OF = (
-    {f"/seed-{seed}": seed for seed in SEEDS} if len(SEEDS) > 1 else {"": SEEDS[0]}
+    {f"{os.sep}seed-{seed}": seed for seed in SEEDS}
+    if len(SEEDS) > 1
+    else {"": SEEDS[0]}
 )
 ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}{{seed}}"
