@@ -9,7 +9,7 @@ from typing import Literal
 from msnmo.settings.methods import Method, Task
 
 Space = Literal["model", "native"]
-Unit = Literal["%", "mm", "ml", "r"]
+Unit = Literal["%", "mm", "ml", "r", "nat"]
 NOT_APPLICABLE = "n/a"
 """In the columns scan and space: the row is of a whole fold, or compares no masks."""
 
@@ -26,11 +26,11 @@ class Metric:
         The task that it judges.
     best : {"highest", "lowest"}
         Which of two values is the better one.
-    unit : {"%", "mm", "ml", "r"}
+    unit : {"%", "mm", "ml", "r", "nat"}
         What tables show it in; values of a % metric are kept as fractions. r is a correlation.
     paper : bool
-        Whether it is one of the paper's section 4.2; the others are compared in native space only,
-        where a millimetre is one and lesions are as the reader drew them.
+        Whether it is one of the paper's section 4.2; masks are compared by the others in native
+        space only, where a millimetre is one and lesions are as the reader drew them.
     of_fold : bool
         Whether it is defined for a fold alone, not for a scan.
     """
@@ -66,6 +66,7 @@ METRICS = {
         Metric("ASD", "segmentation", best="lowest", unit="mm", paper=False),
         Metric("AVD", "segmentation", best="lowest", unit="ml", paper=False),
         Metric("VC", "segmentation", unit="r", paper=False, of_fold=True),
+        Metric("LL", "classification", best="lowest", unit="nat", paper=False),
     )
 }
 DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
