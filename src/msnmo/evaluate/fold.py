@@ -54,9 +54,9 @@ def evaluate_fold(
         Columns scan, metric, value (fractions, mm or ml; NaN where undefined), space (model,
         native or n/a). First a row per scan for DSC, PPV, TPR and VD in both spaces, for the
         lesion-wise metrics, distances and volumes in native space, for ACC (1 if the class is
-        right, else 0), the probability of NMOSD and the log loss, sorted by scan. Then a row for the fold,
-        scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP, AUC and
-        VC the value of all scans.
+        right, else 0), the probability of NMOSD and the log loss, sorted by scan. Then a row for
+        the fold, scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP,
+        AUC and VC the value of all scans.
 
     Raises
     ------

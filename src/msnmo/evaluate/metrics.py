@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from msnmo.settings.methods import Method, Task
+from msnmo.settings.methods import JOINT, Method, Task
 
 Space = Literal["model", "native"]
 Unit = Literal["%", "mm", "ml", "r", "nat"]
@@ -92,11 +92,18 @@ def tasks_of(metrics: Iterable[str]) -> list[Task]:
 
 SUPPLEMENT = "S1"
 """The table of what the paper does not report: lesions, distances and volumes."""
+VARIANTS = "S4"
+"""The table of the joint model with one choice changed that the paper leaves open."""
 TABLE_METRICS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("3", "5"), tuple(metrics_of("segmentation"))),
     **dict.fromkeys(("4", "6", "8"), tuple(metrics_of("classification"))),
     **dict.fromkeys(("7", "9"), (*metrics_of("segmentation"), *metrics_of("classification"))),
     SUPPLEMENT: tuple(metrics_of("segmentation", paper=False)),
+    VARIANTS: (
+        *metrics_of("segmentation"),
+        *metrics_of("classification"),
+        *metrics_of("classification", paper=False),
+    ),
 }
 """The metrics that each table compares, in its order."""
 
@@ -105,4 +112,6 @@ def is_row(method: Method, table: str) -> bool:
     """Return whether a table of results has a row of a method."""
     if table == SUPPLEMENT:
         return "segmentation" in method.tasks
+    if table == VARIANTS:
+        return method.name == JOINT or bool(method.own)
     return int(table) in method.tables

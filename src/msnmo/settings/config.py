@@ -172,13 +172,23 @@ def _common_sections(method: Method) -> list[str]:
 def default_config() -> dict[str, Any]:
     """Return the config that a user has who sets nothing, as YAML would give it."""
     plain = Config().model_dump(mode="json", exclude={"method_settings"})
+    everything = plain | {"method_settings": _settings_of_methods()}
+    return {name: everything[name] for name in Config.model_fields}
+
+
+def _settings_of_methods() -> dict[str, Any]:
+    """Return the settings of the methods that have any beside the common sections."""
     networks = {
         name: {"model": method.settings().model_dump(mode="json")}
         for name, method in METHODS.items()
         if method.settings is not ModelSettings
     }
-    everything = plain | {"method_settings": networks}
-    return {name: everything[name] for name in Config.model_fields}
+    own = {
+        name: {section: dict(values) for section, values in method.own.items()}
+        for name, method in METHODS.items()
+        if method.own
+    }
+    return networks | own
 
 
 def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:

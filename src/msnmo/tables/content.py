@@ -26,12 +26,14 @@ TESTS = {
     "mcnemar": "McNemar's exact test",
     "bootstrap": "bootstrap of the difference",
 }
-SUPPLEMENT_NOTES = (
-    "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); LF1: their "
-    "harmonic mean.",
-    "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: Pearson's "
-    "r of the volumes.",
-)
+ABOUT_METRICS = {
+    "LTPR": "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); "
+    "LF1: their harmonic mean.",
+    "HD95": "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: "
+    "Pearson's r of the volumes.",
+    "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
+}
+"""By the first metric that they are about."""
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -183,7 +185,7 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:
         sentences.append(f"{', '.join(lowest)}: lower is better.")
     if not any(cell.reported is not None for row in rows for cell in row.cells):
-        return [*sentences, *SUPPLEMENT_NOTES]
+        return [*sentences, *(note for name, note in ABOUT_METRICS.items() if name in table.metrics)]
     return [
         *sentences,
         f"Reported: {CITATION}; measured on the paper's own cohort.",
