@@ -185,7 +185,8 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:
         sentences.append(f"{', '.join(lowest)}: lower is better.")
     if not any(cell.reported is not None for row in rows for cell in row.cells):
-        return [*sentences, *(note for name, note in ABOUT_METRICS.items() if name in table.metrics)]
+        about = [note for name, note in ABOUT_METRICS.items() if name in table.metrics]
+        return [*sentences, *about]
     return [
         *sentences,
         f"Reported: {CITATION}; measured on the paper's own cohort.",
