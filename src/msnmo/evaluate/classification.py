@@ -25,7 +25,7 @@ def log_loss(nmosd: np.ndarray, p_nmosd: np.ndarray) -> np.ndarray:
 
 
 def classification_metrics(nmosd: np.ndarray, p_nmosd: np.ndarray) -> dict[str, float]:
-    """Return ACC, SN, SP and AUC of a fold (paper, equations 19 to 21); NMOSD is positive.
+    """Return ACC, SN, SP and AUC of a fold (paper, equations 19 to 21); NMOSD is positive (ours).
 
     ::
 

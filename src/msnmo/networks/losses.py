@@ -45,7 +45,8 @@ def segmentation_loss(
         Maps trained beside the first, fine to coarse: their losses are added with weights 1/2,
         1/4 and so on.
     kind : {"dice", "dice_ce"}
-        Soft Dice, as in the paper, or its sum with the voxels' mean cross-entropy.
+        Dice as in the paper, soft so that it has a gradient, or its sum with the voxels' mean
+        cross-entropy.
     """
     return _SEGMENTATION_LOSSES[kind]([lesion_logits, *supervised_logits], lesion.float())
 

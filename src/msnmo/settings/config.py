@@ -90,7 +90,7 @@ MethodSettings = create_model(
 
 
 class Config(Section):
-    """The whole config. The paper's protocol, where nothing else is said."""
+    """The whole config. By default the paper's protocol where the paper states one, else ours."""
 
     scans: SomePath = key("example/scans.tsv", "path of the scan table")
     results: Folder = key("results", "folder of everything the workflow makes")

@@ -45,8 +45,8 @@ class ModelSettings(Section):
     guidance_activation: Activation = key(
         "sigmoid",
         "how the lesion guidance module makes its attention map: as the paper's sentence says, or "
-        "near its equation 7 (softmax_spatial)",
-        "paper",
+        "near its equation 7 (softmax_spatial); the two contradict each other",
+        "ours",
     )
     guidance_start: GuidanceStart = key(
         "lesion_map",

@@ -25,43 +25,48 @@ def of_network() -> Any:
 
 
 class OptimiserSettings(Section):
-    """How the weights are fitted (paper, section 4.2)."""
+    """How the weights are fitted (paper, section 4.1)."""
 
     section: ClassVar[str] = "train"
     epochs: int = key(
-        200, "passes over the training scans; the weights of the last are kept", "paper", ge=1
+        200,
+        "passes over the training scans, which is how the paper's 200 iterations are read; the "
+        "weights of the last are kept (ours)",
+        "paper",
+        ge=1,
     )
     batch_size: int = key(
         2,
-        "scans in one step; the last step of an epoch takes those that are left, so that every "
-        "scan is seen in every epoch",
+        "scans in one step; the last step of an epoch takes those that are left (ours), so that "
+        "every scan is seen in every epoch",
         "paper",
         ge=1,
     )
     learning_rate: Share = key(1e-4, "Adam's learning rate at the start", "paper")
     plateau_patience: int = key(
         10,
-        "epochs without a fall of the epoch's mean loss that are let pass; after one more the "
-        "learning rate is lowered (as in PyTorch's ReduceLROnPlateau)",
+        "epochs without a fall of the loss that are let pass; after one more the learning rate is "
+        "lowered (as in PyTorch's ReduceLROnPlateau); that it is the mean loss of the training "
+        "scans is ours",
         "paper",
         ge=0,
     )
     plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
     segmentation_loss: SegmentationLoss = key(
         "dice",
-        "loss of every method that segments: soft Dice (equation 13), or its sum with the voxels' "
-        "mean cross-entropy (dice_ce)",
+        "loss of every method that segments: Dice (equation 13; that it is soft is ours), or its "
+        "sum with the voxels' mean cross-entropy (dice_ce)",
         "paper",
     )
 
 
 class AugmentSettings(Section):
-    """How training scans are varied (paper, section 3.1.3; the angle is ours)."""
+    """How training scans are varied (paper, section 3.1.3; axis and angle of a turn are ours)."""
 
     section: ClassVar[str] = "augment"
     flip_probability: Probability = key(0.5, "chance of a flip along one random axis", "paper")
     rotation_probability: Probability = key(
-        0.5, "chance of a rotation about one random axis", "paper"
+        0.5, "chance of a rotation; that it is about one random axis is ours", "paper"
     )
     rotation_degrees: Number = key(
         15.0, "angles are drawn uniformly between minus and plus this", "ours", ge=0, le=180
@@ -69,7 +74,7 @@ class AugmentSettings(Section):
 
 
 class LossSettings(Section):
-    """Weights of the losses in their sum (paper, equation 14), for methods of both tasks."""
+    """Weights of the losses (paper, equation 14) and the cross-task loss, for methods of both."""
 
     section: ClassVar[str] = "loss"
     segmentation: Weight = key(1.0, "weight of the Dice loss; 0 leaves a loss out", "paper")
@@ -99,7 +104,10 @@ class LossSettings(Section):
         "ours",
     )
     cross_reduction: Literal["mean", "sum"] = key(
-        "mean", "how the squared differences of a scale's voxels become one number", "ours"
+        "mean",
+        "how the squared differences of a scale's voxels become one number; the paper's words say "
+        "mean, its equation 11 prints a sum",
+        "ours",
     )
     cross_balance: bool = key(
         False, "whether lesion and background weigh the same in the cross-task loss", "ours"

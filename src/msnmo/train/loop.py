@@ -118,7 +118,7 @@ def train(
     checkpoint_path: Path,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train a method on the training scans of a fold (paper, section 4.2).
+    """Train a method on the training scans of a fold (paper, section 4.1).
 
     Parameters
     ----------
