@@ -24,7 +24,7 @@ _SEGMENTATION_LOSSES: dict[SegmentationLoss, DeepSupervisionLoss] = {
     "dice": DeepSupervisionLoss(DiceLoss(sigmoid=True), weight_mode="exp"),
     "dice_ce": DeepSupervisionLoss(DiceCELoss(sigmoid=True), weight_mode="exp"),
 }
-AS_THE_PAPER_SAYS = LossSettings()
+DEFAULTS = LossSettings()
 
 
 def segmentation_loss(
@@ -52,7 +52,7 @@ def segmentation_loss(
 
 
 def cross_task_loss(
-    outputs: Outputs, lesion: Tensor, label: Tensor, settings: LossSettings = AS_THE_PAPER_SAYS
+    outputs: Outputs, lesion: Tensor, label: Tensor, settings: LossSettings = DEFAULTS
 ) -> Tensor:
     """Return how far segmentation and localisation maps are apart (equation 11).
 
@@ -123,7 +123,7 @@ def joint_loss(
     label: Tensor,
     weights: LossWeights = PAPER_WEIGHTS,
     *,
-    settings: LossSettings = AS_THE_PAPER_SAYS,
+    settings: LossSettings = DEFAULTS,
     segmentation: SegmentationLoss = "dice",
 ) -> dict[str, Tensor]:
     """Return the losses that apply to a network and their weighted sum (equations 11 to 14).

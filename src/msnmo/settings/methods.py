@@ -166,7 +166,7 @@ _ALL = (
     # beyond the paper: what a reviewer asks for
     _segmenter("nnunet_plain", "nnU-Net (plain)", "build_dynunet", DynUNetSettings, paper=False),
     _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings, paper=False),
-    # the joint model with one choice changed that the paper leaves open
+    # the joint model with choices changed
     _cross_loss("cross_literal", "cross loss of S - V", "none", "logits"),
     _cross_loss("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
     _cross_loss("cross_sigmoid", "cross loss of sigmoids", "sigmoid", "probabilities"),

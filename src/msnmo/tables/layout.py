@@ -26,7 +26,7 @@ CAPTIONS = {
     "8": "The effect of the LGM on classification performance",
     "9": "The effect of cross-task loss function",
     SUPPLEMENT: "Lesions, distances and volumes of every method that segments",
-    VARIANTS: "The joint model with one choice changed that the paper leaves open",
+    VARIANTS: "The joint model with choices changed",
 }
 """The tables of results, in order: the paper's captions, and ours."""
 TABLES = (*DESCRIBED, *CAPTIONS)
