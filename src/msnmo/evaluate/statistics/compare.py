@@ -97,15 +97,45 @@ def compare_tables(
     rows = []
     for table in tables:
         for metric in TABLE_METRICS[table]:
+            shown = [name for name in run if is_row(METHODS[name], table)]
             where = space_of(metric, space)
-            compared = {
-                name: _comparison(metric, name, where, scans, drawn)
-                for name in run
-                if METRICS[metric].task in METHODS[name].tasks and is_row(METHODS[name], table)
-            }
             place = {"table": table, "metric": metric, "space": where}
-            rows += _holm([place | _row(metric, name, compared, confidence) for name in compared])
+            rows += [
+                place | row
+                for row in compare_metric(
+                    *(metric, shown, scans, drawn), confidence=confidence, space=where
+                )
+            ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_metric(
+    metric: str,
+    methods: Sequence[str],
+    scans: pd.DataFrame,
+    drawn: Drawn,
+    *,
+    confidence: float,
+    space: str,
+) -> list[dict[str, Any]]:
+    """Return the statistics of one metric: a row of each of the methods that it judges.
+
+    Parameters
+    ----------
+    metric : str
+    methods : sequence of str
+        Whose differences to the joint model are corrected together.
+    scans, drawn, confidence
+        As of `compare_tables`.
+    space : {"model", "native", "n/a"}
+        Of the metric's rows.
+    """
+    compared = {
+        name: _comparison(metric, name, space, scans, drawn)
+        for name in methods
+        if METRICS[metric].task in METHODS[name].tasks
+    }
+    return _holm([_row(metric, name, compared, confidence) for name in compared])
 
 
 COLUMNS = (
