@@ -16,7 +16,10 @@ from msnmo.settings.methods import METHODS, LossWeights, ModelSettings, get_meth
 from msnmo.tables.layout import CAPTIONS
 from msnmo.tables.reported import read_reported
 
-SMALL = {ModelSettings: {"base_channels": 8, "heads": 2}, UNetSettings: {"channels": [4, 4, 8, 8, 8]}}
+SMALL = {
+    ModelSettings: {"base_channels": 8, "heads": 2},
+    UNetSettings: {"channels": [4, 4, 8, 8, 8]},
+}
 PAPER = [name for name in METHODS if METHODS[name].paper]
 # 64 voxels an edge are the least that it takes: a quarter of a minute
 WITH_A_NETWORK = [
