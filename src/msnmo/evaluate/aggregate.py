@@ -87,7 +87,8 @@ def _gaps_between_folds(table: pd.DataFrame) -> Iterator[Gap]:
     """Yield what a fold of a seed lacks and another of the method has."""
     of_fold = _with_names(table[table["scan"] == NOT_APPLICABLE])
     there = of_fold.groupby(["method", "name", "fold", "seed"]).size()
-    counts = there.unstack(["fold", "seed"], fill_value=0).stack(["fold", "seed"], future_stack=True)
+    runs = ["fold", "seed"]
+    counts = there.unstack(runs, fill_value=0).stack(runs, future_stack=True)
     yield from _named("each metric of each fold", counts[counts == 0].reset_index())
 
 
