@@ -160,6 +160,15 @@ def test_keys_of_before_are_answered_with_those_of_today():
     assert found["export"].remedy == "write bundle"
 
 
+@pytest.mark.parametrize("choice", ["none", "sigmoid", "standardise"])
+def test_choices_of_the_cross_task_loss_are_read_from_yaml_as_they_are_written(choice):
+    """YAML reads none as text, unlike null; so it does a quoted true."""
+    text = f'loss: {{cam_normalisation: {choice}, cam_class: "true", eta: [1, 0, 0.5]}}'
+    loss = complete_config(yaml.safe_load(text))["loss"]
+    assert (loss["cam_normalisation"], loss["cam_class"]) == (choice, "true")
+    assert loss["eta"] == [1, 0, 0.5]
+
+
 def test_a_number_that_yaml_reads_as_text_gets_the_right_hint(config):
     config["train"]["learning_rate"] = yaml.safe_load("1e-4")
     (finding,) = findings(config).values()

@@ -137,11 +137,14 @@ def test_the_parts_that_differ_are_the_ones_named():
         name.removeprefix("sharing.global_branch.") for name in under("joint", "sharing.global")
     }
     stems = ("segmentation_stem", "classification_stem")
-    assert under("only_local", "sharing.") == {f"sharing.branch.{name}" for name in local}
-    assert under("only_global", "sharing.") == {f"sharing.branch.{name}" for name in global_}
-    assert under("without_sharing", "sharing.") == {
-        f"sharing.{stem}.{name}" for stem in stems for name in local
+    of_stems = {f"{stem}.{name}" for stem in stems for name in local}
+    assert under("only_local", "sharing.") == {f"sharing.local_branch.{name}" for name in local}
+    assert under("only_global", "sharing.") == {
+        "sharing.crossover.weight",
+        *(f"sharing.global_branch.{name}" for name in global_),
+        *(f"sharing.stems.{name}" for name in of_stems),
     }
+    assert under("without_sharing", "sharing.") == {f"sharing.{name}" for name in of_stems}
     assert under("lgm_none", "guidance.") == set()
     lesion = {"guidance.lesion.weight", "guidance.lesion.bias"}
     assert under("lgm_dot", "guidance.") == under("lgm_add", "guidance.") == lesion
