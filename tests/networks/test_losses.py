@@ -361,7 +361,7 @@ def test_joint_loss_is_equations_12_and_14(ref, outputs, lesion):
 def test_weights_are_applied(outputs, lesion):
     weights = LossWeights(segmentation=2, classification=3, cross=5)
     settings = LossSettings(eta=(1, 0, 0), cam_normalisation="sigmoid")
-    losses = joint_loss(outputs, lesion, LABEL, weights, settings)
+    losses = joint_loss(outputs, lesion, LABEL, weights, settings=settings)
     plain = joint_loss(outputs, lesion, LABEL)
     coarse = cross_task_loss(outputs, lesion, LABEL, settings)
     expected = 2 * plain["segmentation"] + 3 * plain["classification"] + 5 * coarse

@@ -162,10 +162,10 @@ def test_keys_of_before_are_answered_with_those_of_today():
 
 @pytest.mark.parametrize("choice", ["none", "sigmoid", "standardise"])
 def test_choices_of_the_cross_task_loss_are_read_from_yaml_as_they_are_written(choice):
-    """YAML reads none as text, unlike null; so it does a quoted true."""
-    text = f'loss: {{cam_normalisation: {choice}, cam_class: "true", eta: [1, 0, 0.5]}}'
+    """YAML reads none as text, unlike null."""
+    text = f"loss: {{cam_normalisation: {choice}, cam_class: truth, eta: [1, 0, 0.5]}}"
     loss = complete_config(yaml.safe_load(text))["loss"]
-    assert (loss["cam_normalisation"], loss["cam_class"]) == (choice, "true")
+    assert (loss["cam_normalisation"], loss["cam_class"]) == (choice, "truth")
     assert loss["eta"] == [1, 0, 0.5]
 
 

@@ -40,7 +40,7 @@ def test_defaults_are_the_papers_protocol() -> None:
 def test_defaults_of_what_the_paper_leaves_open_in_the_cross_task_loss() -> None:
     loss = Settings.parse("{}", JOINT).loss
     assert (loss.cross_segmentation, loss.cam_normalisation) == ("probabilities", "relu_max")
-    assert (loss.cam_class, loss.cross_gradient) == ("true", "both")
+    assert (loss.cam_class, loss.cross_gradient) == ("truth", "both")
     assert (loss.cross_reduction, loss.cross_balance) == ("mean", False)
     assert loss.cross_ramp_epochs == 0
 
@@ -92,7 +92,7 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
             '{"loss": {"cam_normalisation": "max"}}',
             "one of none, relu_max, sigmoid, standardise",
         ),
-        ('{"loss": {"cam_class": true}}', "one of true, predicted, difference"),
+        ('{"loss": {"cam_class": true}}', "one of truth, predicted, difference"),
         ('{"loss": {"cross_segmentation": "S"}}', "one of logits, probabilities"),
         ('{"loss": {"cross_reduction": "max"}}', "one of mean, sum"),
         ('{"loss": {"cross_gradient": "none"}}', "one of both, localisation, segmentation"),
@@ -120,7 +120,7 @@ def test_sections_check_values_however_they_are_made() -> None:
 IDENTITIES = {
     "joint": (
         '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
-        '0.5}, "loss": {"cam_class": "true", "cam_normalisation": "relu_max", "classification": '
+        '0.5}, "loss": {"cam_class": "truth", "cam_normalisation": "relu_max", "classification": '
         '0.8, "cross": 1.0, "cross_balance": false, "cross_gradient": "both", '
         '"cross_ramp_epochs": 0, "cross_reduction": "mean", "cross_segmentation": '
         '"probabilities", "eta": [0.25, 0.25, 0.5], "segmentation": 1.0}, "model": '
@@ -133,7 +133,7 @@ IDENTITIES = {
         '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
         '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
         '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
-        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "true", '
+        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
         '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
         '"cross_ramp_epochs": 0}, "model": {"base_channels": 8, "heads": 4, "mlp_ratio": 4, '
         '"window": 5, "guidance_activation": "sigmoid", "guidance_start": "lesion_map", '
@@ -149,7 +149,7 @@ IDENTITIES = {
         '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
         '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
         '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
-        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "true", '
+        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
         '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
         '"cross_ramp_epochs": 0}, "model": {"norm": "instance", "lesion_prior_logit": -4.6, '
         '"channels": [8, 8, 16, 16, 32]}}',

@@ -10,7 +10,7 @@ import torch
 
 from msnmo.compute.device import prepare
 from msnmo.core.errors import InputError, MsnmoError
-from msnmo.settings.methods import METHODS
+from msnmo.settings.methods import METHODS, ModelSettings
 from msnmo.settings.training import AugmentSettings, LossSettings, Settings
 from msnmo.train import loop
 from msnmo.train.checkpoint import Checkpoint
@@ -108,8 +108,10 @@ def test_history_holds_the_mean_over_scans_of_each_loss(
     """Five scans at batch 2: the scan left over counts as much as the others, not twice."""
     seen = []
 
-    def recording(outputs: Any, lesion: torch.Tensor, *rest: Any) -> dict[str, torch.Tensor]:
-        losses = joint_loss(outputs, lesion, *rest)
+    def recording(
+        outputs: Any, lesion: torch.Tensor, *rest: Any, **chosen: Any
+    ) -> dict[str, torch.Tensor]:
+        losses = joint_loss(outputs, lesion, *rest, **chosen)
         seen.append((len(lesion), losses["total"].item(), losses["cross"].item()))
         return losses
 
@@ -210,6 +212,29 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     assert "another training" in capsys.readouterr().err
 
 
+def _identity(method: str, **loss: Any) -> str:
+    model = {"base_channels": 4} if METHODS[method].settings is ModelSettings else {}
+    settings = Settings.from_mapping({"loss": loss, "model": model}, METHODS[method])
+    job = Job(method, 0, 1, settings)
+    return job.identity(_scans(1), torch.nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"cam_class": "predicted"}, {"cross": 0.5}, {"eta": [1, 0, 0]}]
+)
+def test_a_training_is_told_apart_by_the_losses_that_it_has(changed: dict[str, Any]) -> None:
+    """What weighs a loss that a method has not is none of its business."""
+    assert _identity("joint", **changed) != _identity("joint")
+    for method in ("without_cross_loss", "only_seg", "only_cls", "unet", "resnet50"):
+        assert _identity(method, **changed) == _identity(method)
+
+
+def test_weights_of_the_tasks_tell_apart_the_trainings_of_both() -> None:
+    for method in ("joint", "without_cross_loss"):
+        assert _identity(method, classification=0.5) != _identity(method)
+    assert _identity("only_cls", classification=0.5) == _identity("only_cls")
+
+
 def _network_of_another_release(*arguments: Any) -> torch.nn.Module:
     model = fresh_model(*arguments)
     model.register_buffer("release", torch.tensor(2))
@@ -285,17 +310,19 @@ def test_a_training_takes_the_losses_that_its_settings_name(
     """Those of the cross-task loss and of the segmentation, with the weights of the epoch."""
     seen, joint_loss = [], loop.joint_loss
 
-    def recording(outputs: Any, lesion: Any, label: Any, *rest: Any) -> dict[str, torch.Tensor]:
-        seen.append(rest)
-        return joint_loss(outputs, lesion, label, *rest)
+    def recording(
+        outputs: Any, lesion: Any, label: Any, weights: Any, **losses: Any
+    ) -> dict[str, torch.Tensor]:
+        seen.append((weights, losses))
+        return joint_loss(outputs, lesion, label, weights, **losses)
 
     monkeypatch.setattr(loop, "joint_loss", recording)
     chosen = {"cam_normalisation": "none", "cross_segmentation": "logits", "cross_ramp_epochs": 1}
     job = _with_loss(_job(segmentation_loss="dice_ce"), **chosen)
     _train(job, tmp_path, _scans(2))
-    for epoch, (weights, settings, segmentation) in enumerate(seen, start=1):
+    for epoch, (weights, losses) in enumerate(seen, start=1):
         assert weights == loss_weights(job, epoch)
-        assert (settings, segmentation) == (LossSettings(**chosen), "dice_ce")
+        assert losses == {"settings": LossSettings(**chosen), "segmentation": "dice_ce"}
     assert len(seen) == 2
 
 

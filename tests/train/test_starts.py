@@ -64,16 +64,31 @@ PARTS = {
     "only_global": ["local branch", "local branch", "global branch", "crossover", *GUIDED],
     "only_seg": ["local branch", "segmentation"],
     "only_cls": ["local branch", "classification"],
+    "cross_literal": WHOLE,
+    "cross_relu_max": WHOLE,
+    "cross_sigmoid": WHOLE,
+    "cross_standardised": WHOLE,
+    "cross_balanced": WHOLE,
+    "cross_one_way": WHOLE,
+    "image_skip": WHOLE,
+    "lgm_detached": WHOLE,
+    "dice_ce": WHOLE,
+    "joint_plus": WHOLE,
 }
 """What each method is made of; stems are local branches."""
+WIDENED = {
+    name: {"segmentation.expand_3.decode.0.conv.weight"} for name in ("image_skip", "joint_plus")
+}
+"""Tensors of another shape than the joint model's: their convolution sees the image as well."""
 NOT_DRAWN = ("crossover", "lesion convolution")
 """They start at values that the settings name."""
 
 
 def _job(method: str, seed: int = 1, fold: int = 0) -> Job:
-    given: dict[str, Any] = {"train": {"epochs": 1}}
-    if METHODS[method].settings is ModelSettings:
-        given["model"] = {"base_channels": 4}
+    small = {"base_channels": 4} if METHODS[method].settings is ModelSettings else {}
+    given: dict[str, dict[str, Any]] = {"train": {"epochs": 1}, "loss": {}, "model": small}
+    for section, values in METHODS[method].own.items():
+        given[section] = given[section] | values
     return Job(method, fold, seed, Settings.from_mapping(given, METHODS[method]))
 
 
@@ -99,7 +114,7 @@ def _drawn(start: list[tuple[str, torch.Tensor]]) -> list[tuple[str, torch.Tenso
 
 def test_every_method_with_the_joint_models_settings_is_looked_at() -> None:
     assert sorted(PARTS) == sorted(OF_THE_JOINT_MODEL)
-    assert len(PARTS) == 11
+    assert len(PARTS) == 21
 
 
 def test_the_joint_model_is_made_of_the_parts_that_are_counted() -> None:
@@ -115,9 +130,12 @@ def test_parts_that_a_method_shares_with_the_joint_model_start_alike(
 ) -> None:
     """To the last bit, and all of them: an ablation has no tensor that the joint model has not."""
     joint, start = dict(_start(JOINT, seed, fold)), _start(method, seed, fold)
-    alone = [name for name, x in start if name not in joint or joint[name].shape != x.shape]
-    assert alone == []
-    assert [name for name, x in start if not torch.equal(joint[name], x)] == []
+    assert [name for name, _ in start if name not in joint] == []
+    widened = {name for name, x in start if joint[name].shape != x.shape}
+    assert widened == WIDENED.get(method, set())
+    shared = [(name, x) for name, x in start if name not in widened]
+    assert len(shared) == len(start) - len(widened)
+    assert [name for name, x in shared if not torch.equal(joint[name], x)] == []
     counted = Counter(_part(name) for name, _ in start)
     expected = Counter({part: n * TENSORS[part] for part, n in Counter(PARTS[method]).items()})
     assert counted == expected
@@ -190,8 +208,8 @@ def _first_losses(
     """Return the losses of a training's first batch."""
     seen, joint_loss = [], loop.joint_loss
 
-    def recording(*given: Any) -> dict[str, torch.Tensor]:
-        losses = joint_loss(*given)
+    def recording(*given: Any, **chosen: Any) -> dict[str, torch.Tensor]:
+        losses = joint_loss(*given, **chosen)
         seen.append({name: loss.detach() for name, loss in losses.items()})
         return losses
 
@@ -214,6 +232,21 @@ def test_the_first_batch_of_a_training_has_equal_losses_but_for_what_the_ablatio
         assert torch.equal(joint[task], without[task])
         assert joint[task] > 0
     torch.testing.assert_close(joint["total"] - joint["cross"], without["total"])
+
+
+FORMS = [name for name in PARTS if name.startswith("cross_")]
+
+
+@pytest.mark.parametrize("method", [*FORMS, "lgm_detached"])
+def test_another_form_of_the_cross_task_loss_leaves_the_first_losses_of_the_tasks_as_they_are(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joint = _first_losses(JOINT, tmp_path, monkeypatch)
+    other = _first_losses(method, tmp_path, monkeypatch)
+    for task in ("segmentation", "classification"):
+        assert torch.equal(joint[task], other[task])
+    alike = method in ("cross_relu_max", "lgm_detached")  # the joint model's own form
+    assert torch.equal(joint["cross"], other["cross"]) == alike
 
 
 @pytest.mark.parametrize("method", ["lgm_none", "lgm_dot", "lgm_add", "lgm_concat"])

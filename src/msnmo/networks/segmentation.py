@@ -22,7 +22,9 @@ class Expansion(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, skip_channels: int):
         super().__init__()
         self.up = nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2)
-        self.decode = double_conv(out_channels + skip_channels, out_channels)
+        # drawn before the first, which a skip widens: it starts alike with and without one
+        second = conv_block(out_channels, out_channels)
+        self.decode = nn.Sequential(conv_block(out_channels + skip_channels, out_channels), second)
 
     def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return features of twice the edge length."""
