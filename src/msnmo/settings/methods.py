@@ -179,7 +179,7 @@ _ALL = (
     ),
     _cross_loss(
         "cross_one_way",
-        "cross loss, standardised, for the maps alone",
+        "cross loss, standardised, S held fixed",
         *("standardise", "logits"),
         cross_gradient="localisation",
     ),
