@@ -56,7 +56,7 @@ class Study:
         """Read the results of a run that has come to its end."""
         metrics = read_metrics(results / "metrics/all.tsv")
         folds = read_folds(results / "folds.tsv")
-        seeds = list(dict.fromkeys(metrics["seed"]))
+        seeds = sorted(set(metrics["seed"]))
         drawn = Drawn(
             draw_subjects(folds, replicates, derive_seed(seed, "bootstrap")),
             draw_seeds(seeds, replicates, derive_seed(seed, "bootstrap of seeds")),

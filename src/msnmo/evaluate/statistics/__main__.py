@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     folds = read_folds(given.folds)
     metrics = read_metrics(given.metrics)
-    seeds = list(dict.fromkeys(metrics["seed"]))
+    seeds = sorted(set(metrics["seed"]))
     drawn = Drawn(
         draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap")),
         draw_seeds(seeds, given.replicates, derive_seed(given.seed, "bootstrap of seeds")),
