@@ -53,7 +53,12 @@ class Kept:
         identity : str
             As `msnmo.train.loop.Job.identity` returns.
         """
-        return any(self._take_up_from(each / FOLDER, identity) for each in self._places())
+        for place in self._places():
+            if self._take_up_from(place / FOLDER, identity):
+                if place != self.weights.parent:
+                    self.keep()  # what lies there may be another's one day
+                return True
+        return False
 
     def _places(self) -> list[Path]:
         """Return the folders where a training of this fold and seed may have been kept."""
