@@ -58,7 +58,7 @@ def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> In
     )
     folds = table.assign(subject=table["scan"], fold=[n % 2 for n in range(len(scans))])
     rows = [
-        (method, place % 2, scan, "DSC", DSC[method] - 0.01 * place, "model")
+        (method, place % 2, 1, scan, "DSC", DSC[method] - 0.01 * place, "model")
         for method in methods
         for place, scan in enumerate(scans)
     ]

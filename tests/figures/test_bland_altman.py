@@ -17,10 +17,10 @@ def inputs(scans=SCANS, methods=("joint",), subjects=None):
     rows = []
     for method in methods:
         for i, (_, truth, prediction) in enumerate(scans):
-            rows.append((method, 0, f"sub-{i}", "V_TRUE", truth, "native"))
-            rows.append((method, 0, f"sub-{i}", "V_PRED", prediction, "native"))
-            rows.append((method, 0, f"sub-{i}", "DSC", 0.5, "native"))
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
+            rows.append((method, 0, 1, f"sub-{i}", "V_TRUE", truth, "native"))
+            rows.append((method, 0, 1, f"sub-{i}", "V_PRED", prediction, "native"))
+            rows.append((method, 0, 1, f"sub-{i}", "DSC", 0.5, "native"))
+    columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     folds = pd.DataFrame(
         {
             "scan": [f"sub-{i}" for i in range(len(scans))],

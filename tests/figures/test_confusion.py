@@ -23,7 +23,7 @@ SCANS = [
 
 def inputs(scans=SCANS, methods=("joint",)):
     rows = [
-        (method, fold, f"sub-{i}", "P_NMOSD", value, "n/a")
+        (method, fold, 1, f"sub-{i}", "P_NMOSD", value, "n/a")
         for method in methods
         for i, (fold, _, value) in enumerate(scans)
     ]
@@ -31,7 +31,7 @@ def inputs(scans=SCANS, methods=("joint",)):
         [(f"sub-{i}", f"{i}", diagnosis, fold) for i, (fold, diagnosis, _) in enumerate(scans)],
         columns=["scan", "subject", "diagnosis", "fold"],
     )
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
+    columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     none, metrics = pd.DataFrame(), pd.DataFrame(rows, columns=columns)
     return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
 

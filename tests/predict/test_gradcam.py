@@ -83,7 +83,7 @@ def trained(blob_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         ]
     )
     rows = [
-        ("joint", 0, scan, "DSC", value, "model")
+        ("joint", 0, 1, scan, "DSC", value, "model")
         for scan, value in (
             *(("sub-MS0", 0.6), ("sub-MS3", 0.4)),
             *(("sub-NMOSD0", 0.2), ("sub-NMOSD3", 0.5)),

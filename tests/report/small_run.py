@@ -231,11 +231,11 @@ def _metrics(
                 continue
             if "segmentation" in tasks:
                 dsc = np.nan if scan == WITHOUT_LESION else generator.uniform(0.4, 0.9)
-                rows += [(method, fold, scan, "DSC", dsc, "model")]
-                rows += [(method, fold, scan, "V_TRUE", 2.5, "native")]
-                rows += [(method, fold, scan, "HD95", 4.25, "native")]
+                rows += [(method, fold, 1, scan, "DSC", dsc, "model")]
+                rows += [(method, fold, 1, scan, "V_TRUE", 2.5, "native")]
+                rows += [(method, fold, 1, scan, "HD95", 4.25, "native")]
             if "classification" in tasks:
-                rows += [(method, fold, scan, "P_NMOSD", generator.uniform(), "n/a")]
+                rows += [(method, fold, 1, scan, "P_NMOSD", generator.uniform(), "n/a")]
     return with_folds(rows)
 
 
@@ -282,5 +282,5 @@ def _compared(metric: str, reported: float | None, place: int, run: bool) -> Com
     if not run:
         return ComparedCell(metric, "model", None, reported)
     p = (0.04, 0.08, "wilcoxon") if place else (math.nan, math.nan, None)
-    ours, sure = Ours(90.0 - place, 1.5, 2, 0, 5, 0), Sureness(80.0, 95.0, *p, 5, 4)
+    ours, sure = Ours(90.0 - place, 1.5, math.nan, 2, 0, 1, 5, 0), Sureness(80.0, 95.0, *p, 5, 4)
     return ComparedCell(metric, "model", ours, reported, None if place else 1, sure)
