@@ -1,8 +1,10 @@
 """The whole report of a small run: everything is there, linked, escaped and repeatable."""
 
+import argparse
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from msnmo.core.errors import InputError
+from msnmo.report.results import Results, add_arguments
 from msnmo.viewing.pages import PAGES
 from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, make_run
 
@@ -62,6 +65,28 @@ def test_links_resolve_within_the_site(site):
             assert target.is_relative_to(site.resolve())
             if parts.fragment:
                 assert parts.fragment in ids[target], (page, address)
+
+
+def test_of_several_seeds_the_first_is_shown(run, tmp_path):
+    """Its predictions are, so its metrics: another seed's change nothing."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns("report"))
+    path = folder / "metrics/all.tsv"
+    first = pd.read_csv(path, sep="\t", keep_default_na=False)
+    second = first.assign(
+        seed=2, value=["n/a" if each == "n/a" else 0.0 for each in first["value"]]
+    )
+    pd.concat([first, second]).to_csv(path, sep="\t", index=False)
+    options = replace(run, folder=folder).options(tmp_path / "report")
+    shown, alone = (read_results(words) for words in (options, run.options(tmp_path / "report")))
+    pd.testing.assert_frame_equal(shown.metrics, alone.metrics)
+    assert set(shown.metrics["seed"]) == {1}
+
+
+def read_results(words):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return Results.read(parser.parse_args(words))
 
 
 def test_equal_results_give_equal_bytes(run, site, tmp_path):

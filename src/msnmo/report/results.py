@@ -46,7 +46,8 @@ class Results:
     folds : Series of int
         The fold that tests a scan, by scan; scans without a diagnosis are in none.
     metrics : DataFrame
-        Columns method, fold, scan, metric, value, space, of all methods and folds that were run.
+        Columns method, fold, seed, scan, metric, value, space, of all methods and folds that were
+        run; of several seeds the first, whose predictions are shown.
     methods : tuple of str
         Those that were run, in the config's order.
     """
