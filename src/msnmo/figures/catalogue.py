@@ -52,8 +52,12 @@ def _of_table(*numbers: int) -> tuple[str, ...]:
     return tuple(sorted(rows, key=lambda name: name == JOINT))
 
 
+DRAWN = tuple(name for name, method in METHODS.items() if method.tables)
+"""The methods that figures show; the joint model with choices changed is compared in Table S4."""
+
+
 def _of_task(task: Task) -> tuple[str, ...]:
-    return tuple(name for name, method in METHODS.items() if task in method.tasks)
+    return tuple(name for name in DRAWN if task in METHODS[name].tasks)
 
 
 _ALL = (
@@ -103,7 +107,7 @@ _ALL = (
     Figure(
         "training-curves",
         "Loss of each training by epoch",
-        tuple(METHODS),
+        DRAWN,
         frozenset({"history"}),
         "training_curves",
     ),

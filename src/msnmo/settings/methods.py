@@ -166,6 +166,13 @@ _ALL = (
     # beyond the paper: what a reviewer asks for
     _segmenter("nnunet_plain", "nnU-Net (plain)", "build_dynunet", DynUNetSettings, paper=False),
     _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings, paper=False),
+    _changed(
+        "joint_plus",
+        "Joint Model+",
+        (3,),
+        model={"image_skip": True, "guidance_gradient": "detached"},
+        train={"segmentation_loss": "dice_ce"},
+    ),
     # the joint model with choices changed
     _cross_loss("cross_literal", "cross loss of S - V", "none", "logits"),
     _cross_loss("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
@@ -186,13 +193,6 @@ _ALL = (
     _changed("image_skip", "image skip", model={"image_skip": True}),
     _changed("lgm_detached", "LGM detached", model={"guidance_gradient": "detached"}),
     _changed("dice_ce", "Dice + cross-entropy", train={"segmentation_loss": "dice_ce"}),
-    _changed(
-        "joint_plus",
-        "Joint Model+",
-        (3, 4, 5, 6),
-        model={"image_skip": True, "guidance_gradient": "detached"},
-        train={"segmentation_loss": "dice_ce"},
-    ),
 )
 
 JOINT = "joint"
