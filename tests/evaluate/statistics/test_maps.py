@@ -31,10 +31,9 @@ def study(tmp_path):
             for subject, value in zip(SUBJECTS, values, strict=True):
                 value = changed.get(subject, value)
                 measured = {"auroc": value, "peak": 1.0, "energy": 0.1, "flat": name == "gradcam"}
+                key = ("joint", FOLD_OF[subject], f"sub-{subject}", name)
                 rows += [
-                    ("joint", FOLD_OF[subject], f"sub-{subject}", name, metric, float(each))
-                    if not np.isnan(value)
-                    else ("joint", FOLD_OF[subject], f"sub-{subject}", name, metric, np.nan)
+                    (*key, metric, np.nan if np.isnan(value) else float(each))
                     for metric, each in measured.items()
                 ]
         table = pd.DataFrame(rows, columns=["method", "fold", "scan", "map", "metric", "value"])
