@@ -212,7 +212,7 @@ def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
-    prepared = Prepared("sub-1", *[tmp_path / name for name in ("a", "b", "c", "d", "e", "f")])
+    prepared = Prepared("sub-1", *[tmp_path / name for name in "abcdefg"])
     regions = _find_regions(prepared, tmp_path)
     ((_, _, module, *arguments),) = commands
     assert find_spec(module)
