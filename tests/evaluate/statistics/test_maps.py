@@ -28,8 +28,8 @@ def study(tmp_path):
     def write(**changed: float):
         rows = []
         for name, values in AUROCS.items():
-            for subject, value in zip(SUBJECTS, values, strict=True):
-                value = changed.get(subject, value)
+            for subject, usual in zip(SUBJECTS, values, strict=True):
+                value = changed.get(subject, usual)
                 measured = {"auroc": value, "peak": 1.0, "energy": 0.1, "flat": name == "gradcam"}
                 key = ("joint", FOLD_OF[subject], f"sub-{subject}", name)
                 rows += [
