@@ -66,6 +66,7 @@ def test_networks_predict_what_their_tasks_say(method):
     assert (outputs.class_logits is not None) == ("classification" in method.tasks)
     lesion = torch.zeros(shape)
     lesion[:, :, 4:8, 4:8, 4:8] = 1
+    assert method.has_maps == bool(outputs.features)
     losses = joint_loss(outputs, lesion, torch.tensor([0, 1]), method.loss_weights())
     assert method.tasks <= set(losses) <= {"total", "cross", *method.tasks}
     losses["total"].backward()

@@ -21,7 +21,7 @@ def test_every_method_of_the_paper_is_trained_and_shown(clone, cohort):
     assert set(statistics["method"]) == set(PAPER)
     complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
     assert complexity["method"].tolist() == PAPER * 2
-    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
+    assert len(list((results / "gradcam").rglob("*_desc-gradcam_map.nii.gz"))) == 6
     code, output = run(clone, config, "--dry-run", "tables", "figures")
     assert code == 0
     assert "Nothing to be done" in output

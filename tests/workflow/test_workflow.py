@@ -114,7 +114,7 @@ def test_every_figure_is_drawn(undisturbed):
     for name in FIGURES:
         assert (results / f"figures/{name}.png").stat().st_size > 10_000, name
         assert (results / f"figures/{name}.svg").read_text().startswith("<?xml"), name
-    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
+    assert len(list((results / "gradcam").rglob("*_desc-gradcam_map.nii.gz"))) == 6
 
 
 def test_native_masks_lie_on_the_scans_own_grid(undisturbed, cohort):
@@ -275,7 +275,9 @@ def test_one_table_or_figure_trains_what_it_shows_and_no_more(clone, cohort):
     wanted = {
         "table_1": [],
         "table_7": ["joint", "only_global", "only_local", "without_sharing"],
+        "table_S2": sorted(layout.methods_of(layout.MAPS, PAPER)),
         "figure_11": ["joint", "only_cls"],
+        "figure_12": ["joint"],
         "figure_2": [],
     }
     for target, methods in wanted.items():

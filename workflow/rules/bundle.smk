@@ -14,6 +14,11 @@ rule make_bundle:
             if config["calibration"]["temperature_scaling"] and CLASSIFIES
             else []
         ),
+        localisation=(
+            expand(rules.judge_maps.output, method=BUNDLED)
+            if REGISTRY[BUNDLED].has_maps
+            else []
+        ),
         cohort=rules.accept_cohort.output.cohort,
         sidecars=per_scan(rules.strip_skull.output.sidecar, labelled=True),
     output:
@@ -32,11 +37,14 @@ rule make_bundle:
         predictions=lambda wildcards, input: (
             ["--predictions", *input.predictions] if input.predictions else []
         ),
+        localisation=lambda wildcards, input: (
+            [f"--localisation={input.localisation}"] if input.localisation else []
+        ),
         code=code("bundle", *networks_of(BUNDLED)),
     shell:
         "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
         " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
-        " --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
+        " {params.localisation:q} --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
         " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
         " > {log:q} 2>&1"
 

@@ -113,6 +113,11 @@ def trainings(output, methods, all_seeds=False):
     return expand(output, method=methods, fold=FOLDS, seed=seeds)
 
 
+def of_first_seed(output, **wildcards):
+    """Return a file of a training of the first seed; what is not given is left to the job."""
+    return expand(output, seed=next(iter(SEED_OF)), allow_missing=True, **wildcards)
+
+
 def of_training(path):
     """Return a params function: a path of the first seed by method and fold, for a module to fill."""
     return pattern(str(path).replace("{seed}", next(iter(SEED_OF))))

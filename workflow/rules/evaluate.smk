@@ -92,22 +92,54 @@ rule calibrate_classes:
         " > {log:q} 2>&1"
 
 
-# the scans of Figure 12, whose Grad-CAM a GPU makes
-rule choose_scans:
+# where the maps of a method lie, beside the image's intensity and noise
+rule measure_maps:
     input:
-        metrics=f"{RESULTS}/metrics/figure-12.tsv",
-        scans=after_check(expand(PART, part="test", fold=FOLDS)),
+        scans=part_of_fold("test"),
+        truth=part_of_fold("truth"),
+        predictions=of_first_seed(rules.predict_fold.output),
+        gradcam=lambda wildcards: (
+            rules.map_gradcam.output[0] if wildcards.method == JOINT else []
+        ),
     output:
-        f"{RESULTS}/figures/figure-12-scans.tsv",
+        f"{RESULTS}/localisation/{{method}}/fold-{{fold}}.tsv",
     log:
-        f"{LOGS}/choose_scans.log",
+        f"{LOGS}/measure_maps/{{method}}/fold-{{fold}}.log",
     benchmark:
-        f"{BENCHMARKS}/choose_scans.tsv"
+        f"{BENCHMARKS}/measure_maps/{{method}}/fold-{{fold}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
-        method=JOINT,
-        code=code("evaluate.choose"),
+        follows_from=lambda job: [of_part(part)(job) for part in ("test", "truth")],
+        gradcam=lambda wildcards, input: (
+            [f"--gradcam={input.gradcam}"] if input.gradcam else []
+        ),
+        code=code("evaluate.localisation"),
     shell:
-        "python -m msnmo.evaluate.choose --metrics {input.metrics:q} --scans {input.scans:q}"
-        " --method {params.method} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.evaluate.localisation --scans {input.scans:q} --truth {input.truth:q}"
+        " --predictions {input.predictions:q} {params.gradcam:q} --method {wildcards.method}"
+        " --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
+
+
+# and whether they find lesions better than chance, which is said wherever they are shown
+rule judge_maps:
+    input:
+        measured=expand(rules.measure_maps.output, fold=FOLDS, allow_missing=True),
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/localisation/{{method}}.tsv",
+    log:
+        f"{LOGS}/judge_maps/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_maps/{{method}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.maps"),
+    shell:
+        "python -m msnmo.evaluate.statistics.maps --measured {input.measured:q}"
+        " --folds {input.folds:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"

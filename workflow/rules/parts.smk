@@ -6,7 +6,10 @@ PART = f"{RESULTS}/folds/fold-{{fold}}/{{part}}.tsv"
 PARTS = {
     "train_images": ("train", {"image": MODEL_IMAGE}),
     "train": ("train", {"image": MODEL_IMAGE, "lesion": MODEL_LESION}),
-    "test": ("test", {"image": MODEL_IMAGE, "sidecar": MODEL_SIDECAR}),
+    "test": (
+        "test",
+        {"image": MODEL_IMAGE, "sidecar": MODEL_SIDECAR, "brain": MODEL_BRAIN},
+    ),
     "truth": ("test", {"lesion": MODEL_LESION, "native_lesion": LESIONS}),
 }
 

@@ -6,12 +6,10 @@ from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
 FORMATS = ["tsv", "md", "tex", "html"]
-COMPARED = [
-    table
-    for table in layout.TABLES
-    if table not in layout.DESCRIBED and layout.methods_of(table, METHODS)
-]
-TABLES = [*layout.DESCRIBED, *COMPARED]
+COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
+# the methods whose localisation maps are measured
+WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
+TABLES = [*layout.DESCRIBED, *COMPARED, *([layout.MAPS] if WITH_MAPS else [])]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
@@ -49,8 +47,16 @@ def fold_metrics(wildcards):
 
 
 def seeds_of(selection):
-    """Return the seeds that a table or figure shows: a figure the first, everything else all."""
-    return SEEDS[:1] if selection.startswith("figure-") else SEEDS
+    """Return the seeds that a table or figure shows: a figure and maps the first, others all."""
+    of_first = selection.startswith("figure-") or selection == f"table-{layout.MAPS}"
+    return SEEDS[:1] if of_first else SEEDS
+
+
+def judged_maps(wildcards):
+    """Return whether the maps of each method find lesions: what the table of maps shows."""
+    if not WITH_MAPS:
+        raise WorkflowError(f"table-{layout.MAPS} shows none of the config's methods")
+    return expand(rules.judge_maps.output, method=WITH_MAPS)
 
 
 def table_files(*tables):
@@ -76,7 +82,8 @@ def figure_inputs(wildcards):
         "metrics": f"{RESULTS}/metrics/{wildcards.figure}.tsv",
         "predictions": trainings(rules.predict_fold.output, methods),
         "history": trainings(rules.train_fold.output.history, methods),
-        "gradcam": rules.map_gradcam.output,
+        "gradcam": expand(rules.map_gradcam.output, fold=FOLDS),
+        "localisation": expand(rules.judge_maps.output, method=methods),
     }
     return {name: sources[name] for name in figure.reads}
 
@@ -89,6 +96,7 @@ def figure_options(wildcards):
         "predictions": [of_training(rules.predict_fold.output[0])(wildcards)],
         "history": [of_training(rules.train_fold.output.history)(wildcards)],
         "gradcam": rules.map_gradcam.output,
+        "localisation": expand(rules.judge_maps.output, method=JOINT),
     }
     options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]
     methods = methods_of(wildcards.figure)

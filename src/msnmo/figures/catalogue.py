@@ -14,7 +14,7 @@ from typing import Literal
 from msnmo.core.errors import bad_input
 from msnmo.settings.methods import JOINT, METHODS, Task
 
-Source = Literal["metrics", "predictions", "history", "gradcam"]
+Source = Literal["metrics", "predictions", "history", "gradcam", "localisation"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Figure:
     methods : tuple of str
         Names of the methods that it can show, in the order they are shown; empty where it shows
         none.
-    reads : frozenset of {"metrics", "predictions", "history", "gradcam"}
+    reads : frozenset of {"metrics", "predictions", "history", "gradcam", "localisation"}
         What it is drawn from, beyond the manifest, the cohort and the folds.
     module : str
         Name of the module of `msnmo.figures` whose `draw` makes it.
@@ -100,7 +100,7 @@ _ALL = (
         "figure-12",
         "Localisation maps of the joint model beside the annotation",
         (JOINT,),
-        frozenset({"metrics", "predictions", "gradcam"}),
+        frozenset({"metrics", "predictions", "gradcam", "localisation"}),
         "localisation",
         needed=frozenset({JOINT}),
     ),

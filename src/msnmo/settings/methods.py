@@ -78,6 +78,11 @@ class Method:
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     paper: bool = True
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether its network has class activation maps: what classifies by the paper's blocks."""
+        return "classification" in self.tasks and self.module == "joint"
+
     def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
         """Return the weights of equation 14 that this method is trained with.
 

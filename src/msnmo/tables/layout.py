@@ -29,7 +29,10 @@ CAPTIONS = {
     VARIANTS: "The joint model with choices changed",
 }
 """The tables of results, in order: the paper's captions, and ours."""
-TABLES = (*DESCRIBED, *CAPTIONS)
+MAPS = "S2"
+"""The table of localisation maps, whose rows are maps and not methods alone."""
+MAPS_CAPTION = "Localisation of lesions by class evidence"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -110,12 +113,15 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : str
-        One of `TABLES`; those of the cohort show none, the supplement all that segment.
+        One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
+        maps all that have them.
     chosen : sequence of str
         Names of methods.
     """
     if table in DESCRIBED:
         return []
+    if table == MAPS:
+        return [name for name in chosen if METHODS[name].has_maps]
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown
