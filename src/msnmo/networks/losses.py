@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from msnmo.networks.localisation import localisation_maps, normalise, standardise
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.model import PAPER_WEIGHTS, LossWeights
-from msnmo.settings.training import LossSettings, SegmentationLoss
+from msnmo.settings.training import CrossSegmentation, LossSettings, SegmentationLoss
 
 __all__ = ["LossWeights", "cross_task_loss", "joint_loss", "segmentation_loss"]
 
@@ -70,12 +70,28 @@ def cross_task_loss(
     settings : LossSettings
     """
     coarse_to_fine = reversed(_maps_of_class(outputs, label, settings))
-    triples = zip(settings.eta, outputs.scale_logits[:-1], coarse_to_fine, strict=True)
+    segmented = _segmented(outputs, settings.cross_segmentation)
     terms = (
-        eta * _apart(scale.float(), localisation, lesion, settings)
-        for eta, scale, localisation in triples
+        eta * _apart(segmentation, localisation, lesion, settings)
+        for eta, segmentation, localisation in zip(
+            settings.eta, segmented, coarse_to_fine, strict=True
+        )
     )
     return reduce(add, terms)
+
+
+def _segmented(outputs: Outputs, what: CrossSegmentation) -> list[Tensor]:
+    """Return what the segmentation says at the sizes of S_1 to S_3.
+
+    The lesion map is reduced by its maximum, so that a small lesion is not averaged away.
+    """
+    scales = [each.float() for each in outputs.scale_logits[:-1]]
+    if what == "logits":
+        return scales
+    if what == "probabilities":
+        return [each.sigmoid() for each in scales]
+    lesion_map = outputs.lesion_probability
+    return [F.adaptive_max_pool3d(lesion_map, each.shape[2:]) for each in scales]
 
 
 def _maps_of_class(outputs: Outputs, label: Tensor, settings: LossSettings) -> tuple[Tensor, ...]:
@@ -89,9 +105,10 @@ def _maps_of_class(outputs: Outputs, label: Tensor, settings: LossSettings) -> t
     return tuple(own - other for own, other in zip(maps, others, strict=True))
 
 
-def _apart(scale: Tensor, localisation: Tensor, lesion: Tensor, settings: LossSettings) -> Tensor:
-    """Return the squared difference of S_i and V_i (B, 1, x, y, z), as one number."""
-    segmented = scale if settings.cross_segmentation == "logits" else scale.sigmoid()
+def _apart(
+    segmented: Tensor, localisation: Tensor, lesion: Tensor, settings: LossSettings
+) -> Tensor:
+    """Return the squared difference of two maps of a scale (B, 1, x, y, z), as one number."""
     if settings.cam_normalisation == "standardise":
         segmented = standardise(segmented)
     localised = normalise(localisation, settings.cam_normalisation)

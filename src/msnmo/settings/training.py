@@ -15,6 +15,7 @@ from msnmo.settings.methods import LossWeights, Method
 
 Network = TypeVar("Network", bound=Section)
 SegmentationLoss = Literal["dice", "dice_ce"]
+CrossSegmentation = Literal["logits", "probabilities", "lesion_map"]
 Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
 Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
@@ -86,9 +87,10 @@ class LossSettings(Section):
         "scan's size; the paper gives the three numbers and not their order",
         "ours",
     )
-    cross_segmentation: Literal["logits", "probabilities"] = key(
+    cross_segmentation: CrossSegmentation = key(
         "probabilities",
-        "what of the segmentation meets the localisation maps: S_i of equation 5, or its sigmoid",
+        "what of the segmentation meets the localisation map of a scale: S_i of equation 5 (logits), "
+        "its sigmoid, or the lesion map that all S_i make, reduced to the scale",
         "ours",
     )
     cam_normalisation: Normalisation = key(
