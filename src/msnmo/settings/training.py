@@ -89,8 +89,8 @@ class LossSettings(Section):
     )
     cross_segmentation: CrossSegmentation = key(
         "probabilities",
-        "what of the segmentation meets the localisation map of a scale: S_i of equation 5 (logits), "
-        "its sigmoid, or the lesion map that all S_i make, reduced to the scale",
+        "what of the segmentation meets the localisation map of a scale: S_i of equation 5 "
+        "(logits), its sigmoid, or the lesion map that all S_i make, reduced to the scale",
         "ours",
     )
     cam_normalisation: Normalisation = key(
