@@ -31,7 +31,7 @@ def inputs(scans=SCANS, methods=("joint",), subjects=None):
         }
     )
     none, metrics = pd.DataFrame(), pd.DataFrame(rows, columns=columns)
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def lines(axes, label):

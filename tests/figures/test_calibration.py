@@ -40,7 +40,7 @@ def inputs(scans=SCANS, methods=("joint",), missing=(), subjects=None):
         rows, columns=["method", "fold", "seed", "scan", "metric", "value", "space"]
     )
     none = pd.DataFrame()
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def text_of(figure):

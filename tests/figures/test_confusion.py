@@ -34,7 +34,7 @@ def inputs(scans=SCANS, methods=("joint",)):
     )
     columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     none, metrics = pd.DataFrame(), pd.DataFrame(rows, columns=columns)
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def squares(axes):

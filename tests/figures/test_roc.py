@@ -43,7 +43,7 @@ def inputs(scans=SCANS, methods=("joint",), missing=()):
         rows, columns=["method", "fold", "seed", "scan", "metric", "value", "space"]
     )
     none = pd.DataFrame()
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def lines(axes, label):

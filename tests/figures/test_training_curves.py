@@ -28,7 +28,7 @@ def inputs(folder, tables):
     scans = pd.DataFrame({"scan": [f"sub-{fold}" for fold in range(count)], "fold": range(count)})
     none = pd.DataFrame()
     pattern = str(folder / "{method}" / "{fold}.tsv")
-    return Inputs(tuple(tables), None, none, none, scans, "", pattern, None, {}, 0)
+    return Inputs(tuple(tables), None, none, none, scans, "", pattern, "", {}, {}, 0)
 
 
 def line(axes, label):
