@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from msnmo.evaluate.metrics import VARIANTS
 from msnmo.tables.layout import CAPTIONS
 from tests.workflow.dag import PAPER, run, write_config
 
@@ -13,7 +14,7 @@ def test_every_method_of_the_paper_is_trained_and_shown(clone, cohort):
     code, output = run(clone, config, "tables", "figures")
     assert code == 0, output
     results = clone / "everything"
-    for number in CAPTIONS:
+    for number in CAPTIONS.keys() - {VARIANTS}:
         table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
         assert set(table["status"]) == {"run"}, number
         assert (table["n_folds"] + table["n_undefined_folds"] == 2).all()
