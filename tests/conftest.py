@@ -127,10 +127,13 @@ def _write_scan(
     voxels = np.moveaxis(np.indices(lesion.shape), 0, -1)
     for centre in generator.uniform(8, SIZE - 8, (count, 3)):
         lesion |= ((voxels - centre) ** 2).sum(axis=-1) <= radius**2
+    brain = np.zeros_like(lesion)
+    brain[2:-2, 3:-3, 1:-1] = True
     image = generator.normal(0, 0.5, lesion.shape) + 2.5 * lesion
     space = _space()
     save_volume(folder / f"{scan}_FLAIR.nii.gz", image, space.model)
     save_volume(folder / f"{scan}_mask.nii.gz", lesion, space.model, np.uint8)
+    save_volume(folder / f"{scan}_brain.nii.gz", brain, space.model, np.uint8)
     write_json(folder / f"{scan}.json", {"geometry": space.to_json()})
     return {
         "scan": scan,
@@ -139,6 +142,7 @@ def _write_scan(
         "image": str(folder / f"{scan}_FLAIR.nii.gz"),
         "lesion": str(folder / f"{scan}_mask.nii.gz"),
         "sidecar": str(folder / f"{scan}.json"),
+        "brain": str(folder / f"{scan}_brain.nii.gz"),
         "native_lesion": None,
         "native_brain": None,
         "fold": index % FOLDS,

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-COLUMNS = ["method", "fold", "scan", "metric", "value", "space"]
+from msnmo.evaluate.aggregate import COLUMNS, RUN
 
 
 def with_folds(rows) -> pd.DataFrame:
-    """Return metrics of scans, given as rows or as a table, and below them each fold's means."""
-    by_scan = pd.DataFrame(rows, columns=COLUMNS)
-    key = ["method", "fold", "metric", "space"]
+    """Return metrics of scans, rows or a table, and below them each training's means."""
+    by_scan = pd.DataFrame(rows, columns=list(COLUMNS))
+    key = [*RUN, "metric", "space"]
     of_fold = by_scan.groupby(key, as_index=False)["value"].mean().assign(scan="n/a")
     return pd.concat([by_scan, of_fold], ignore_index=True)

@@ -13,11 +13,16 @@ import pandas as pd
 import pytest
 
 from msnmo.apply.__main__ import main
+from msnmo.apply.apply_bundle import _judged
+from msnmo.apply.ensemble import Consensus
 from msnmo.apply.listing import list_runs, read_runs
+from msnmo.apply.pages import write_page
 from msnmo.apply.prepared import Prepared
 from msnmo.apply.preprocess import Arrived, preprocess
 from msnmo.apply.scans import _find_regions
+from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError, MsnmoError
+from msnmo.evaluate.verdict import Verdict
 from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import default_config
 from tests.command import run_here
@@ -101,6 +106,48 @@ def test_mask_table_and_run_tell_the_same(applied, heads):
         assert run["warning"] == "Research output, not for diagnosis."
 
 
+def test_a_map_is_of_the_brain_and_says_whether_it_finds_lesions(applied, heads):
+    """This bundle does not tell: it was made without."""
+    _, out, _ = applied
+    for head in heads:
+        stem = f"{anat(out, head)}/{name_of(head)}"
+        brain = nib.load(f"{stem}_desc-brain_mask.nii.gz").get_fdata() > 0
+        localisation = nib.load(f"{stem}_desc-localisation_map.nii.gz").get_fdata()
+        assert 0.5 < localisation[brain].max() <= 1
+        assert not localisation[~brain].any()
+        run = json.loads(Path(f"{stem}_run.json").read_text())
+        said = "Whether this map finds lesions was not measured."
+        assert run["localisation"] == {"measured": None, "told": said}
+        for page in (f"scans/{name_of(head)}.html", "index.html"):
+            assert said in (out / "report" / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [Verdict(0.51, 0.46, 0.57, 0.95, 9, 8), Verdict(0.87, 0.83, 0.91, 0.95, 9, 8)],
+    ids=["chance", "better"],
+)
+def test_what_a_bundle_tells_of_its_maps_goes_with_each_of_them(
+    applied, bundle, heads, tmp_path, verdict
+):
+    told = read_bundle(bundle)
+    judged = Bundle(told.path, told.content | {"localisation": verdict.to_json()}, told.id)
+    assert _judged(judged, Consensus(None, (), None, np.zeros((2, 2, 2)))) == {
+        "measured": verdict.to_json(),
+        "told": verdict.in_words,
+    }
+    assert _judged(judged, Consensus(None, (), None, None)) is None
+    _, out, _ = applied
+    folder = shutil.copytree(anat(out, heads[0]), tmp_path / "anat")
+    path = folder / f"{name_of(heads[0])}_run.json"
+    content = json.loads(path.read_text())
+    content["localisation"] = {"measured": verdict.to_json(), "told": verdict.in_words}
+    path.write_text(json.dumps(content))
+    page, volumes = write_page(tmp_path / "site", folder, name_of(heads[0]), heads[0])
+    assert verdict.in_words in page.read_text(encoding="utf-8")
+    assert f": {verdict.in_short}" in volumes.read_text(encoding="utf-8")
+
+
 def test_class_probabilities_are_means_over_folds_with_their_spread(applied, heads):
     _, out, _ = applied
     table = pd.read_csv(out / "predictions.tsv", sep="\t").set_index("scan")
@@ -165,7 +212,7 @@ def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
-    prepared = Prepared("sub-1", *[tmp_path / name for name in ("a", "b", "c", "d", "e", "f")])
+    prepared = Prepared("sub-1", *[tmp_path / name for name in "abcdefg"])
     regions = _find_regions(prepared, tmp_path)
     ((_, _, module, *arguments),) = commands
     assert find_spec(module)

@@ -17,6 +17,8 @@ from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.predict.fold import infer, predict_scan
 
 CPU = torch.device("cpu")
+BRAIN = np.zeros((32, 32, 32), dtype=bool)
+BRAIN[4:28, 3:29, 5:27] = True
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def alone(ensemble, image):
 
 
 def test_probabilities_are_means_over_folds(ensemble, image, alone):
-    together = consult(ensemble, image)
+    together = consult(ensemble, image, BRAIN)
     mean = np.mean([each.lesion_probability for each in alone], axis=0)
     np.testing.assert_allclose(together.lesion_probability, mean, atol=1e-6)
     classes = np.array([each.class_probabilities for each in alone])
@@ -53,7 +55,7 @@ def test_the_folds_differ_so_that_a_mean_is_no_fold(alone):
 
 def test_localisation_is_the_share_of_all_folds_evidence_for_the_class_named(ensemble, image):
     """A fold's evidence, averaged over voxels, is the class's logit but for its bias."""
-    together = consult(ensemble, image)
+    together = consult(ensemble, image, BRAIN)
     total = np.zeros((32, 32, 32))
     with torch.inference_mode():
         for model in ensemble.models:
@@ -65,17 +67,17 @@ def test_localisation_is_the_share_of_all_folds_evidence_for_the_class_named(ens
                 float(outputs.class_logits[0, together.named]), abs=1e-4
             )
             total += sum(upsample(each, image.shape)[0, 0].numpy() for each in maps)
-    evidence = np.maximum(total, 0)
-    assert evidence.max() > 0
+    evidence = np.maximum(total, 0) * BRAIN
+    assert 0 < evidence.max() < total.max(), "what is outside the brain has no say"
     np.testing.assert_allclose(together.localisation, evidence / evidence.max(), atol=1e-4)
 
 
 def test_temperature_scales_each_folds_probabilities(ensemble, image):
-    plain = consult(ensemble, image)
+    plain = consult(ensemble, image, BRAIN)
     warm = Bundle(
         ensemble.bundle.path, ensemble.bundle.content | {"temperature": 3.0}, ensemble.bundle.id
     )
-    scaled = consult(load_ensemble(warm, CPU), image)
+    scaled = consult(load_ensemble(warm, CPU), image, BRAIN)
     expected = scale(plain.class_probabilities[:, 1], 3.0)
     np.testing.assert_allclose(scaled.class_probabilities[:, 1], expected, atol=1e-9)
     np.testing.assert_allclose(scaled.class_probabilities.sum(axis=1), 1, atol=1e-12)
@@ -83,7 +85,7 @@ def test_temperature_scales_each_folds_probabilities(ensemble, image):
 
 
 def test_equal_scans_give_equal_bytes(ensemble, image):
-    one, two = consult(ensemble, image), consult(ensemble, image)
+    one, two = consult(ensemble, image, BRAIN), consult(ensemble, image, BRAIN)
     np.testing.assert_array_equal(one.lesion_probability, two.lesion_probability)
     np.testing.assert_array_equal(one.localisation, two.localisation)
 

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from msnmo.bundle.__main__ import main as pack
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.volumes import Grid, save_volume
+from msnmo.evaluate.aggregate import COLUMNS
 from msnmo.evaluate.metrics import METRICS, metrics_of
 from msnmo.networks.build import build_network
 from msnmo.settings.config import shareable
@@ -80,14 +81,14 @@ def _metrics(fold: int) -> pd.DataFrame:
         for name in metrics_of(task):
             of_scans = [] if METRICS[name].of_fold else scans
             rows += [
-                ("joint", fold, scan, name, 0.6, space)
+                ("joint", fold, 1, scan, name, 0.6, space)
                 for space in spaces
                 for scan in (None, *of_scans)
             ]
     rows += [
-        ("joint", fold, scan, "V_TRUE", 1.0 + [*SCANS].index(scan), "native") for scan in scans
+        ("joint", fold, 1, scan, "V_TRUE", 1.0 + [*SCANS].index(scan), "native") for scan in scans
     ]
-    return pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _write_cohort(folder: Path) -> None:

@@ -8,13 +8,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from msnmo.bundle.__main__ import PREPROCESSING, describe_fold, preprocessing_of
 from msnmo.bundle.contents import Certainty, read_bundle
 from msnmo.core.errors import InputError
-from msnmo.core.files import sha256
+from msnmo.core.files import sha256, write_tsv
+from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
 from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import shareable
@@ -110,6 +112,38 @@ def test_temperature_is_fitted_on_held_out_predictions_where_asked_for(
     assert 0.05 < read_bundle(tmp_path / "scaled").temperature < 0.99, "the folds were too modest"
 
 
+def _judged(path: Path, method: str = "joint") -> str:
+    numbers = {"mean": 0.51, "ci_low": 0.46, "ci_high": 0.57, "confidence": 0.95}
+    counts = {"n_scans": 5, "n_undefined_scans": 1, "n_subjects": 3}
+    row = {"method": method, "map": "cam", "metric": "auroc", **numbers, **counts}
+    write_tsv(path, pd.DataFrame([row]))
+    return str(path)
+
+
+def test_it_says_whether_its_maps_find_lesions(
+    make_bundle: Callable[..., None], bundle: Path, tmp_path: Path
+) -> None:
+    make_bundle(tmp_path / "judged", "--localisation", _judged(tmp_path / "joint.tsv"))
+    said = read_bundle(tmp_path / "judged").localisation
+    assert said == Verdict(0.51, 0.46, 0.57, 0.95, 4, 3)
+    assert said.beats_chance is False
+    content = json.loads((tmp_path / "judged/bundle.json").read_text())
+    assert content["localisation"]["beats_chance"] is False
+    card = (tmp_path / "judged/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "does not find lesions better than chance (AUROC 0.51" in card
+    assert read_bundle(bundle).localisation is None
+    assert json.loads((bundle / "bundle.json").read_text())["localisation"] is None
+
+
+def test_maps_of_another_method_are_refused(
+    make_bundle: Callable[..., None], tmp_path: Path
+) -> None:
+    judged = _judged(tmp_path / "other.tsv", "only_cls")
+    with pytest.raises(InputError, match="the maps of method joint"):
+        make_bundle(tmp_path / "judged", "--localisation", judged)
+    assert not (tmp_path / "judged").exists()
+
+
 @pytest.mark.parametrize("name", ["fold-1.safetensors", "config.yaml", "bundle.json"])
 def test_a_damaged_file_is_named(broken: Path, name: str) -> None:
     path = broken / name
@@ -135,6 +169,8 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"method": "none_such"}, "none_such"),
         ({"threshold": 2}, "threshold"),
         ({"folds": []}, "folds"),
+        ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
+        ({"localisation": "better"}, "localisation maps find lesions"),
         ({"labels": {"0": "NMOSD", "1": "MS"}}, "class 0 is MS"),
         ({"network_version": NETWORK_VERSION + 1}, r"apply the bundle with the msnmo that made it"),
         ({"network_version": "1"}, "network_version"),

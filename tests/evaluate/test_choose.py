@@ -22,6 +22,7 @@ def metrics(values, method="joint", metric="DSC", space="model"):
         {
             "method": method,
             "fold": 0,
+            "seed": 1,
             "scan": scan,
             "metric": metric,
             "value": value,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from msnmo.evaluate.classification import classification_metrics
+from msnmo.evaluate.classification import classification_metrics, log_loss
 
 NAN = math.nan
 
@@ -61,3 +61,8 @@ def test_equals_counting(scans):
     if nmosd.any() and not nmosd.all():
         statistic = mannwhitneyu(p_nmosd[nmosd], p_nmosd[~nmosd]).statistic
         assert found["AUC"] == pytest.approx(statistic / (nmosd.sum() * (~nmosd).sum()))
+
+
+def test_log_loss_is_that_of_the_true_class_and_stays_finite():
+    found = log_loss(np.array([True, False, True]), np.array([0.5, 0.2, 0.0]))
+    assert found == pytest.approx([math.log(2), -math.log(0.8), -math.log(5e-7)])

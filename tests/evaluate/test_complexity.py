@@ -45,7 +45,7 @@ def test_the_joint_model_at_full_size():
 
 def test_a_table_of_the_methods_asked_for(tmp_path):
     out = tmp_path / "complexity.tsv"
-    settings = {"only_seg": {"base_channels": 8}, "unet": {"channels": [8, 16]}}
+    settings = {"only_seg": {"base_channels": 8}, "unet": {"channels": [4, 4, 8, 8, 8]}}
     main(["--settings", json.dumps(settings), "--sizes", "32x32x48", "--out", str(out)])
     table = pd.read_csv(out, sep="\t")
     assert table["label"].tolist() == [METHODS[name].label for name in settings]

@@ -47,7 +47,9 @@ def run(study, fold: int = 0) -> Path:
     study.write()
     out = study.root / "metrics.tsv"
     words = ["--predictions", str(study.directory), "--scans", str(study.root / "truth.tsv")]
-    command.main([*words, "--method", "joint", "--fold", str(fold), "--out", str(out)])
+    command.main(
+        [*words, "--method", "joint", "--fold", str(fold), "--seed", "7", "--out", str(out)]
+    )
     return out
 
 
@@ -72,6 +74,9 @@ def test_classes_follow_the_diagnosis_whatever_the_order(study):
     assert right == {"sub-A": 1, "sub-B": 0, "sub-C": 0, "sub-D": 1}
     of_fold = {name: value(metrics, "n/a", name) for name in ("ACC", "SN", "SP", "AUC")}
     assert of_fold == {"ACC": 0.5, "SN": 0.5, "SP": 0.5, "AUC": 0.75}
+    table = study.predictions
+    true = np.where(table["diagnosis"] == "NMOSD", table["p_nmosd"], table["p_ms"])
+    assert value(metrics, "n/a", "LL") == pytest.approx(-np.log(true).mean())
 
 
 def test_order_of_the_rows_is_of_no_consequence(study):
@@ -96,7 +101,7 @@ def test_undefined_values_are_kept_out_of_means(study):
 def test_a_scan_without_a_lesion_mask_is_classified_only(study, capsys):
     study.manifest.loc[study.manifest["scan"] == "sub-B", ["lesion", "native_lesion"]] = None
     metrics = evaluate(study)
-    assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC", "P_NMOSD"}
+    assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC", "P_NMOSD", "LL"}
     run(study)
     assert "without a lesion mask, so masks are not compared: sub-B" in capsys.readouterr().out
 
@@ -110,7 +115,7 @@ def test_a_method_of_one_task_needs_the_files_of_that_task_alone(study):
     study.write()
     for path in study.directory.glob("*.nii.gz"):
         path.unlink()
-    classes = set(metrics_of("classification"))
+    classes = {*metrics_of("classification"), *metrics_of("classification", paper=False)}
     assert set(evaluate(study, {"classification"})["metric"]) == classes | {"P_NMOSD"}
 
 
@@ -188,9 +193,9 @@ def test_a_fold_of_one_class_warns_and_writes_na(study, capsys):
             study.mask_path(scan, name).unlink()
     lines = run(study).read_text().splitlines()
     assert "no test scan of class NMOSD: SN and AUC are n/a" in capsys.readouterr().out
-    assert "joint\t0\tn/a\tSN\tn/a\tn/a" in lines
-    assert "joint\t0\tn/a\tAUC\tn/a\tn/a" in lines
-    assert "joint\t0\tn/a\tSP\t0.5\tn/a" in lines
+    assert "joint\t0\t7\tn/a\tSN\tn/a\tn/a" in lines
+    assert "joint\t0\t7\tn/a\tAUC\tn/a\tn/a" in lines
+    assert "joint\t0\t7\tn/a\tSP\t0.5\tn/a" in lines
 
 
 def test_an_empty_lesion_mask_warns_by_name(study, capsys):
@@ -211,15 +216,16 @@ def test_equal_inputs_give_equal_bytes(study):
 def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path):
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]
-    words += ["--method", "joint", "--fold", "0", "--out", out]
+    words += ["--method", "joint", "--fold", "0", "--seed", "7", "--out", out]
     done = run_here(command.main, *words)
     assert done.returncode == 0, done.stderr
     assert "4 test scans" in done.stdout
     table = pd.read_csv(out, sep="\t")
-    assert list(table) == ["method", "fold", "scan", "metric", "value", "space"]
+    assert list(table) == ["method", "fold", "seed", "scan", "metric", "value", "space"]
+    assert set(table["seed"]) == {7}
     # 4 scans x (4 metrics x 2 spaces + 6 and 2 volumes in native space + ACC and P_NMOSD), and the
     # fold's 4 x 2 + 6 + VC + 4
-    assert len(table) == 4 * 18 + 19
+    assert len(table) == 4 * 19 + 20
 
 
 def test_volumes_and_their_correlation_are_those_of_the_native_masks(study):
@@ -243,7 +249,7 @@ def test_volumes_and_their_correlation_are_those_of_the_native_masks(study):
 def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_path):
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]
-    words += ["--method", "joint", "--fold", "0", "--out", out]
+    words += ["--method", "joint", "--fold", "0", "--seed", "7", "--out", out]
     out.write_text("before")
 
     before = out.read_bytes()

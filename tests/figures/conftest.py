@@ -11,6 +11,7 @@ import pytest
 
 from msnmo.core.files import write_tsv
 from msnmo.core.volumes import Grid, save_volume
+from msnmo.evaluate.verdict import Verdict
 from msnmo.figures.inputs import Inputs
 from tests.measured import with_folds
 
@@ -27,6 +28,20 @@ MASKS = {
 }
 DSC = {"joint": 2 / 3, "unet": 1.0, "only_seg": 0.0}
 SCANS = {"sub-M1": "MS", "sub-M2": "MS", "sub-N1": "NMOSD", "sub-N2": "NMOSD"}
+
+BETTER = Verdict(0.87, 0.83, 0.91, 0.95, 4, 4)
+CHANCE = Verdict(0.51, 0.46, 0.57, 0.95, 4, 4)
+# of `msnmo.evaluate.statistics.maps` what is read of it
+JUDGED = pd.DataFrame(
+    [
+        ("joint", name, "auroc", each.auroc, each.ci_low, each.ci_high, 0.95, 4, 0, 4)
+        for name, each in (("cam", BETTER), ("gradcam", CHANCE))
+    ],
+    columns=[
+        *("method", "map", "metric", "mean", "ci_low", "ci_high", "confidence"),
+        *("n_scans", "n_undefined_scans", "n_subjects"),
+    ],
+)
 
 
 @pytest.fixture
@@ -58,7 +73,7 @@ def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> In
     )
     folds = table.assign(subject=table["scan"], fold=[n % 2 for n in range(len(scans))])
     rows = [
-        (method, place % 2, scan, "DSC", DSC[method] - 0.01 * place, "model")
+        (method, place % 2, 1, scan, "DSC", DSC[method] - 0.01 * place, "model")
         for method in methods
         for place, scan in enumerate(scans)
     ]
@@ -70,12 +85,15 @@ def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> In
         folds=folds,
         predictions=str(folder / "predictions/{method}/fold-{fold}"),
         history="",
-        gradcam=folder / "gradcam",
+        gradcam=str(folder / "gradcam/fold-{fold}"),
+        verdicts=dict.fromkeys([("joint", "cam")], BETTER)
+        | dict.fromkeys([("joint", "gradcam")], CHANCE),
         augment={"rotation_degrees": 10},
         seed=1,
     )
     for name in ("metrics", "manifest", "cohort", "folds"):
         write_tsv(folder / f"{name}.tsv", getattr(inputs, name))
+    write_tsv(folder / "localisation.tsv", JUDGED)
     return inputs
 
 
@@ -86,7 +104,8 @@ def _write_scan(folder: Path, scan: str, place: int) -> None:
     lesion = LESION.copy()
     lesion[8, 4, 2 : 2 + place] = True  # the later the scan, the larger its lesions
     save_volume(folder / f"{scan}_lesion.nii.gz", lesion, GRID, np.uint8)
-    save_volume(folder / f"gradcam/{scan}_space-model_desc-gradcam_map.nii.gz", image, GRID)
+    gradcam = folder / f"gradcam/fold-{place % 2}/{scan}_space-model_desc-gradcam_map.nii.gz"
+    save_volume(gradcam, image, GRID)
 
 
 def _write_prediction(folder: Path, scan: str, method: str) -> None:

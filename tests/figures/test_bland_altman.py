@@ -6,6 +6,7 @@ import pytest
 
 from msnmo.core.errors import InputError
 from msnmo.figures import bland_altman
+from msnmo.figures.catalogue import DRAWN
 from msnmo.figures.inputs import Inputs
 from msnmo.settings.methods import METHODS
 
@@ -17,10 +18,10 @@ def inputs(scans=SCANS, methods=("joint",), subjects=None):
     rows = []
     for method in methods:
         for i, (_, truth, prediction) in enumerate(scans):
-            rows.append((method, 0, f"sub-{i}", "V_TRUE", truth, "native"))
-            rows.append((method, 0, f"sub-{i}", "V_PRED", prediction, "native"))
-            rows.append((method, 0, f"sub-{i}", "DSC", 0.5, "native"))
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
+            rows.append((method, 0, 1, f"sub-{i}", "V_TRUE", truth, "native"))
+            rows.append((method, 0, 1, f"sub-{i}", "V_PRED", prediction, "native"))
+            rows.append((method, 0, 1, f"sub-{i}", "DSC", 0.5, "native"))
+    columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     folds = pd.DataFrame(
         {
             "scan": [f"sub-{i}" for i in range(len(scans))],
@@ -30,7 +31,7 @@ def inputs(scans=SCANS, methods=("joint",), subjects=None):
         }
     )
     none, metrics = pd.DataFrame(), pd.DataFrame(rows, columns=columns)
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def lines(axes, label):
@@ -95,8 +96,8 @@ def test_repeated_scans_of_a_subject_are_mentioned():
 
 
 def test_panels_of_all_methods_share_axes_and_do_not_overlap():
-    figure = bland_altman.draw(inputs(methods=tuple(METHODS)))
-    segmenting = [name for name, method in METHODS.items() if "segmentation" in method.tasks]
+    figure = bland_altman.draw(inputs(methods=DRAWN))
+    segmenting = [name for name in DRAWN if "segmentation" in METHODS[name].tasks]
     assert len(figure.axes) == len(segmenting)
     assert len({(*axes.get_xlim(), *axes.get_ylim()) for axes in figure.axes}) == 1
     assert figure.get_size_inches()[1] <= 10.7

@@ -32,13 +32,15 @@ def inputs(scans=SCANS, methods=("joint",), missing=(), subjects=None):
         columns=["scan", "subject", "diagnosis", "fold"],
     )
     rows = [
-        (method, fold, f"sub-{i}", "P_NMOSD", np.nan if i in missing else value, "n/a")
+        (method, fold, 1, f"sub-{i}", "P_NMOSD", np.nan if i in missing else value, "n/a")
         for method in methods
         for i, (fold, _, value) in enumerate(scans)
     ]
-    metrics = pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
+    metrics = pd.DataFrame(
+        rows, columns=["method", "fold", "seed", "scan", "metric", "value", "space"]
+    )
     none = pd.DataFrame()
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def text_of(figure):

@@ -6,6 +6,7 @@ import pytest
 
 from msnmo.core.errors import InputError
 from msnmo.figures import confusion
+from msnmo.figures.catalogue import DRAWN
 from msnmo.figures.inputs import Inputs
 from msnmo.settings.methods import METHODS
 
@@ -23,7 +24,7 @@ SCANS = [
 
 def inputs(scans=SCANS, methods=("joint",)):
     rows = [
-        (method, fold, f"sub-{i}", "P_NMOSD", value, "n/a")
+        (method, fold, 1, f"sub-{i}", "P_NMOSD", value, "n/a")
         for method in methods
         for i, (fold, _, value) in enumerate(scans)
     ]
@@ -31,9 +32,9 @@ def inputs(scans=SCANS, methods=("joint",)):
         [(f"sub-{i}", f"{i}", diagnosis, fold) for i, (fold, diagnosis, _) in enumerate(scans)],
         columns=["scan", "subject", "diagnosis", "fold"],
     )
-    columns = ["method", "fold", "scan", "metric", "value", "space"]
+    columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     none, metrics = pd.DataFrame(), pd.DataFrame(rows, columns=columns)
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def squares(axes):
@@ -108,8 +109,8 @@ def test_every_number_stands_out_from_its_square():
 
 
 def test_all_methods_that_classify_have_a_panel_and_none_overlap():
-    figure = confusion.draw(inputs(methods=tuple(METHODS)))
-    classifying = [name for name, method in METHODS.items() if "classification" in method.tasks]
+    figure = confusion.draw(inputs(methods=DRAWN))
+    classifying = [name for name in DRAWN if "classification" in METHODS[name].tasks]
     assert len(figure.axes) == len(classifying)
     figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes]

@@ -32,7 +32,8 @@ def sources(folder: Path) -> dict[str, str]:
     return {
         "metrics": str(folder / "metrics.tsv"),
         "predictions": str(folder / "predictions/{method}/fold-{fold}"),
-        "gradcam": str(folder / "gradcam"),
+        "gradcam": str(folder / "gradcam/fold-{fold}"),
+        "localisation": str(folder / "localisation.tsv"),
     }
 
 
@@ -64,6 +65,7 @@ def test_all_that_is_missing_is_said_at_once(tmp_path, write_run):
         main(options(tmp_path, "figure-12"))
     assert [finding.file for finding in caught.value.findings] == [
         "--gradcam",
+        "--localisation",
         "--metrics",
         "--predictions",
     ]

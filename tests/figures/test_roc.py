@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from msnmo.core.errors import InputError
-from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures import roc
+from msnmo.figures.catalogue import DRAWN
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import method_style
 from msnmo.settings.methods import METHODS
-from msnmo.tables.layout import CAPTIONS, methods_of
+from msnmo.tables.layout import methods_of
 
 # fold, diagnosis, probability of NMOSD. Fold 0: one of four pairs is the wrong way round (AUC
 # 0.75); fold 1: all are right (1.0). Pooled: of 4 x 4 pairs 1 is wrong and none is tied (0.9375)
@@ -35,13 +35,15 @@ def inputs(scans=SCANS, methods=("joint",), missing=()):
         columns=["scan", "subject", "diagnosis", "fold"],
     )
     rows = [
-        (method, fold, f"sub-{i}", "P_NMOSD", np.nan if i in missing else value, "n/a")
+        (method, fold, 1, f"sub-{i}", "P_NMOSD", np.nan if i in missing else value, "n/a")
         for method in methods
         for i, (fold, _, value) in enumerate(scans)
     ]
-    metrics = pd.DataFrame(rows, columns=["method", "fold", "scan", "metric", "value", "space"])
+    metrics = pd.DataFrame(
+        rows, columns=["method", "fold", "seed", "scan", "metric", "value", "space"]
+    )
     none = pd.DataFrame()
-    return Inputs(methods, metrics, none, none, folds, "", "", None, {}, 0)
+    return Inputs(methods, metrics, none, none, folds, "", "", "", {}, {}, 0)
 
 
 def lines(axes, label):
@@ -133,14 +135,16 @@ def test_methods_that_only_segment_have_no_curve():
 
 
 def test_all_methods_are_drawn_without_bands():
-    figure = roc.draw(inputs(methods=tuple(METHODS)))
-    classifying = [name for name, method in METHODS.items() if "classification" in method.tasks]
+    figure = roc.draw(inputs(methods=DRAWN))
+    classifying = [name for name in DRAWN if "classification" in METHODS[name].tasks]
     assert len(legend_of(figure)) == len(classifying)
     assert not figure.axes[1].collections
     assert "without bands" in text_of(figure)
 
 
-@pytest.mark.parametrize("table", [number for number in CAPTIONS if number != SUPPLEMENT])
+@pytest.mark.parametrize(
+    "table", sorted({str(table) for name in DRAWN for table in METHODS[name].tables})
+)
 def test_methods_of_one_table_differ_in_colour_and_in_line(table):
     styles = [method_style(name) for name in methods_of(table, list(METHODS))]
     assert len({str(style["color"]) for style in styles}) == len(styles)
@@ -160,7 +164,7 @@ def test_the_look_is_not_the_users():
 
 
 def test_nothing_overlaps_and_nothing_is_cut():
-    figure = roc.draw(inputs(methods=tuple(METHODS)))
+    figure = roc.draw(inputs(methods=DRAWN))
     figure.draw_without_rendering()
     note = figure.texts[0].get_window_extent()
     legend = figure.legends[0].get_window_extent()
@@ -197,7 +201,7 @@ def test_long_labels_and_other_resolutions_do_not_overlap(monkeypatch, dpi):
         for name, method in METHODS.items()
     }
     monkeypatch.setattr(methods, "METHODS", long)
-    figure = roc.draw(inputs(methods=tuple(METHODS)))
+    figure = roc.draw(inputs(methods=DRAWN))
     figure.set_dpi(dpi)
     figure.draw_without_rendering()
     note, legend = figure.texts[0].get_window_extent(), figure.legends[0].get_window_extent()

@@ -7,6 +7,7 @@ import pytest
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
 from msnmo.figures import training_curves
+from msnmo.figures.catalogue import DRAWN
 from msnmo.figures.inputs import Inputs
 from msnmo.settings.methods import METHODS
 
@@ -27,7 +28,7 @@ def inputs(folder, tables):
     scans = pd.DataFrame({"scan": [f"sub-{fold}" for fold in range(count)], "fold": range(count)})
     none = pd.DataFrame()
     pattern = str(folder / "{method}" / "{fold}.tsv")
-    return Inputs(tuple(tables), None, none, none, scans, "", pattern, None, {}, 0)
+    return Inputs(tuple(tables), None, none, none, scans, "", pattern, "", {}, {}, 0)
 
 
 def line(axes, label):
@@ -125,8 +126,8 @@ def test_the_axis_has_numbers_to_read(tmp_path, losses):
 
 def test_all_methods_fit_a_page_and_nothing_overlaps(tmp_path):
     joint = [history([3, 2.0], [2, 1], segmentation=[1, 0.8], cross=[0.1, 0.2])]
-    figure = training_curves.draw(inputs(tmp_path, dict.fromkeys(METHODS, joint)))
-    assert len(figure.axes) == len(METHODS)
+    figure = training_curves.draw(inputs(tmp_path, dict.fromkeys(DRAWN, joint)))
+    assert len(figure.axes) == len(DRAWN)
     width, height = figure.get_size_inches()
     assert width <= 7.3
     assert height <= 10.7

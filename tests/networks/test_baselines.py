@@ -5,14 +5,20 @@ import torch
 from torch import nn
 
 from msnmo.core.errors import InputError
-from msnmo.networks.baselines import with_norm
+from msnmo.networks.baselines import with_norm, without_norm_of_one_channel
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss, segmentation_loss
-from msnmo.settings.baselines import DynUNetSettings, SwinUNETRSettings, UNetSettings
+from msnmo.settings.baselines import (
+    AttentionUNetSettings,
+    DynUNetSettings,
+    SwinUNETRSettings,
+    UNetSettings,
+)
 from msnmo.settings.methods import METHODS
 
 SEGMENTERS = ["unet", "vnet", "attention_unet", "nnunet_plain"]
 CLASSIFIERS = ["resnet50", "densenet121", "senet50"]
+NORMS = (nn.BatchNorm3d, nn.InstanceNorm3d, nn.GroupNorm)
 CUBE = (32, 32, 32)
 
 
@@ -37,6 +43,66 @@ def test_no_batch_norm_is_left_unless_it_is_asked_for(name):
     assert nn.BatchNorm3d not in kinds
     assert kinds & {nn.InstanceNorm3d, nn.GroupNorm}
     assert nn.BatchNorm3d in {type(module) for module in build(name, norm="batch").modules()}
+
+
+def is_norm_of_one_channel(module):
+    features = getattr(module, "num_features", getattr(module, "num_channels", 0))
+    return isinstance(module, NORMS) and features == 1
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_no_norm_standardises_the_evidence_for_lesions(name, norm):
+    """Of one channel there are norms in attention gates only, never on the way to the output."""
+    network = build(name, norm=norm)
+    found = [key for key, module in network.named_modules() if is_norm_of_one_channel(module)]
+    assert [key for key in found if ".attention.psi." not in key] == []
+    assert len(found) == (4 if name == "attention_unet" else 0)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_the_last_layer_of_weights_is_a_convolution_to_one_channel(name):
+    network, called = build(name).eval(), []
+    for module in network.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.register_forward_hook(lambda module, _, __: called.append(module))
+    with torch.no_grad():
+        network(torch.randn(1, 1, *CUBE))
+    assert isinstance(called[-1], nn.Conv3d | nn.ConvTranspose3d)
+    assert called[-1].out_channels == 1
+    assert called[-1].bias.item() == pytest.approx(-4.6)
+
+
+def test_a_norm_of_one_channel_is_taken_out_and_others_are_kept():
+    block = nn.Sequential(nn.BatchNorm3d(2), nn.Sequential(nn.Conv3d(2, 1, 1), nn.BatchNorm3d(1)))
+    without_norm_of_one_channel(block)
+    assert isinstance(block[0], nn.BatchNorm3d)
+    assert isinstance(block[1][1], nn.Identity)
+
+
+def test_the_output_block_of_the_vnet_has_no_norm():
+    kinds = {type(module) for module in build("vnet").network.out_tr.modules()}
+    assert not kinds & set(NORMS)
+
+
+def test_the_first_level_of_the_unet_works_at_full_size():
+    """Five levels, four halvings: features of full size on the way down and on the way up."""
+    network, shapes = build("unet", channels=(4, 5, 6, 7, 8)).eval(), {}
+    for name in ("conv_0", "down_1", "down_2", "down_3", "down_4", "upcat_1"):
+        part = network.network.get_submodule(name)
+        part.register_forward_hook(
+            lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
+    with torch.no_grad():
+        network(torch.randn(1, 1, 32, 48, 64))
+    assert shapes == {
+        "conv_0": (4, 32, 48, 64),
+        "down_1": (5, 16, 24, 32),
+        "down_2": (6, 8, 12, 16),
+        "down_3": (7, 4, 6, 8),
+        "down_4": (8, 2, 3, 4),
+        "upcat_1": (4, 32, 48, 64),
+    }
 
 
 def test_batch_norm_is_replaced_with_as_many_weights():
@@ -84,10 +150,10 @@ def test_deep_supervision_trains_each_level_with_half_the_weight_of_the_finer_on
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (UNetSettings, {"channels": (4, 8, 8, 8, 8, 8)}, "at most five levels"),
+        (UNetSettings, {"channels": (4, 8, 8)}, "a list of five whole numbers"),
         (UNetSettings, {"norm": "layer"}, "one of batch, instance, group"),
-        (UNetSettings, {"channels": (4, 0)}, "a whole number of at least 1"),
-        (UNetSettings, {"channels": 32}, "two to five whole numbers"),
+        (UNetSettings, {"channels": (4, 8, 8, 8, 0)}, "a whole number of at least 1"),
+        (AttentionUNetSettings, {"channels": 32}, "two to five whole numbers"),
         (DynUNetSettings, {"channels": (4, 8, 8)}, "at most 1, two fewer"),
         (SwinUNETRSettings, {"feature_size": 16}, "a multiple of 12"),
     ],

@@ -124,6 +124,49 @@ def test_cross_task_loss_reaches_both_networks_and_what_they_share():
     assert reached == {"sharing", "segmentation", "guidance", "classification"}
 
 
+def taught_by_classification(guidance_gradient):
+    """Return the sub-networks that the classification's loss reaches."""
+    model = build(settings=SMALL.model_copy(update={"guidance_gradient": guidance_gradient}))
+    image, lesion, label = batch()
+    joint_loss(model(image), lesion, label)["classification"].backward()
+    return {
+        name.split(".")[0]
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None and parameter.grad.any()
+    }
+
+
+def test_classification_teaches_segmentation_through_the_lesion_map():
+    everything = {"sharing", "segmentation", "guidance", "classification"}
+    assert taught_by_classification("through") == everything
+
+
+def test_a_detached_lesion_map_guides_and_does_not_learn():
+    everything_else = {"sharing", "guidance", "classification"}
+    assert taught_by_classification("detached") == everything_else
+
+
+def test_detaching_the_lesion_map_changes_no_output_and_no_weight():
+    models = [
+        build(settings=SMALL.model_copy(update={"guidance_gradient": gradient}))
+        for gradient in ("through", "detached")
+    ]
+    image, *_ = batch()
+    with torch.no_grad():
+        through, detached = (model(image) for model in models)
+    assert torch.equal(through.class_logits, detached.class_logits)
+    assert torch.equal(through.lesion_logits, detached.lesion_logits)
+
+
+def test_the_image_skip_leaves_the_start_of_every_other_tensor_as_it_is():
+    plain = build().state_dict()
+    skipping = build(settings=SMALL.model_copy(update={"image_skip": True})).state_dict()
+    same = plain.keys() - {"segmentation.expand_3.decode.0.conv.weight"}
+    assert plain.keys() == skipping.keys()
+    assert len(same) == len(plain) - 1
+    assert [name for name in same if not torch.equal(plain[name], skipping[name])] == []
+
+
 def test_every_parameter_is_trained():
     model = build(size=(48, 48, 48))
     image, lesion, label = batch((48, 48, 48))

@@ -62,6 +62,28 @@ def test_sigmoid_normalisation(ref):
     np.testing.assert_allclose(found, ref.sigmoid(ref.to_numpy(raw)), atol=1e-6)
 
 
+def test_standardised_maps_have_mean_0_and_deviation_1_a_scan(ref):
+    raw = torch.randn(2, 1, 3, 4, 5) * torch.tensor([0.01, 100.0]).view(2, 1, 1, 1, 1) + 7
+    found = ref.to_numpy(normalise(raw, "standardise"))
+    for scan, values in enumerate(ref.to_numpy(raw)):
+        expected = (values - values.mean()) / values.std()
+        np.testing.assert_allclose(found[scan], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("level", [-4.6, 0.1, 123.4])
+def test_a_flat_map_is_standardised_to_0_with_finite_gradients(level):
+    raw = torch.full((2, 1, 5, 5, 5), level, requires_grad=True)
+    found = normalise(raw, "standardise")
+    assert found.abs().max() == 0
+    found.square().sum().backward()
+    assert torch.isfinite(raw.grad).all()
+
+
+def test_maps_may_stay_as_they_are():
+    raw = torch.randn(2, 1, 3, 3, 3)
+    assert torch.equal(normalise(raw, "none"), raw)
+
+
 def test_upsampling_keeps_places(ref):
     """Voxel centres stay where they are: a map of half size is not shifted by half a voxel."""
     raw = torch.randn(1, 1, 4, 3, 2)

@@ -8,11 +8,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msnmo.networks.build import build_network
 from msnmo.networks.losses import LossWeights, cross_task_loss, joint_loss, segmentation_loss
 from msnmo.networks.outputs import Outputs
+from msnmo.settings.baselines import (
+    AttentionUNetSettings,
+    DynUNetSettings,
+    SwinUNETRSettings,
+    UNetSettings,
+)
+from msnmo.settings.methods import METHODS, ModelSettings
+from msnmo.settings.training import LossSettings
 
 ETA = (0.25, 0.25, 0.5)
 LABEL = torch.tensor([1, 0])
+SMALL = {
+    ModelSettings: {"base_channels": 4},
+    UNetSettings: {"channels": (4, 4, 4, 4, 4)},
+    AttentionUNetSettings: {"channels": (4, 4, 4)},
+    DynUNetSettings: {"channels": (4, 4, 4, 4), "supervised_levels": 2},
+    SwinUNETRSettings: {"feature_size": 12},
+}
+SEGMENTERS = [name for name, method in METHODS.items() if "segmentation" in method.tasks]
 
 
 @pytest.fixture
@@ -44,23 +61,54 @@ def dice_loss(probability, mask):
     return np.mean(losses)
 
 
-def cross_loss(outputs, label, normalise, ref):
-    """Equation 11, the loops of equation 10 inside."""
-    total = 0
-    pairs = zip(ETA, outputs.scale_logits[:3], (2, 1, 0), strict=True)
-    for eta, scale, layer in pairs:
-        features = ref.to_numpy(outputs.features[layer])
-        weights = ref.to_numpy(outputs.class_weights[layer])
-        squares = []
-        for scan, category in enumerate(label.tolist()):
-            v = np.tensordot(weights[category], features[scan], axes=1)
-            squares.append((ref.sigmoid(ref.to_numpy(scale)[scan, 0]) - normalise(v)) ** 2)
-        total += eta * np.mean(squares)
-    return total
+def binary_cross_entropy(probability, mask):
+    """Mean over voxels of the surprise at the mask."""
+    return -np.mean(mask * np.log(probability) + (1 - mask) * np.log(1 - probability))
 
 
 def relu_max(v):
     return np.maximum(v, 0) / np.maximum(v, 0).max()
+
+
+def standardised(v):
+    return (v - v.mean()) / v.std()
+
+
+def unchanged(v):
+    return v
+
+
+def class_map(outputs, layer, scan, category, ref):
+    """Equation 10."""
+    weights = ref.to_numpy(outputs.class_weights[layer])
+    return np.tensordot(weights[category], ref.to_numpy(outputs.features[layer])[scan], axes=1)
+
+
+def map_pairs(outputs, classes, ref):
+    """Yield for each scale, coarse to fine, a list of (S_i, V_i) of the scans."""
+    for scale, layer in zip(outputs.scale_logits[:3], (2, 1, 0), strict=True):
+        yield [
+            (ref.to_numpy(scale)[scan, 0], class_map(outputs, layer, scan, category, ref))
+            for scan, category in enumerate(classes)
+        ]
+
+
+def cross_loss(outputs, label, normalise, ref, *, segmented=None, eta=ETA):
+    """Equation 11, the loops of equation 10 inside."""
+    segmented = segmented or ref.sigmoid
+    total = 0
+    for weight, pairs in zip(eta, map_pairs(outputs, label.tolist(), ref), strict=True):
+        total += weight * np.mean([(segmented(s) - normalise(v)) ** 2 for s, v in pairs])
+    return total
+
+
+def gradients(outputs):
+    """Return what the segmentation's maps and the localisation's learned, True or False each."""
+
+    def learned(tensors):
+        return {each.grad is not None and bool(each.grad.any()) for each in tensors}
+
+    return learned(outputs.scale_logits[:3]), learned((*outputs.features, *outputs.class_weights))
 
 
 def test_segmentation_loss_is_equation_13(ref, outputs, lesion):
@@ -94,19 +142,201 @@ def test_a_scan_without_lesions_gives_a_finite_gradient():
     assert torch.isfinite(logits.grad).all()
 
 
-@pytest.mark.parametrize("normalisation", ["relu_max", "sigmoid"])
-def test_cross_task_loss_is_equation_11(ref, outputs, normalisation):
-    normalise = relu_max if normalisation == "relu_max" else ref.sigmoid
-    expected = cross_loss(outputs, LABEL, normalise, ref)
-    found = cross_task_loss(outputs, LABEL, ETA, normalisation).item()
-    assert found == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize("side", ["probabilities", "logits"])
+@pytest.mark.parametrize("normalisation", ["none", "relu_max", "sigmoid", "standardise"])
+def test_cross_task_loss_is_equation_11(ref, outputs, lesion, normalisation, side):
+    """Standardised, both sides are; none and logits are the equation as it is printed."""
+    normalise = {
+        "none": unchanged,
+        "relu_max": relu_max,
+        "sigmoid": ref.sigmoid,
+        "standardise": standardised,
+    }[normalisation]
+    before = ref.sigmoid if side == "probabilities" else unchanged
+    after = standardised if normalisation == "standardise" else unchanged
+    expected = cross_loss(outputs, LABEL, normalise, ref, segmented=lambda s: after(before(s)))
+    settings = LossSettings(cam_normalisation=normalisation, cross_segmentation=side)
+    found = cross_task_loss(outputs, lesion, LABEL, settings).item()
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_cross_task_loss_teaches_both_tasks(outputs):
-    cross_task_loss(outputs, LABEL).backward()
-    taught = (*outputs.scale_logits[:3], *outputs.features, *outputs.class_weights)
-    assert all(each.grad.abs().max() > 0 for each in taught)
+def test_cross_task_loss_is_by_default_between_probabilities_and_relu_max_maps(
+    ref, outputs, lesion
+):
+    expected = cross_loss(outputs, LABEL, relu_max, ref)
+    assert cross_task_loss(outputs, lesion, LABEL).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_standardised_maps_of_one_pattern_are_not_apart(outputs, lesion):
+    """What the two sides' units are is of no consequence."""
+    coarse = outputs.features[2].detach()[:, :1]
+    same = replace(
+        outputs,
+        scale_logits=(3 * coarse - 5, *outputs.scale_logits[1:]),
+        features=(*outputs.features[:2], coarse),
+        class_weights=(*outputs.class_weights[:2], torch.full((2, 1), 0.1)),
+    )
+    settings = LossSettings(
+        eta=(1, 0, 0), cam_normalisation="standardise", cross_segmentation="logits"
+    )
+    assert cross_task_loss(same, lesion, LABEL, settings).item() == pytest.approx(0, abs=1e-8)
+
+
+def test_eta_runs_from_coarse_to_fine(ref, outputs, lesion):
+    eta = (0.1, 0.7, 0.3)
+    expected = cross_loss(outputs, LABEL, relu_max, ref, eta=eta)
+    found = cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta)).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_scale_alone_teaches_its_own_maps(outputs, lesion, place):
+    """The first of eta is that of 1/8 of the scan's size: S_1 and V_3."""
+    eta = tuple(float(index == place) for index in range(3))
+    cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta)).backward()
+    of_scales = [bool(each.grad.any()) for each in outputs.scale_logits[:3]]
+    of_features = [bool(each.grad.any()) for each in reversed(outputs.features)]
+    assert of_scales == of_features == [index == place for index in range(3)]
+    assert outputs.scale_logits[place].shape == (2, 1, *outputs.features[2 - place].shape[2:])
+
+
+def test_a_sum_is_the_mean_times_the_voxels_of_a_scan(outputs, lesion):
+    for place, edge in enumerate((2, 4, 8)):
+        eta = tuple(float(index == place) for index in range(3))
+        mean = cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta))
+        total = cross_task_loss(
+            outputs, lesion, LABEL, LossSettings(eta=eta, cross_reduction="sum")
+        )
+        torch.testing.assert_close(total, edge**3 * mean)
+
+
+def test_a_sum_runs_over_voxels_and_is_a_mean_over_scans(ref, outputs, lesion):
+    expected = 0
+    for weight, pairs in zip(ETA, map_pairs(outputs, LABEL.tolist(), ref), strict=True):
+        sums = [((ref.sigmoid(s) - relu_max(v)) ** 2).sum() for s, v in pairs]
+        expected += weight * np.mean(sums)
+    found = cross_task_loss(outputs, lesion, LABEL, LossSettings(cross_reduction="sum"))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def any_lesion_within(mask, edge):
+    """Return where a voxel of the coarse map, of `edge` voxels, has lesion within."""
+    step = len(mask) // edge
+    found = np.zeros((edge, edge, edge), bool)
+    for place in np.ndindex(found.shape):
+        block = tuple(slice(step * start, step * (start + 1)) for start in place)
+        found[place] = mask[block].any()
+    return found
+
+
+def balanced(squared, inside):
+    """Half of what lesion has on average, half of what background has."""
+    if inside.all() or not inside.any():
+        return squared.mean()
+    return squared[inside].mean() / 2 + squared[~inside].mean() / 2
+
+
+def balanced_cross_loss(outputs, mask, ref):
+    total = 0
+    for weight, pairs in zip(ETA, map_pairs(outputs, LABEL.tolist(), ref), strict=True):
+        of_scans = []
+        for scan, (s, v) in enumerate(pairs):
+            squared = (ref.sigmoid(s) - relu_max(v)) ** 2
+            inside = any_lesion_within(ref.to_numpy(mask)[scan, 0], len(s))
+            of_scans.append(balanced(squared, inside))
+        total += weight * np.mean(of_scans)
+    return total
+
+
+@pytest.mark.parametrize("second", ["none", "all", "a corner"])
+def test_balance_weighs_lesion_and_background_equally(ref, outputs, second):
+    """Scan by scan; one without lesion, or without background, is weighed as it is."""
+    lesion = torch.zeros(2, 1, 16, 16, 16)
+    lesion[0, :, 3:9, 2:5, 10:13] = 1
+    if second == "all":
+        lesion[1] = 1
+    elif second == "a corner":
+        lesion[1, :, 0, 0, 0] = 1
+    expected = balanced_cross_loss(outputs, lesion, ref)
+    settings = LossSettings(cross_balance=True)
+    found = cross_task_loss(outputs, lesion, LABEL, settings)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found.backward()
+    assert all(torch.isfinite(each.grad).all() for each in outputs.scale_logits[:3])
+
+
+def test_without_balance_the_mask_is_not_read(outputs, lesion):
+    found = [cross_task_loss(outputs, each, LABEL) for each in (lesion, 1 - lesion)]
+    assert torch.equal(*found)
+    settings = LossSettings(cross_balance=True)
+    assert not torch.equal(cross_task_loss(outputs, lesion, LABEL, settings), found[0])
+
+
+def test_balance_holds_for_a_sum_too(ref, outputs, lesion):
+    for place, edge in enumerate((2, 4, 8)):
+        eta = tuple(float(index == place) for index in range(3))
+        settings = LossSettings(eta=eta, cross_balance=True)
+        mean = cross_task_loss(outputs, lesion, LABEL, settings)
+        settings = LossSettings(eta=eta, cross_balance=True, cross_reduction="sum")
+        torch.testing.assert_close(
+            cross_task_loss(outputs, lesion, LABEL, settings), edge**3 * mean
+        )
+
+
+def test_maps_of_the_predicted_class_are_compared(ref, outputs, lesion):
+    """Of a scan that is taken for the other class, that one's."""
+    wrong_and_right = replace(outputs, class_logits=torch.tensor([[2.0, -1.0], [0.5, 0.0]]))
+    expected = cross_loss(outputs, torch.tensor([0, 0]), relu_max, ref)
+    settings = LossSettings(cam_class="predicted")
+    found = cross_task_loss(wrong_and_right, lesion, LABEL, settings).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found != pytest.approx(cross_loss(outputs, LABEL, relu_max, ref), rel=1e-3)
+
+
+@pytest.mark.parametrize("normalisation", ["relu_max", "none"])
+def test_maps_of_the_difference_are_the_true_class_less_the_other(
+    ref, outputs, lesion, normalisation
+):
+    normalise = relu_max if normalisation == "relu_max" else unchanged
+    own = map_pairs(outputs, LABEL.tolist(), ref)
+    other = map_pairs(outputs, (1 - LABEL).tolist(), ref)
+    expected = 0
+    for weight, ours, theirs in zip(ETA, own, other, strict=True):
+        squares = [
+            (ref.sigmoid(s) - normalise(v - w)) ** 2
+            for (s, v), (_, w) in zip(ours, theirs, strict=True)
+        ]
+        expected += weight * np.mean(squares)
+    settings = LossSettings(cam_class="difference", cam_normalisation=normalisation)
+    found = cross_task_loss(outputs, lesion, LABEL, settings).item()
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_task_loss_teaches_both_tasks(outputs, lesion):
+    cross_task_loss(outputs, lesion, LABEL).backward()
+    assert gradients(outputs) == ({True}, {True})
     assert outputs.scale_logits[3].grad is None
+
+
+@pytest.mark.parametrize("normalisation", ["none", "relu_max", "sigmoid", "standardise"])
+@pytest.mark.parametrize(
+    ("side", "taught"),
+    [("segmentation", ({True}, {False})), ("localisation", ({False}, {True}))],
+)
+def test_cross_task_loss_teaches_one_side_where_it_is_told_to(
+    outputs, lesion, side, taught, normalisation
+):
+    settings = LossSettings(cross_gradient=side, cam_normalisation=normalisation)
+    cross_task_loss(outputs, lesion, LABEL, settings).backward()
+    assert gradients(outputs) == taught
+
+
+def test_which_side_learns_does_not_change_the_loss(outputs, lesion):
+    found = {
+        cross_task_loss(outputs, lesion, LABEL, LossSettings(cross_gradient=side)).item()
+        for side in ("both", "localisation", "segmentation")
+    }
+    assert len(found) == 1
 
 
 def test_joint_loss_is_equations_12_and_14(ref, outputs, lesion):
@@ -129,12 +359,50 @@ def test_joint_loss_is_equations_12_and_14(ref, outputs, lesion):
 
 
 def test_weights_are_applied(outputs, lesion):
-    weights = LossWeights(segmentation=2, classification=3, cross=5, eta=(1, 0, 0))
-    losses = joint_loss(outputs, lesion, LABEL, weights, "sigmoid")
-    plain = joint_loss(outputs, lesion, LABEL, normalisation="sigmoid")
-    coarse = cross_task_loss(outputs, LABEL, (1, 0, 0), "sigmoid")
+    weights = LossWeights(segmentation=2, classification=3, cross=5)
+    settings = LossSettings(eta=(1, 0, 0), cam_normalisation="sigmoid")
+    losses = joint_loss(outputs, lesion, LABEL, weights, settings=settings)
+    plain = joint_loss(outputs, lesion, LABEL)
+    coarse = cross_task_loss(outputs, lesion, LABEL, settings)
     expected = 2 * plain["segmentation"] + 3 * plain["classification"] + 5 * coarse
     torch.testing.assert_close(losses["total"], expected)
+
+
+def test_dice_ce_is_dice_plus_binary_cross_entropy(ref, outputs, lesion):
+    """With deep supervision, a level of half the weight of the finer one."""
+    mask, expected = ref.to_numpy(lesion), 0
+    levels = [outputs.lesion_logits, *torch.randn(2, 2, 1, 16, 16, 16)]
+    for level, logits in enumerate(levels):
+        probability = ref.sigmoid(ref.to_numpy(logits))
+        both = dice_loss(probability, mask) + binary_cross_entropy(probability, mask)
+        expected += both / 2**level
+    found = segmentation_loss(levels[0], lesion, tuple(levels[1:]), "dice_ce").item()
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_dice_ce_is_the_same_loss_for_every_method(ref, name):
+    """Of the joint model, its ablations and all that they are compared with."""
+    method = METHODS[name]
+    settings = method.settings(**SMALL.get(method.settings, {}))
+    edge = 64 if method.settings is SwinUNETRSettings else 32
+    lesion = (torch.rand(2, 1, edge, edge, edge) > 0.9).float()
+    with torch.no_grad():
+        outputs = build_network(method, settings, (edge,) * 3)(torch.randn(2, 1, edge, edge, edge))
+    assert len(outputs.supervised_logits) == (2 if name == "nnunet_plain" else 0)
+    mask, expected = ref.to_numpy(lesion), {"dice": 0, "dice_ce": 0}
+    for level, logits in enumerate([outputs.lesion_logits, *outputs.supervised_logits]):
+        probability = ref.sigmoid(ref.to_numpy(logits))
+        dice, surprise = dice_loss(probability, mask), binary_cross_entropy(probability, mask)
+        expected["dice"] += dice / 2**level
+        expected["dice_ce"] += (dice + surprise) / 2**level
+    given = (outputs, lesion, LABEL, method.loss_weights())
+    found = {kind: joint_loss(*given, segmentation=kind) for kind in expected}
+    for kind, losses in found.items():
+        assert losses["segmentation"].item() == pytest.approx(expected[kind], abs=1e-5)
+    added = expected["dice_ce"] - expected["dice"]
+    change = found["dice_ce"]["total"] - found["dice"]["total"]
+    assert change.item() == pytest.approx(added, abs=1e-4)
 
 
 @pytest.mark.parametrize(

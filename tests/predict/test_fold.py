@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from msnmo.core.errors import DataLeakageError, InputError, MsnmoError
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
+from msnmo.core.volumes import Grid, save_volume
 from msnmo.networks.joint import JointModel
 from msnmo.networks.outputs import Outputs
 from msnmo.predict.fold import (
@@ -161,15 +162,33 @@ def test_localisation_maps_are_those_of_the_predicted_class(
     with torch.inference_mode():
         logits = model(image[None, None]).class_logits[0]
     predicted_class = int(logits.argmax())
-    maps = [
-        _data(predicted / f"{scan}_space-model_desc-localisation{index}_map.nii.gz")
-        for index in (1, 2, 3)
-    ]
+    maps = predict_scan(model, image.numpy(), CPU).localisation
     assert all(each.shape == (32, 32, 32) for each in maps)
     bias = model.classification.fully_connected.bias[predicted_class]
-    total = sum(each.mean() for each in maps) + bias.item()
+    total = sum(float(each.mean()) for each in maps) + bias.item()
     # trilinear interpolation keeps a map's mean but for its border
     assert total == pytest.approx(float(logits[predicted_class]), abs=0.05)
+    brain = _data(blob_cohort / f"{scan}_brain.nii.gz") > 0
+    for index, values in enumerate(maps, start=1):
+        written = _data(predicted / f"{scan}_space-model_desc-localisation{index}_map.nii.gz")
+        np.testing.assert_allclose(written[brain], values[brain], rtol=1e-5, atol=1e-6)
+        assert values[~brain].any()
+        assert not written[~brain].any(), "maps are of the brain"
+
+
+def test_a_brain_mask_on_another_grid_is_named(
+    blob_cohort: Path, trained: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(blob_cohort / "test-0.tsv", sep="\t", keep_default_na=False)
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    wrong = tmp_path / "brain.nii.gz"
+    save_volume(wrong, np.ones((32, 32, 32)), Grid.from_affine((32, 32, 32), affine), np.uint8)
+    table.loc[1, "brain"] = str(wrong)
+    write_tsv(tmp_path / "test.tsv", table)
+    with pytest.raises(InputError, match="the grid of") as error:
+        _predict(blob_cohort, trained, tmp_path / "out", scans=str(tmp_path / "test.tsv"))
+    assert [finding.file for finding in error.value.findings] == [str(wrong)]
+    assert not (tmp_path / "out").exists()
 
 
 def test_equal_inputs_give_equal_bytes(

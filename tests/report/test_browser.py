@@ -193,11 +193,11 @@ def test_toggles_and_opacity_change_the_picture(viewer):
     page.wait_for_timeout(300)
     assert page.get_by_label("predicted lesions, Joint Model", exact=True).is_checked()
     assert _colour(viewer.pixels(), "red") > _colour(both, "red") / 2
-    page.get_by_label("localisation map", exact=True).check()
+    page.get_by_label("localisation map (not better than chance)", exact=True).check()
     page.wait_for_timeout(1000)
     with_map = viewer.pixels()
     assert np.abs(with_map - both).sum() > 10_000
-    page.get_by_label("localisation map", exact=True).uncheck()
+    page.get_by_label("localisation map (not better than chance)", exact=True).uncheck()
     page.get_by_label("true lesions", exact=True).check()
     page.wait_for_timeout(300)
 

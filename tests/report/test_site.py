@@ -1,8 +1,10 @@
 """The whole report of a small run: everything is there, linked, escaped and repeatable."""
 
+import argparse
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
@@ -10,8 +12,11 @@ import pandas as pd
 import pytest
 
 from msnmo.core.errors import InputError
+from msnmo.core.volumes import load_mask
+from msnmo.report.results import Results, add_arguments
+from msnmo.report.scan_page import layers_of as scan_layers
 from msnmo.viewing.pages import PAGES
-from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, make_run
+from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, judge_maps, make_run
 
 
 class Links(HTMLParser):
@@ -64,6 +69,28 @@ def test_links_resolve_within_the_site(site):
                 assert parts.fragment in ids[target], (page, address)
 
 
+def test_of_several_seeds_the_first_is_shown(run, tmp_path):
+    """Its predictions are, so its metrics: another seed's change nothing."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns("report"))
+    path = folder / "metrics/all.tsv"
+    first = pd.read_csv(path, sep="\t", keep_default_na=False)
+    second = first.assign(
+        seed=2, value=["n/a" if each == "n/a" else 0.0 for each in first["value"]]
+    )
+    pd.concat([first, second]).to_csv(path, sep="\t", index=False)
+    options = replace(run, folder=folder).options(tmp_path / "report")
+    shown, alone = (read_results(words) for words in (options, run.options(tmp_path / "report")))
+    pd.testing.assert_frame_equal(shown.metrics, alone.metrics)
+    assert set(shown.metrics["seed"]) == {1}
+
+
+def read_results(words):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return Results.read(parser.parse_args(words))
+
+
 def test_equal_results_give_equal_bytes(run, site, tmp_path):
     other = run.write(tmp_path / "other")
     files = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
@@ -79,6 +106,45 @@ def test_a_scan_is_shown_by_the_fold_that_did_not_train_on_it(site):
     text = text_of(site / "scans/sub-N1.html")
     assert "by fold 1, whose networks were trained on other scans" in text
     assert text.count("<tr>") == 2 * (1 + 3), "two tables of three methods"
+
+
+def test_a_map_that_does_not_beat_chance_says_so_wherever_it_is_shown(site):
+    said = "This map does not find lesions better than chance (AUROC 0.51, 95 % interval 0.46 to"
+    for page in ("index.html", "scans/sub-N1.html"):
+        assert said in text_of(site / page), page
+    (layer,) = [each for each in layers_of(site, "sub-N1") if each["name"] == "localisation"]
+    assert layer["label"] == "localisation map (not better than chance)"
+    assert said not in text_of(site / "scans/sub-X1.html"), "no network saw it"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "label", "said"),
+    [
+        ((0.87, 0.83, 0.91), "AUROC 0.87", "AUROC against lesions 0.87 (95 % interval 0.83 to"),
+        (None, "not measured", "Whether this map finds lesions was not measured."),
+    ],
+)
+def test_other_maps_say_what_is_known_of_them(tmp_path, numbers, label, said):
+    run = make_run(tmp_path, ("joint",))
+    if numbers:
+        judge_maps(tmp_path, *numbers)
+    else:
+        (tmp_path / "localisation/joint.tsv").unlink()
+    run.write_scan("sub-N1")
+    (layer,) = [each for each in layers_of(run.site, "sub-N1") if each["name"] == "localisation"]
+    assert layer["label"] == f"localisation map ({label})"
+    assert said in text_of(run.site / "scans/sub-N1.html")
+
+
+def test_a_localisation_map_is_of_the_brain(run):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    results = Results.read(parser.parse_args(run.options()))
+    predictions = f"{run.folder}/predictions/{{method}}/fold-{{fold}}"
+    layers = {each.name: each.volume.data for each in scan_layers(results, "sub-N1", predictions)}
+    brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
+    assert (layers["localisation"][brain] > 0.3).all()
+    assert not layers["localisation"][~brain].any()
 
 
 def test_overview_names_exclusions_engines_and_versions(site):

@@ -102,6 +102,14 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
         ({"seed": "2e3"}, "seed", "write 2000: YAML reads 2e3 as text"),
         ({"skull_strip": {"robust": "true"}}, "skull_strip.robust", "write true without quotes"),
         ({"seed": "nan"}, "seed", "change seed"),
+        ({"seeds": 3}, "seeds", "a list of whole numbers of at least 0"),
+        ({"seeds": None}, "seeds", "nothing"),
+        ({"seeds": [1, -2]}, "seeds.1", "at least 0"),
+        ({"seeds": [1, 2.0]}, "seeds.1", "a whole number"),
+        ({"seeds": ["7"]}, "seeds.0", "write 7 without quotes"),
+        ({"seeds": ["all"]}, "seeds.0", "a whole number"),
+        ({"seeds": [True]}, "seeds.0", "a whole number"),
+        ({"seeds": [4, 5, 4]}, "seeds", "4 more than once"),
         ({"train": None}, "train", "keys among epochs"),
         ({"train": []}, "train", "keys among epochs"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate", "above 0 and below 1"),
@@ -158,6 +166,15 @@ def test_keys_of_before_are_answered_with_those_of_today():
         "export": "export is now bundle",
     }
     assert found["export"].remedy == "write bundle"
+
+
+@pytest.mark.parametrize("choice", ["none", "sigmoid", "standardise"])
+def test_choices_of_the_cross_task_loss_are_read_from_yaml_as_they_are_written(choice):
+    """YAML reads none as text, unlike null."""
+    text = f"loss: {{cam_normalisation: {choice}, cam_class: truth, eta: [1, 0, 0.5]}}"
+    loss = complete_config(yaml.safe_load(text))["loss"]
+    assert (loss["cam_normalisation"], loss["cam_class"]) == (choice, "truth")
+    assert loss["eta"] == [1, 0, 0.5]
 
 
 def test_a_number_that_yaml_reads_as_text_gets_the_right_hint(config):
@@ -222,7 +239,7 @@ def test_the_default_config_shows_every_setting_of_every_method(config):
     """Nothing hides in the code: the sections of config.yaml are complete, and are the defaults."""
     for name, method in METHODS.items():
         settings = Settings.from_mapping(method_settings(config, name), method)
-        assert settings == Settings.from_mapping({}, method), name
+        assert settings == Settings.from_mapping(method.own, method), name
         given = method_settings(config, name)["model"]
         assert set(given) == set(settings.to_json()["model"]), name
 

@@ -16,7 +16,10 @@ from msnmo.settings.methods import METHODS, LossWeights, ModelSettings, get_meth
 from msnmo.tables.layout import CAPTIONS
 from msnmo.tables.reported import read_reported
 
-SMALL = {ModelSettings: {"base_channels": 8, "heads": 2}, UNetSettings: {"channels": [4, 8, 8]}}
+SMALL = {
+    ModelSettings: {"base_channels": 8, "heads": 2},
+    UNetSettings: {"channels": [4, 4, 8, 8, 8]},
+}
 PAPER = [name for name in METHODS if METHODS[name].paper]
 # 64 voxels an edge are the least that it takes: a quarter of a minute
 WITH_A_NETWORK = [
@@ -63,6 +66,7 @@ def test_networks_predict_what_their_tasks_say(method):
     assert (outputs.class_logits is not None) == ("classification" in method.tasks)
     lesion = torch.zeros(shape)
     lesion[:, :, 4:8, 4:8, 4:8] = 1
+    assert method.has_maps == bool(outputs.features)
     losses = joint_loss(outputs, lesion, torch.tensor([0, 1]), method.loss_weights())
     assert method.tasks <= set(losses) <= {"total", "cross", *method.tasks}
     losses["total"].backward()
@@ -134,11 +138,14 @@ def test_the_parts_that_differ_are_the_ones_named():
         name.removeprefix("sharing.global_branch.") for name in under("joint", "sharing.global")
     }
     stems = ("segmentation_stem", "classification_stem")
-    assert under("only_local", "sharing.") == {f"sharing.branch.{name}" for name in local}
-    assert under("only_global", "sharing.") == {f"sharing.branch.{name}" for name in global_}
-    assert under("without_sharing", "sharing.") == {
-        f"sharing.{stem}.{name}" for stem in stems for name in local
+    of_stems = {f"{stem}.{name}" for stem in stems for name in local}
+    assert under("only_local", "sharing.") == {f"sharing.local_branch.{name}" for name in local}
+    assert under("only_global", "sharing.") == {
+        "sharing.crossover.weight",
+        *(f"sharing.global_branch.{name}" for name in global_),
+        *(f"sharing.stems.{name}" for name in of_stems),
     }
+    assert under("without_sharing", "sharing.") == {f"sharing.{name}" for name in of_stems}
     assert under("lgm_none", "guidance.") == set()
     lesion = {"guidance.lesion.weight", "guidance.lesion.bias"}
     assert under("lgm_dot", "guidance.") == under("lgm_add", "guidance.") == lesion

@@ -49,6 +49,8 @@ def test_settings_cannot_be_changed():
         ({"guidance_activation": "softmax"}, "one of sigmoid, softmax_spatial"),
         ({"guidance_activation": ["sigmoid"]}, "one of sigmoid, softmax_spatial"),
         ({"guidance_start": None}, "one of lesion_map, random"),
+        ({"guidance_gradient": "none"}, "one of through, detached"),
+        ({"image_skip": 1}, "true or false"),
         ({"base_channels": 9, "heads": 3}, "an even number"),
         ({"heads": 5}, r"a divisor of base_channels \(32\)"),
     ],

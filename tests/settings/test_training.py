@@ -20,27 +20,43 @@ MICRO = Path(__file__).parents[2] / "workflow/configs/micro.yaml"
 def test_defaults_are_the_papers_protocol() -> None:
     settings = Settings.parse("{}", JOINT)
     assert settings.train == OptimiserSettings(
-        epochs=200, batch_size=2, learning_rate=1e-4, plateau_patience=10, plateau_factor=0.5
+        epochs=200,
+        batch_size=2,
+        learning_rate=1e-4,
+        plateau_patience=10,
+        plateau_factor=0.5,
+        segmentation_loss="dice",
     )
     assert settings.augment == AugmentSettings(
         flip_probability=0.5, rotation_probability=0.5, rotation_degrees=15
     )
     weights = settings.loss.weights
     assert (weights.segmentation, weights.classification, weights.cross) == (1, 0.8, 1)
-    assert weights.eta == (0.25, 0.25, 0.5)
+    assert settings.loss.eta == (0.25, 0.25, 0.5)
+    assert settings.model.guidance_gradient == "through"
+    assert settings.model.image_skip is False
+
+
+def test_defaults_of_what_the_paper_leaves_open_in_the_cross_task_loss() -> None:
+    loss = Settings.parse("{}", JOINT).loss
+    assert (loss.cross_segmentation, loss.cam_normalisation) == ("probabilities", "relu_max")
+    assert (loss.cam_class, loss.cross_gradient) == ("truth", "both")
+    assert (loss.cross_reduction, loss.cross_balance) == ("mean", False)
+    assert loss.cross_ramp_epochs == 0
 
 
 def test_json_round_trip_keeps_every_value() -> None:
     given = {
-        "train": {"epochs": 3, "learning_rate": 0.01},
+        "train": {"epochs": 3, "learning_rate": 0.01, "segmentation_loss": "dice_ce"},
         "augment": {"rotation_degrees": 0},
-        "loss": {"cross": 0},
-        "model": {"base_channels": 8},
+        "loss": {"cross": 0, "eta": [1, 0, 0.5], "cam_class": "difference", "cross_balance": True},
+        "model": {"base_channels": 8, "image_skip": True, "guidance_gradient": "detached"},
     }
     settings = Settings.from_mapping(given, JOINT)
     assert Settings.parse(json.dumps(settings.to_json()), JOINT) == settings
+    written = json.loads(json.dumps(settings.to_json()))
     for section, values in given.items():
-        assert values.items() <= settings.to_json()[section].items()
+        assert values.items() <= written[section].items()
 
 
 def test_every_finding_of_every_section_is_reported_at_once() -> None:
@@ -72,7 +88,20 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
         ('{"augment": {"flip_probability": 1.01}}', "from 0 to 1"),
         ('{"training": {}}', "train, augment, loss, model"),
         ('{"model": 3}', "base_channels"),
-        ('{"loss": {"cam_normalisation": "max"}}', "one of relu_max, sigmoid"),
+        (
+            '{"loss": {"cam_normalisation": "max"}}',
+            "one of none, relu_max, sigmoid, standardise",
+        ),
+        ('{"loss": {"cam_class": true}}', "one of truth, predicted, difference"),
+        ('{"loss": {"cross_segmentation": "S"}}', "one of logits, probabilities"),
+        ('{"loss": {"cross_reduction": "max"}}', "one of mean, sum"),
+        ('{"loss": {"cross_gradient": "none"}}', "one of both, localisation, segmentation"),
+        ('{"loss": {"cross_balance": 1}}', "true or false"),
+        ('{"loss": {"cross_ramp_epochs": -1}}', "at least 0"),
+        ('{"loss": {"cross_ramp_epochs": 0.5}}', "whole number"),
+        ('{"loss": {"eta": [0.25, 0.75]}}', "three numbers"),
+        ('{"loss": {"eta": [0.25, 0.25, -0.5]}}', "at least 0"),
+        ('{"train": {"segmentation_loss": "ce"}}', "one of dice, dice_ce"),
         ("[]", "keys among train"),
         ("{", "JSON"),
     ],
@@ -91,28 +120,39 @@ def test_sections_check_values_however_they_are_made() -> None:
 IDENTITIES = {
     "joint": (
         '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
-        '0.5}, "loss": {"cam_normalisation": "relu_max", "classification": 0.8, "cross": 1.0, '
-        '"segmentation": 1.0}, "model": {"base_channels": 8, "crossover_start": 0.9, '
-        '"guidance_activation": "sigmoid", "guidance_start": "lesion_map", "heads": 4, '
-        '"lesion_prior_logit": -2.3, "mlp_ratio": 4, "window": 5}, "train": {"batch_size": 2, '
-        '"epochs": 1, "learning_rate": 0.001, "plateau_factor": 0.5, "plateau_patience": 10}}',
+        '0.5}, "loss": {"cam_class": "truth", "cam_normalisation": "relu_max", "classification": '
+        '0.8, "cross": 1.0, "cross_balance": false, "cross_gradient": "both", '
+        '"cross_ramp_epochs": 0, "cross_reduction": "mean", "cross_segmentation": '
+        '"probabilities", "eta": [0.25, 0.25, 0.5], "segmentation": 1.0}, "model": '
+        '{"base_channels": 8, "crossover_start": 0.9, "guidance_activation": "sigmoid", '
+        '"guidance_gradient": "through", "guidance_start": "lesion_map", "heads": 4, '
+        '"image_skip": false, "lesion_prior_logit": -2.3, "mlp_ratio": 4, "window": 5}, '
+        '"train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, "plateau_factor": 0.5, '
+        '"plateau_patience": 10, "segmentation_loss": "dice"}}',
         '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
-        '"plateau_factor": 0.5}, "augment": {"flip_probability": 0.5, "rotation_probability": 0.5, '
-        '"rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, "classification": 0.8, "cross": '
-        '1.0, "cam_normalisation": "relu_max"}, "model": {"base_channels": 8, "heads": 4, '
-        '"mlp_ratio": 4, "window": 5, "guidance_activation": "sigmoid", "guidance_start": '
-        '"lesion_map", "lesion_prior_logit": -2.3, "crossover_start": 0.9}}',
+        '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
+        '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
+        '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
+        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
+        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
+        '"cross_ramp_epochs": 0}, "model": {"base_channels": 8, "heads": 4, "mlp_ratio": 4, '
+        '"window": 5, "guidance_activation": "sigmoid", "guidance_start": "lesion_map", '
+        '"guidance_gradient": "through", "image_skip": false, "lesion_prior_logit": -2.3, '
+        '"crossover_start": 0.9}}',
     ),
     "unet": (
         '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
-        '0.5}, "model": {"channels": [8, 16, 32], "lesion_prior_logit": -4.6, "norm": "instance", '
-        '"residual_units": 2}, "train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, '
-        '"plateau_factor": 0.5, "plateau_patience": 10}}',
+        '0.5}, "model": {"channels": [8, 8, 16, 16, 32], "lesion_prior_logit": -4.6, "norm": '
+        '"instance"}, "train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, '
+        '"plateau_factor": 0.5, "plateau_patience": 10, "segmentation_loss": "dice"}}',
         '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
-        '"plateau_factor": 0.5}, "augment": {"flip_probability": 0.5, "rotation_probability": 0.5, '
-        '"rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, "classification": 0.8, "cross": '
-        '1.0, "cam_normalisation": "relu_max"}, "model": {"norm": "instance", '
-        '"lesion_prior_logit": -4.6, "channels": [8, 16, 32], "residual_units": 2}}',
+        '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
+        '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
+        '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
+        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
+        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
+        '"cross_ramp_epochs": 0}, "model": {"norm": "instance", "lesion_prior_logit": -4.6, '
+        '"channels": [8, 8, 16, 16, 32]}}',
     ),
 }
 
@@ -142,8 +182,9 @@ def test_settings_are_read_without_torch() -> None:
 
 def test_the_model_section_is_the_methods_own() -> None:
     unet = METHODS["unet"]
-    settings = Settings.parse('{"model": {"channels": [8, 16], "norm": "group"}}', unet)
-    assert settings.model == unet.settings(channels=(8, 16), norm="group")
+    given = '{"model": {"channels": [8, 8, 16, 16, 32], "norm": "group"}}'
+    settings = Settings.parse(given, unet)
+    assert settings.model == unet.settings(channels=(8, 8, 16, 16, 32), norm="group")
     assert Settings.parse(json.dumps(settings.to_json()), unet) == settings
     with pytest.raises(InputError, match="norm, lesion_prior_logit, channels, dropout"):
         Settings.parse('{"model": {"base_channels": 8}}', METHODS["attention_unet"])

@@ -12,10 +12,13 @@ from msnmo.settings.methods import METHODS, Method
 from msnmo.tables.layout import TABLES
 
 
-def metrics_table(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
+def metrics_table(
+    values: dict[str, dict[str, list[float]]], seeds: dict[int, float] | None = None
+) -> pd.DataFrame:
     """Return metrics of folds of two scans; `values`: method, metric, a number per fold.
 
-    Both scans of a fold have the fold's number. Native space is 0.01 below model space.
+    Both scans of a fold have the fold's number; `seeds`: by how much each seed is above it. Native
+    space is 0.01 below model space.
     """
     rows = []
     for method, metrics in values.items():
@@ -26,7 +29,8 @@ def metrics_table(values: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
             for fold, number in enumerate(numbers):
                 scans = () if METRICS[metric].of_fold else (f"sub-{fold}a", f"sub-{fold}b")
                 rows += [
-                    (method, fold, scan, metric, number + shift, space)
+                    (method, fold, seed, scan, metric, number + shift + moved, space)
+                    for seed, moved in (seeds or {1: 0.0}).items()
                     for space, shift in spaces.items()
                     for scan in (*scans, "n/a")
                 ]

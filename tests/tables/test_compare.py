@@ -84,7 +84,7 @@ def test_ranks(means, best, expected):
     [(74.8651, "0.0"), (74.8749, "0.0"), (74.8751, "0.01"), (70.0, "-4.87"), (NAN, "None")],
 )
 def test_difference_is_that_of_the_numbers_shown(mean, difference):
-    cell = ComparedCell("DSC", "model", Ours(mean, 1.0, 5, 0, 131, 0), 74.87)
+    cell = ComparedCell("DSC", "model", Ours(mean, 1.0, NAN, 5, 0, 1, 131, 0), 74.87)
     # as text, because -0.0 equals 0.0 and would be shown as -0.00
     assert str(cell.difference) == difference
 
@@ -113,11 +113,11 @@ def test_a_method_beyond_the_paper_is_a_row_only_if_it_was_run(three_methods, st
 def test_the_supplement_is_in_the_metrics_own_units_and_native_space(statistics):
     values = {"LTPR": 0.5, "HD95": 4.0, "AVD": 2.0, "VC": 0.9}
     rows = [
-        ("only_seg", fold, "n/a", metric, value + fold / 10, "native")
+        ("only_seg", fold, 1, "n/a", metric, value + fold / 10, "native")
         for metric, value in values.items()
         for fold in (0, 1)
     ]
-    rows.append(("only_seg", 0, "sub-1", "DSC", 0.5, "native"))
+    rows.append(("only_seg", 0, 1, "sub-1", "DSC", 0.5, "native"))
     summary = across_folds(pd.DataFrame(rows, columns=list(COLUMNS)))
     (row,) = compare(lay_out()["S1"], summary, statistics(summary), "model")
     shown = {cell.metric: cell.ours.mean for cell in row.cells if cell.ours is not None}

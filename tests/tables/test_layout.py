@@ -10,7 +10,7 @@ import pytest
 
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
-from msnmo.tables.layout import CAPTIONS, DESCRIBED, TABLES, lay_out, methods_of
+from msnmo.tables.layout import CAPTIONS, DESCRIBED, MAPS, TABLES, lay_out, methods_of
 from msnmo.tables.reported import read_reported
 
 SEGMENTATION = ("DSC", "PPV", "TPR", "VD")
@@ -75,6 +75,7 @@ def test_every_method_of_the_registry_is_a_row_of_the_tables_it_names():
             if row.method == method.name
         }
         supplement = {"S1"} if "segmentation" in method.tasks else set()
+        supplement |= {"S4"} if method.name == "joint" or method.own else set()
         assert found == {*map(str, method.tables)} | supplement
 
 
@@ -91,7 +92,11 @@ def test_what_a_table_needs_of_the_chosen_methods():
     assert methods_of("4", chosen) == ["resnet50", "joint"]
     assert methods_of("S1", chosen) == ["only_local", "joint", "unet"]
     assert methods_of("1", chosen) == []
-    assert (*DESCRIBED, *lay_out()) == TABLES
+    assert methods_of("S4", chosen) == [], "the joint model alone is no comparison"
+    (variant, *_) = [name for name, method in METHODS.items() if method.own]
+    assert methods_of("S4", [*chosen, variant]) == ["joint", variant]
+    assert methods_of(MAPS, [*chosen, "only_cls"]) == ["only_local", "joint", "only_cls"]
+    assert (*DESCRIBED, *lay_out(), MAPS) == TABLES
 
 
 def test_the_list_of_tables_imports_nothing_slow():

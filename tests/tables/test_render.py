@@ -221,6 +221,65 @@ def test_how_sure_the_numbers_are_stands_beside_them(ending, registry, three_met
 
 
 @pytest.fixture
+def of_three_seeds(as_metrics):
+    """Two methods, each of three seeds that are 0.00, 0.04 and 0.02 above the folds' numbers."""
+    joint = {"DSC": [0.70, 0.72], "PPV": [0.60, 0.66], "TPR": [0.7, 0.7], "VD": [0.3, 0.5]}
+    other = {"DSC": [0.65, 0.67], "PPV": [0.70, 0.68], "TPR": [0.6, 0.7], "VD": [0.2, 0.3]}
+    metrics = as_metrics({"only_seg": other, "joint": joint}, {4: 0.0, 9: 0.04, 6: 0.02})
+    # the seeds of the joint model's PPV lie twice as far apart: median of sd 0.02 and 0.04
+    wide = (metrics["method"] == "joint") & (metrics["metric"] == "PPV")
+    moved = metrics["seed"].map({4: -0.02, 9: 0.02, 6: 0.0})
+    return metrics.assign(value=metrics["value"] + wide * moved)
+
+
+ONE_SEED = "is not known, and a small difference may be the seed"
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_one_seed_says_that_nothing_is_known_of_another(ending, registry, three_methods, text):
+    shown = text(ending, 5, three_methods, registry)
+    assert shown.count(ONE_SEED) == 1
+    assert "of the networks as trained" in shown
+    for words in ("Another seed moves", "between seeds", "seeds ±"):
+        assert words not in shown
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_several_seeds_are_averaged_and_their_spread_is_shown(ending, of_three_seeds, text):
+    shown = text(ending, 5, of_three_seeds).replace("\u00a0", " ").replace(r"$\pm$", "±")
+    for words in (
+        # 70 and 72, and 2 more of the seeds' mean; folds apart by 2, seeds by 2 each
+        "73.00 ± 1.41",
+        "± 2.00",
+        "± 4.00",
+        "Ours: mean over 2 folds and 3 seeds ± sample standard deviation of the folds",
+        "between seeds: that of the seeds",
+        "bootstrap of 3 subjects and 3 seeds.",
+        "Another seed moves a number by about (median standard deviation): DSC 2.00, PPV 3.00, "
+        "TPR 2.00, VD 2.00.",
+    ):
+        assert words in shown
+    # a line for each method, and the note
+    assert shown.count("between seeds") == 3
+    assert ONE_SEED not in shown
+    assert "as trained" not in shown
+
+
+def test_the_table_for_machines_has_the_seeds(of_three_seeds, joint_only, compared):
+    rows = to_tsv(*compared(5, of_three_seeds)).set_index(["method", "metric"])
+    assert rows.loc[("joint", "DSC"), ["ours_mean", "ours_sd", "ours_sd_seeds"]].tolist() == [
+        *("73.0000", "1.4142", "2.0000")
+    ]
+    assert rows.loc[("joint", "PPV"), "ours_sd_seeds"] == "4.0000"
+    assert set(rows["n_seeds"]) == {"3"}
+    one = to_tsv(*compared(5, joint_only)).set_index(["method", "metric"])
+    assert one.loc[("joint", "DSC"), "n_seeds"] == "1"
+    assert one["ours_sd_seeds"].isna().all()
+    # of a method that was not run nothing is known
+    assert one.loc[("only_seg", "DSC"), ["n_seeds", "ours_sd_seeds"]].isna().all()
+
+
+@pytest.fixture
 def every(as_metrics):
     """Metrics of all methods of the registry, of two folds of two scans."""
     rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from msnmo.core.errors import InputError
@@ -17,6 +18,19 @@ def test_every_method_metric_and_space_is_printed(joint_only, tmp_path, capsys):
     classes = "Joint Model 4 85.00 ± 7.07 75.00 ± 35.36 75.00 ± 0.00 90.00 ± 7.07"
     for expected in (model, native, classes, "Results: results/demo"):
         assert expected.split() in lines
+
+
+def test_the_head_says_how_many_folds_and_seeds_there_are(as_metrics, joint_only):
+    head, *_ = summary.summarise(joint_only).splitlines()
+    assert head == "Mean ± sample standard deviation of the values of 2 folds, percent"
+    three = as_metrics({"joint": {"DSC": [0.70, 0.72]}}, {4: 0.0, 9: 0.04, 6: 0.02})
+    metrics = pd.concat([joint_only[joint_only["metric"] != "DSC"].assign(seed=4), three])
+    head, *lines = summary.summarise(metrics).splitlines()
+    assert head == (
+        "Mean ± sample standard deviation of the values of 2 folds, each the mean of 3 seeds, "
+        "percent"
+    )
+    assert any("73.00 ± 1.41" in " ".join(line.split()) for line in lines)
 
 
 def test_the_folder_of_results_is_enough(joint_only, tmp_path, capsys):

@@ -10,12 +10,12 @@ import torch
 
 from msnmo.compute.device import prepare
 from msnmo.core.errors import InputError, MsnmoError
-from msnmo.settings.methods import METHODS
+from msnmo.settings.methods import METHODS, ModelSettings
 from msnmo.settings.training import AugmentSettings, LossSettings, Settings
 from msnmo.train import loop
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
-from msnmo.train.loop import Job, Trained, fresh_model, train
+from msnmo.train.loop import Job, Trained, fresh_model, loss_weights, train
 
 JOINT = METHODS["joint"]
 
@@ -28,6 +28,10 @@ def _job(seed: int = 1, **train_settings: Any) -> Job:
         "model": {"base_channels": 4},
     }
     return Job("joint", 0, seed, Settings.from_mapping(given, JOINT))
+
+
+def _with_loss(job: Job, **values: Any) -> Job:
+    return replace(job, settings=replace(job.settings, loss=LossSettings(**values)))
 
 
 def _scans(count: int = 5) -> list[TrainingScan]:
@@ -82,7 +86,7 @@ def test_a_scans_augmentation_does_not_depend_on_its_batch() -> None:
     assert not torch.equal(image, other_seed)
 
 
-def test_first_weights_follow_from_seed_fold_and_method() -> None:
+def test_first_weights_follow_from_seed_and_fold() -> None:
     def weights(job: Job) -> torch.Tensor:
         torch.rand(3)
         return torch.cat([x.flatten() for x in fresh_model(job, (16, 16, 16), [0, 1]).parameters()])
@@ -104,8 +108,10 @@ def test_history_holds_the_mean_over_scans_of_each_loss(
     """Five scans at batch 2: the scan left over counts as much as the others, not twice."""
     seen = []
 
-    def recording(outputs: Any, lesion: torch.Tensor, *rest: Any) -> dict[str, torch.Tensor]:
-        losses = joint_loss(outputs, lesion, *rest)
+    def recording(
+        outputs: Any, lesion: torch.Tensor, *rest: Any, **chosen: Any
+    ) -> dict[str, torch.Tensor]:
+        losses = joint_loss(outputs, lesion, *rest, **chosen)
         seen.append((len(lesion), losses["total"].item(), losses["cross"].item()))
         return losses
 
@@ -176,7 +182,9 @@ def _interrupt_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
     patch.setattr(Checkpoint, "save", save_and_stop)
 
 
-@pytest.mark.parametrize("change", ["seed", "fold", "setting", "file", "scan", "code"])
+@pytest.mark.parametrize(
+    "change", ["seed", "fold", "setting", "loss", "file", "scan", "code", "version"]
+)
 def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     tmp_path: Path,
     change: str,
@@ -187,6 +195,10 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     job, scans = _job(epochs=1), _scans()
     if change == "setting":
         job = _job(epochs=2)
+    elif change == "loss":
+        job = _with_loss(job, cam_normalisation="standardise")
+    elif change == "version":
+        monkeypatch.setattr(loop, "TRAINING_VERSION", loop.TRAINING_VERSION + 1)
     elif change == "file":
         scans[0] = replace(scans[0], content={"image": "another sha", "lesion": "another sha"})
     elif change == "scan":
@@ -198,6 +210,29 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     capsys.readouterr()
     assert _train(job, tmp_path, scans).resumed_from == []
     assert "another training" in capsys.readouterr().err
+
+
+def _identity(method: str, **loss: Any) -> str:
+    model = {"base_channels": 4} if METHODS[method].settings is ModelSettings else {}
+    settings = Settings.from_mapping({"loss": loss, "model": model}, METHODS[method])
+    job = Job(method, 0, 1, settings)
+    return job.identity(_scans(1), torch.nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"cam_class": "predicted"}, {"cross": 0.5}, {"eta": [1, 0, 0]}]
+)
+def test_a_training_is_told_apart_by_the_losses_that_it_has(changed: dict[str, Any]) -> None:
+    """What weighs a loss that a method has not is none of its business."""
+    assert _identity("joint", **changed) != _identity("joint")
+    for method in ("without_cross_loss", "only_seg", "only_cls", "unet", "resnet50"):
+        assert _identity(method, **changed) == _identity(method)
+
+
+def test_weights_of_the_tasks_tell_apart_the_trainings_of_both() -> None:
+    for method in ("joint", "without_cross_loss"):
+        assert _identity(method, classification=0.5) != _identity(method)
+    assert _identity("only_cls", classification=0.5) == _identity("only_cls")
 
 
 def _network_of_another_release(*arguments: Any) -> torch.nn.Module:
@@ -238,6 +273,57 @@ def test_weights_that_are_not_finite_are_never_kept(
     with pytest.raises(MsnmoError, match="not finite in epoch 1"):
         _train(_job(epochs=1), tmp_path, _scans(2))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["joint", "lgm_add", "without_sharing"])
+def test_the_weight_of_the_cross_task_loss_rises_over_the_epochs_of_its_ramp(method: str) -> None:
+    """From 0 in the first epoch to its full size in the epoch after the last of the ramp."""
+    job = _with_loss(replace(_job(), method=method), cross=2.0, cross_ramp_epochs=4)
+    weights = [loss_weights(job, epoch) for epoch in (1, 2, 3, 4, 5, 6, 200)]
+    assert [each.cross for each in weights] == [0, 0.5, 1, 1.5, 2, 2, 2]
+    assert {(each.segmentation, each.classification) for each in weights} == {(1, 0.8)}
+
+
+def test_without_a_ramp_the_cross_task_loss_has_its_weight_from_the_first_epoch_on() -> None:
+    job = _with_loss(_job(), cross=2.0)
+    assert [loss_weights(job, epoch).cross for epoch in (1, 2, 200)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("method", ["without_cross_loss", "only_seg", "unet"])
+def test_a_ramp_gives_no_cross_task_loss_to_a_method_without(method: str) -> None:
+    job = _with_loss(replace(_job(), method=method), cross_ramp_epochs=4)
+    assert [loss_weights(job, epoch).cross for epoch in (1, 3, 9)] == [0, 0, 0]
+
+
+def test_a_ramp_is_trained_with(tmp_path: Path) -> None:
+    """In the first epoch the loss has no weight, so it is not computed."""
+    rows = _train(_with_loss(_job(epochs=3), cross_ramp_epochs=2), tmp_path).history
+    assert rows[0]["cross"] is None
+    for row, weight in zip(rows, (0, 0.5, 1), strict=True):
+        expected = row["segmentation"] + 0.8 * row["classification"] + weight * (row["cross"] or 0)
+        assert row["total"] == pytest.approx(expected)
+
+
+def test_a_training_takes_the_losses_that_its_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the cross-task loss and of the segmentation, with the weights of the epoch."""
+    seen, joint_loss = [], loop.joint_loss
+
+    def recording(
+        outputs: Any, lesion: Any, label: Any, weights: Any, **losses: Any
+    ) -> dict[str, torch.Tensor]:
+        seen.append((weights, losses))
+        return joint_loss(outputs, lesion, label, weights, **losses)
+
+    monkeypatch.setattr(loop, "joint_loss", recording)
+    chosen = {"cam_normalisation": "none", "cross_segmentation": "logits", "cross_ramp_epochs": 1}
+    job = _with_loss(_job(segmentation_loss="dice_ce"), **chosen)
+    _train(job, tmp_path, _scans(2))
+    for epoch, (weights, losses) in enumerate(seen, start=1):
+        assert weights == loss_weights(job, epoch)
+        assert losses == {"settings": LossSettings(**chosen), "segmentation": "dice_ce"}
+    assert len(seen) == 2
 
 
 def test_a_job_without_any_loss_is_refused(tmp_path: Path) -> None:

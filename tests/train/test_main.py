@@ -174,6 +174,57 @@ def test_weights_of_another_training_are_not_taken_up(
     assert _finished(out / ".kept") == _finished(out)
 
 
+ONE, SEVERAL = "fold-0", "fold-0/seed-5"
+"""Where a training lies that is a fold's only one, and where it does as one of several."""
+
+
+@pytest.mark.parametrize(("before", "now"), [(ONE, SEVERAL), (SEVERAL, ONE)])
+def test_weights_are_taken_up_from_a_run_of_another_number_of_seeds(
+    blob_cohort: Path, whole: Path, tmp_path: Path, before: str, now: str
+) -> None:
+    shutil.copytree(whole / ".kept", tmp_path / before / ".kept")
+    (tmp_path / now).mkdir(exist_ok=True)
+    main(_command(blob_cohort, tmp_path / now))
+    # also of run.json, which has seconds
+    assert _finished(tmp_path / now) == _finished(whole)
+    # and kept there too, so that they stay when another seed is trained in the place of before
+    assert _finished(tmp_path / now / ".kept") == _finished(whole)
+    shutil.rmtree(tmp_path / before / ".kept")
+    for name in OUTPUTS:
+        (tmp_path / now / name).unlink()
+    assert _kept(tmp_path / now).take_up(_identity(whole))
+
+
+@pytest.mark.parametrize(("before", "now"), [(ONE, SEVERAL), (SEVERAL, ONE)])
+def test_weights_of_another_identity_or_of_the_seed_beside_are_not_taken_up(
+    whole: Path, tmp_path: Path, before: str, now: str
+) -> None:
+    shutil.copytree(whole / ".kept", tmp_path / before / ".kept")
+    (tmp_path / now).mkdir(exist_ok=True)
+    assert not _kept(tmp_path / now).take_up("another")
+    assert not _kept(tmp_path / "fold-1").take_up(_identity(whole))
+    assert not any((tmp_path / now / name).exists() for name in OUTPUTS)
+
+
+def test_the_seed_that_is_the_same_is_found_among_several(whole: Path, tmp_path: Path) -> None:
+    for seed in (1, 5, 9):
+        folder = tmp_path / f"fold-0/seed-{seed}/.kept"
+        shutil.copytree(whole / ".kept", folder)
+        if seed != 5:
+            run = json.loads((folder / "run.json").read_text()) | {"identity": f"of seed {seed}"}
+            (folder / "run.json").write_text(json.dumps(run))
+    assert _kept(tmp_path / ONE).take_up(_identity(whole))
+    assert _finished(tmp_path / ONE) == _finished(whole)
+
+
+def _kept(folder: Path) -> Kept:
+    return Kept(*(folder / each for each in ("weights.safetensors", "history.tsv", "run.json")))
+
+
+def _identity(folder: Path) -> str:
+    return json.loads((folder / "run.json").read_text())["identity"]
+
+
 @pytest.mark.parametrize("name", ["run.json", "weights.safetensors"])
 def test_damaged_weights_are_not_taken_up(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
@@ -183,9 +234,7 @@ def test_damaged_weights_are_not_taken_up(
     content = damaged.read_bytes()
     damaged.unlink()
     damaged.write_bytes(content[:-9])
-    kept = Kept(*(tmp_path / each for each in ("weights.safetensors", "history.tsv", "run.json")))
-    identity = json.loads((whole / "run.json").read_text())["identity"]
-    assert not kept.take_up(identity)
+    assert not _kept(tmp_path).take_up(_identity(whole))
     assert "damaged" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [".kept"]
 

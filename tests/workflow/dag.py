@@ -53,9 +53,18 @@ def run(clone, config, *arguments):
 
 
 def trained(output):
-    """The methods and folds that a dry run would train."""
+    """The methods and folds that a dry run would train, each as often as with a seed."""
+    return sorted(wildcards[:2] for wildcards in _trainings(output))
+
+
+def seeds_trained(output):
+    """The folders of seeds within a fold's, "" where it has none, that a dry run would train."""
+    return sorted({seed for _, _, seed in _trainings(output)})
+
+
+def _trainings(output):
     rules = re.findall(r"^rule train_fold:.*?wildcards: ([^\n]*)", output, re.MULTILINE | re.DOTALL)
-    return sorted(tuple(part.split("=")[1] for part in rule.split(", ")) for rule in rules)
+    return [tuple(part.split("=")[1] for part in rule.split(", ")) for rule in rules]
 
 
 def jobs(output):

@@ -17,9 +17,10 @@ from tests.workflow.dag import jobs
 
 # what follows of tables and metrics on the CPU; it is compared as a whole: all of it, or none
 SHOWN = {
-    *("aggregate_metrics", "calibrate_classes", "choose_scans", "compare_methods"),
+    *("aggregate_metrics", "calibrate_classes", "compare_methods", "judge_maps"),
     *("describe_cohort", "draw_figure", "draw_pathway", "list_complexity", "list_quality"),
-    *("list_statistics", "map_gradcam", "write_report", "write_scan_page", "write_table", "all"),
+    *("list_statistics", "map_gradcam", "measure_maps", "write_map_table"),
+    *("write_report", "write_scan_page", "write_table", "all"),
 }
 # of one scan, from the head to model space
 STRIPPED = dict.fromkeys(

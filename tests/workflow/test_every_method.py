@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from msnmo.evaluate.metrics import VARIANTS
 from msnmo.tables.layout import CAPTIONS
 from tests.workflow.dag import PAPER, run, write_config
 
@@ -13,7 +14,7 @@ def test_every_method_of_the_paper_is_trained_and_shown(clone, cohort):
     code, output = run(clone, config, "tables", "figures")
     assert code == 0, output
     results = clone / "everything"
-    for number in CAPTIONS:
+    for number in CAPTIONS.keys() - {VARIANTS}:
         table = pd.read_csv(results / f"tables/table-{number}.tsv", sep="\t")
         assert set(table["status"]) == {"run"}, number
         assert (table["n_folds"] + table["n_undefined_folds"] == 2).all()
@@ -21,7 +22,7 @@ def test_every_method_of_the_paper_is_trained_and_shown(clone, cohort):
     assert set(statistics["method"]) == set(PAPER)
     complexity = pd.read_csv(results / "tables/complexity.tsv", sep="\t")
     assert complexity["method"].tolist() == PAPER * 2
-    assert len(list((results / "gradcam").glob("*_desc-gradcam_map.nii.gz"))) == 4
+    assert len(list((results / "gradcam").rglob("*_desc-gradcam_map.nii.gz"))) == 6
     code, output = run(clone, config, "--dry-run", "tables", "figures")
     assert code == 0
     assert "Nothing to be done" in output

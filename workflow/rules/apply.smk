@@ -30,6 +30,7 @@ rule apply_bundle:
         bundle=BUNDLE,
         flair=sources("flair", f"{APPLIED}/{{folder}}/anat"),
         brain=of_folder(rules.strip_skull.output.mask),
+        model_brain=of_folder(rules.resize_scan.output.brain),
         brain_sidecar=of_folder(rules.strip_skull.output.sidecar),
         n4=of_folder(rules.correct_bias.output.image),
         image=of_folder(rules.zscore_scan.output.image),
@@ -61,6 +62,7 @@ rule apply_bundle:
     shell:
         "python -m msnmo.apply.apply_bundle --bundle {input.bundle:q} --scan {params.scan}"
         " --flair {input.flair:q} --brain {input.brain:q}"
+        " --model-brain {input.model_brain:q}"
         " --brain-sidecar {input.brain_sidecar:q} --n4 {input.n4:q} --image {input.image:q}"
         " --sidecar {input.sidecar:q} {params.regions:q} --device {params.device}"
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"

@@ -6,12 +6,17 @@ CLASSIFIES = "classification" in REGISTRY[BUNDLED].tasks
 
 rule make_bundle:
     input:
-        weights=expand(rules.train_fold.output.weights, method=BUNDLED, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=BUNDLED, fold=FOLDS),
-        metrics=expand(rules.evaluate_fold.output, method=BUNDLED, fold=FOLDS),
+        weights=trainings(rules.train_fold.output.weights, BUNDLED),
+        runs=trainings(rules.train_fold.output.run, BUNDLED),
+        metrics=trainings(rules.evaluate_fold.output, BUNDLED),
         predictions=(
-            expand(rules.predict_fold.output, method=BUNDLED, fold=FOLDS)
+            trainings(rules.predict_fold.output, BUNDLED)
             if config["calibration"]["temperature_scaling"] and CLASSIFIES
+            else []
+        ),
+        localisation=(
+            expand(rules.judge_maps.output, method=BUNDLED)
+            if REGISTRY[BUNDLED].has_maps
             else []
         ),
         cohort=rules.accept_cohort.output.cohort,
@@ -32,11 +37,14 @@ rule make_bundle:
         predictions=lambda wildcards, input: (
             ["--predictions", *input.predictions] if input.predictions else []
         ),
+        localisation=lambda wildcards, input: (
+            [f"--localisation={input.localisation}"] if input.localisation else []
+        ),
         code=code("bundle", *networks_of(BUNDLED)),
     shell:
         "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
         " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
-        " --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
+        " {params.localisation:q} --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
         " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
         " > {log:q} 2>&1"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shlex
 import sys
 from functools import cache
@@ -67,8 +68,15 @@ DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 METHODS = config["methods"]
 FOLDS = config["folds"]["only"] or list(range(config["folds"]["k"]))
+# the seed of each training of a fold, by its place; one alone has no folder of its own
+SEEDS = config["seeds"] or [config["seed"]]
+SEED_OF = (
+    {f"{os.sep}seed-{seed}": seed for seed in SEEDS}
+    if len(SEEDS) > 1
+    else {"": SEEDS[0]}
+)
 ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
-MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}"
+MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}{{seed}}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
@@ -86,6 +94,7 @@ wildcard_constraints:
     folder=r"sub-[A-Za-z0-9]+(/ses-[A-Za-z0-9]+)?",
     method=r"[a-z0-9_]+",
     fold=r"\d+",
+    seed=r"(/seed-\d+)?",
     part=r"[a-z_]+",
     selection=r"[A-Za-z0-9-]+",
 
@@ -93,6 +102,25 @@ wildcard_constraints:
 def pattern(path):
     """Return a params function: a path whose wildcards the module fills in, not Snakemake."""
     return lambda wildcards: path
+
+
+def trainings(output, methods, all_seeds=False):
+    """Return a file of each training of methods: of the first seed, or of all.
+
+    Tables are of all seeds. Where one training a fold is shown or packed, it is the first's.
+    """
+    seeds = list(SEED_OF) if all_seeds else [next(iter(SEED_OF))]
+    return expand(output, method=methods, fold=FOLDS, seed=seeds)
+
+
+def of_first_seed(output, **wildcards):
+    """Return a file of a training of the first seed; what is not given is left to the job."""
+    return expand(output, seed=next(iter(SEED_OF)), allow_missing=True, **wildcards)
+
+
+def of_training(path):
+    """Return a params function: a path of the first seed by method and fold, for a module to fill."""
+    return pattern(str(path).replace("{seed}", next(iter(SEED_OF))))
 
 
 def uncompared(value):

@@ -6,19 +6,21 @@ rule evaluate_fold:
         predictions=rules.predict_fold.output,
         scans=part_of_fold("truth"),
     output:
-        f"{RESULTS}/metrics/{{method}}/fold-{{fold}}.tsv",
+        f"{RESULTS}/metrics/{{method}}/fold-{{fold}}{{seed}}.tsv",
     log:
-        f"{LOGS}/evaluate_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/evaluate_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/evaluate_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         "../../envs/torch-cpu.yaml"
     params:
         follows_from=of_part("truth"),
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         code=code("evaluate"),
     shell:
         "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"
-        " --method {wildcards.method} --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
+        " --method {wildcards.method} --fold {wildcards.fold} --seed {params.seed}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 # a selection is a table, a figure or all: each waits for the methods that it shows, and no other
@@ -36,10 +38,11 @@ rule aggregate_metrics:
     params:
         methods=lambda wildcards: methods_of(wildcards.selection),
         folds=FOLDS,
+        seeds=lambda wildcards: seeds_of(wildcards.selection),
         code=code("evaluate.aggregate"),
     shell:
         "python -m msnmo.evaluate.aggregate --methods {params.methods} --folds {params.folds}"
-        " --metrics {input:q} --out {output:q} > {log:q} 2>&1"
+        " --seeds {params.seeds} --metrics {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule compare_methods:
@@ -68,7 +71,7 @@ rule compare_methods:
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:
-        predictions=expand(rules.predict_fold.output, method=CLASSIFYING, fold=FOLDS),
+        predictions=trainings(rules.predict_fold.output, CLASSIFYING),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/tables/calibration.tsv",
@@ -81,7 +84,7 @@ rule calibrate_classes:
     params:
         methods=CLASSIFYING,
         tested=FOLDS,
-        predictions=pattern(rules.predict_fold.output[0]),
+        predictions=of_training(rules.predict_fold.output[0]),
         code=code("evaluate.calibration"),
     shell:
         "python -m msnmo.evaluate.calibration --methods {params.methods} --folds {input.folds:q}"
@@ -89,22 +92,54 @@ rule calibrate_classes:
         " > {log:q} 2>&1"
 
 
-# the scans of Figure 12, whose Grad-CAM a GPU makes
-rule choose_scans:
+# where the maps of a method lie, beside the image's intensity and noise
+rule measure_maps:
     input:
-        metrics=f"{RESULTS}/metrics/figure-12.tsv",
-        scans=after_check(expand(PART, part="test", fold=FOLDS)),
+        scans=part_of_fold("test"),
+        truth=part_of_fold("truth"),
+        predictions=of_first_seed(rules.predict_fold.output),
+        gradcam=lambda wildcards: (
+            rules.map_gradcam.output[0] if wildcards.method == JOINT else []
+        ),
     output:
-        f"{RESULTS}/figures/figure-12-scans.tsv",
+        f"{RESULTS}/localisation/{{method}}/fold-{{fold}}.tsv",
     log:
-        f"{LOGS}/choose_scans.log",
+        f"{LOGS}/measure_maps/{{method}}/fold-{{fold}}.log",
     benchmark:
-        f"{BENCHMARKS}/choose_scans.tsv"
+        f"{BENCHMARKS}/measure_maps/{{method}}/fold-{{fold}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
-        method=JOINT,
-        code=code("evaluate.choose"),
+        follows_from=lambda job: [of_part(part)(job) for part in ("test", "truth")],
+        gradcam=lambda wildcards, input: (
+            [f"--gradcam={input.gradcam}"] if input.gradcam else []
+        ),
+        code=code("evaluate.localisation"),
     shell:
-        "python -m msnmo.evaluate.choose --metrics {input.metrics:q} --scans {input.scans:q}"
-        " --method {params.method} --out {output:q} > {log:q} 2>&1"
+        "python -m msnmo.evaluate.localisation --scans {input.scans:q} --truth {input.truth:q}"
+        " --predictions {input.predictions:q} {params.gradcam:q} --method {wildcards.method}"
+        " --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
+
+
+# and whether they find lesions better than chance, which is said wherever they are shown
+rule judge_maps:
+    input:
+        measured=expand(rules.measure_maps.output, fold=FOLDS, allow_missing=True),
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/localisation/{{method}}.tsv",
+    log:
+        f"{LOGS}/judge_maps/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_maps/{{method}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.maps"),
+    shell:
+        "python -m msnmo.evaluate.statistics.maps --measured {input.measured:q}"
+        " --folds {input.folds:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"

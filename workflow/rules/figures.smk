@@ -42,6 +42,7 @@ rule draw_figure:
 
 rule draw_pathway:
     input:
+        localisation=expand(rules.judge_maps.output, method=OF_BOTH_TASKS[:1]),
         metrics=f"{RESULTS}/metrics/all.tsv",
         manifest=rules.list_manifest.output,
         cohort=rules.accept_cohort.output.cohort,
@@ -62,11 +63,12 @@ rule draw_pathway:
     params:
         method=lambda wildcards: OF_BOTH_TASKS[0],
         n4=pattern(rules.correct_bias.output.image),
-        predictions=pattern(rules.predict_fold.output[0]),
+        predictions=of_training(rules.predict_fold.output[0]),
         code=code("figures.pathway"),
     shell:
         "python -m msnmo.figures.pathway --metrics {input.metrics:q} --manifest {input.manifest:q}"
         " --cohort {input.cohort:q} --folds {input.folds:q} --method {params.method}"
+        " --localisation {input.localisation:q}"
         " --n4 {params.n4:q} --predictions {params.predictions:q} --out {output:q} > {log:q} 2>&1"
 
 

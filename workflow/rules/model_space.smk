@@ -3,6 +3,7 @@
 MODEL_IMAGE = f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"
 MODEL_SIDECAR = f"{ANAT}_space-model_desc-zscore_FLAIR.json"
 MODEL_LESION = f"{ANAT}_space-model_desc-lesion_mask.nii.gz"
+MODEL_BRAIN = f"{ANAT}_space-model_desc-brain_mask.nii.gz"
 
 
 rule crop_background:
@@ -33,7 +34,7 @@ rule resize_scan:
         sidecar=rules.crop_background.output.sidecar,
     output:
         image=temp(f"{ANAT}_space-model_desc-resize_FLAIR.nii.gz"),
-        brain=f"{ANAT}_space-model_desc-brain_mask.nii.gz",
+        brain=MODEL_BRAIN,
         sidecar=temp(f"{ANAT}_space-model_desc-resize_FLAIR.json"),
     log:
         f"{LOGS}/resize_scan/{{folder}}/{{scan}}.log",

@@ -6,7 +6,10 @@ PART = f"{RESULTS}/folds/fold-{{fold}}/{{part}}.tsv"
 PARTS = {
     "train_images": ("train", {"image": MODEL_IMAGE}),
     "train": ("train", {"image": MODEL_IMAGE, "lesion": MODEL_LESION}),
-    "test": ("test", {"image": MODEL_IMAGE, "sidecar": MODEL_SIDECAR}),
+    "test": (
+        "test",
+        {"image": MODEL_IMAGE, "sidecar": MODEL_SIDECAR, "brain": MODEL_BRAIN},
+    ),
     "truth": ("test", {"lesion": MODEL_LESION, "native_lesion": LESIONS}),
 }
 
@@ -75,7 +78,7 @@ def training(wildcards, input, output):
         "method": wildcards.method,
         "fold": wildcards.fold,
         "settings": settings_of_method(wildcards),
-        "seed": config["seed"],
+        "seed": SEED_OF[wildcards.seed],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
         # undeclared, because Snakemake removes the outputs of a failed job: a killed training

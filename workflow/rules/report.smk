@@ -11,6 +11,7 @@ rule write_scan_page:
         folds=rules.split_folds.output,
         # it waits for all predictions; named here, they would be a hundred edges for each scan
         metrics=f"{RESULTS}/metrics/all.tsv",
+        localisation=expand(rules.judge_maps.output, method=WITH_MAPS),
     output:
         page=f"{REPORT}/scans/{{scan}}.html",
         volumes=f"{REPORT}/scans/{{scan}}.js",
@@ -21,7 +22,7 @@ rule write_scan_page:
     conda:
         "../../envs/report.yaml"
     params:
-        predictions=pattern(rules.predict_fold.output[0]),
+        predictions=of_training(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
         code=code("report.scan_page"),
@@ -30,6 +31,7 @@ rule write_scan_page:
         " --predictions {params.predictions:q}"
         " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
         " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
+        " --localisation {input.localisation:q}"
         " --site {params.site:q} > {log:q} 2>&1"
 
 
@@ -41,11 +43,12 @@ rule write_report:
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
+        localisation=expand(rules.judge_maps.output, method=WITH_MAPS),
         scans=per_scan(rules.write_scan_page.output.page),
         volumes=per_scan(rules.write_scan_page.output.volumes),
         sidecars=per_scan(rules.strip_skull.output.sidecar),
-        runs=expand(rules.train_fold.output.run, method=METHODS, fold=FOLDS),
-        histories=expand(rules.train_fold.output.history, method=METHODS, fold=FOLDS),
+        runs=trainings(rules.train_fold.output.run, METHODS),
+        histories=trainings(rules.train_fold.output.history, METHODS),
         tables=expand(f"{RESULTS}/tables/table-{{table}}.json", table=TABLES),
         figures=expand(rules.draw_figure.output, figure=FIGURES),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
@@ -74,8 +77,8 @@ rule write_report:
     conda:
         "../../envs/report.yaml"
     params:
-        runs=pattern(rules.train_fold.output.run),
-        histories=pattern(rules.train_fold.output.history),
+        runs=of_training(rules.train_fold.output.run),
+        histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
         folds=FOLDS,
         benchmarks=BENCHMARKS,
@@ -91,6 +94,7 @@ rule write_report:
         " --config {params.config:q}"
         " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
         " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
+        " --localisation {input.localisation:q}"
         " --site {params.site:q} > {log:q} 2>&1"
 
 
@@ -99,5 +103,5 @@ rule report:
         after_check(
             rules.write_report.output,
             # deleted ones are predicted again before the pages that show them
-            expand(rules.predict_fold.output, method=METHODS, fold=FOLDS),
+            trainings(rules.predict_fold.output, METHODS),
         ),

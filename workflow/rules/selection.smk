@@ -6,12 +6,10 @@ from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
 FORMATS = ["tsv", "md", "tex", "html"]
-COMPARED = [
-    table
-    for table in layout.TABLES
-    if table not in layout.DESCRIBED and layout.methods_of(table, METHODS)
-]
-TABLES = [*layout.DESCRIBED, *COMPARED]
+COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
+# the methods whose localisation maps are measured
+WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
+TABLES = [*layout.DESCRIBED, *COMPARED, *([layout.MAPS] if WITH_MAPS else [])]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
@@ -40,11 +38,25 @@ def networks_of(*methods):
 
 
 def fold_metrics(wildcards):
-    """Return the metrics of every fold of the methods that a table or figure shows."""
+    """Return the metrics of the trainings that a table or figure shows."""
     methods = methods_of(wildcards.selection)
     if not methods:
         raise WorkflowError(f"{wildcards.selection} shows none of the config's methods")
-    return expand(rules.evaluate_fold.output, method=methods, fold=FOLDS)
+    every = len(seeds_of(wildcards.selection)) > 1
+    return trainings(rules.evaluate_fold.output, methods, all_seeds=every)
+
+
+def seeds_of(selection):
+    """Return the seeds that a table or figure shows: a figure and maps the first, others all."""
+    of_first = selection.startswith("figure-") or selection == f"table-{layout.MAPS}"
+    return SEEDS[:1] if of_first else SEEDS
+
+
+def judged_maps(wildcards):
+    """Return whether the maps of each method find lesions: what the table of maps shows."""
+    if not WITH_MAPS:
+        raise WorkflowError(f"table-{layout.MAPS} shows none of the config's methods")
+    return expand(rules.judge_maps.output, method=WITH_MAPS)
 
 
 def table_files(*tables):
@@ -56,8 +68,9 @@ def table_files(*tables):
 
 def weights_of(selection):
     """Return the weights of what a table or figure shows: deleted ones are trained again."""
-    return expand(
-        rules.train_fold.output.weights, method=methods_of(selection), fold=FOLDS
+    every = len(seeds_of(selection)) > 1
+    return trainings(
+        rules.train_fold.output.weights, methods_of(selection), all_seeds=every
     )
 
 
@@ -67,9 +80,10 @@ def figure_inputs(wildcards):
     methods = methods_of(wildcards.figure)
     sources = {
         "metrics": f"{RESULTS}/metrics/{wildcards.figure}.tsv",
-        "predictions": expand(rules.predict_fold.output, method=methods, fold=FOLDS),
-        "history": expand(rules.train_fold.output.history, method=methods, fold=FOLDS),
-        "gradcam": rules.map_gradcam.output,
+        "predictions": trainings(rules.predict_fold.output, methods),
+        "history": trainings(rules.train_fold.output.history, methods),
+        "gradcam": expand(rules.map_gradcam.output, fold=FOLDS),
+        "localisation": expand(rules.judge_maps.output, method=methods),
     }
     return {name: sources[name] for name in figure.reads}
 
@@ -79,9 +93,10 @@ def figure_options(wildcards):
     figure = catalogue.get_figure(wildcards.figure)
     sources = {
         "metrics": [f"{RESULTS}/metrics/{wildcards.figure}.tsv"],
-        "predictions": rules.predict_fold.output,
-        "history": [rules.train_fold.output.history],
+        "predictions": [of_training(rules.predict_fold.output[0])(wildcards)],
+        "history": [of_training(rules.train_fold.output.history)(wildcards)],
         "gradcam": rules.map_gradcam.output,
+        "localisation": expand(rules.judge_maps.output, method=JOINT),
     }
     options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]
     methods = methods_of(wildcards.figure)

@@ -37,6 +37,38 @@ rule write_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
+# Table S2, of maps
+rule write_map_table:
+    input:
+        judged=judged_maps,
+        excluded=rules.accept_cohort.output.excluded,
+    output:
+        tsv=f"{RESULTS}/tables/table-{layout.MAPS}.tsv",
+        json=f"{RESULTS}/tables/table-{layout.MAPS}.json",
+        md=f"{RESULTS}/tables/table-{layout.MAPS}.md",
+        tex=f"{RESULTS}/tables/table-{layout.MAPS}.tex",
+        html=report(
+            f"{RESULTS}/tables/table-{layout.MAPS}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": layout.MAPS},
+        ),
+    log:
+        f"{LOGS}/write_map_table.log",
+    benchmark:
+        f"{BENCHMARKS}/write_map_table.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        table=layout.MAPS,
+        code=code("tables"),
+    shell:
+        "python -m msnmo.tables --table {params.table} --localisation {input.judged:q}"
+        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
+
+
 rule list_statistics:
     input:
         expand(rules.compare_methods.output, table=COMPARED),

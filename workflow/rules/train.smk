@@ -14,9 +14,9 @@ rule train_fold:
         history=f"{MODEL}/history.tsv",
         run=f"{MODEL}/run.json",
     log:
-        f"{LOGS}/train_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/train_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/train_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         TORCH_ENV
     threads: config["compute"]["threads"]
@@ -25,7 +25,7 @@ rule train_fold:
     params:
         follows_from=of_part(training_part),
         settings=settings_of_method,
-        seed=config["seed"],
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         command=training,
     shell:
         "{params.command}"
@@ -37,11 +37,11 @@ rule predict_fold:
         weights=rules.train_fold.output.weights,
         run=rules.train_fold.output.run,
     output:
-        directory(f"{RESULTS}/predictions/{{method}}/fold-{{fold}}"),
+        directory(f"{RESULTS}/predictions/{{method}}/fold-{{fold}}{{seed}}"),
     log:
-        f"{LOGS}/predict_fold/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/predict_fold/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/predict_fold/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         TORCH_ENV
     threads: config["compute"]["threads"]
@@ -51,7 +51,7 @@ rule predict_fold:
         follows_from=of_part("test"),
         trained_from=of_part(training_part),
         settings=settings_of_method,
-        seed=config["seed"],
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         threshold=config["predict"]["threshold"],
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
@@ -63,33 +63,32 @@ rule predict_fold:
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
 
 
-# of the scans of Figure 12, by the networks that did not see them in training
+# of the joint model, of the scans that its network did not see in training
 rule map_gradcam:
     input:
-        chosen=f"{RESULTS}/figures/figure-12-scans.tsv",
-        scans=after_check(expand(PART, part="test", fold=FOLDS)),
-        weights=expand(rules.train_fold.output.weights, method=JOINT, fold=FOLDS),
-        runs=expand(rules.train_fold.output.run, method=JOINT, fold=FOLDS),
+        scans=part_of_fold("test"),
+        weights=of_first_seed(rules.train_fold.output.weights, method=JOINT),
+        run=of_first_seed(rules.train_fold.output.run, method=JOINT),
     output:
-        directory(f"{RESULTS}/gradcam"),
+        directory(f"{RESULTS}/gradcam/fold-{{fold}}"),
     log:
-        f"{LOGS}/map_gradcam.log",
+        f"{LOGS}/map_gradcam/fold-{{fold}}.log",
     benchmark:
-        f"{BENCHMARKS}/map_gradcam.tsv"
+        f"{BENCHMARKS}/map_gradcam/fold-{{fold}}.tsv"
     conda:
         TORCH_ENV
     threads: config["compute"]["threads"]
     resources:
         gpu=GPU,
     params:
-        weights=pattern(rules.train_fold.output.weights),
-        run=pattern(rules.train_fold.output.run),
+        follows_from=of_part("test"),
+        trained_from=of_part("train"),
         method=JOINT,
         device=uncompared(config["compute"]["device"]),
         cpu_threads=uncompared(config["compute"]["threads"]),
         code=code("predict.gradcam", *networks_of(JOINT)),
     shell:
-        "python -m msnmo.predict.gradcam --chosen {input.chosen:q} --scans {input.scans:q}"
-        " --method {params.method} --weights {params.weights:q} --run {params.run:q}"
+        "python -m msnmo.predict.gradcam --scans {input.scans:q} --method {params.method}"
+        " --fold {wildcards.fold} --weights {input.weights:q} --run {input.run:q}"
         " --device {params.device} --threads {params.cpu_threads} --out {output:q}"
         " > {log:q} 2>&1"

@@ -24,6 +24,7 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.volumes import Grid, load_mask, save_volume
+from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.predict.fold import LoadedScan, load_scans
 
 
@@ -53,19 +54,23 @@ def apply_to_scan(
         Naming a file that cannot be read or is of another size than the networks take.
     """
     started = time.perf_counter()
-    table = pd.DataFrame(
-        {"scan": [prepared.name], "image": [prepared.image], "sidecar": [prepared.sidecar]}
-    )
+    files = {
+        "image": prepared.image,
+        "sidecar": prepared.sidecar,
+        "brain": prepared.model_brain,
+    }
+    table = pd.DataFrame([{"scan": prepared.name, **files}])
     (scan,) = load_scans(table, ensemble.bundle.size)
     brain = load_mask(prepared.brain)
-    consensus = consult(ensemble, scan.image.data)
+    consensus = consult(ensemble, scan.image.data, scan.brain)
     network = time.perf_counter()
     with atomic_folder(folder) as new:
         stem = new / prepared.name
         save_volume(f"{stem}_desc-brain_mask.nii.gz", brain.data, brain.grid, np.uint8)
         lesions = _write_lesions(stem, scan, consensus, ensemble.bundle.threshold, regions)
         if consensus.localisation is not None:
-            native = scan.space.to_native(consensus.localisation)
+            # interpolation draws the map over the brain's edge
+            native = np.where(brain.data, scan.space.to_native(consensus.localisation), 0)
             save_volume(f"{stem}_desc-localisation_map.nii.gz", native, scan.space.native)
         seconds = prepared.seconds | {
             "network": round(network - started, 2),
@@ -78,6 +83,7 @@ def apply_to_scan(
             "bundle": {"id": ensemble.bundle.id, "method": ensemble.bundle.method.name},
             "class": _class(ensemble.bundle, consensus),
             "lesions": _told(lesions, consensus, scan, regions),
+            "localisation": _judged(ensemble.bundle, consensus),
             "skullstrip": read_json(prepared.brain_sidecar).get("skullstrip", {}),
             **_machine(ensemble.device),
             "seconds": seconds,
@@ -167,6 +173,15 @@ def _told(
     return told
 
 
+def _judged(bundle: Bundle, consensus: Consensus) -> dict[str, Any] | None:
+    """Return whether maps of the bundle's networks find lesions; None where there is no map."""
+    if consensus.localisation is None:
+        return None
+    verdict = bundle.localisation
+    numbers = None if verdict is None else verdict.to_json()
+    return {"measured": numbers, "told": NOT_TOLD if verdict is None else verdict.in_words}
+
+
 def _machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": device.type,
@@ -183,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
+    parser.add_argument("--model-brain", type=Path, required=True, help="brain mask in model space")
     parser.add_argument("--brain-sidecar", type=Path, required=True, help="JSON of the brain mask")
     parser.add_argument("--n4", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--image", type=Path, required=True, help="z-scored, in model space")
@@ -205,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.n4,
         given.image,
         given.sidecar,
+        given.model_brain,
     )
     run = apply_to_scan(load_ensemble(bundle, device), prepared, given.out, given.regions)
     print(in_words(run))

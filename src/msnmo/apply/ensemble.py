@@ -16,7 +16,8 @@ from msnmo.bundle.reference import difference, reference_pass
 from msnmo.compute.device import explain_full_memory, move
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.evaluate.calibration import scale
-from msnmo.networks.localisation import SMALLEST_MAXIMUM, evidence
+from msnmo.evaluate.maps import as_share
+from msnmo.networks.localisation import evidence
 from msnmo.predict.fold import infer, load_model
 
 CPU = torch.device("cpu")
@@ -45,8 +46,8 @@ class Consensus:
         Each fold's probabilities of MS and NMOSD, scaled by the bundle's temperature; None if the
         method does not classify.
     localisation : (X, Y, Z) ndarray of float32, optional
-        What speaks for the class named, as a share of its maximum, 0 to 1; None if the method has
-        no localisation maps.
+        What speaks for the class named, as a share of its maximum, 0 to 1, and 0 outside the brain;
+        None if the method has no localisation maps.
     """
 
     lesion_probability: np.ndarray | None
@@ -107,12 +108,12 @@ def refuse_changed(model: nn.Module, weights: Path, run: Mapping[str, Any], bund
 
 
 @torch.inference_mode()
-def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
+def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consensus:
     """Return the consensus of the folds on one z-scored scan in model space (X, Y, Z).
 
     Lesion and class probabilities are averaged over folds. A fold's evidence for a class is the sum
     of its maps V_1 to V_3 (equation 10), whose mean is the class's logit without its bias; it is
-    averaged over folds too.
+    averaged over folds too. Outside the brain mask (X, Y, Z) it is 0, and of no say in its maximum.
 
     Raises
     ------
@@ -141,7 +142,7 @@ def consult(ensemble: Ensemble, image: np.ndarray) -> Consensus:
     )
     if total is None or consensus.named is None:
         return consensus
-    share = _share(total[consensus.named] / np.float32(folds))
+    share = as_share(np.where(brain, total[consensus.named] / np.float32(folds), np.float32(0)))
     return Consensus(consensus.lesion_probability, tuple(voxels), probabilities, share)
 
 
@@ -151,8 +152,3 @@ def _scaled(classes: list[np.ndarray], temperature: float) -> np.ndarray:
         return probabilities
     nmosd = scale(probabilities[:, 1], temperature)
     return np.stack([1 - nmosd, nmosd], axis=1)
-
-
-def _share(values: np.ndarray) -> np.ndarray:
-    positive = np.maximum(values, 0)
-    return positive / max(float(positive.max()), SMALLEST_MAXIMUM)

@@ -13,6 +13,7 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
+from msnmo.evaluate.verdict import Verdict
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.display import Kind
 from msnmo.viewing.pages import Cell, fill, frame, table_of
@@ -67,7 +68,7 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
     layers = [Layer("scan", "T2-FLAIR", "image", load_volume(flair))]
     drawn: tuple[tuple[str, str, Kind, str, bool], ...] = (
         ("probability", "lesion probability", "probability", "lesion_probseg", False),
-        ("localisation", f"speaks for {_named(run)}", "probability", "localisation_map", False),
+        ("localisation", _label_of_map(run), "probability", "localisation_map", False),
         ("mask", "lesions found", "mask", "lesion_mask", True),
     )
     for name, label, kind, ending, visible in drawn:
@@ -113,6 +114,8 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
         if "location_rule" in lesions:
             told.append(("locations", lesions["location_rule"]))
+    if judged := run.get("localisation"):
+        told.append(("localisation map", judged["told"]))
     sides = " x ".join(f"{size:.3g}" for size in source["voxel_mm"])
     strip = run["skullstrip"]
     told += [
@@ -129,6 +132,12 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _named(run: Mapping[str, Any]) -> str:
     return run["class"]["named"] if run["class"] else "the class"
+
+
+def _label_of_map(run: Mapping[str, Any]) -> str:
+    label = f"speaks for {_named(run)}"
+    measured = (run.get("localisation") or {}).get("measured")
+    return f"{label}: {Verdict.from_json(measured).in_short}" if measured else label
 
 
 def _of_folds(run: Mapping[str, Any]) -> pd.DataFrame:
@@ -159,11 +168,13 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
+    judged = sorted({run["localisation"]["told"] for run in runs if run.get("localisation")})
     told = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("scans", str(len(runs))),
         ("bundles", ", ".join(bundles)),
         *(("a class is", rule) for rule in rules),
+        *(("localisation maps", said) for said in judged),
     ]
     page = site / "index.html"
     text = fill(

@@ -19,8 +19,8 @@ class Prepared:
         Brain mask on the scan's own grid, and how it was made.
     n4 : Path
         Bias-corrected brain on the scan's own grid.
-    image, sidecar : Path
-        z-scored, in model space, and the way back.
+    image, sidecar, model_brain : Path
+        z-scored, in model space, the way back, and the brain mask there.
     seconds : dict
         What each step took.
     """
@@ -32,4 +32,5 @@ class Prepared:
     n4: Path
     image: Path
     sidecar: Path
+    model_brain: Path
     seconds: dict[str, float] = field(default_factory=dict)

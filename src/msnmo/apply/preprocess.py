@@ -84,6 +84,7 @@ def preprocess(
         n4=Path(f"{stem}_desc-n4_FLAIR.nii.gz"),
         image=Path(f"{stem}_space-model_desc-zscore_FLAIR.nii.gz"),
         sidecar=Path(f"{stem}_space-model_desc-zscore_FLAIR.json"),
+        model_brain=Path(f"{stem}_space-model_desc-brain_mask.nii.gz"),
     )
     known: dict[str, Any] = {
         "brain": [],
@@ -103,7 +104,7 @@ def preprocess(
 def _files(prepared: Prepared, stem: Path) -> dict[str, dict[str, object]]:
     """Return the files of each step, wired as in workflow/rules (preprocess, model_space)."""
     crop, resized = f"{stem}_desc-crop", f"{stem}_space-model_desc-resize"
-    stripped, model_brain = f"{stem}_desc-brain_FLAIR.nii.gz", f"{stem}_space-model_mask.nii.gz"
+    stripped = f"{stem}_desc-brain_FLAIR.nii.gz"
     return {
         "skullstrip": {
             "flair": prepared.flair,
@@ -129,12 +130,12 @@ def _files(prepared: Prepared, stem: Path) -> dict[str, dict[str, object]]:
             "brain": f"{crop}_mask.nii.gz",
             "sidecar": f"{crop}_FLAIR.json",
             "out_image": f"{resized}_FLAIR.nii.gz",
-            "out_brain": model_brain,
+            "out_brain": prepared.model_brain,
             "out_sidecar": f"{resized}_FLAIR.json",
         },
         "zscore": {
             "image": f"{resized}_FLAIR.nii.gz",
-            "brain": model_brain,
+            "brain": prepared.model_brain,
             "sidecar": f"{resized}_FLAIR.json",
             "out_image": prepared.image,
             "out_sidecar": prepared.sidecar,

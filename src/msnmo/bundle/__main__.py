@@ -40,9 +40,11 @@ from msnmo.core.templates import templates
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
+from msnmo.evaluate.localisation import CAM
+from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.networks import NETWORK_VERSION
 from msnmo.predict.fold import RETRAIN, load_model
-from msnmo.settings.methods import get_method
+from msnmo.settings.methods import Method, get_method
 from msnmo.settings.skullstrip import Engine
 from msnmo.tables.summary import summarise
 
@@ -170,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cohort["site"] = cohort["site"].fillna("not stated")
     told = describe_cohort(cohort, metrics, given.brain_sidecar)
     scaling = _temperature(given, method.tasks)
+    maps = _verdict(given.localisation, method)
     told["combine"] = config["lesion_masks"]["combine"]
     content = {
         "format": FORMAT,
@@ -186,16 +189,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "folds": folds,
         "training_cohort": told,
         "performance": _performance(metrics),
+        "localisation": None if maps is None else maps.to_json(),
         "versions": versions(),
         "git": git_state(),
     }
+    card = _card(content, metrics, maps)
     with atomic_folder(given.out) as folder:
         for weights, fold in zip(given.weights, folds, strict=True):
             shutil.copyfile(weights, folder / fold["weights"])
         write_json(folder / DESCRIPTION, content)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
-        write_text(folder / CARD, _card(content, metrics))
+        write_text(folder / CARD, card)
         files = sorted(path for path in folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
         write_text(folder / CHECKSUMS, sums)
@@ -235,7 +240,18 @@ def _performance(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     return plain.to_dict(orient="records")
 
 
-def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
+def _verdict(path: Path | None, method: Method) -> Verdict | None:
+    """Return whether the method's own maps find lesions; None without a table that tells."""
+    if path is None:
+        return None
+    verdicts = read_verdicts(path)
+    if (verdict := verdicts.get((method.name, CAM))) is None:
+        expected, found = f"the maps of method {method.name}", "none of them"
+        raise bad_input(path, expected, found, MAKE_AGAIN)
+    return verdict
+
+
+def _card(content: Mapping[str, Any], metrics: pd.DataFrame, maps: Verdict | None) -> str:
     return (
         templates(__package__)
         .get_template("card.md.jinja")
@@ -246,6 +262,7 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame) -> str:
                 "rule": content["uncertain_rule"],
                 "cohort": content["training_cohort"],
                 "performance": summarise(metrics),
+                "maps": maps,
             }
         )
     )
@@ -278,6 +295,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=[],
         help="folders of the folds' predictions: with them, class probabilities are calibrated by "
         "temperature scaling",
+    )
+    parser.add_argument(
+        "--localisation",
+        type=Path,
+        help="table of msnmo.evaluate.statistics.maps: whether its maps find lesions",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     given = parser.parse_args(arguments)

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.provenance import NOT_KNOWN
+from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
 from msnmo.settings.methods import Method, get_method
 from msnmo.settings.sections import Preprocessing
@@ -120,6 +121,12 @@ class Bundle:
     def certainty(self) -> Certainty:
         """When a class is called uncertain."""
         return Certainty(self.content["certain_from"])
+
+    @property
+    def localisation(self) -> Verdict | None:
+        """Whether maps of its networks find lesions, on held-out scans; None where not known."""
+        told = self.content.get("localisation")
+        return None if told is None else Verdict.from_json(told)
 
     @property
     def unverified(self) -> str:

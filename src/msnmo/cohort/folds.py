@@ -27,7 +27,7 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     algorithm hands out each class's subjects, those of most scans first, to the fold with fewest
     scans of the class: so each fold has each class as soon as the class has `k` subjects. It is
     preferred to a stratified split of subjects, which balances subjects and leaves scans uneven.
-    ``random`` splits scans regardless of subject and class, as the paper does (section 4.2).
+    ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
 
     Parameters
     ----------

@@ -22,6 +22,9 @@ COHORT_COLUMNS = {
     "lesion_mask": str,
 }
 PATTERNS = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
+"""The manifest's files of a scan."""
+KNOWN = (*PATTERNS, "brain")
+"""All that a list of a fold may name; brain is the brain mask in model space."""
 LESION_PATTERNS = ("lesion", "native_lesion")
 
 
@@ -64,7 +67,7 @@ def add_files(
     cohort : DataFrame
         Columns scan, subject, session, lesion_mask; its rows are those of `table`.
     patterns : mapping
-        As for `build_manifest`, some or all of them.
+        As for `build_manifest`, some or all of them, or brain.
 
     Raises
     ------
@@ -115,8 +118,8 @@ def parse_patterns(arguments: list[str]) -> dict[str, str]:
     """
     pairs = [argument.partition("=")[::2] for argument in arguments]
     names = [name for name, _ in pairs]
-    if len(set(names)) < len(names) or not set(names) <= set(PATTERNS):
-        raise ValueError(f"--pattern NAME=PATH takes each of {', '.join(PATTERNS)} once")
+    if len(set(names)) < len(names) or not set(names) <= set(KNOWN):
+        raise ValueError(f"--pattern NAME=PATH takes each of {', '.join(KNOWN)} once")
     for name, pattern in pairs:
         try:
             distinct = len({pattern.format(scan=i, subject="", folder="") for i in "ab"}) == 2
@@ -148,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     if missing := [name for name in PATTERNS if name not in patterns]:
         parser.error(f"--pattern is missing for {', '.join(missing)}")
+    if beyond := [name for name in patterns if name not in PATTERNS]:
+        parser.error(f"the manifest has no {', '.join(beyond)}")
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
     manifest = relative_to(build_manifest(cohort, patterns), PATTERNS, given.out.parent)
     write_tsv(given.out, manifest)

@@ -71,8 +71,7 @@ def list_part(
     rows : DataFrame
         As `one_side` returns.
     patterns : mapping
-        Some of the columns of the manifest and their paths, as for
-        `msnmo.cohort.manifest.build_manifest`.
+        Names of files and their paths, as for `msnmo.cohort.manifest.add_files`.
 
     Returns
     -------
@@ -116,22 +115,6 @@ def read_part(path: Path | str, files: Sequence[str]) -> pd.DataFrame:
     if len(twice):
         raise bad_input(path, "each scan once", f"{', '.join(twice)} more than once", MAKE_AGAIN)
     return table
-
-
-def add_tested(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option ``--scans``: the tested scans of each fold."""
-    parser.add_argument(
-        "--scans",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="the tested scans of each fold, of msnmo.cohort.parts (TSV)",
-    )
-
-
-def read_parts(paths: Sequence[Path], files: Sequence[str] = ()) -> pd.DataFrame:
-    """Read the lists of several folds as one table, each as `read_part`."""
-    return pd.concat([read_part(path, files) for path in paths], ignore_index=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -171,8 +171,8 @@ class Resize:
         target : tuple of int
             Shape in model space.
         mode : {"stretch", "pad"}
-            ``stretch`` fills the target, each axis by its own factor (paper: plain size
-            normalisation). ``pad`` keeps the proportions in mm and centres the brain in zeros.
+            ``stretch`` fills the target, each axis by its own factor. ``pad`` keeps the proportions
+            in mm and centres the brain in zeros. The paper says only that the size is normalised.
         """
         if mode == "stretch":
             return cls(source, target, (0, 0, 0), target)

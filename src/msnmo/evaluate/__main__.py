@@ -21,7 +21,7 @@ RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the metrics of one method on the test scans of one fold."""
+    """Write the metrics of one training on the test scans of its fold."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate", description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
     parser.add_argument(
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--method", required=True, help="the method's name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
+    parser.add_argument("--seed", type=int, required=True, help="of the training")
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
     given = parser.parse_args(arguments)
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _warn(metrics, tests, manifest)
     metrics.insert(0, "method", method.name)
     metrics.insert(1, "fold", fold)
+    metrics.insert(2, "seed", given.seed)
     write_tsv(given.out, metrics)
 
 

@@ -1,4 +1,4 @@
-"""One long table of all methods' and folds' metrics, and the means over folds that tables show."""
+"""One long table of the metrics of all methods, folds and seeds, and the means that tables show."""
 
 from __future__ import annotations
 
@@ -15,18 +15,29 @@ from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.evaluate.metrics import DESCRIPTORS, METRICS, NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
-COLUMNS = {"method": str, "fold": int, "scan": str, "metric": str, "value": float, "space": str}
-Gap = tuple[tuple[str, int], str, str]
-"""A method and fold of which rows are missing, what is expected of them, what is found."""
+COLUMNS = {
+    "method": str,
+    "fold": int,
+    "seed": int,
+    "scan": str,
+    "metric": str,
+    "value": float,
+    "space": str,
+}
+RUN = ["method", "fold", "seed"]
+"""What tells a training from every other."""
+Run = tuple[str, int, int]
+Gap = tuple[Run, str, str]
+"""A training of which rows are missing, what is expected of them, what is found."""
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
-    """Read a long table of metrics, of one fold or of all.
+    """Read a long table of metrics, of one training or of many.
 
     Returns
     -------
     DataFrame
-        Columns method, fold, scan (n/a in the rows of a whole fold), metric, value (NaN where
+        Columns method, fold, seed, scan (n/a in the rows of a whole fold), metric, value (NaN where
         undefined), space (model, native or n/a).
 
     Raises
@@ -46,6 +57,14 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
     return table
 
 
+def of_first_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the seed that a table of metrics names first.
+
+    Where one training a fold is shown, such as in pictures of scans, it is that seed's.
+    """
+    return table[table["seed"] == table["seed"].iloc[0]] if len(table) else table
+
+
 def _gaps_within_folds(table: pd.DataFrame) -> Iterator[Gap]:
     """Yield what a fold lacks by its own other rows.
 
@@ -54,21 +73,22 @@ def _gaps_within_folds(table: pd.DataFrame) -> Iterator[Gap]:
     """
     rows = _with_names(table)
     of_fold = rows["scan"] == NOT_APPLICABLE
-    key = ["method", "fold"]
     of_scan = rows[~of_fold]
-    scans = of_scan.groupby([*key, "space"])["scan"].transform("nunique")
-    counted = of_scan.groupby([*key, "name"])["scan"].transform("nunique")
+    scans = of_scan.groupby([*RUN, "space"])["scan"].transform("nunique")
+    counted = of_scan.groupby([*RUN, "name"])["scan"].transform("nunique")
     yield from _named("each metric of each scan", of_scan[counted < scans])
 
-    judged = of_scan.loc[of_scan["metric"].isin(METRICS), [*key, "name"]].drop_duplicates()
-    means = judged.merge(rows.loc[of_fold, [*key, "name"]], how="left", indicator=True)
+    judged = of_scan.loc[of_scan["metric"].isin(METRICS), [*RUN, "name"]].drop_duplicates()
+    means = judged.merge(rows.loc[of_fold, [*RUN, "name"]], how="left", indicator=True)
     yield from _named("each metric of the whole fold", means[means["_merge"] == "left_only"])
 
 
 def _gaps_between_folds(table: pd.DataFrame) -> Iterator[Gap]:
-    """Yield what a fold lacks and another fold of the method has."""
+    """Yield what a fold of a seed lacks and another of the method has."""
     of_fold = _with_names(table[table["scan"] == NOT_APPLICABLE])
-    counts = of_fold.groupby(["method", "name", "fold"]).size().unstack(fill_value=0).stack()
+    there = of_fold.groupby(["method", "name", "fold", "seed"]).size()
+    runs = ["fold", "seed"]
+    counts = there.unstack(runs, fill_value=0).stack(runs, future_stack=True)
     yield from _named("each metric of each fold", counts[counts == 0].reset_index())
 
 
@@ -77,40 +97,48 @@ def _with_names(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(expected: str, rows: pd.DataFrame) -> Iterator[Gap]:
-    for (method, fold), part in rows.groupby(["method", "fold"], sort=False):
+    for run, part in rows.groupby(RUN, sort=False):
         names = ", ".join(part["name"].unique())
-        yield (method, fold), expected, f"not all of fold {fold} of method {method}: {names}"
+        yield run, expected, f"not all of {_called(run)}: {names}"
+
+
+def _called(run: Run) -> str:
+    method, fold, seed = run
+    return f"fold {fold} of method {method}, seed {seed}"
 
 
 def combine_folds(
-    tables: Mapping[str, pd.DataFrame], methods: Sequence[str], folds: Sequence[int]
+    tables: Mapping[str, pd.DataFrame],
+    methods: Sequence[str],
+    folds: Sequence[int],
+    seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """Return one table of every fold of every method.
+    """Return one table of every fold and seed of every method.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        By file name, what `read_metrics` returned: one fold of one method each.
+        By file name, what `read_metrics` returned: one training each.
     methods : sequence of str
         The methods that must be there, in the order that is wanted.
-    folds : sequence of int
-        The folds that each method must have, once.
+    folds, seeds : sequence of int
+        The folds that each method must have, each with every seed, once.
 
     Returns
     -------
     DataFrame
-        All rows, by method and fold; the order of `tables` is of no consequence.
+        All rows, by method, fold and seed; the order of `tables` is of no consequence.
 
     Raises
     ------
     InputError
-        With every missing, repeated or unknown method or fold; else with every repeated or missing
-        row and every scan that one method was evaluated on and another was not.
+        With every missing, repeated or unknown method, fold or seed; else with every repeated or
+        missing row and every scan that one method was evaluated on and another was not.
     """
-    wanted = list(product(dict.fromkeys(methods), folds))
+    wanted = list(product(dict.fromkeys(methods), folds, seeds))
     places = defaultdict(list)
     for name, table in tables.items():
-        for place in table[["method", "fold"]].drop_duplicates().itertuples(index=False, name=None):
+        for place in table[RUN].drop_duplicates().itertuples(index=False, name=None):
             places[place].append(name)
     if findings := _fold_findings(places, wanted):
         raise InputError(findings)
@@ -124,23 +152,21 @@ def combine_folds(
     return combined
 
 
-def _fold_findings(
-    places: Mapping[tuple[str, int], list[str]], wanted: list[tuple[str, int]]
-) -> list[Finding]:
+def _fold_findings(places: Mapping[Run, list[str]], wanted: list[Run]) -> list[Finding]:
     findings = [
         Finding(
-            f"fold {fold} of method {method}",
+            _called(run),
             "metrics in one of the files",
             "none",
             "run the workflow again; it evaluates what is missing",
         )
-        for method, fold in wanted
-        if (method, fold) not in places
+        for run in wanted
+        if run not in places
     ]
-    for (method, fold), files in places.items():
-        found = f"fold {fold} of method {method}"
-        if (method, fold) not in wanted:
-            expected = "methods and folds of the config"
+    for run, files in places.items():
+        found = _called(run)
+        if run not in wanted:
+            expected = "methods, folds and seeds of the config"
             findings += [Finding(file, expected, found, MAKE_AGAIN) for file in files]
         elif len(files) > 1:
             remedy = "give each fold's metrics once"
@@ -152,7 +178,7 @@ def _repeated_rows(table: pd.DataFrame) -> list[Finding]:
     """Find scans that a method tests more than once, and folds that have a metric twice."""
     of_fold = table["scan"] == NOT_APPLICABLE
     place = table["scan"].where(~of_fold, "fold " + table["fold"].astype(str))
-    keys = table[["method", "metric", "space"]].assign(place=place)
+    keys = table[["method", "seed", "metric", "space"]].assign(place=place)
     repeated = keys[keys.duplicated()].groupby(["method", "place"], sort=False)["metric"].unique()
     return [
         Finding(
@@ -166,12 +192,12 @@ def _repeated_rows(table: pd.DataFrame) -> list[Finding]:
 
 
 def _differing_scans(table: pd.DataFrame) -> list[Finding]:
-    """Find scans that not every method with the same metric was evaluated on, in the same fold."""
+    """Find scans that not every method with the same metric was tested on, fold and seed alike."""
     of_scan = table[table["scan"] != NOT_APPLICABLE]
-    differing: defaultdict[tuple[str, str], set[tuple[int, str]]] = defaultdict(set)
+    differing: defaultdict[tuple[str, str], set[tuple[int, int, str]]] = defaultdict(set)
     for _, rows in of_scan.groupby(["metric", "space"], sort=False):
         scans = {
-            method: set(zip(part["fold"], part["scan"], strict=True))
+            method: set(part[["fold", "seed", "scan"]].itertuples(index=False, name=None))
             for method, part in rows.groupby("method", sort=False)
         }
         first, *others = scans
@@ -181,7 +207,8 @@ def _differing_scans(table: pd.DataFrame) -> list[Finding]:
         Finding(
             f"methods {first} and {other}",
             "the same scans in the same folds",
-            "only one has " + ", ".join(f"{scan} (fold {fold})" for fold, scan in sorted(odd)),
+            "only one has "
+            + ", ".join(f"{scan} (fold {fold}, seed {seed})" for fold, seed, scan in sorted(odd)),
             "delete the metrics and predictions of both and run the workflow again",
         )
         for (first, other), odd in differing.items()
@@ -190,7 +217,7 @@ def _differing_scans(table: pd.DataFrame) -> list[Finding]:
 
 
 def across_folds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean and spread over folds of every metric.
+    """Return the mean and spread over folds and seeds of every metric.
 
     Parameters
     ----------
@@ -201,16 +228,21 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row per method, metric and space, in the order of `table`. Columns mean (of the folds'
-        values, as the paper's section 4.1), sd (sample standard deviation of the folds' values,
-        ddof = 1; NaN for one fold), n_folds (folds with a value), n_undefined_folds, n_scans (scans
-        the metric's task was evaluated on), n_undefined_scans (of these, scans without a value,
-        which are in no mean).
+        values, as the paper's section 4.1; with several seeds a fold's value is the mean of its
+        seeds'), sd (sample standard deviation of the folds' values, ddof = 1; NaN for one fold),
+        sd_seeds (the same of the seeds' values, each a mean over folds; NaN for one seed), n_folds
+        (folds with a value), n_undefined_folds, n_seeds, n_scans (scans the metric's task was
+        evaluated on), n_undefined_scans (of these, scans without a value in some seed, which is in
+        no mean).
     """
     key = ["method", "metric", "space"]
     of_fold = table["scan"] == NOT_APPLICABLE
-    folds = table[of_fold].groupby(key, sort=False)["value"]
-    summary = folds.agg(mean="mean", sd="std", n_folds="count", size="size").reset_index()
+    values = table[of_fold]
+    by_fold = values.groupby([*key, "fold"], sort=False)["value"].mean().groupby(key, sort=False)
+    by_seed = values.groupby([*key, "seed"], sort=False)["value"].mean().groupby(key, sort=False)
+    summary = by_fold.agg(mean="mean", sd="std", n_folds="count", size="size")
     summary["n_undefined_folds"] = summary.pop("size") - summary["n_folds"]
+    summary = summary.join(by_seed.agg(sd_seeds="std", n_seeds="size")).reset_index()
 
     of_scan = table[~of_fold & table["metric"].isin(METRICS)]
     of_scan = of_scan.assign(
@@ -218,28 +250,30 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
         undefined=of_scan["value"].isna(),
     )
     scans = of_scan.groupby(["method", "task"])["scan"].nunique().rename("n_scans")
-    undefined = of_scan.groupby(key)["undefined"].sum().rename("n_undefined_scans")
+    undefined = of_scan.groupby([*key, "scan"])["undefined"].any().groupby(key).sum()
+    undefined = undefined.rename("n_undefined_scans")
     summary["task"] = summary["metric"].map(lambda name: METRICS[name].task)
     summary = summary.join(scans, on=["method", "task"]).join(undefined, on=key)
     return summary.fillna({"n_undefined_scans": 0}).astype({"n_undefined_scans": int})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the metrics of all methods and folds as one table."""
+    """Write the metrics of all methods, folds and seeds as one table."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.aggregate", description=__doc__)
     parser.add_argument("--methods", nargs="+", required=True, help="in the order wanted")
     parser.add_argument("--folds", nargs="+", type=int, required=True, help="in that order")
-    parser.add_argument(
-        "--metrics", nargs="+", required=True, help="tables of one fold of one method each"
-    )
+    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="in that order")
+    parser.add_argument("--metrics", nargs="+", required=True, help="tables of one training each")
     parser.add_argument("--out", type=Path, required=True, help="table of all")
     given = parser.parse_args(arguments)
 
     methods = [get_method(name).name for name in given.methods]
     tables = {name: read_metrics(name) for name in given.metrics}
-    combined = combine_folds(tables, methods, given.folds)
+    combined = combine_folds(tables, methods, given.folds, given.seeds)
     scans = combined.loc[combined["scan"] != NOT_APPLICABLE, "scan"].nunique()
-    print(f"{len(methods)} methods, {len(given.folds)} folds, {scans} scans")
+    print(
+        f"{len(methods)} methods, {len(given.folds)} folds, {len(given.seeds)} seeds, {scans} scans"
+    )
     write_tsv(given.out, combined)
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from msnmo.cohort.parts import add_tested, read_parts
-from msnmo.core.errors import bad_input, run_command
-from msnmo.core.files import write_tsv
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.core.errors import bad_input
 from msnmo.evaluate.metrics import NOT_APPLICABLE
 
 MEDIAN = (0.5,)
@@ -113,21 +108,3 @@ def _with_diagnosis(metrics: pd.DataFrame, folds: pd.DataFrame, method: str) -> 
     return ordered.merge(folds[["scan", "diagnosis", "fold"]], on="scan", how="left")[
         ["scan", "diagnosis", "fold", "dsc"]
     ]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write which scans of each class a picture of localisation maps shows."""
-    parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.choose", description=__doc__)
-    parser.add_argument("--metrics", type=Path, required=True, help="long table of metrics")
-    add_tested(parser)
-    parser.add_argument("--method", required=True, help="the method whose DSC orders the scans")
-    parser.add_argument("--out", type=Path, required=True, help="table of the chosen scans")
-    given = parser.parse_args(arguments)
-
-    folds = read_parts(given.scans)
-    metrics = read_metrics(given.metrics)
-    write_tsv(given.out, choose_in_each_class(metrics, folds, given.method, QUARTILES))
-
-
-if __name__ == "__main__":
-    run_command(main)

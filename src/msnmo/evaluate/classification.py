@@ -7,14 +7,25 @@ import math
 import numpy as np
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
+SMALLEST_PROBABILITY = 5e-7
+
 
 def predicted_nmosd(p_nmosd: np.ndarray) -> np.ndarray:
     """Return the (N,) bool predicted class: the likelier one, MS where both are equally likely."""
     return p_nmosd > 0.5
 
 
+def log_loss(nmosd: np.ndarray, p_nmosd: np.ndarray) -> np.ndarray:
+    """Return minus the logarithm of the probability of each scan's true class (N,), in nats.
+
+    Probabilities are written with six decimals, so that none is taken below half the last of them.
+    """
+    p_true = np.where(nmosd, p_nmosd, 1 - p_nmosd)
+    return -np.log(p_true.clip(SMALLEST_PROBABILITY, 1))
+
+
 def classification_metrics(nmosd: np.ndarray, p_nmosd: np.ndarray) -> dict[str, float]:
-    """Return ACC, SN, SP and AUC of a fold (paper, equations 19 to 21); NMOSD is positive.
+    """Return ACC, SN, SP and AUC of a fold (paper, equations 19 to 21); NMOSD is positive (ours).
 
     ::
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
-from msnmo.evaluate.classification import classification_metrics, predicted_nmosd
+from msnmo.evaluate.classification import classification_metrics, log_loss, predicted_nmosd
 from msnmo.evaluate.inputs import (
     PREDICTION_COLUMNS,
     PREDICTION_TABLE,
@@ -54,9 +54,9 @@ def evaluate_fold(
         Columns scan, metric, value (fractions, mm or ml; NaN where undefined), space (model,
         native or n/a). First a row per scan for DSC, PPV, TPR and VD in both spaces, for the
         lesion-wise metrics, distances and volumes in native space, for ACC (1 if the class is
-        right, else 0) and for the probability of NMOSD, sorted by scan. Then a row for the fold,
-        scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP, AUC and
-        VC the value of all scans.
+        right, else 0), the probability of NMOSD and the log loss, sorted by scan. Then a row for
+        the fold, scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP,
+        AUC and VC the value of all scans.
 
     Raises
     ------
@@ -126,11 +126,12 @@ def _classification_rows(
     p_nmosd = predictions.set_index("scan").loc[tests["scan"], "p_nmosd"].to_numpy()
     nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)
+    lost = log_loss(nmosd, p_nmosd)
     by_scan = [
         (scan, metric, value, NOT_APPLICABLE)
-        for scan, *values in zip(tests["scan"], right, p_nmosd, strict=True)
-        for metric, value in zip(("ACC", "P_NMOSD"), values, strict=True)
+        for scan, *values in zip(tests["scan"], right, p_nmosd, lost, strict=True)
+        for metric, value in zip(("ACC", "P_NMOSD", "LL"), values, strict=True)
     ]
-    metrics = classification_metrics(nmosd, p_nmosd)
+    metrics = classification_metrics(nmosd, p_nmosd) | {"LL": float(lost.mean())}
     by_fold = [(NOT_APPLICABLE, name, value, NOT_APPLICABLE) for name, value in metrics.items()]
     return by_scan, by_fold

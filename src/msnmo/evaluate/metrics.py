@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from msnmo.settings.methods import Method, Task
+from msnmo.settings.methods import JOINT, Method, Task
 
 Space = Literal["model", "native"]
-Unit = Literal["%", "mm", "ml", "r"]
+Unit = Literal["%", "mm", "ml", "r", "nat"]
 NOT_APPLICABLE = "n/a"
 """In the columns scan and space: the row is of a whole fold, or compares no masks."""
 
@@ -26,11 +26,11 @@ class Metric:
         The task that it judges.
     best : {"highest", "lowest"}
         Which of two values is the better one.
-    unit : {"%", "mm", "ml", "r"}
+    unit : {"%", "mm", "ml", "r", "nat"}
         What tables show it in; values of a % metric are kept as fractions. r is a correlation.
     paper : bool
-        Whether it is one of the paper's section 4.2; the others are compared in native space only,
-        where a millimetre is one and lesions are as the reader drew them.
+        Whether it is one of the paper's section 4.2; masks are compared by the others in native
+        space only, where a millimetre is one and lesions are as the reader drew them.
     of_fold : bool
         Whether it is defined for a fold alone, not for a scan.
     """
@@ -66,6 +66,7 @@ METRICS = {
         Metric("ASD", "segmentation", best="lowest", unit="mm", paper=False),
         Metric("AVD", "segmentation", best="lowest", unit="ml", paper=False),
         Metric("VC", "segmentation", unit="r", paper=False, of_fold=True),
+        Metric("LL", "classification", best="lowest", unit="nat", paper=False),
     )
 }
 DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
@@ -91,11 +92,18 @@ def tasks_of(metrics: Iterable[str]) -> list[Task]:
 
 SUPPLEMENT = "S1"
 """The table of what the paper does not report: lesions, distances and volumes."""
+VARIANTS = "S4"
+"""The table of the joint model with choices changed."""
 TABLE_METRICS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("3", "5"), tuple(metrics_of("segmentation"))),
     **dict.fromkeys(("4", "6", "8"), tuple(metrics_of("classification"))),
     **dict.fromkeys(("7", "9"), (*metrics_of("segmentation"), *metrics_of("classification"))),
     SUPPLEMENT: tuple(metrics_of("segmentation", paper=False)),
+    VARIANTS: (
+        *metrics_of("segmentation"),
+        *metrics_of("classification"),
+        *metrics_of("classification", paper=False),
+    ),
 }
 """The metrics that each table compares, in its order."""
 
@@ -104,4 +112,6 @@ def is_row(method: Method, table: str) -> bool:
     """Return whether a table of results has a row of a method."""
     if table == SUPPLEMENT:
         return "segmentation" in method.tasks
+    if table == VARIANTS:
+        return method.name == JOINT or bool(method.own)
     return int(table) in method.tables

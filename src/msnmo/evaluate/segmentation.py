@@ -15,9 +15,9 @@ def overlap_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, floa
         DSC = 2 |P and Y| / (|P| + |Y|)      PPV = |P and Y| / |P|
         VD  = ||P| - |Y|| / |Y|              TPR = |P and Y| / |Y|
 
-    Equation 18 is garbled in the paper ("predicted TP voxels"); this VD is the ISBI 2015
-    challenge's, which the paper evaluates on. Equations 15 and 16 are 0/0 for empty masks, where
-    this rule holds:
+    Equation 18 is garbled in the paper ("predicted TP voxels"): as printed it would be TPR - 1.
+    This VD is the relative difference of the volumes. Equations 15 to 18 divide by 0 for empty
+    masks, where this rule (ours) holds:
 
     ========== ===== === === === ===
     prediction truth DSC PPV TPR VD

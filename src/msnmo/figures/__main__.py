@@ -14,6 +14,7 @@ import pandas as pd
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.verdict import read_verdicts
 from msnmo.figures.catalogue import Figure, get_figure, methods_of
 from msnmo.figures.inputs import Inputs
 from msnmo.settings.methods import get_method
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folds=read_tsv(given.folds, FOLDS_COLUMNS),
         predictions=given.predictions or "",
         history=given.history or "",
-        gradcam=given.gradcam,
+        gradcam=given.gradcam or "",
+        verdicts={} if given.localisation is None else read_verdicts(given.localisation),
         augment=_augment(given.augment),
         seed=given.seed,
     )
@@ -89,7 +91,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metrics", type=Path, help="long table of metrics")
     parser.add_argument("--predictions", help="folder of a fold, with {method} and {fold}")
     parser.add_argument("--history", help="history.tsv of a training, with {method} and {fold}")
-    parser.add_argument("--gradcam", type=Path, help="folder of msnmo.predict.gradcam")
+    parser.add_argument("--gradcam", help="folder of a fold of msnmo.predict.gradcam, with {fold}")
+    parser.add_argument(
+        "--localisation", type=Path, help="whether maps find lesions: of msnmo.evaluate.statistics"
+    )
     parser.add_argument("--augment", required=True, help="the config's section, JSON")
     parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
     parser.add_argument("--out-png", type=Path, required=True, help="PNG")

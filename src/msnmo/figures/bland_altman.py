@@ -79,7 +79,7 @@ def draw(inputs: Inputs) -> Figure:
     methods = inputs.methods_of("segmentation")
     tables = {name: inputs.by_scan(name, ["V_TRUE", "V_PRED"]) for name in methods}
     columns = 3
-    height = 2.5 if len(methods) <= 9 else 1.85
+    height = 2.5 if len(methods) <= 9 else 1.85 if len(methods) <= 15 else 1.6
     with house_style():
         figure, panels = panel_grid(len(methods), columns, height, sharex=True, sharey=True)
         for axes, (name, table) in zip(panels, tables.items(), strict=True):

@@ -29,8 +29,8 @@ from msnmo.viewing.slices import (
 )
 
 MOST_COLUMNS = 6
-TITLE_HEIGHT = 0.4
-"""Inches of two lines of text above a panel."""
+TITLE_LINE = 0.2
+"""Inches of a line of text above a panel."""
 CONVENTION_NOTE = f"in model space; {CONVENTION}."
 
 Paint = Callable[["Axes", "Case", np.ndarray, np.ndarray], None]
@@ -144,7 +144,9 @@ def fill(axes: Axes, mask: np.ndarray, aspect: float, colour: str, opacity: floa
     axes.imshow(layer, interpolation="nearest", aspect=aspect)
 
 
-def case_grid(cases: Sequence[Case], columns: int) -> tuple[Figure, list[list[Axes]]]:
+def case_grid(
+    cases: Sequence[Case], columns: int, title_lines: int = 2
+) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with a block of panels for each scan, named and sided at its left.
 
     Parameters
@@ -152,6 +154,8 @@ def case_grid(cases: Sequence[Case], columns: int) -> tuple[Figure, list[list[Ax
     cases : sequence of Case
     columns : int
         Panels of a scan; more than `MOST_COLUMNS` are broken into two lines.
+    title_lines : int
+        Lines of text above a panel.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def case_grid(cases: Sequence[Case], columns: int) -> tuple[Figure, list[list[Ax
     highest = max(
         case.aspect * height / width for case, (height, width) in zip(cases, shapes, strict=True)
     )
-    tall = side * highest + TITLE_HEIGHT
+    tall = side * highest + title_lines * TITLE_LINE
     figure = Figure((WIDTH, tall * lines * len(cases)), dpi=200, layout="constrained")
     constrain(figure, w_pad=0.02, h_pad=0.04, wspace=0, hspace=0)
     grid = figure.subplots(lines * len(cases), across, squeeze=False)

@@ -14,7 +14,7 @@ from typing import Literal
 from msnmo.core.errors import bad_input
 from msnmo.settings.methods import JOINT, METHODS, Task
 
-Source = Literal["metrics", "predictions", "history", "gradcam"]
+Source = Literal["metrics", "predictions", "history", "gradcam", "localisation"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Figure:
     methods : tuple of str
         Names of the methods that it can show, in the order they are shown; empty where it shows
         none.
-    reads : frozenset of {"metrics", "predictions", "history", "gradcam"}
+    reads : frozenset of {"metrics", "predictions", "history", "gradcam", "localisation"}
         What it is drawn from, beyond the manifest, the cohort and the folds.
     module : str
         Name of the module of `msnmo.figures` whose `draw` makes it.
@@ -52,8 +52,12 @@ def _of_table(*numbers: int) -> tuple[str, ...]:
     return tuple(sorted(rows, key=lambda name: name == JOINT))
 
 
+DRAWN = tuple(name for name, method in METHODS.items() if method.tables)
+"""The methods that figures show; the joint model with choices changed is compared in Table S4."""
+
+
 def _of_task(task: Task) -> tuple[str, ...]:
-    return tuple(name for name, method in METHODS.items() if task in method.tasks)
+    return tuple(name for name in DRAWN if task in METHODS[name].tasks)
 
 
 _ALL = (
@@ -96,14 +100,14 @@ _ALL = (
         "figure-12",
         "Localisation maps of the joint model beside the annotation",
         (JOINT,),
-        frozenset({"metrics", "predictions", "gradcam"}),
+        frozenset({"metrics", "predictions", "gradcam", "localisation"}),
         "localisation",
         needed=frozenset({JOINT}),
     ),
     Figure(
         "training-curves",
         "Loss of each training by epoch",
-        tuple(METHODS),
+        DRAWN,
         frozenset({"history"}),
         "training_curves",
     ),

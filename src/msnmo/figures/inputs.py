@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from msnmo.core.errors import bad_input
+from msnmo.evaluate.verdict import Verdict
 from msnmo.settings.methods import Task, get_method
 
 
@@ -30,8 +30,11 @@ class Inputs:
         Pattern with {method} and {fold} of the folder of a fold's predictions.
     history : str
         Pattern with {method} and {fold} of a training's table of losses.
-    gradcam : Path or None
-        Folder of the maps of Grad-CAM, None where they were not computed.
+    gradcam : str
+        Pattern with {fold} of the folder of a fold's maps of Grad-CAM; empty where they were not
+        computed.
+    verdicts : mapping
+        By method and map, whether maps find lesions better than chance; empty where not measured.
     augment : mapping
         The config's section of that name.
     seed : int
@@ -45,7 +48,8 @@ class Inputs:
     folds: pd.DataFrame
     predictions: str
     history: str
-    gradcam: Path | None
+    gradcam: str
+    verdicts: Mapping[tuple[str, str], Verdict]
     augment: Mapping[str, Any]
     seed: int
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +14,9 @@ from msnmo.core.errors import bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.choose import QUARTILES, choose_in_each_class
+from msnmo.evaluate.localisation import CAM, GRADCAM_MAP
+from msnmo.evaluate.maps import CLASS_EVIDENCE, GRADCAM, SCALES, as_share, read_class_evidence
+from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_method
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, house_style, put_below
@@ -19,12 +24,15 @@ from msnmo.settings.methods import get_method
 from msnmo.viewing.slices import TRUTH, outline, overlay
 
 COLOURS = "plasma"
-SMALLEST_MAXIMUM = 1e-6
-"""A map whose maximum is below this shows no evidence; it is not blown up to 1."""
+SUM = "$V_1 + V_2 + V_3$"
+LONGEST = 16
+"""Characters of a line above a panel."""
 
 
 def draw(inputs: Inputs) -> Figure:
-    """Draw V_1 to V_3 and Grad-CAM of four scans: the quartiles of the DSC in each class.
+    """Draw V_1 to V_3, their sum and Grad-CAM of four scans: the quartiles of each class's DSC.
+
+    The sum is the method's localisation map, which is measured against lesions; as is Grad-CAM.
 
     Raises
     ------
@@ -32,59 +40,71 @@ def draw(inputs: Inputs) -> Figure:
         If the maps of Grad-CAM are not given, no method classifies and segments or was evaluated,
         or a map cannot be read.
     """
-    if inputs.gradcam is None:
+    if not inputs.gradcam:
         remedy = "run python -m msnmo.predict.gradcam first"
         raise bad_input("--gradcam", "a folder of Grad-CAM maps", "none", remedy)
     method = reference_method(inputs.methods_of("segmentation"))
     chosen = choose_in_each_class(inputs.metrics, inputs.folds, method, QUARTILES)
     cases = [Case.load(inputs, scan) for scan in chosen["scan"]]
     with house_style():
-        figure, panels = case_grid(cases, columns=5)
+        figure, panels = case_grid(cases, columns=6, title_lines=3)
         for case, block in zip(cases, panels, strict=True):
             truth = case.slice_of(case.lesion)
             outline(block[0], truth, TRUTH)
             block[0].set_title(f"{case.scan}\n{_classes(inputs, method, case)}", fontsize=SMALL)
-            for axes, (title, path) in zip(
-                block[1:], _maps(inputs.gradcam, case.folder(inputs, method), case), strict=True
-            ):
+            for axes, (title, values) in zip(block[1:], _maps(inputs, method, case), strict=True):
                 case.show(axes, title)
-                image = overlay(axes, case.slice_of(evidence(path)), COLOURS, 1.0, case.aspect)
+                image = overlay(axes, case.slice_of(as_share(values)), COLOURS, 1.0, case.aspect)
                 outline(axes, truth, TRUTH, linewidth=0.5)
         last = [block[-1] for block in panels]
         # panchor would move the panels within their places
         bar = figure.colorbar(image, ax=last, shrink=0.5, aspect=40, panchor=False)
         bar.set_label("share of the map's maximum", fontsize=SMALL)
-        put_below(figure, _note(method), [Line2D([], [], color=TRUTH, label="annotated lesion")])
+        outlined = Line2D([], [], color=TRUTH, label="annotated lesion")
+        put_below(figure, _note(inputs, method), [outlined])
     return figure
 
 
-def evidence(path: Path) -> np.ndarray:
-    """Return a map (X, Y, Z) of what speaks for the class, as a share of its maximum, 0 to 1."""
-    values = np.maximum(load_volume(path).data, 0)
-    return values / max(float(values.max()), SMALLEST_MAXIMUM)
+def _maps(inputs: Inputs, method: str, case: Case) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the title and the values (X, Y, Z) of each map of a scan."""
+    folder = case.folder(inputs, method)
+    for scale in SCALES:
+        path = folder / CLASS_EVIDENCE.format(scan=case.scan, scale=scale)
+        yield f"$V_{scale}$", load_volume(path).data
+    yield _titled(SUM, inputs, method, CAM), read_class_evidence(folder, case.scan).data
+    path = Path(inputs.gradcam.format(fold=case.fold)) / GRADCAM.format(scan=case.scan)
+    yield _titled("Grad-CAM", inputs, method, GRADCAM_MAP), load_volume(path).data
 
 
-def _maps(gradcam: Path, folder: Path, case: Case) -> list[tuple[str, Path]]:
-    """Return the title and the path of each map of a scan."""
-    stem = f"{case.scan}_space-model_desc"
-    activations = [
-        (f"$V_{number}$", folder / f"{stem}-localisation{number}_map.nii.gz")
-        for number in (1, 2, 3)
-    ]
-    return [*activations, ("Grad-CAM", gradcam / f"{stem}-gradcam_map.nii.gz")]
+def _titled(name: str, inputs: Inputs, method: str, which: str) -> str:
+    verdict = inputs.verdicts.get((method, which))
+    short = "not measured" if verdict is None else verdict.in_short
+    return f"{name}\n{fill(short, LONGEST)}"
+
+
+def _judged(inputs: Inputs, method: str) -> str:
+    """Return whether each map that is measured finds lesions, in sentences."""
+    maps = {SUM: CAM, "Grad-CAM": GRADCAM_MAP}
+    said = {
+        name: NOT_TOLD if verdict is None else verdict.in_words
+        for name, which in maps.items()
+        for verdict in [inputs.verdicts.get((method, which))]
+    }
+    return " ".join(f"{name}: {words}" for name, words in said.items())
 
 
 def _classes(inputs: Inputs, method: str, case: Case) -> str:
     path = case.folder(inputs, method) / "predictions.tsv"
     table = read_tsv(path, {"scan": str, "p_nmosd": float}, PREDICT_AGAIN).set_index("scan")
-    return f"{case.diagnosis}, P(NMOSD) {table.loc[case.scan, 'p_nmosd']:.2f}"
+    return f"{case.diagnosis}\nP(NMOSD) {table.loc[case.scan, 'p_nmosd']:.2f}"
 
 
-def _note(method: str) -> str:
+def _note(inputs: Inputs, method: str) -> str:
     return (
-        f"{get_method(method).label}: of each class the scans at the lower and upper quartile of"
-        " DSC, at the height of most annotated lesion. Maps of the predicted class:"
-        " class activation of the three scales, fine to coarse, and Grad-CAM of the first residual"
-        " block; below 0 cut off, divided by the maximum in the scan, a quarter of it and less left"
-        f" clear. P(NMOSD) is the predicted probability. All {CONVENTION_NOTE}"
+        f"{_judged(inputs, method)}\n{get_method(method).label}: of each class the scans at the"
+        " lower and upper quartile of DSC, at the height of most annotated lesion. Maps of the"
+        " predicted class: class activation of the three scales, fine to coarse, and their sum;"
+        " Grad-CAM of the first residual block; below 0 cut off, divided by the maximum in the"
+        " scan's brain, a quarter of it and less left clear. P(NMOSD) is the predicted"
+        f" probability. All {CONVENTION_NOTE}"
     )

@@ -15,8 +15,11 @@ from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.geometry import ModelSpace
 from msnmo.core.names import path_of_scan
 from msnmo.core.volumes import load_mask, load_volume
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.choose import choose_scan
+from msnmo.evaluate.localisation import CAM
+from msnmo.evaluate.maps import as_share, read_class_evidence
+from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.figures.style import house_style
 from msnmo.viewing.slices import (
     AXIAL,
@@ -63,14 +66,20 @@ class Slices:
         return cut(data, AXIAL, self.height)
 
 
-def draw_pathway(files: dict[str, Path], title: str) -> Figure:
+def draw_pathway(
+    files: dict[str, Path], localisation: np.ndarray, verdict: Verdict | None, title: str
+) -> Figure:
     """Draw six steps of one scan at the height where its lesions cover most.
 
     Parameters
     ----------
     files : dict
-        Paths of flair, brain, n4, image, lesion, sidecar, native_lesion, probability,
-        localisation and native_prediction.
+        Paths of flair, brain, n4, image, lesion, sidecar, native_lesion, probability and
+        native_prediction.
+    localisation : (X, Y, Z) ndarray
+        Localisation map in model space.
+    verdict : Verdict or None
+        Whether such maps find lesions; None where not measured.
     title : str
         Line under the picture.
     """
@@ -85,7 +94,8 @@ def draw_pathway(files: dict[str, Path], title: str) -> Figure:
         name: slices.native(load_mask(files[name]).data.astype(np.float32))
         for name in ("native_lesion", "native_prediction")
     }
-    localisation = np.maximum(slices.model(load_volume(files["localisation"]).data), 0)
+    seen = slices.model(as_share(localisation))
+    judged = "not measured" if verdict is None else verdict.in_short
 
     figure = Figure((15, 3.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, 6)
@@ -99,8 +109,8 @@ def draw_pathway(files: dict[str, Path], title: str) -> Figure:
     outline(panels[2], slices.model(model["lesion"]), TRUTH)
     show_zscore(panels[3], z, "4  lesion probability")
     overlay(panels[3], slices.model(model["probability"]), "autumn_r", 1.0)
-    show_zscore(panels[4], z, "5  localisation map\nof the predicted class")
-    overlay(panels[4], localisation, "viridis", float(localisation.max()) or 1.0)
+    show_zscore(panels[4], z, f"5  map of the predicted class:\n{judged}")
+    overlay(panels[4], seen, "viridis", 1.0)
     show(panels[5], native["n4"], "6  back on the native grid:\npredicted, annotated", **bright)
     outline(panels[5], masks["native_lesion"], TRUTH)
     outline(panels[5], masks["native_prediction"], PREDICTION)
@@ -118,12 +128,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
     parser.add_argument("--method", default="joint", help="whose predictions are shown")
+    parser.add_argument(
+        "--localisation",
+        type=Path,
+        required=True,
+        help="whether its maps find lesions: of msnmo.evaluate.statistics.maps",
+    )
     parser.add_argument("--n4", required=True, help="pattern with {folder} and {scan}")
     parser.add_argument("--predictions", required=True, help="pattern of a fold's folder, {fold}")
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     given = parser.parse_args(arguments)
 
-    scan = choose_scan(read_metrics(given.metrics), given.method)
+    scan = choose_scan(of_first_seed(read_metrics(given.metrics)), given.method)
     text = {"scan": str}
     cohort = read_tsv(given.cohort, text).set_index("scan").loc[scan]
     listed = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
@@ -139,12 +155,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "n4": path_of_scan(given.n4, scan),
         "brain": Path(manifest["native_brain"]),
         "probability": folder / f"{scan}_space-model_desc-lesion_probseg.nii.gz",
-        "localisation": folder / f"{scan}_space-model_desc-localisation1_map.nii.gz",
         "native_prediction": folder / f"{scan}_desc-lesion_mask.nii.gz",
     } | {name: Path(manifest[name]) for name in ("image", "lesion", "sidecar", "native_lesion")}
+    verdict = read_verdicts(given.localisation).get((given.method, CAM))
     title = f"{scan}, test scan of fold {fold}: {cohort['diagnosis']}, P(NMOSD) = {p_nmosd:.2f}"
     with house_style():
-        figure = draw_pathway(files, title)
+        maps = read_class_evidence(folder, scan).data
+        figure = draw_pathway(files, maps, verdict, title)
     save(figure, given.out)
 
 

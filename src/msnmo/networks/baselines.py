@@ -10,11 +10,11 @@ from typing import Any
 
 from monai.networks.nets import (
     AttentionUnet,
+    BasicUNet,
     DenseNet121,
     DynUNet,
     SEResNet50,
     SwinUNETR,
-    UNet,
     VNet,
     resnet50,
     resnet101,
@@ -99,15 +99,16 @@ class ClassificationBaseline(nn.Module):
 
 
 def build_unet(settings: UNetSettings, size: Size) -> SegmentationBaseline:
-    """Return a 3D UNet with fresh weights."""
+    """Return a 3D UNet with fresh weights; its first level works at full size."""
     check_size(size)
-    network = UNet(
+    network = BasicUNet(
         **IMAGE,
         out_channels=1,
-        channels=settings.channels,
-        strides=[2] * (len(settings.channels) - 1),
-        num_res_units=settings.residual_units,
+        # the last is of the decoder's full-size level
+        features=(*settings.channels, settings.channels[0]),
+        act="relu",
         norm="batch",
+        bias=False,
     )
     return _segmenter(network, settings)
 
@@ -134,6 +135,7 @@ def build_vnet(settings: VNetSettings, size: Size) -> SegmentationBaseline:
         dropout_prob_down=settings.dropout,
         dropout_prob_up=(settings.dropout, settings.dropout),
     )
+    without_norm_of_one_channel(network.out_tr)
     return _segmenter(network, settings)
 
 
@@ -216,6 +218,18 @@ def with_norm(network: nn.Module, norm: Norm) -> nn.Module:
             if isinstance(child, nn.BatchNorm3d):
                 setattr(module, name, _norm(norm, child.num_features))
     return network
+
+
+def without_norm_of_one_channel(block: nn.Module) -> None:
+    """Take the batch norms of one channel out of a block, in place.
+
+    At the output such a norm would standardise the evidence for lesions within each scan, so that
+    a scan of few lesions gets as much of it as one of many.
+    """
+    for module in list(block.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm3d) and child.num_features == 1:
+                setattr(module, name, nn.Identity())
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

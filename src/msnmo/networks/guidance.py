@@ -35,8 +35,8 @@ class LesionGuidance(nn.Module):
         Channels of D and J.
     variant : {"none", "dot", "concat", "add", "full"}
     activation : {"sigmoid", "softmax_spatial"}
-        Equation 7 says softmax, its sentence sigmoid. Over the one channel of P' a softmax is
-        constant, so ``softmax_spatial`` takes it over the volume.
+        Equation 7 says softmax, its sentence sigmoid; the choice is ours. Over the one channel of
+        P' a softmax is constant, so ``softmax_spatial`` takes it over the volume.
     start : {"lesion_map", "random"}
         How f_P starts (`start_as_lesion_map`).
     """

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
-from msnmo.core.seeds import derive_seed
 from msnmo.networks.classification import Classification
+from msnmo.networks.draw import draw_apart
 from msnmo.networks.guidance import LesionGuidance, Variant
 from msnmo.networks.outputs import Outputs
 from msnmo.networks.segmentation import Segmentation
-from msnmo.networks.sharing import LocalBranch, Sharing, build_sharing
-from msnmo.settings.model import ModelSettings, Size, check_size
+from msnmo.networks.sharing import Sharing, build_sharing, draw_local_branch
+from msnmo.settings.model import GuidanceGradient, ModelSettings, Size, check_size
 
 
 class JointModel(nn.Module):
@@ -30,6 +26,8 @@ class JointModel(nn.Module):
         From the lesion probability map and f_cls to the joint features.
     classification : Classification
         From the joint features to the class logits and F_1 to F_3.
+    guidance_gradient : {"through", "detached"}
+        Whether the classification's loss reaches the segmentation by way of the lesion map.
     """
 
     def __init__(
@@ -38,8 +36,10 @@ class JointModel(nn.Module):
         segmentation: nn.Module,
         guidance: nn.Module,
         classification: Classification,
+        guidance_gradient: GuidanceGradient = "through",
     ):
         super().__init__()
+        self.guidance_gradient = guidance_gradient
         self.sharing = sharing
         self.segmentation = segmentation
         self.guidance = guidance
@@ -53,8 +53,11 @@ class JointModel(nn.Module):
     def forward(self, image: Tensor) -> Outputs:
         """Return both tasks' outputs for z-scored scans (B, 1, X, Y, Z) in model space."""
         f_seg, f_cls = self.sharing(image)
-        lesion_logits, scale_logits = self.segmentation(f_seg)
-        joint = self.guidance(lesion_logits.sigmoid(), f_cls)
+        lesion_logits, scale_logits = self.segmentation(f_seg, image)
+        lesion_map = lesion_logits.sigmoid()
+        if self.guidance_gradient == "detached":
+            lesion_map = lesion_map.detach()
+        joint = self.guidance(lesion_map, f_cls)
         class_logits, features = self.classification(joint)
         return Outputs(
             lesion_logits=lesion_logits,
@@ -82,7 +85,7 @@ class SegmentationModel(nn.Module):
 
     def forward(self, image: Tensor) -> Outputs:
         """Return the lesion logits for z-scored scans (B, 1, X, Y, Z) in model space."""
-        lesion_logits, scale_logits = self.segmentation(self.stem(image))
+        lesion_logits, scale_logits = self.segmentation(self.stem(image), image)
         return Outputs(lesion_logits=lesion_logits, scale_logits=scale_logits)
 
 
@@ -139,49 +142,40 @@ def build_joint_model(
     """
     check_size(size)
     channels = settings.base_channels
-    parts = {
-        "sharing": lambda: build_sharing(settings, size, sharing),
-        "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
-        "guidance": lambda: LesionGuidance(
-            channels, guidance, settings.guidance_activation, settings.guidance_start
+    return JointModel(
+        sharing=build_sharing(settings, size, sharing),
+        segmentation=_segmentation(settings),
+        guidance=draw_apart(
+            "guidance",
+            lambda: LesionGuidance(
+                channels, guidance, settings.guidance_activation, settings.guidance_start
+            ),
         ),
-        "classification": lambda: Classification(channels),
-    }
-    return JointModel(**draw_apart(parts))
+        classification=_classification(settings),
+        guidance_gradient=settings.guidance_gradient,
+    )
 
 
 def build_segmentation_model(settings: ModelSettings, size: Size) -> SegmentationModel:
     """Return the segmentation subnetwork on a stem like the local branch, with fresh weights."""
     check_size(size)
-    channels = settings.base_channels
-    parts = {
-        "stem": lambda: LocalBranch(channels),
-        "segmentation": lambda: Segmentation(channels, settings.lesion_prior_logit),
-    }
-    return SegmentationModel(**draw_apart(parts))
+    return SegmentationModel(draw_local_branch(settings), _segmentation(settings))
 
 
 def build_classification_model(settings: ModelSettings, size: Size) -> ClassificationModel:
     """Return the classification subnetwork on a stem like the local branch, with fresh weights."""
     check_size(size)
-    channels = settings.base_channels
-    parts = {
-        "stem": lambda: LocalBranch(channels),
-        "classification": lambda: Classification(channels),
-    }
-    return ClassificationModel(**draw_apart(parts))
+    return ClassificationModel(draw_local_branch(settings), _classification(settings))
 
 
-def draw_apart(parts: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Any]:
-    """Make each part with random numbers that follow from its name and torch's seed.
+def _segmentation(settings: ModelSettings) -> Segmentation:
+    return draw_apart(
+        "segmentation",
+        lambda: Segmentation(
+            settings.base_channels, settings.lesion_prior_logit, settings.image_skip
+        ),
+    )
 
-    So a variant of one part, or its absence, leaves the others' fresh weights as they are, and an
-    ablation differs from the joint model in that part alone.
-    """
-    seed = int(torch.randint(2**31, ()))
-    made: dict[str, nn.Module] = {}
-    for name, make in parts.items():
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive_seed(seed, name))
-            made[name] = make()
-    return made
+
+def _classification(settings: ModelSettings) -> Classification:
+    return draw_apart("classification", lambda: Classification(settings.base_channels))

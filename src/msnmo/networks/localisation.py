@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from msnmo.networks.outputs import Outputs
-from msnmo.settings.model import Normalisation
+from msnmo.settings.training import Normalisation
 
 SMALLEST_MAXIMUM = 1e-6
 """A map whose maximum is below this shows no evidence; it is not blown up to 1."""
@@ -44,20 +44,31 @@ def _activation_map(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def normalise(localisation: Tensor, how: Normalisation) -> Tensor:
-    """Scale a localisation map to 0..1.
+    """Scale a localisation map before it meets a segmentation map.
 
     Parameters
     ----------
     localisation : (B, 1, x, y, z) Tensor
-    how : {"relu_max", "sigmoid"}
+    how : {"none", "relu_max", "sigmoid", "standardise"}
         ``relu_max`` drops evidence against the class and divides by each scan's maximum (the
         practice of Grad-CAM); a map without evidence for the class is 0 everywhere.
     """
-    if how == "sigmoid":
-        return localisation.sigmoid()
-    evidence = localisation.relu()
-    maximum = evidence.amax(dim=(1, 2, 3, 4), keepdim=True)
-    return evidence / maximum.clamp_min(SMALLEST_MAXIMUM)
+    match how:
+        case "none":
+            return localisation
+        case "sigmoid":
+            return localisation.sigmoid()
+        case "standardise":
+            return standardise(localisation)
+        case "relu_max":
+            evidence = localisation.relu()
+            maximum = evidence.amax(dim=(1, 2, 3, 4), keepdim=True)
+            return evidence / maximum.clamp_min(SMALLEST_MAXIMUM)
+
+
+def standardise(maps: Tensor) -> Tensor:
+    """Return maps (B, 1, x, y, z) of mean 0 and standard deviation 1 a scan; flat ones are 0."""
+    return F.layer_norm(maps, maps.shape[1:], eps=SMALLEST_MAXIMUM**2)
 
 
 def evidence(outputs: Outputs, size: tuple[int, int, int]) -> Tensor:

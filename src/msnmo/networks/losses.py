@@ -6,26 +6,34 @@ from functools import reduce
 from operator import add
 
 import torch
-from monai.losses.dice import DiceLoss
+from monai.losses.dice import DiceCELoss, DiceLoss
 from monai.losses.ds_loss import DeepSupervisionLoss
 from torch import Tensor
 from torch.nn import functional as F
 
-from msnmo.networks.localisation import localisation_maps, normalise
+from msnmo.networks.localisation import localisation_maps, normalise, standardise
 from msnmo.networks.outputs import Outputs
-from msnmo.settings.model import PAPER_WEIGHTS, LossWeights, Normalisation
+from msnmo.settings.model import PAPER_WEIGHTS, LossWeights
+from msnmo.settings.training import CrossSegmentation, LossSettings, SegmentationLoss
 
 __all__ = ["LossWeights", "cross_task_loss", "joint_loss", "segmentation_loss"]
 
-# 1 - (2 sum(xy) + 1e-5) / (sum(x) + sum(y) + 1e-5), a scan at a time, mean over the batch
-# with deep supervision, a level's weight is half the finer one's (nnU-Net)
-_dice_loss = DeepSupervisionLoss(DiceLoss(sigmoid=True), weight_mode="exp")
+# Dice: 1 - (2 sum(xy) + 1e-5) / (sum(x) + sum(y) + 1e-5), a scan at a time, mean over the batch.
+# With deep supervision, a level's weight is half the finer one's (nnU-Net).
+_SEGMENTATION_LOSSES: dict[SegmentationLoss, DeepSupervisionLoss] = {
+    "dice": DeepSupervisionLoss(DiceLoss(sigmoid=True), weight_mode="exp"),
+    "dice_ce": DeepSupervisionLoss(DiceCELoss(sigmoid=True), weight_mode="exp"),
+}
+DEFAULTS = LossSettings()
 
 
 def segmentation_loss(
-    lesion_logits: Tensor, lesion: Tensor, supervised_logits: tuple[Tensor, ...] = ()
+    lesion_logits: Tensor,
+    lesion: Tensor,
+    supervised_logits: tuple[Tensor, ...] = (),
+    kind: SegmentationLoss = "dice",
 ) -> Tensor:
-    """Return the soft Dice loss, mean over scans (equation 13).
+    """Return the loss of a lesion map, mean over scans (equation 13).
 
     Parameters
     ----------
@@ -36,38 +44,94 @@ def segmentation_loss(
     supervised_logits : tuple of (B, 1, X, Y, Z) Tensor
         Maps trained beside the first, fine to coarse: their losses are added with weights 1/2,
         1/4 and so on.
+    kind : {"dice", "dice_ce"}
+        Dice as in the paper, soft so that it has a gradient, or its sum with the voxels' mean
+        cross-entropy.
     """
-    return _dice_loss([lesion_logits, *supervised_logits], lesion.float())
+    return _SEGMENTATION_LOSSES[kind]([lesion_logits, *supervised_logits], lesion.float())
 
 
 def cross_task_loss(
-    outputs: Outputs,
-    label: Tensor,
-    eta: tuple[float, float, float] = PAPER_WEIGHTS.eta,
-    normalisation: Normalisation = "relu_max",
+    outputs: Outputs, lesion: Tensor, label: Tensor, settings: LossSettings = DEFAULTS
 ) -> Tensor:
     """Return how far segmentation and localisation maps are apart (equation 11).
 
-    sum_i eta_i mean((sigmoid(S_i) - n(V_i))^2), paired by size. Gradients flow to both networks.
+    sum_i eta_i mean((s(S_i) - n(V_i))^2), paired by size; `settings` say what s, n and the mean
+    are, of which class V_i is, and which side learns.
 
     Parameters
     ----------
     outputs : Outputs
         Of a network of both tasks, with `scale_logits` and `features`.
+    lesion : (B, 1, X, Y, Z) Tensor of float
+        Lesion mask, 0 or 1; read where `settings.cross_balance` is set.
     label : (B,) Tensor of int64
         True classes.
-    eta : (3,) tuple of float
-        Weights, coarse to fine.
-    normalisation : {"relu_max", "sigmoid"}
-        How V_i is scaled to 0..1.
+    settings : LossSettings
     """
-    coarse_to_fine = reversed(localisation_maps(outputs, label))
-    triples = zip(eta, outputs.scale_logits[:-1], coarse_to_fine, strict=True)
+    coarse_to_fine = reversed(_maps_of_class(outputs, label, settings))
+    segmented = _segmented(outputs, settings.cross_segmentation)
     terms = (
-        weight * F.mse_loss(scale.float().sigmoid(), normalise(localisation, normalisation))
-        for weight, scale, localisation in triples
+        eta * _apart(segmentation, localisation, lesion, settings)
+        for eta, segmentation, localisation in zip(
+            settings.eta, segmented, coarse_to_fine, strict=True
+        )
     )
     return reduce(add, terms)
+
+
+def _segmented(outputs: Outputs, what: CrossSegmentation) -> list[Tensor]:
+    """Return what the segmentation says at the sizes of S_1 to S_3.
+
+    The lesion map is reduced by its maximum, so that a small lesion is not averaged away.
+    """
+    scales = [each.float() for each in outputs.scale_logits[:-1]]
+    if what == "logits":
+        return scales
+    if what == "probabilities":
+        return [each.sigmoid() for each in scales]
+    lesion_map = outputs.lesion_probability
+    return [F.adaptive_max_pool3d(lesion_map, each.shape[2:]) for each in scales]
+
+
+def _maps_of_class(outputs: Outputs, label: Tensor, settings: LossSettings) -> tuple[Tensor, ...]:
+    """Return V_1 to V_3 of the class that the settings name, fine to coarse."""
+    if settings.cam_class == "predicted" and outputs.class_logits is not None:
+        label = outputs.class_logits.argmax(dim=1)
+    maps = localisation_maps(outputs, label)
+    if settings.cam_class != "difference":
+        return maps
+    others = localisation_maps(outputs, 1 - label)
+    return tuple(own - other for own, other in zip(maps, others, strict=True))
+
+
+def _apart(
+    segmented: Tensor, localisation: Tensor, lesion: Tensor, settings: LossSettings
+) -> Tensor:
+    """Return the squared difference of two maps of a scale (B, 1, x, y, z), as one number."""
+    if settings.cam_normalisation == "standardise":
+        segmented = standardise(segmented)
+    localised = normalise(localisation, settings.cam_normalisation)
+    if settings.cross_gradient == "localisation":
+        segmented = segmented.detach()
+    if settings.cross_gradient == "segmentation":
+        localised = localised.detach()
+    squared = (segmented - localised).square()
+    if settings.cross_balance:
+        squared = squared * _balance(lesion, squared.shape[2:])
+    return squared.mean() if settings.cross_reduction == "mean" else squared.sum() / len(squared)
+
+
+def _balance(lesion: Tensor, size: torch.Size) -> Tensor:
+    """Return weights of mean 1 by which lesion and background count the same.
+
+    A voxel of a coarse map is lesion where any voxel within it is; a scan without lesion, or
+    without background, has the weight 1 everywhere.
+    """
+    inside = F.adaptive_max_pool3d(lesion.float(), size)
+    share = inside.mean(dim=(1, 2, 3, 4), keepdim=True)
+    weights = inside / (2 * share) + (1 - inside) / (2 * (1 - share))
+    return torch.where((share > 0) & (share < 1), weights, 1.0)
 
 
 def joint_loss(
@@ -75,7 +139,9 @@ def joint_loss(
     lesion: Tensor,
     label: Tensor,
     weights: LossWeights = PAPER_WEIGHTS,
-    normalisation: Normalisation = "relu_max",
+    *,
+    settings: LossSettings = DEFAULTS,
+    segmentation: SegmentationLoss = "dice",
 ) -> dict[str, Tensor]:
     """Return the losses that apply to a network and their weighted sum (equations 11 to 14).
 
@@ -91,8 +157,10 @@ def joint_loss(
         MS = 0, NMOSD = 1.
     weights : LossWeights
         A loss of weight 0 is left out.
-    normalisation : {"relu_max", "sigmoid"}
-        How localisation maps are scaled to 0..1.
+    settings : LossSettings
+        Of the cross-task loss.
+    segmentation : {"dice", "dice_ce"}
+        As `kind` of `segmentation_loss`.
 
     Returns
     -------
@@ -104,11 +172,11 @@ def joint_loss(
     with torch.autocast(label.device.type, enabled=False):
         if outputs.lesion_logits is not None and weights.segmentation:
             terms["segmentation"] = segmentation_loss(
-                outputs.lesion_logits, lesion, outputs.supervised_logits
+                outputs.lesion_logits, lesion, outputs.supervised_logits, segmentation
             )
         if outputs.class_logits is not None and weights.classification:
             terms["classification"] = F.cross_entropy(outputs.class_logits.float(), label)
         if outputs.scale_logits and outputs.features and weights.cross:
-            terms["cross"] = cross_task_loss(outputs, label, weights.eta, normalisation)
+            terms["cross"] = cross_task_loss(outputs, lesion, label, settings)
     total = sum(getattr(weights, name) * value for name, value in terms.items())
     return {"total": total, **terms}

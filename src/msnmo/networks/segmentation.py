@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msnmo.networks.blocks import conv_block, double_conv
+from msnmo.networks.draw import draw_apart
 
 SCALE_WEIGHTS = (0.25, 0.25, 0.5, 1.0)
 """alpha_i of equation 5, coarse to fine."""
@@ -21,7 +22,9 @@ class Expansion(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, skip_channels: int):
         super().__init__()
         self.up = nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2)
-        self.decode = double_conv(out_channels + skip_channels, out_channels)
+        # drawn before the first, which a skip widens: it starts alike with and without one
+        second = conv_block(out_channels, out_channels)
+        self.decode = nn.Sequential(conv_block(out_channels + skip_channels, out_channels), second)
 
     def forward(self, features: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return features of twice the edge length."""
@@ -38,10 +41,14 @@ class Segmentation(nn.Module):
         Channels of f_seg; the paths have 1, 2 and 4 times as many, the full-size map half.
     prior_logit : float
         Bias that the heads start with, so that the lesion map starts at the lesion prior.
+    image_skip : bool
+        Whether the last decoding block sees the image itself, at full size. The paper's skips come
+        from the contraction path alone, which starts at half the size.
     """
 
-    def __init__(self, channels: int, prior_logit: float):
+    def __init__(self, channels: int, prior_logit: float, image_skip: bool = False):
         super().__init__()
+        self.image_skip = image_skip
         half, single, double, fourfold = channels // 2, channels, 2 * channels, 4 * channels
         self.encode_1 = double_conv(single, single)
         self.encode_2 = nn.Sequential(conv_block(single, double, 2), double_conv(double, double))
@@ -50,18 +57,22 @@ class Segmentation(nn.Module):
         )
         self.expand_1 = Expansion(fourfold, double, skip_channels=double)
         self.expand_2 = Expansion(double, single, skip_channels=single)
-        self.expand_3 = Expansion(single, half, skip_channels=0)
+        self.expand_3 = draw_apart(
+            "expand_3", lambda: Expansion(single, half, skip_channels=int(image_skip))
+        )
         widths = (fourfold, double, single, half)
         self.heads = nn.ModuleList(nn.Conv3d(width, 1, kernel_size=1) for width in widths)
         for head in self.heads:
             nn.init.constant_(head.get_parameter("bias"), prior_logit)
 
-    def forward(self, f_seg: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, f_seg: Tensor, image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the lesion logits and S_1 to S_4.
 
         Parameters
         ----------
         f_seg : (B, channels, X/2, Y/2, Z/2) Tensor
+        image : (B, 1, X, Y, Z) Tensor
+            That f_seg was made of; used where `image_skip` is set.
 
         Returns
         -------
@@ -74,7 +85,7 @@ class Segmentation(nn.Module):
         eighth = self.encode_3(encoded_2)
         quarter = self.expand_1(eighth, encoded_2)
         half = self.expand_2(quarter, encoded_1)
-        full = self.expand_3(half)
+        full = self.expand_3(half, image if self.image_skip else None)
         maps = (eighth, quarter, half, full)
         # float32 also under autocast: one channel costs little, and probabilities near 0 need it
         scales = tuple(head(each).float() for head, each in zip(self.heads, maps, strict=True))

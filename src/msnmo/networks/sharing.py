@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msnmo.networks.blocks import conv_block
+from msnmo.networks.draw import draw_apart
 from msnmo.settings.model import TOKEN, ModelSettings, Size
 
 Sharing = Literal["crossover", "none", "local", "global"]
@@ -103,8 +104,8 @@ class InformationSharing(nn.Module):
 
     def __init__(self, settings: ModelSettings, size: Size):
         super().__init__()
-        self.local_branch = LocalBranch(settings.base_channels)
-        self.global_branch = GlobalBranch(settings, size)
+        self.local_branch = draw_local_branch(settings)
+        self.global_branch = draw_global_branch(settings, size)
         self.crossover = Crossover(settings.crossover_start)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,36 +113,62 @@ class InformationSharing(nn.Module):
         return self.crossover(self.local_branch(image), self.global_branch(image))
 
 
-class HardSharing(nn.Module):
-    """One branch whose features serve both tasks ("Only local", "Only global").
+class LocalSharing(nn.Module):
+    """The local branch, whose features serve both tasks ("Only local")."""
 
-    Parameters
-    ----------
-    branch : Module
-        `LocalBranch` or `GlobalBranch`.
-    """
-
-    def __init__(self, branch: nn.Module):
+    def __init__(self, settings: ModelSettings):
         super().__init__()
-        self.branch = branch
+        self.local_branch = draw_local_branch(settings)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return f_seg and f_cls, which are one tensor."""
-        shared = self.branch(image)
+        shared = self.local_branch(image)
         return shared, shared
 
 
 class SeparateStems(nn.Module):
     """A stem for each task and nothing shared ("w/o share"); a stem is like the local branch."""
 
-    def __init__(self, channels: int):
+    def __init__(self, settings: ModelSettings):
         super().__init__()
-        self.segmentation_stem = LocalBranch(channels)
-        self.classification_stem = LocalBranch(channels)
+        self.segmentation_stem = draw_local_branch(settings)
+        self.classification_stem = draw_local_branch(settings)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return f_seg and f_cls."""
         return self.segmentation_stem(image), self.classification_stem(image)
+
+
+class GlobalSharing(nn.Module):
+    """The global branch is all that is shared, beside a stem for each task ("Only global").
+
+    The stems stand where the joint model has the local branch: the crossover mixes each with the
+    global branch. Without them no mask could come of it: tokens are 16 voxels wide.
+    """
+
+    def __init__(self, settings: ModelSettings, size: Size):
+        super().__init__()
+        self.stems = SeparateStems(settings)
+        self.global_branch = draw_global_branch(settings, size)
+        self.crossover = Crossover(settings.crossover_start)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f_seg and f_cls."""
+        shared = self.global_branch(image)
+        of_segmentation, of_classification = self.stems(image)
+        f_seg, _ = self.crossover(of_segmentation, shared)
+        _, f_cls = self.crossover(of_classification, shared)
+        return f_seg, f_cls
+
+
+def draw_local_branch(settings: ModelSettings) -> LocalBranch:
+    """Return a local branch, or a task's stem: all of a fold and a seed start alike."""
+    return draw_apart("local branch", lambda: LocalBranch(settings.base_channels))
+
+
+def draw_global_branch(settings: ModelSettings, size: Size) -> GlobalBranch:
+    """Return a global branch: all of a fold and a seed start alike."""
+    return draw_apart("global branch", lambda: GlobalBranch(settings, size))
 
 
 def build_sharing(settings: ModelSettings, size: Size, sharing: Sharing) -> nn.Module:
@@ -158,8 +185,8 @@ def build_sharing(settings: ModelSettings, size: Size, sharing: Sharing) -> nn.M
         case "crossover":
             return InformationSharing(settings, size)
         case "none":
-            return SeparateStems(settings.base_channels)
+            return SeparateStems(settings)
         case "local":
-            return HardSharing(LocalBranch(settings.base_channels))
+            return LocalSharing(settings)
         case "global":
-            return HardSharing(GlobalBranch(settings, size))
+            return GlobalSharing(settings, size)

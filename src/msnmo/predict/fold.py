@@ -1,5 +1,6 @@
 """Predict the test scans of a fold: lesion maps and masks, class probabilities, localisation maps.
 
+Localisation maps are of the brain: 0 outside.
 `load_model` and `predict_scan` know nothing of folds: they serve any scan in model space.
 """
 
@@ -30,12 +31,14 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Volume, load_volume, save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume, save_volume
 from msnmo.networks.build import build_network
 from msnmo.networks.localisation import localisation_maps, upsample
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
 
+FILES = ("image", "sidecar", "brain")
+"""Of a scan, what is read to predict it."""
 RETRAIN = "delete the folder of this model and run the workflow again"
 
 
@@ -155,11 +158,16 @@ def _refuse_other_network(
 
 @dataclass(frozen=True)
 class LoadedScan:
-    """One scan to predict: its id, its image in model space and the way back."""
+    """One scan to predict: its id, image and brain mask in model space and the way back."""
 
     scan: str
     image: Volume
+    brain: np.ndarray
     space: ModelSpace
+
+    def within_brain(self, values: np.ndarray) -> np.ndarray:
+        """Return a map in model space (X, Y, Z) that is 0 outside the brain."""
+        return np.where(self.brain, values, np.float32(0))
 
 
 def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedScan]:
@@ -168,7 +176,7 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedSc
     Parameters
     ----------
     table : DataFrame
-        Columns scan, image, sidecar.
+        Columns scan, image, sidecar, brain.
     size : (3,) tuple of int
         Size that the network was trained at.
 
@@ -181,7 +189,7 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedSc
     findings: list[Finding] = []
     for row in table.itertuples():
         try:
-            scans.append(_load_scan(row.scan, row.image, row.sidecar, size))
+            scans.append(_load_scan(row.scan, row.image, row.sidecar, row.brain, size))
         except InputError as error:
             findings += error.findings
     if findings:
@@ -189,7 +197,9 @@ def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedSc
     return scans
 
 
-def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, int]) -> LoadedScan:
+def _load_scan(
+    scan: str, image_path: str, sidecar: str, brain_path: str, size: tuple[int, int, int]
+) -> LoadedScan:
     image = load_volume(image_path)
     remedy = "delete the preprocessed scans and run the workflow again"
     if image.grid.shape != size:
@@ -198,7 +208,11 @@ def _load_scan(scan: str, image_path: str, sidecar: str, size: tuple[int, int, i
     space = ModelSpace.from_sidecar(sidecar)
     if not space.model.matches(image.grid):
         raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
-    return LoadedScan(scan, image, space)
+    brain = load_mask(brain_path)
+    if not brain.grid.matches(image.grid):
+        found = f"another: shape {brain.grid.shape}"
+        raise bad_input(brain_path, f"the grid of {image_path}", found, remedy)
+    return LoadedScan(scan, image, brain.data, space)
 
 
 def write_prediction(
@@ -208,6 +222,7 @@ def write_prediction(
 
     The probability is taken to the native grid and thresholded there, which keeps lesion borders
     finer than taking the mask. Outside the field that the network saw the native maps are 0.
+    Localisation maps are 0 outside the brain: no lesion is there, whatever a network sees in it.
 
     Parameters
     ----------
@@ -230,7 +245,7 @@ def write_prediction(
             save_volume(folder / f"{stem}_desc-lesion_mask.nii.gz", mask, where, np.uint8)
     for index, localisation in enumerate(prediction.localisation, start=1):
         path = folder / f"{model_space}_desc-localisation{index}_map.nii.gz"
-        save_volume(path, localisation, grid)
+        save_volume(path, scan.within_brain(localisation), grid)
 
 
 def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[str, str]:
@@ -246,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = pick_device(given.device, given.per_gpu, f"predict {given.method} fold {given.fold}")
     prepare(device, given.threads)
     run = read_run(given.run, given.method, given.fold)
-    test = read_part(given.scans, ("image", "sidecar"))
+    test = read_part(given.scans, FILES)
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
     rows = []

@@ -1,4 +1,4 @@
-"""Grad-CAM of the scans that Figure 12 shows, each by the network that was not trained on it.
+"""Grad-CAM of the test scans of a fold, by the network that was not trained on them.
 
 The maps are of the first residual block's output F_1, finest of the three. At the last block they
 would add nothing: from F_3 to the logits the network is linear, so Grad-CAM there is V_3 without
@@ -16,7 +16,7 @@ import torch
 from monai.visualize import GradCAM
 from torch import Tensor, nn
 
-from msnmo.cohort.parts import add_tested, read_parts
+from msnmo.cohort.parts import read_part
 from msnmo.compute.device import (
     explain_full_memory,
     memory_format,
@@ -24,11 +24,12 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
-from msnmo.core.errors import bad_input, run_command
-from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_tsv, write_tsv
+from msnmo.core.errors import run_command
+from msnmo.core.files import atomic_folder
 from msnmo.core.volumes import save_volume
 from msnmo.networks.localisation import upsample
 from msnmo.predict.fold import (
+    FILES,
     LoadedScan,
     load_model,
     load_scans,
@@ -95,42 +96,34 @@ def gradcam(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the Grad-CAM maps of the scans that Figure 12 shows."""
+    """Write the Grad-CAM maps of the test scans of a fold, 0 outside the brain."""
     given = _parse(arguments)
-    device = pick_device(given.device, given.per_gpu, f"Grad-CAM of {given.method}")
+    what = f"Grad-CAM of {given.method} fold {given.fold}"
+    device = pick_device(given.device, given.per_gpu, what)
     prepare(device, given.threads)
-    chosen = read_tsv(given.chosen, {"scan": str, "diagnosis": str, "fold": int, "dsc": float})
-    tested = read_parts(given.scans, ("image", "sidecar"))
-    files = chosen.merge(tested[["scan", "image", "sidecar"]], on="scan", how="left")
-    if missing := list(files.loc[files["image"].isna(), "scan"]):
-        tables = ", ".join(map(str, given.scans))
-        raise bad_input(tables, "the chosen scans", f"no {missing[0]}", MAKE_AGAIN)
+    run = read_run(given.run, given.method, given.fold)
+    test = read_part(given.scans, FILES)
+    refuse_trained_on(test, run, given.run)
+    model = load_model(given.weights, run, device)
     with atomic_folder(given.out) as folder:
-        for fold, rows in files.groupby("fold"):
-            path = Path(given.run.format(method=given.method, fold=fold))
-            run = read_run(path, given.method, int(fold))
-            refuse_trained_on(rows, run, path)
-            weights = Path(given.weights.format(method=given.method, fold=fold))
-            model = load_model(weights, run, device)
-            for scan in load_scans(rows, tuple(run["size"])):
-                _write(folder, scan, gradcam(model, scan.image.data, device))
-        write_tsv(folder / "chosen.tsv", chosen)
+        for scan in load_scans(test, tuple(run["size"])):
+            _write(folder, scan, gradcam(model, scan.image.data, device))
 
 
 def _write(folder: Path, scan: LoadedScan, values: np.ndarray) -> None:
     path = folder / f"{scan.scan}_space-model_desc-gradcam_map.nii.gz"
-    save_volume(path, values, scan.image.grid)
+    save_volume(path, scan.within_brain(values), scan.image.grid)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.gradcam", description=__doc__)
     parser.add_argument(
-        "--chosen", type=Path, required=True, help="table of scans, of msnmo.evaluate.choose"
+        "--scans", type=Path, required=True, help="what to map, of msnmo.cohort.parts (TSV)"
     )
-    add_tested(parser)
     parser.add_argument("--method", default="joint", help="whose weights these are")
-    parser.add_argument("--weights", required=True, help="safetensors, with {fold}")
-    parser.add_argument("--run", required=True, help="run.json of the training, with {fold}")
+    parser.add_argument("--fold", type=int, required=True, help="the fold whose scans these are")
+    parser.add_argument("--weights", type=Path, required=True, help="safetensors")
+    parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     add_arguments(parser)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Crop: the axes in RAS+ order and the black background removed (paper, section 3.1.2)."""
+"""Crop: the black background removed (paper, section 3.1.2), the axes in RAS+ order (ours)."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ def combine_masks(masks: Sequence[np.ndarray], how: How = "intersection") -> np.
     masks : sequence of (I, J, K) ndarray of bool
         One mask a rater, all of one shape.
     how : {"intersection", "union", "majority", "staple"}
-        ``intersection`` is the paper's (section 3.1.1). ``majority`` takes voxels marked by more
-        than half of the raters, so a tie is no lesion, and two raters give the intersection.
-        ``staple`` takes voxels whose probability of lesion is over 0.5 (Warfield et al. 2004, IEEE
-        Trans. Med. Imaging 23:903; SimpleITK, over the whole volume). It needs three raters or
-        more: two who differ do not tell which of them is right. Raters who agree everywhere, or
-        one rater alone, are taken at their word whatever the choice.
+        ``intersection`` is the paper's for its hospital's scans (section 3.1.1). ``majority`` takes
+        voxels marked by more than half of the raters, so a tie is no lesion, and two raters give
+        the intersection. ``staple`` takes voxels whose probability of lesion is over 0.5 (Warfield
+        et al. 2004, IEEE Trans. Med. Imaging 23:903; SimpleITK, over the whole volume). It needs
+        three raters or more: two who differ do not tell which of them is right. Raters who agree
+        everywhere, or one rater alone, are taken at their word whatever the choice.
 
     Returns
     -------

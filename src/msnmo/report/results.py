@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from msnmo.core.files import read_tsv
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.aggregate import of_first_seed, read_metrics
+from msnmo.evaluate.localisation import CAM
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
+from msnmo.evaluate.verdict import NOT_TOLD, Verdict, read_verdicts
 from msnmo.figures.cases import reference_method
 from msnmo.settings.methods import BOTH_TASKS, Task, get_method
 
@@ -46,9 +48,12 @@ class Results:
     folds : Series of int
         The fold that tests a scan, by scan; scans without a diagnosis are in none.
     metrics : DataFrame
-        Columns method, fold, scan, metric, value, space, of all methods and folds that were run.
+        Columns method, fold, seed, scan, metric, value, space, of all methods and folds that were
+        run; of several seeds the first, whose predictions are shown.
     methods : tuple of str
         Those that were run, in the config's order.
+    verdicts : mapping
+        By method and map, whether maps find lesions; empty where none was measured.
     """
 
     cohort: pd.DataFrame
@@ -57,6 +62,7 @@ class Results:
     folds: pd.Series
     metrics: pd.DataFrame
     methods: tuple[str, ...]
+    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
 
     @classmethod
     def read(cls, given: argparse.Namespace) -> Results:
@@ -68,8 +74,9 @@ class Results:
             manifest.set_index("scan"),
             read_tsv(given.quality, QUALITY_COLUMNS).set_index("scan"),
             folds,
-            read_metrics(given.metrics),
+            of_first_seed(read_metrics(given.metrics)),
             tuple(get_method(name).name for name in given.methods),
+            {key: each for path in given.localisation for key, each in read_verdicts(path).items()},
         )
 
     def methods_of(self, task: Task) -> list[str]:
@@ -81,6 +88,11 @@ class Results:
         """The method whose maps are shown: joint, else the first of both tasks, else the first."""
         both = [name for name in self.methods if get_method(name).tasks == BOTH_TASKS]
         return reference_method(both or self.methods_of("segmentation") or self.methods)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the localisation maps that are shown find lesions; None where not measured."""
+        return self.verdicts.get((self.reference, CAM))
 
     def fold_of(self, scan: str) -> int | None:
         """Return the fold that tested a scan; None if none did."""
@@ -103,6 +115,14 @@ class Results:
         return wide.reindex(index=self.cohort["scan"], columns=list(self.methods))
 
 
+def judged_maps(results: Results) -> list[tuple[str, str]]:
+    """Return whether the localisation maps that are shown find lesions; nothing without maps."""
+    if not get_method(results.reference).has_maps:
+        return []
+    verdict = results.verdict
+    return [("localisation map", NOT_TOLD if verdict is None else verdict.in_words)]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that `Results.read` reads."""
     for name, told in (
@@ -114,6 +134,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", type=Path, required=True, help=told)
     parser.add_argument("--methods", nargs="+", required=True, help="those that were run")
+    parser.add_argument(
+        "--localisation",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="whether maps find lesions: of msnmo.evaluate.statistics.maps, one a method",
+    )
     parser.add_argument("--site", type=Path, required=True, help="folder of the report")
 
 

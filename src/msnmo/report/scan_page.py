@@ -13,15 +13,13 @@ from matplotlib.colors import to_hex
 from msnmo.core.errors import run_command
 from msnmo.core.geometry import ModelSpace
 from msnmo.core.volumes import Volume, load_mask, load_volume
-from msnmo.figures.localisation import evidence
+from msnmo.evaluate.maps import as_share, has_class_evidence, read_class_evidence
 from msnmo.figures.style import method_style
-from msnmo.report.results import Results, add_arguments, numbers_of_scan
+from msnmo.report.results import Results, add_arguments, judged_maps, numbers_of_scan
 from msnmo.settings.methods import get_method
 from msnmo.viewing.pages import PAGES
 from msnmo.viewing.slices import TRUTH
 from msnmo.viewing.viewer import Layer, write_scan_page
-
-FINEST_MAP = 1
 
 
 def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
@@ -47,14 +45,11 @@ def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
         layers.append(Layer("truth", "true lesions", "mask", truth, TRUTH))
     fold = results.fold_of(scan)
     if fold is not None:
-        space = ModelSpace.from_sidecar(files["sidecar"])
-        layers += _predicted(results, scan, fold, space, predictions)
+        layers += _predicted(results, scan, fold, predictions)
     return layers
 
 
-def _predicted(
-    results: Results, scan: str, fold: int, space: ModelSpace, predictions: str
-) -> Iterator[Layer]:
+def _predicted(results: Results, scan: str, fold: int, predictions: str) -> Iterator[Layer]:
     """Yield what the fold that tested a scan says of it: the reference method first."""
     reference = results.reference
     folder = Path(predictions.format(method=reference, fold=fold))
@@ -65,12 +60,8 @@ def _predicted(
         yield Layer("prediction", told, "mask", mask)
         probability = load_volume(folder / f"{scan}_desc-lesion_probseg.nii.gz")
         yield Layer("probability", "lesion probability", "probability", probability, visible=False)
-    # a method that has no such maps writes none
-    path = folder / f"{scan}_space-model_desc-localisation{FINEST_MAP}_map.nii.gz"
-    if path.exists():
-        seen = Volume(space.to_native(evidence(path)), space.native)
-        told = "localisation map" + ("" if seen.data.any() else ": nothing speaks for the class")
-        yield Layer("localisation", told, "probability", seen, visible=False)
+    if has_class_evidence(folder, scan):
+        yield _localisation(results, scan, folder)
     for method in segmenting:
         if method == reference:
             continue
@@ -79,6 +70,19 @@ def _predicted(
         told = f"predicted lesions, {get_method(method).label}"
         colour = to_hex(method_style(method)["color"])
         yield Layer(method, told, "mask", mask, colour, visible=False)
+
+
+def _localisation(results: Results, scan: str, folder: Path) -> Layer:
+    """Return the localisation map, within the brain, whose label tells whether it finds lesions."""
+    files = results.manifest.loc[scan]
+    space = ModelSpace.from_sidecar(files["sidecar"])
+    native = space.to_native(as_share(read_class_evidence(folder, scan).data))
+    # interpolation draws the map over the brain's edge
+    seen = Volume(np.where(load_mask(files["native_brain"]).data, native, 0), space.native)
+    judged = "not measured" if results.verdict is None else results.verdict.in_short
+    nothing = "" if seen.data.any() else ": nothing speaks for the class"
+    label = f"localisation map ({judged}){nothing}"
+    return Layer("localisation", label, "probability", seen, visible=False)
 
 
 def facts_of(results: Results, scan: str) -> list[tuple[str, str]]:
@@ -91,6 +95,7 @@ def facts_of(results: Results, scan: str) -> list[tuple[str, str]]:
     if fold is not None:
         tested = f"by fold {fold}, whose networks were trained on other scans"
         facts.append(("probability and maps", f"of {get_method(results.reference).label}"))
+        facts += judged_maps(results)
     facts += [
         ("tested", tested),
         ("brain volume", f"{quality['brain_ml']:.0f} ml"),

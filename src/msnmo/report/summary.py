@@ -10,11 +10,11 @@ import pandas as pd
 from msnmo.core.errors import Finding, InputError
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.style import DIAGNOSIS_STYLE
-from msnmo.report.results import P_NMOSD, VOLUMES, Results
+from msnmo.report.results import P_NMOSD, VOLUMES, Results, judged_maps
 from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
-from msnmo.tables.layout import DESCRIBED
+from msnmo.tables.layout import DESCRIBED, MAPS
 from msnmo.tables.model import read_page
 from msnmo.viewing.pages import NOTHING, Cell, Table, fixed, table_of
 
@@ -49,6 +49,7 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
         ("sites", ", ".join(map(str, cohort["site"].dropna().unique())) or NOTHING),
         ("folds that were run", str(results.metrics["fold"].nunique())),
         ("methods", ", ".join(get_method(name).label for name in results.methods)),
+        *judged_maps(results),
     ]
 
 
@@ -56,9 +57,8 @@ def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
     """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
     pages = map(read_page, tables)
-    parts = [
-        reference_row(page, label) for page in pages if page.number not in (*DESCRIBED, SUPPLEMENT)
-    ]
+    beyond = (*DESCRIBED, SUPPLEMENT, MAPS)
+    parts = [reference_row(page, label) for page in pages if page.number not in beyond]
     if not any(len(part) for part in parts):
         return None
     rows = pd.concat(part for part in parts if len(part)).drop_duplicates("metric")

@@ -44,14 +44,15 @@ class SegmentationSettings(Section):
 
 
 class UNetSettings(SegmentationSettings):
-    """3D UNet (Cicek et al. 2016) as MONAI's `UNet`."""
+    """3D UNet (Cicek et al. 2016) as MONAI's `BasicUNet`: two convolutions a level, five levels."""
 
-    channels: Channels = _channels((32, 64, 128, 256, 512), "as published")
-    residual_units: int = key(
-        2,
-        "convolutions of a level; 2 as in the 3D UNet, which MONAI joins by a shortcut",
+    channels: Channels = key(
+        (32, 32, 64, 128, 256),
+        "channels of each of the five levels, of which the first works at full size (MONAI's; the "
+        "published network has four, of 64 to 512)",
         "ours",
-        ge=0,
+        min_length=5,
+        max_length=5,
     )
 
 

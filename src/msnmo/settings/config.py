@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    Field,
     ValidationError,
     create_model,
     model_validator,
@@ -66,6 +67,7 @@ NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.it
     if method.tasks != BOTH_TASKS
 }
 """What was found, and the remedy, of keys that are not taken for a reason."""
+Seed = Annotated[int, Field(ge=0)]
 PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
@@ -88,7 +90,7 @@ MethodSettings = create_model(
 
 
 class Config(Section):
-    """The whole config. The paper's protocol, where nothing else is said."""
+    """The whole config. By default the paper's protocol where the paper states one, else ours."""
 
     scans: SomePath = key("example/scans.tsv", "path of the scan table")
     results: Folder = key("results", "folder of everything the workflow makes")
@@ -103,6 +105,12 @@ class Config(Section):
         "results",
     )
     seed: int = key(2024, "the seed that every random choice derives from", ge=0)
+    seeds: Annotated[tuple[Seed, ...], Once, AfterValidator(each_once)] = key(
+        (),
+        "seeds of several trainings of each method and fold, which tables average and whose spread "
+        "they show; empty: one training, with `seed`",
+        "ours",
+    )
     methods: Annotated[tuple[MethodName, ...], Once, AfterValidator(each_once)] = key(
         tuple(name for name, method in METHODS.items() if method.paper),
         "names of the methods to train",
@@ -164,13 +172,23 @@ def _common_sections(method: Method) -> list[str]:
 def default_config() -> dict[str, Any]:
     """Return the config that a user has who sets nothing, as YAML would give it."""
     plain = Config().model_dump(mode="json", exclude={"method_settings"})
+    everything = plain | {"method_settings": _settings_of_methods()}
+    return {name: everything[name] for name in Config.model_fields}
+
+
+def _settings_of_methods() -> dict[str, Any]:
+    """Return the settings of the methods that have any beside the common sections."""
     networks = {
         name: {"model": method.settings().model_dump(mode="json")}
         for name, method in METHODS.items()
         if method.settings is not ModelSettings
     }
-    everything = plain | {"method_settings": networks}
-    return {name: everything[name] for name in Config.model_fields}
+    own = {
+        name: {section: dict(values) for section, values in method.own.items()}
+        for name, method in METHODS.items()
+        if method.own
+    }
+    return networks | own
 
 
 def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:

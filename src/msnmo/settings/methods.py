@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from msnmo.core.errors import bad_input
 from msnmo.settings.baselines import (
@@ -60,6 +60,8 @@ class Method:
     variant : mapping
         What else `function` is told: how the network differs from the paper's joint model, or which
         of several it is.
+    own : mapping of str to mapping
+        Settings that make it what it is, by section; the defaults under its name in the config.
     paper : bool
         Whether the paper has it; the others are trained only where the config names them.
     """
@@ -73,7 +75,13 @@ class Method:
     settings: type[Section] = ModelSettings
     cross_task_loss: bool = True
     variant: Mapping[str, str] = field(default_factory=dict, hash=False)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     paper: bool = True
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether its network has class activation maps: what classifies by the paper's blocks."""
+        return "classification" in self.tasks and self.module == "joint"
 
     def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
         """Return the weights of equation 14 that this method is trained with.
@@ -94,6 +102,21 @@ def _joint(
         cross_task_loss=cross_task_loss,
         variant=variant,
     )
+
+
+def _changed(
+    name: str, label: str, tables: tuple[int, ...] = (), **own: Mapping[str, Any]
+) -> Method:
+    """Return the joint model with settings of its own, beyond the paper."""
+    return replace(_joint(name, label, tables), own=own, paper=False)
+
+
+def _cross_loss(
+    name: str, label: str, normalisation: str, segmentation: str, **others: object
+) -> Method:
+    """Return the joint model with another form of the cross-task loss (equation 11)."""
+    form = {"cam_normalisation": normalisation, "cross_segmentation": segmentation}
+    return _changed(name, label, loss=form | others)
 
 
 def _segmenter(
@@ -148,6 +171,33 @@ _ALL = (
     # beyond the paper: what a reviewer asks for
     _segmenter("nnunet_plain", "nnU-Net (plain)", "build_dynunet", DynUNetSettings, paper=False),
     _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings, paper=False),
+    _changed(
+        "joint_plus",
+        "Joint Model+",
+        (3,),
+        model={"image_skip": True, "guidance_gradient": "detached"},
+        train={"segmentation_loss": "dice_ce"},
+    ),
+    # the joint model with choices changed
+    _cross_loss("cross_literal", "cross loss of S - V", "none", "logits"),
+    _cross_loss("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
+    _cross_loss("cross_sigmoid", "cross loss of sigmoids", "sigmoid", "probabilities"),
+    _cross_loss("cross_standardised", "cross loss, standardised", "standardise", "logits"),
+    _cross_loss(
+        "cross_balanced",
+        "cross loss, standardised and balanced",
+        *("standardise", "logits"),
+        cross_balance=True,
+    ),
+    _cross_loss(
+        "cross_one_way",
+        "cross loss, standardised, S held fixed",
+        *("standardise", "logits"),
+        cross_gradient="localisation",
+    ),
+    _changed("image_skip", "image skip", model={"image_skip": True}),
+    _changed("lgm_detached", "LGM detached", model={"guidance_gradient": "detached"}),
+    _changed("dice_ce", "Dice + cross-entropy", train={"segmentation_loss": "dice_ce"}),
 )
 
 JOINT = "joint"

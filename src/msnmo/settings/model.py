@@ -14,7 +14,7 @@ __all__ = ["PAPER_WEIGHTS", "TOKEN", "LossWeights", "ModelSettings", "Size", "ch
 
 Activation = Literal["sigmoid", "softmax_spatial"]
 GuidanceStart = Literal["lesion_map", "random"]
-Normalisation = Literal["relu_max", "sigmoid"]
+GuidanceGradient = Literal["through", "detached"]
 
 
 class ModelSettings(Section):
@@ -45,14 +45,26 @@ class ModelSettings(Section):
     guidance_activation: Activation = key(
         "sigmoid",
         "how the lesion guidance module makes its attention map: as the paper's sentence says, or "
-        "near its equation 7 (softmax_spatial)",
-        "paper",
+        "near its equation 7 (softmax_spatial); the two contradict each other",
+        "ours",
     )
     guidance_start: GuidanceStart = key(
         "lesion_map",
         "how the convolution f_P of the lesion guidance module starts: such that its attention map "
         "is the lesion map, or at random",
         "ours",
+    )
+    guidance_gradient: GuidanceGradient = key(
+        "through",
+        "whether the classification's loss reaches the segmentation through the lesion map, or the "
+        "map guides and does not learn from it (detached)",
+        "ours",
+    )
+    image_skip: bool = key(
+        False,
+        "whether the last decoding block of the segmentation sees the image itself, at full size; "
+        "the paper's skips come from the contraction path, which starts at half of it",
+        "paper",
     )
     lesion_prior_logit: Number = key(
         -2.3,
@@ -84,21 +96,16 @@ class ModelSettings(Section):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of equation 14 and of its cross-task term (paper, sections 3.3.2 and 3.4).
+    """beta_1, beta_2 and beta_3 of equation 14; a loss of weight 0 is not computed.
 
     Parameters
     ----------
     segmentation, classification, cross : float
-        beta_1, beta_2 and beta_3 of equation 14. A loss of weight 0 is not computed.
-    eta : (3,) tuple of float
-        Weights of the cross-task loss (equation 11), coarse to fine: the maps of 1/8, 1/4 and 1/2
-        of the input's size.
     """
 
     segmentation: float = 1.0
     classification: float = 0.8
     cross: float = 1.0
-    eta: tuple[float, float, float] = (0.25, 0.25, 0.5)
 
 
 PAPER_WEIGHTS = LossWeights()

@@ -67,7 +67,9 @@ class LesionMasks(Section):
     """Masks of lesions as they arrive."""
 
     combine: Literal["intersection", "union", "majority", "staple"] = key(
-        "intersection", "how the masks of several raters become one", "paper"
+        "intersection",
+        "how the masks of several raters become one; the paper says it of its hospital's scans",
+        "paper",
     )
     other_grid: Literal["error", "resample"] = key(
         "error",
@@ -80,14 +82,17 @@ class SkullStrip(Section):
     """Which voxels of a head are brain."""
 
     engine: Engine = key(
-        "auto", "engine of skull stripping; auto is fsl where bet is on PATH, else surface"
+        "auto",
+        "engine of skull stripping; the paper's is BET; auto is fsl where bet is on PATH, else "
+        "surface",
+        "ours",
     )
     frac: Probability = key(
         0.4,
         "fractional intensity threshold of BET; 0.5, FSL's default, clips frontal lobes on FLAIR",
         "ours",
     )
-    robust: bool = key(False, "whether BET finds the brain's centre by repetition (-R)")
+    robust: bool = key(False, "whether BET finds the brain's centre by repetition (-R)", "ours")
     implausible: Implausible = key(
         "error", "what a brain outside 0.5 to 2.5 litres does: stop the run, or be noted", "ours"
     )
@@ -96,11 +101,11 @@ class SkullStrip(Section):
 class N4(Section):
     """The bias field."""
 
-    shrink: int = key(4, "the bias field is estimated on every n-th voxel", ge=1, le=8)
+    shrink: int = key(4, "the bias field is estimated on every n-th voxel", "ours", ge=1, le=8)
     iterations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = key(
-        (50, 50, 50, 50), "most iterations at each resolution level", min_length=1
+        (50, 50, 50, 50), "most iterations at each resolution level", "ours", min_length=1
     )
-    tolerance: Weight = key(1e-7, "convergence threshold")
+    tolerance: Weight = key(1e-7, "convergence threshold", "ours")
 
 
 class Resize(Section):
@@ -111,8 +116,9 @@ class Resize(Section):
     )
     mode: Literal["stretch", "pad"] = key(
         "stretch",
-        "stretch each axis by its own factor, or keep proportions and pad (ours)",
-        "paper",
+        "stretch each axis by its own factor, or keep proportions and pad; the paper says only "
+        "that the size is normalised",
+        "ours",
     )
     image_order: Annotated[Literal[1, 3], BeforeValidator(whole_choice)] = key(
         3, "order of the splines for images", "ours"
@@ -167,7 +173,7 @@ class Folds(Section):
 class Predict(Section):
     """From probabilities to masks."""
 
-    threshold: Share = key(0.5, "lesion probability from which a voxel counts")
+    threshold: Share = key(0.5, "lesion probability above which a voxel counts", "ours")
 
 
 class Apply(Section):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from msnmo.core.errors import bad_input
 from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key, within
 from msnmo.settings.methods import LossWeights, Method
-from msnmo.settings.model import Normalisation
 
 Network = TypeVar("Network", bound=Section)
+SegmentationLoss = Literal["dice", "dice_ce"]
+CrossSegmentation = Literal["logits", "probabilities", "lesion_map"]
+Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
+Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
 
 def of_network() -> Any:
@@ -23,37 +26,48 @@ def of_network() -> Any:
 
 
 class OptimiserSettings(Section):
-    """How the weights are fitted (paper, section 4.2)."""
+    """How the weights are fitted (paper, section 4.1)."""
 
     section: ClassVar[str] = "train"
     epochs: int = key(
-        200, "passes over the training scans; the weights of the last are kept", "paper", ge=1
+        200,
+        "passes over the training scans, which is how the paper's 200 iterations are read; the "
+        "weights of the last are kept (ours)",
+        "paper",
+        ge=1,
     )
     batch_size: int = key(
         2,
-        "scans in one step; the last step of an epoch takes those that are left, so that every "
-        "scan is seen in every epoch",
+        "scans in one step; the last step of an epoch takes those that are left (ours), so that "
+        "every scan is seen in every epoch",
         "paper",
         ge=1,
     )
     learning_rate: Share = key(1e-4, "Adam's learning rate at the start", "paper")
     plateau_patience: int = key(
         10,
-        "epochs without a fall of the epoch's mean loss that are let pass; after one more the "
-        "learning rate is lowered (as in PyTorch's ReduceLROnPlateau)",
+        "epochs without a fall of the loss that are let pass; after one more the learning rate is "
+        "lowered (as in PyTorch's ReduceLROnPlateau); that it is the mean loss of the training "
+        "scans is ours",
         "paper",
         ge=0,
     )
     plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
+    segmentation_loss: SegmentationLoss = key(
+        "dice",
+        "loss of every method that segments: Dice (equation 13; that it is soft is ours), or its "
+        "sum with the voxels' mean cross-entropy (dice_ce)",
+        "paper",
+    )
 
 
 class AugmentSettings(Section):
-    """How training scans are varied (paper, section 3.1.3; the angle is ours)."""
+    """How training scans are varied (paper, section 3.1.3; axis and angle of a turn are ours)."""
 
     section: ClassVar[str] = "augment"
     flip_probability: Probability = key(0.5, "chance of a flip along one random axis", "paper")
     rotation_probability: Probability = key(
-        0.5, "chance of a rotation about one random axis", "paper"
+        0.5, "chance of a rotation; that it is about one random axis is ours", "paper"
     )
     rotation_degrees: Number = key(
         15.0, "angles are drawn uniformly between minus and plus this", "ours", ge=0, le=180
@@ -61,16 +75,50 @@ class AugmentSettings(Section):
 
 
 class LossSettings(Section):
-    """Weights of the losses in their sum (paper, equation 14), for methods of both tasks."""
+    """Weights of the losses (paper, equation 14) and the cross-task loss, for methods of both."""
 
     section: ClassVar[str] = "loss"
     segmentation: Weight = key(1.0, "weight of the Dice loss; 0 leaves a loss out", "paper")
     classification: Weight = key(0.8, "weight of the cross-entropy", "paper")
     cross: Weight = key(1.0, "weight of the cross-task loss", "paper")
+    eta: Eta = key(
+        (0.25, 0.25, 0.5),
+        "weights of the scales in the cross-task loss, coarse to fine: 1/8, 1/4 and 1/2 of the "
+        "scan's size; the paper gives the three numbers and not their order",
+        "ours",
+    )
+    cross_segmentation: CrossSegmentation = key(
+        "probabilities",
+        "what of the segmentation meets the localisation map of a scale: S_i of equation 5 "
+        "(logits), its sigmoid, or the lesion map that all S_i make, reduced to the scale",
+        "ours",
+    )
     cam_normalisation: Normalisation = key(
         "relu_max",
-        "how localisation maps are scaled to 0..1 before they meet segmentation maps (equation 11)",
+        "how localisation maps are scaled before they meet the segmentation's: not at all, to "
+        "0..1, or both sides to mean 0 and standard deviation 1 a scan (standardise)",
         "ours",
+    )
+    cam_class: Literal["truth", "predicted", "difference"] = key(
+        "truth",
+        "the class whose localisation maps the cross-task loss takes; difference: the true class's "
+        "minus the other's",
+        "ours",
+    )
+    cross_reduction: Literal["mean", "sum"] = key(
+        "mean",
+        "how the squared differences of a scale's voxels become one number; the paper's words say "
+        "mean, its equation 11 prints a sum",
+        "ours",
+    )
+    cross_balance: bool = key(
+        False, "whether lesion and background weigh the same in the cross-task loss", "ours"
+    )
+    cross_gradient: Literal["both", "localisation", "segmentation"] = key(
+        "both", "which of the two maps learns from the cross-task loss", "ours"
+    )
+    cross_ramp_epochs: int = key(
+        0, "epochs over which the cross-task loss's weight rises from 0; 0: none", "ours", ge=0
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Write one of the paper's tables, our numbers beside the reported ones."""
+"""Write one of the paper's tables, our numbers beside the reported ones, or one of ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from msnmo.evaluate.metrics import Space
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
 from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, TABLES, lay_out
+from msnmo.tables.layout import DESCRIBED, MAPS, TABLES, lay_out
+from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
 
@@ -32,7 +33,7 @@ STATISTICS_COLUMNS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write one table in each of the formats asked for."""
     given = _parse(arguments)
-    table, pages = _described(given) if given.table in DESCRIBED else _compared(given)
+    table, pages = MADE_BY[_kind(given.table)](given)
     write_tsv(given.out_tsv, table)
     note = exclusion_note(read_excluded(given.excluded))
     whole = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
@@ -41,10 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
 
 
+def _kind(table: str) -> str:
+    return "described" if table in DESCRIBED else "maps" if table == MAPS else "compared"
+
+
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     cohort = read_cohort(given.cohort)
     made = composition(cohort) if given.table == "1" else acquisition(cohort)
     return page_to_tsv(made), dict.fromkeys(FORMATS, made)
+
+
+def _of_maps(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_judged(given.localisation)
+    return table, dict.fromkeys(FORMATS, page_of_maps(table))
 
 
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -57,6 +67,15 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     _refuse_missing(given.statistics, rows)
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
     return to_tsv(table, rows), pages
+
+
+MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
+NEEDED = {
+    "described": ("cohort",),
+    "maps": ("localisation",),
+    "compared": ("metrics", "statistics"),
+}
+"""By kind of table, who makes it and the options that it needs."""
 
 
 def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
@@ -79,6 +98,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metrics", type=Path, help="table of metrics, for the others")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for the others")
     parser.add_argument(
+        "--localisation",
+        type=Path,
+        nargs="+",
+        help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -87,7 +112,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in FORMATS:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)
-    needed = ("cohort",) if given.table in DESCRIBED else ("metrics", "statistics")
+    needed = NEEDED[_kind(given.table)]
     if missing := [name for name in needed if getattr(given, name) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given

@@ -1,4 +1,4 @@
-"""Our means over folds beside the reported numbers: what a table says, in no format yet."""
+"""Our means over folds and seeds beside the reported numbers: a table in no format yet."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ class Ours:
     ----------
     mean, sd : float
         Of the folds' values, in the metric's unit; NaN where undefined (sd: also with one fold).
+    sd_seeds : float
+        Of the seeds' values, in the metric's unit; NaN with one seed.
     n_folds, n_undefined_folds : int
         Folds with and without a value.
+    n_seeds : int
+        Trainings of each fold.
     n_scans, n_undefined_scans : int
         Scans evaluated, and how many of these are in no mean because their value is undefined.
     """
 
     mean: float
     sd: float
+    sd_seeds: float
     n_folds: int
     n_undefined_folds: int
+    n_seeds: int
     n_scans: int
     n_undefined_scans: int
 
@@ -159,8 +165,9 @@ def ours_of(row: Any) -> Ours | None:
     if row is None:
         return None
     scale = METRICS[row.metric].scale
-    counts = (row.n_folds, row.n_undefined_folds, row.n_scans, row.n_undefined_scans)
-    return Ours(scale * row.mean, scale * row.sd, *(int(count) for count in counts))
+    numbers = (scale * each for each in (row.mean, row.sd, row.sd_seeds))
+    counts = (row.n_folds, row.n_undefined_folds, row.n_seeds, row.n_scans, row.n_undefined_scans)
+    return Ours(*numbers, *(int(count) for count in counts))
 
 
 def ranks(means: Sequence[float | None], best: str) -> list[int | None]:

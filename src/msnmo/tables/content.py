@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
@@ -14,6 +15,7 @@ from msnmo.tables.reported import CITATION
 
 NOT_RUN = "not run"
 OURS, REPORTED, DIFFERENCE = "ours", "reported", "difference"
+SEEDS = "between seeds"
 """Names of lines."""
 DETAILS = (OURS, "interval from", "to", "test", "p", "p (Holm)", "scans", "subjects")
 """Columns of the intervals and tests, a line for each metric of each method."""
@@ -24,12 +26,14 @@ TESTS = {
     "mcnemar": "McNemar's exact test",
     "bootstrap": "bootstrap of the difference",
 }
-SUPPLEMENT_NOTES = (
-    "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); LF1: their "
-    "harmonic mean.",
-    "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: Pearson's "
-    "r of the volumes.",
-)
+ABOUT_METRICS = {
+    "LTPR": "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); "
+    "LF1: their harmonic mean.",
+    "HD95": "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: "
+    "Pearson's r of the volumes.",
+    "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
+}
+"""By the first metric that they are about."""
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -84,6 +88,8 @@ def batched(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
 def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
     """Yield the lines that say something: a method that was not run has no interval."""
     yield Line(OURS, tuple(_ours(cell) for cell in cells))
+    if any(cell.ours is not None and cell.ours.n_seeds > 1 for cell in cells):
+        yield Line(SEEDS, tuple(_sd_of_seeds(cell.ours) for cell in cells))
     if any(cell.sureness is not None for cell in cells):
         yield Line(f"{level} CI", tuple(Text(_interval(cell.sureness)) for cell in cells))
     if any(cell.sureness is not None and cell.sureness.test for cell in cells):
@@ -92,6 +98,11 @@ def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
         yield Line(REPORTED, tuple(_text(cell.reported) for cell in cells))
     if any(cell.difference is not None for cell in cells):
         yield Line(DIFFERENCE, tuple(_text(cell.difference, "+") for cell in cells))
+
+
+def _sd_of_seeds(ours: Ours | None) -> Text:
+    known = None if ours is None else _known(ours.sd_seeds)
+    return Text(NOTHING if known is None else f"± {_number(known)}", value=known)
 
 
 def _ours(cell: ComparedCell) -> Text:
@@ -168,13 +179,14 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     """Return the sentences below a table: what its numbers are and what is in no mean."""
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
-    sentences += [*_gap_notes(rows), *_sureness_notes(cells, level)]
+    sentences += [*_gap_notes(rows), *_sureness_notes(cells, level), *_seed_notes(cells)]
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:
         sentences.append(f"{', '.join(lowest)}: lower is better.")
     if not any(cell.reported is not None for row in rows for cell in row.cells):
-        return [*sentences, *SUPPLEMENT_NOTES]
+        about = [note for name, note in ABOUT_METRICS.items() if name in table.metrics]
+        return [*sentences, *about]
     return [
         *sentences,
         f"Reported: {CITATION}; measured on the paper's own cohort.",
@@ -186,7 +198,10 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
     sure = [(cell.metric, cell.sureness) for cell in cells if cell.sureness is not None]
     if sure:
         subjects = max(sureness.n_subjects for _, sureness in sure)
-        yield f"{level} CI: bootstrap of {subjects} subjects, of the networks as trained."
+        seeds = max((cell.ours.n_seeds for cell in cells if cell.ours is not None), default=1)
+        drawn = f"{subjects} subjects"
+        trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
+        yield f"{level} CI: bootstrap of {drawn}{trained}."
     tests: dict[str, list[str]] = {}
     for metric, sureness in sure:
         if sureness.test:
@@ -204,6 +219,26 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
         yield "The paired tests take scans as independent, also those of one subject."
 
 
+def _seed_notes(cells: list[ComparedCell]) -> Iterator[str]:
+    """Yield how much another seed moves the numbers, where methods are compared."""
+    ours = [(cell.metric, cell.ours) for cell in cells if cell.ours is not None]
+    if not ours:
+        return
+    if max(each.n_seeds for _, each in ours) == 1:
+        yield (
+            "One seed was trained (config key seeds): by how much another would move these numbers "
+            "is not known, and a small difference may be the seed's."
+        )
+        return
+    moved: dict[str, list[float]] = {}
+    for metric, each in ours:
+        if not math.isnan(each.sd_seeds):
+            moved.setdefault(metric, []).append(each.sd_seeds)
+    typical = ", ".join(f"{name} {_number(median(values))}" for name, values in moved.items())
+    if typical:
+        yield f"Another seed moves a number by about (median standard deviation): {typical}."
+
+
 def _ours_notes(cells: list[ComparedCell]) -> list[str]:
     first: dict[Task, tuple[ComparedCell, Ours]] = {}
     for cell in cells:
@@ -212,6 +247,11 @@ def _ours_notes(cells: list[ComparedCell]) -> list[str]:
     _, any_of_them = next(iter(first.values()))
     folds = any_of_them.n_folds + any_of_them.n_undefined_folds
     texts = [f"Ours: mean ± sample standard deviation of the values of {folds} folds."]
+    if any_of_them.n_seeds > 1:
+        texts[0] = (
+            f"Ours: mean over {folds} folds and {any_of_them.n_seeds} seeds ± sample standard "
+            f"deviation of the folds' values; {SEEDS}: that of the seeds' values."
+        )
     for task, (cell, ours) in first.items():
         where = "" if cell.space == NOT_APPLICABLE else f", masks compared in {cell.space} space"
         texts.append(f"{task.capitalize()}: {ours.n_scans} test scans{where}.")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, is_row
-from msnmo.settings.methods import METHODS, Method
+from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, VARIANTS, is_row
+from msnmo.settings.methods import JOINT, METHODS, Method
 from msnmo.tables.reported import read_reported
 
 DESCRIBED = ("1", "2")
@@ -26,9 +26,13 @@ CAPTIONS = {
     "8": "The effect of the LGM on classification performance",
     "9": "The effect of cross-task loss function",
     SUPPLEMENT: "Lesions, distances and volumes of every method that segments",
+    VARIANTS: "The joint model with choices changed",
 }
 """The tables of results, in order: the paper's captions, and ours."""
-TABLES = (*DESCRIBED, *CAPTIONS)
+MAPS = "S2"
+"""The table of localisation maps, whose rows are maps and not methods alone."""
+MAPS_CAPTION = "Localisation of lesions by class evidence"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -109,10 +113,15 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : str
-        One of `TABLES`; those of the cohort show none, the supplement all that segment.
+        One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
+        maps all that have them.
     chosen : sequence of str
         Names of methods.
     """
     if table in DESCRIBED:
         return []
-    return [name for name in chosen if is_row(METHODS[name], table)]
+    if table == MAPS:
+        return [name for name in chosen if METHODS[name].has_maps]
+    shown = [name for name in chosen if is_row(METHODS[name], table)]
+    # the joint model alone is no comparison
+    return [] if table == VARIANTS and shown == [JOINT] else shown

@@ -73,6 +73,9 @@ class Page:
         Sentences below the table.
     details : Panel, optional
         What printed formats have no room for: a line for each number of each block.
+    beats_chance : mapping of str to bool, optional
+        Of a table of maps, by row: whether the map finds lesions better than chance; None where
+        nothing was measured.
     """
 
     number: str
@@ -82,6 +85,7 @@ class Page:
     panels: tuple[Panel, ...]
     notes: tuple[str, ...]
     details: Panel | None = None
+    beats_chance: Mapping[str, bool | None] | None = None
 
     @property
     def is_long(self) -> bool:
@@ -91,7 +95,10 @@ class Page:
 
 def write_page(path: Path, page: Page) -> None:
     """Write what a table says as JSON; `read_page` inverts it exactly."""
-    write_json(path, asdict(page))
+    content = asdict(page)
+    if page.beats_chance is None:
+        del content["beats_chance"]
+    write_json(path, content)
 
 
 def read_page(path: Path) -> Page:
@@ -119,7 +126,16 @@ def _page(content: Mapping[str, Any]) -> Page:
         tuple(map(_panel, content["panels"])),
         tuple(map(str, content["notes"])),
         None if content["details"] is None else _panel(content["details"]),
+        _verdicts(content.get("beats_chance")),
     )
+
+
+def _verdicts(content: Mapping[str, Any] | None) -> dict[str, bool | None] | None:
+    if content is None:
+        return None
+    if odd := [each for each in content.values() if each not in (True, False, None)]:
+        raise ValueError(f"{odd[0]!r} is no verdict")
+    return dict(content)
 
 
 def _panel(content: Mapping[str, Any]) -> Panel:

@@ -48,9 +48,9 @@ def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
     Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
-    n_folds, n_undefined_folds, n_scans, n_undefined_scans, n_subjects, ci_low, ci_high, reported,
-    difference, rank, test, p, p_holm. Numbers are in the metric's unit and are text already, so
-    that equal results give equal bytes.
+    ours_sd_seeds, n_folds, n_undefined_folds, n_seeds, n_scans, n_undefined_scans, n_subjects,
+    ci_low, ci_high, reported, difference, rank, test, p, p_holm. Numbers are in the metric's unit
+    and are text already, so that equal results give equal bytes.
     """
     return pd.DataFrame(
         {
@@ -98,10 +98,11 @@ def page_to_tsv(page: Page) -> pd.DataFrame:
 
 
 def _ours_columns(ours: Ours | None) -> dict[str, str | None]:
-    counts = ("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans")
+    counts = ("n_folds", "n_undefined_folds", "n_seeds", "n_scans", "n_undefined_scans")
     return {
         "ours_mean": _fixed(_of(ours, "mean"), 4),
         "ours_sd": _fixed(_of(ours, "sd"), 4),
+        "ours_sd_seeds": _fixed(_of(ours, "sd_seeds"), 4),
         **{name: _fixed(_of(ours, name), 0) for name in counts},
     }
 

@@ -27,8 +27,9 @@ def summarise(table: pd.DataFrame) -> str:
         As `msnmo.evaluate.aggregate.read_metrics` returns.
     """
     summary = across_folds(table)
-    folds = table["fold"].nunique()
-    head = f"Mean ± sample standard deviation of the values of {folds} folds, percent"
+    folds, seeds = table["fold"].nunique(), table["seed"].nunique()
+    of_seeds = f", each the mean of {seeds} seeds" if seeds > 1 else ""
+    head = f"Mean ± sample standard deviation of the values of {folds} folds{of_seeds}, percent"
     tasks = [
         _task_table(task, summary[summary["task"] == task]) for task in summary["task"].unique()
     ]

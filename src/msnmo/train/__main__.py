@@ -93,7 +93,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--settings",
         default="{}",
         metavar="JSON",
-        help="config sections train, augment, loss and model; the paper's values by default",
+        help="config sections train, augment, loss and model; the config's defaults where left out",
     )
     parser.add_argument(
         "--seed", type=int, required=True, help="every random choice derives from it"

@@ -16,6 +16,8 @@ from msnmo.core.errors import InputError
 from msnmo.core.files import atomic_path, read_json, sha256
 
 FOLDER = ".kept"
+SEED_FOLDER = "seed-"
+"""What the folders of a fold's trainings begin with, where there are several seeds."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,29 @@ class Kept:
     def take_up(self, identity: str) -> bool:
         """Put what is kept in the results' place, if it is whole and follows from the same.
 
+        It may have been kept for another number of seeds: a fold's one training, or one of several,
+        is the same training wherever it lies.
+
         Parameters
         ----------
         identity : str
             As `msnmo.train.loop.Job.identity` returns.
         """
-        folder = self.weights.parent / FOLDER
+        for place in self._places():
+            if self._take_up_from(place / FOLDER, identity):
+                if place != self.weights.parent:
+                    self.keep()  # what lies there may be another's one day
+                return True
+        return False
+
+    def _places(self) -> list[Path]:
+        """Return the folders where a training of this fold and seed may have been kept."""
+        own = self.weights.parent
+        if own.name.startswith(SEED_FOLDER):
+            return [own, own.parent]
+        return [own, *sorted(own.glob(f"{SEED_FOLDER}*"))]
+
+    def _take_up_from(self, folder: Path, identity: str) -> bool:
         results = (self.history, self.run, self.weights)
         if not all((folder / result.name).is_file() for result in results):
             return False

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,17 @@ from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.seeds import derive_seed
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss
-from msnmo.settings.methods import LossWeights, get_method
+from msnmo.settings.methods import BOTH_TASKS, LossWeights, get_method
 from msnmo.settings.training import Settings
 from msnmo.train.augment import augment, draw
 from msnmo.train.checkpoint import Checkpoint, identity, restore_rng, rng_state
 from msnmo.train.data import TrainingScan
 
+TRAINING_VERSION = 2
+"""Raise it by one when a training of the same job is meant to give other weights than before.
+
+What was trained by another version, or half trained, is then not taken up.
+"""
 LOSSES = ("total", "segmentation", "classification", "cross")
 NOTHING_DONE: Mapping[str, Any] = {"batches": 0, "sums": {}, "seconds": 0.0}
 """Of an epoch: its batches done, the losses' sums over their scans, and seconds."""
@@ -57,14 +62,26 @@ class Job:
         """Return a hash of all that the weights follow from, the network's form included."""
         return identity(
             {
+                "version": TRAINING_VERSION,
                 "method": self.method,
                 "fold": self.fold,
                 "seed": self.seed,
-                "settings": self.settings.to_json(),
+                "settings": self._settings_that_matter(),
                 "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
                 "network": {name: list(x.shape) for name, x in model.state_dict().items()},
             }
         )
+
+    def _settings_that_matter(self) -> dict[str, Any]:
+        """Return the settings without those of losses that the method is not trained with."""
+        settings = self.settings.to_json()
+        method = get_method(self.method)
+        if method.tasks != BOTH_TASKS:
+            return settings | {"loss": {}}
+        if not method.loss_weights(self.settings.loss.weights).cross:
+            kept = ("segmentation", "classification")
+            return settings | {"loss": {name: settings["loss"][name] for name in kept}}
+        return settings
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,7 @@ def train(
     checkpoint_path: Path,
     stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train a method on the training scans of a fold (paper, section 4.2).
+    """Train a method on the training scans of a fold (paper, section 4.1).
 
     Parameters
     ----------
@@ -125,7 +142,6 @@ def train(
         If no loss that applies to the method has a weight, or its network cannot take the shape.
     """
     settings = job.settings.train
-    weights, normalisation = loss_weights(job), job.settings.loss.cam_normalisation
     x, y, z = scans[0].image.shape[1:]
     model = move(fresh_model(job, (x, y, z), [scan.label for scan in scans]), device).train()
     optimiser = Adam(model.parameters(), lr=settings.learning_rate)
@@ -164,12 +180,16 @@ def train(
     for epoch in range(len(history) + 1, settings.epochs + 1):
         started, lr = time.perf_counter() - within["seconds"], optimiser.param_groups[0]["lr"]
         sums: defaultdict[str, float] = defaultdict(float, within["sums"])
-        batches = _batches(job, scans, epoch)
+        batches, weights = _batches(job, scans, epoch), loss_weights(job, epoch)
         for done, batch in islice(enumerate(batches, start=1), within["batches"], None):
             image, lesion, label = _collate(job, batch, epoch, device)
             with autocast(device):
                 outputs = model(image)
-                losses = joint_loss(outputs, lesion, label, weights, normalisation)
+                losses = joint_loss(
+                    *(outputs, lesion, label, weights),
+                    settings=job.settings.loss,
+                    segmentation=settings.segmentation_loss,
+                )
             _refuse_non_finite([losses["total"]], job, epoch, batch)
             optimiser.zero_grad()
             losses["total"].backward()
@@ -196,8 +216,12 @@ def train(
 
 
 def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) -> nn.Module:
-    """Return the method's network with the weights that its training starts from."""
-    torch.manual_seed(derive_seed(job.seed, job.fold, job.method, "init"))
+    """Return the method's network with the weights that its training starts from.
+
+    They follow from seed and fold and from what each part is, not from the method: what differs
+    between two methods of a fold is what their networks differ in.
+    """
+    torch.manual_seed(derive_seed(job.seed, job.fold, "weights"))
     method = get_method(job.method)
     model = build_network(method, job.settings.model, shape)
     if "classification" in method.tasks:
@@ -215,14 +239,16 @@ def start_at_class_prior(bias: nn.Parameter, labels: Sequence[int]) -> None:
         bias.copy_(torch.tensor(counts, dtype=bias.dtype).div(sum(counts)).log())
 
 
-def loss_weights(job: Job) -> LossWeights:
-    """Return the weights of the losses that the job is trained with."""
+def loss_weights(job: Job, epoch: int) -> LossWeights:
+    """Return the weights of the losses that the job is trained with in an epoch, from 1."""
     method = get_method(job.method)
     weights = method.loss_weights(job.settings.loss.weights)
     if not any(getattr(weights, task) for task in method.tasks):
         keys = " or ".join(f"loss.{task}" for task in sorted(method.tasks))
         expected = f"a weight above 0 of a task of method {job.method}"
         raise bad_input("config: loss", expected, "0", f"raise {keys}")
+    if ramp := job.settings.loss.cross_ramp_epochs:
+        return replace(weights, cross=weights.cross * min(1, (epoch - 1) / ramp))
     return weights
 
 
@@ -230,7 +256,7 @@ def _batches(
     job: Job, scans: Sequence[TrainingScan], epoch: int
 ) -> Iterator[Sequence[TrainingScan]]:
     """Yield the epoch's batches, in an order of its own; the last holds what is left."""
-    seed = derive_seed(job.seed, job.fold, job.method, epoch)
+    seed = derive_seed(job.seed, job.fold, "order", epoch)
     order = torch.randperm(len(scans), generator=torch.Generator().manual_seed(seed)).tolist()
     size = job.settings.train.batch_size
     starts = range(0, len(order), size)
@@ -249,7 +275,9 @@ def _collate(
         augment(
             scan.image.to(where),
             scan.lesion.to(where, torch.float32),
-            draw(job.settings.augment, derive_seed(job.seed, "augment", epoch, scan.scan)),
+            draw(
+                job.settings.augment, derive_seed(job.seed, job.fold, "augment", epoch, scan.scan)
+            ),
         )
         for scan in batch
     ]

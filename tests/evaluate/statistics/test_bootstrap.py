@@ -10,9 +10,11 @@ from msnmo.evaluate.statistics.bootstrap import (
     FoldStatistic,
     auc,
     correlation,
+    draw_seeds,
     draw_subjects,
     interval,
     mean,
+    over_seeds,
     p_value,
     replicate,
 )
@@ -43,6 +45,31 @@ def test_draws_follow_from_the_seed_alone():
     shuffled = folds.sample(frac=1, random_state=2)
     pd.testing.assert_frame_equal(draw_subjects(folds, 9, 1), draw_subjects(shuffled, 9, 1))
     assert not draw_subjects(folds, 9, 1).equals(draw_subjects(folds, 9, 2))
+
+
+def test_as_many_seeds_are_drawn_as_there_are_and_one_is_always_itself():
+    drawn = draw_seeds([7, 3, 5], 500, seed=1)
+    assert drawn.index.tolist() == [7, 3, 5]
+    assert (drawn[0] == 1).all()
+    assert (drawn.sum() == 3).all()
+    # none of one seed: (2 / 3)^3 of the draws
+    assert (drawn.loc[3, 1:] == 0).mean() == pytest.approx(8 / 27, abs=0.07)
+    assert (draw_seeds([7], 500, seed=1) == 1).all(axis=None)
+    assert draw_seeds([7, 3, 5], 500, seed=1).equals(drawn)
+    assert not draw_seeds([7, 3, 5], 500, seed=2).equals(drawn)
+
+
+def test_a_number_is_the_mean_over_the_seeds_drawn_that_have_one():
+    drawn = pd.DataFrame([[1, 2, 0, 3], [1, 0, 2, 0], [1, 1, 1, 0]], index=[7, 3, 5])
+    of_seeds = {
+        3: np.array([1.0, 1.0, 1.0, 1.0]),
+        5: np.array([2.0, 2.0, np.nan, 2.0]),
+        7: np.array([6.0, 6.0, 6.0, np.nan]),
+    }
+    expected = [(1 + 2 + 6) / 3, (2 * 6 + 2) / 3, 1.0, np.nan]
+    np.testing.assert_allclose(over_seeds(of_seeds, drawn), expected)
+    one = {7: np.array([0.1, np.nan, 1 / 3, 5.0])}
+    np.testing.assert_array_equal(over_seeds(one, draw_seeds([7], 3, seed=1)), one[7])
 
 
 def test_means_leave_out_what_is_undefined():

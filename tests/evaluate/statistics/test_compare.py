@@ -10,8 +10,17 @@ from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.metrics import TABLE_METRICS, metrics_of
 from msnmo.evaluate.statistics.__main__ import main, scans_of
-from msnmo.evaluate.statistics.bootstrap import draw_subjects
-from msnmo.evaluate.statistics.compare import COLUMNS, compare_tables
+from msnmo.evaluate.statistics.bootstrap import (
+    Drawn,
+    FoldStatistic,
+    draw_seeds,
+    draw_subjects,
+    interval,
+    mean,
+    p_value,
+    replicate,
+)
+from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
 from msnmo.settings.methods import METHODS
 from tests.command import run_here
 from tests.measured import with_folds
@@ -32,7 +41,7 @@ def folds():
 
 
 def method_rows(name, folds, shift=0.0, seed=0):
-    """Metrics of a method whose masks are better, and classes clearer, by `shift`."""
+    """Metrics of a method whose masks are better, and classes clearer, by `shift`; one training."""
     rng = np.random.default_rng(seed)
     rows = []
     for scan in folds.itertuples():
@@ -48,7 +57,7 @@ def method_rows(name, folds, shift=0.0, seed=0):
         if "classification" in METHODS[name].tasks:
             p = float(np.clip(rng.normal(0.5 + (0.1 + shift) * (2 * true - 1), 0.2), 0, 1))
             values |= {("P_NMOSD", None): p, ("ACC", None): float((p > 0.5) == (true == 1))}
-        rows += [(name, scan.fold, scan.scan, m, v, space) for (m, space), v in values.items()]
+        rows += [(name, scan.fold, 1, scan.scan, m, v, space) for (m, space), v in values.items()]
     return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
 
 
@@ -63,7 +72,8 @@ def metrics(folds):
 
 
 def compare(table, metrics, folds, **options):
-    drawn = draw_subjects(folds, 300, 1)
+    seeds = sorted(set(metrics["seed"]))
+    drawn = Drawn(draw_subjects(folds, 300, 1), draw_seeds(seeds, 300, 2))
     given = {"confidence": 0.95, "space": "model"} | options
     return compare_tables([table], scans_of(metrics, folds), drawn, **given)
 
@@ -87,7 +97,8 @@ def test_estimates_are_the_means_over_folds_of_the_folds_means(compared, metrics
         row = table.loc[(name, "DSC")]
         assert row["estimate"] == pytest.approx(100 * by_fold[name])
         assert row["ci_low"] < row["estimate"] < row["ci_high"]
-        assert (row["n_scans"], row["n_subjects"], row["n_folds"]) == (40, 20, 4)
+        assert (row["n_scans"], row["n_subjects"]) == (40, 20)
+        assert (row["n_folds"], row["n_seeds"]) == (4, 1)
     difference = table.loc[("only_local", "DSC")]
     assert difference["difference"] == pytest.approx(
         100 * (by_fold["only_local"] - by_fold["joint"])
@@ -188,6 +199,197 @@ def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds
 
     parts = [run(tmp_path, *words, "--tables", n, out=f"{n}.tsv")[1] for n in ("3", "7")]
     assert run(tmp_path, "--combine", *parts, out="both.tsv")[1].read_bytes() == texts[0]
+
+
+SEEDS = (3, 8, 5, 4, 9)
+
+
+def of_seeds(metrics, moved):
+    """The metrics of trainings with several seeds: by how much each is above those given."""
+    parts = [
+        metrics.assign(seed=seed, value=metrics["value"] + above) for seed, above in moved.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def masks_of(name, folds, shift=0.0, seed=0):
+    """DSC of a method in model space, and no other metric."""
+    rows = method_rows(name, folds, shift, seed)
+    return rows[(rows["metric"] == "DSC") & (rows["space"] == "model")]
+
+
+def dsc_of(metrics, folds, name):
+    table = compare("7", metrics, folds)
+    return table[(table["metric"] == "DSC") & (table["method"] == name)].iloc[0]
+
+
+def width(row, of="ci"):
+    return row[f"{of}_high"] - row[f"{of}_low"]
+
+
+@pytest.fixture(scope="module")
+def moving_together(folds):
+    """Two methods whose seeds move by 0.2 together, and those whose seeds move on their own."""
+    moved = dict(zip(SEEDS, (-0.2, -0.1, 0.0, 0.1, 0.2), strict=True))
+    joint, other = masks_of("joint", folds, 0.1), masks_of("only_local", folds, seed=1)
+    backwards = dict(zip(moved, reversed(moved.values()), strict=True))
+    together = pd.concat([of_seeds(joint, moved), of_seeds(other, moved)])
+    return together, pd.concat([of_seeds(joint, moved), of_seeds(other, backwards)])
+
+
+def test_estimates_of_several_seeds_are_the_means_over_them(folds):
+    rng = np.random.default_rng(11)
+    parts = [
+        masks_of(name, folds, seed=20 + n).assign(seed=seed, value=rng.uniform(0, 1, SCANS))
+        for n, name in enumerate(("joint", "only_local"))
+        for seed in SEEDS
+    ]
+    metrics = pd.concat(parts, ignore_index=True)
+    of_fold = {
+        key: np.mean(rows["value"]) for key, rows in metrics.groupby(["method", "seed", "fold"])
+    }
+    means = {
+        name: np.mean([np.mean([of_fold[name, seed, fold] for fold in range(4)]) for seed in SEEDS])
+        for name in ("joint", "only_local")
+    }
+    joint, other = (dsc_of(metrics, folds, name) for name in means)
+    assert joint["estimate"] == pytest.approx(100 * means["joint"])
+    assert other["estimate"] == pytest.approx(100 * means["only_local"])
+    assert other["difference"] == pytest.approx(100 * (means["only_local"] - means["joint"]))
+    for row in (joint, other):
+        assert (row["n_scans"], row["n_subjects"], row["n_folds"], row["n_seeds"]) == (40, 20, 4, 5)
+
+
+def test_a_difference_is_paired_by_fold_and_seed(folds, moving_together):
+    """Seeds that move both methods alike are not in the difference, only in each number."""
+    together, apart = (dsc_of(metrics, folds, "only_local") for metrics in moving_together)
+    alone = dsc_of(moving_together[0].query("seed == 3"), folds, "only_local")
+    assert width(together, "difference") == pytest.approx(width(alone, "difference"))
+    assert width(together) > 2 * width(alone)
+    # the same numbers, each seed of one method beside another seed of the other
+    assert together["difference"] == pytest.approx(apart["difference"])
+    assert width(together) == pytest.approx(width(apart), rel=0.1)
+    assert width(apart, "difference") > 2 * width(together, "difference")
+    # the seeds' difference has a sample of 5 of sd 0.2 * sqrt(2)
+    assert width(apart, "difference") > 100 * 2 * 1.96 * np.std([-0.4, -0.2, 0, 0.2, 0.4]) / 5**0.5
+
+
+def test_folds_of_one_seed_are_drawn_together(folds):
+    """Folds that a seed moves to opposite sides leave its mean where it was."""
+    metrics = of_seeds(masks_of("joint", folds), dict.fromkeys(SEEDS, 0.0))
+    side = metrics["fold"].map({0: 1, 1: -1, 2: 1, 3: -1})
+    strength = metrics["seed"].map(dict(zip(SEEDS, (-0.4, -0.2, 0.0, 0.2, 0.4), strict=True)))
+    opposite = metrics.assign(value=metrics["value"] + side * strength)
+    alike = metrics.assign(value=metrics["value"] + strength)
+    still, moved = dsc_of(opposite, folds, "joint"), dsc_of(alike, folds, "joint")
+    # but for replicates in which a fold has no subject
+    assert width(still) == pytest.approx(width(dsc_of(metrics, folds, "joint")), rel=0.02)
+    assert width(moved) > 2 * width(still)
+
+
+def test_an_interval_widens_with_the_spread_between_seeds(folds):
+    one = masks_of("joint", folds)
+    around = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    widths = []
+    for spread in (0.0, 0.05, 0.2, 0.8):
+        moved = dict(zip(SEEDS, spread * around, strict=True))
+        widths.append(width(dsc_of(of_seeds(one, moved), folds, "joint")))
+    assert widths == sorted(widths)
+    assert widths[-1] > 5 * widths[0]
+    # where seeds make most of it, it is the normal one of a mean of five draws of them
+    assert widths[-1] == pytest.approx(100 * 2 * 1.96 * 0.8 * np.std(around) / 5**0.5, rel=0.15)
+    assert widths[0] == pytest.approx(width(dsc_of(one, folds, "joint")))
+
+
+def test_one_seed_gives_what_subjects_alone_give(metrics, folds):
+    """To the last byte, whatever the seed is called: nothing of it is drawn."""
+    text = as_text(compare("7", metrics, folds))
+    renamed = as_text(compare("7", metrics.assign(seed=77), folds))
+    assert text.to_csv() == renamed.to_csv()
+
+    subjects = draw_subjects(folds, 300, 1)
+    replicates = {}
+    for name in ("joint", "only_local"):
+        rows = metrics[(metrics["method"] == name) & (metrics["metric"] == "DSC")]
+        rows = rows[rows["space"] == "model"].drop(columns="fold").merge(folds, on="scan")
+        parts = [
+            FoldStatistic(fold["subject"].to_numpy(), mean(fold["value"].to_numpy()))
+            for _, fold in rows.sort_values("scan").groupby("fold")
+        ]
+        replicates[name] = 100 * replicate(parts, subjects)
+    own, joint = replicates["only_local"], replicates["joint"]
+    low, high = interval(own[1:], 0.95)
+    difference_low, difference_high = interval((own - joint)[1:], 0.95)
+    wanted = {
+        "estimate": own[0],
+        "ci_low": low,
+        "ci_high": high,
+        "difference": own[0] - joint[0],
+        "difference_low": difference_low,
+        "difference_high": difference_high,
+    }
+    row = text[(text["metric"] == "DSC") & (text["method"] == "only_local")].iloc[0]
+    assert {name: row[name] for name in wanted} == {
+        name: f"{value:.4f}" for name, value in wanted.items()
+    }
+    assert (row["test"], row["n_seeds"]) == ("wilcoxon", "1")
+
+
+def test_of_several_seeds_every_p_is_the_bootstraps(metrics, folds):
+    shaken = [
+        metrics.assign(
+            seed=seed,
+            value=metrics["value"] + np.random.default_rng(seed).normal(0, 0.02, len(metrics)),
+        )
+        for seed in SEEDS[:2]
+    ]
+    several = pd.concat(shaken, ignore_index=True)
+    table = compare("7", several, folds)
+    tested = table[table["method"] != "joint"]
+    assert set(tested["test"]) == {"bootstrap"}
+    assert set(table["n_seeds"]) == {2}
+    assert tested["p_holm"].ge(tested["p"]).all()
+    assert tested["family_size"].eq(3).all()
+
+    # by hand: each replicate's mean over the seeds drawn, of means over folds
+    subjects, seeds = draw_subjects(folds, 300, 1), draw_seeds(sorted(SEEDS[:2]), 300, 2)
+    replicates = {}
+    for name in ("joint", "only_local"):
+        rows = several[(several["method"] == name) & (several["metric"] == "DSC")]
+        rows = rows[rows["space"] == "model"].drop(columns="fold").merge(folds, on="scan")
+        of_seed = {}
+        for seed, part in rows.groupby("seed"):
+            of_folds = []
+            for _, fold in part.groupby("fold"):
+                counts = subjects.loc[fold["subject"]].to_numpy().T
+                # a fold none of whose subjects was drawn has no mean
+                scans = np.where(counts.any(axis=1), counts.sum(axis=1), np.nan)
+                of_folds.append(counts @ fold["value"].to_numpy() / scans)
+            of_seed[seed] = np.nanmean(of_folds, axis=0)
+        values = [of_seed[seed] * seeds.loc[seed].to_numpy() for seed in of_seed]
+        replicates[name] = np.sum(values, axis=0) / 2
+    differences = replicates["only_local"] - replicates["joint"]
+    row = tested[(tested["metric"] == "DSC") & (tested["method"] == "only_local")].iloc[0]
+    assert row["p"] == p_value(differences[1:])
+    assert row["difference"] == pytest.approx(100 * differences[0])
+    low, high = np.quantile(differences[1:], [0.025, 0.975])
+    assert row["difference_low"] == pytest.approx(100 * low)
+    assert row["difference_high"] == pytest.approx(100 * high)
+
+
+def test_the_order_of_rows_and_so_of_seeds_is_of_no_consequence(folds, moving_together, tmp_path):
+    metrics = with_folds(moving_together[1])
+    write_tsv(tmp_path / "folds.tsv", folds)
+    texts = set()
+    for state in (0, 1, 2):
+        write_tsv(tmp_path / "metrics.tsv", metrics.sample(frac=1, random_state=state))
+        words = ["--metrics", tmp_path / "metrics.tsv", "--folds", tmp_path / "folds.tsv"]
+        done, out = run(tmp_path, *words, "--replicates", 200, "--seed", 4, "--tables", "7")
+        assert (done.returncode, done.stderr) == (0, "")
+        texts.add(out.read_bytes())
+    assert len(texts) == 1
+    table = pd.read_csv(out, sep="\t")
+    assert set(table.loc[table["metric"] == "DSC", "n_seeds"]) == {5}
 
 
 def test_the_command_says_what_is_missing(tmp_path):

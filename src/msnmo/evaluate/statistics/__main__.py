@@ -1,9 +1,10 @@
 """Compare the methods of tables with the joint model: intervals, paired tests, Holm's correction.
 
-Intervals are bootstrapped over subjects. Wilcoxon's signed rank (metrics of a scan) and McNemar's
-exact test (scans classified right) pair scans, and take those of one subject for independent: where
-subjects have several scans, the interval of the difference is the safer reading. AUC and volume
-correlation, which no scan has, are tested by the bootstrap of their difference.
+Intervals are bootstrapped over subjects and, where there are several, over the trainings' seeds:
+then the bootstrap tests every difference. With one seed, Wilcoxon's signed rank (metrics of a scan)
+and McNemar's exact test (scans classified right) pair scans, and take those of one subject for
+independent: where subjects have several scans, the interval of the difference is the safer reading.
+AUC and volume correlation, which no scan has, are tested by the bootstrap of their difference.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.seeds import derive_seed
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, TABLE_METRICS, Space
-from msnmo.evaluate.statistics.bootstrap import draw_subjects
+from msnmo.evaluate.statistics.bootstrap import Drawn, draw_seeds, draw_subjects
 from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
 
 
@@ -57,10 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"without --combine, --{', --'.join(missing)} must be given")
 
     folds = read_folds(given.folds)
-    scans = scans_of(read_metrics(given.metrics), folds)
-    drawn = draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap"))
+    metrics = read_metrics(given.metrics)
+    seeds = sorted(set(metrics["seed"]))
+    drawn = Drawn(
+        draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap")),
+        draw_seeds(seeds, given.replicates, derive_seed(given.seed, "bootstrap of seeds")),
+    )
     compared = compare_tables(
-        given.tables, scans, drawn, confidence=given.confidence, space=given.space
+        *(given.tables, scans_of(metrics, folds), drawn),
+        confidence=given.confidence,
+        space=given.space,
     )
     write_tsv(given.out, as_text(compared))
 

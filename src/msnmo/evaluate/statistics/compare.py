@@ -21,11 +21,13 @@ from msnmo.evaluate.metrics import (
     space_of,
 )
 from msnmo.evaluate.statistics.bootstrap import (
+    Drawn,
     FoldStatistic,
     auc,
     correlation,
     interval,
     mean,
+    over_seeds,
     p_value,
     replicate,
 )
@@ -48,8 +50,8 @@ class Comparison:
     Parameters
     ----------
     scans : DataFrame
-        A row per scan, by scan id; columns fold, subject, diagnosis and what the metric is made
-        of.
+        A row per scan and seed, by both; columns fold, subject, diagnosis and what the metric is
+        made of.
     replicates : (R + 1,) ndarray
         The table's number in the cohort (first) and in each bootstrap replicate.
     """
@@ -59,14 +61,19 @@ class Comparison:
 
     @property
     def estimate(self) -> float:
-        """The table's number: mean over folds."""
+        """The table's number: mean over folds and seeds."""
         return float(self.replicates[0])
+
+    @property
+    def seeds(self) -> int:
+        """How many trainings there are of each fold."""
+        return int(self.scans.index.get_level_values("seed").nunique())
 
 
 def compare_tables(
     tables: Sequence[str],
     scans: pd.DataFrame,
-    drawn: pd.DataFrame,
+    drawn: Drawn,
     *,
     confidence: float,
     space: Space,
@@ -78,9 +85,9 @@ def compare_tables(
     tables : sequence of str
         Their numbers.
     scans : DataFrame
-        Columns method, fold, scan, metric, value, space, subject, diagnosis: a row per scan.
-    drawn : DataFrame
-        As `msnmo.evaluate.statistics.bootstrap.draw_subjects` returns.
+        Columns method, fold, seed, scan, metric, value, space, subject, diagnosis: a row per scan
+        and seed.
+    drawn : Drawn
     confidence : float
         Of the intervals, within 0 and 1.
     space : {"model", "native"}
@@ -90,15 +97,45 @@ def compare_tables(
     rows = []
     for table in tables:
         for metric in TABLE_METRICS[table]:
+            shown = [name for name in run if is_row(METHODS[name], table)]
             where = space_of(metric, space)
-            compared = {
-                name: _comparison(metric, name, where, scans, drawn)
-                for name in run
-                if METRICS[metric].task in METHODS[name].tasks and is_row(METHODS[name], table)
-            }
             place = {"table": table, "metric": metric, "space": where}
-            rows += _holm([place | _row(metric, name, compared, confidence) for name in compared])
+            rows += [
+                place | row
+                for row in compare_metric(
+                    *(metric, shown, scans, drawn), confidence=confidence, space=where
+                )
+            ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_metric(
+    metric: str,
+    methods: Sequence[str],
+    scans: pd.DataFrame,
+    drawn: Drawn,
+    *,
+    confidence: float,
+    space: str,
+) -> list[dict[str, Any]]:
+    """Return the statistics of one metric: a row of each of the methods that it judges.
+
+    Parameters
+    ----------
+    metric : str
+    methods : sequence of str
+        Whose differences to the joint model are corrected together.
+    scans, drawn, confidence
+        As of `compare_tables`.
+    space : {"model", "native", "n/a"}
+        Of the metric's rows.
+    """
+    compared = {
+        name: _comparison(metric, name, space, scans, drawn)
+        for name in methods
+        if METRICS[metric].task in METHODS[name].tasks
+    }
+    return _holm([_row(metric, name, compared, confidence) for name in compared])
 
 
 COLUMNS = (
@@ -110,6 +147,7 @@ COLUMNS = (
     "n_scans",
     "n_subjects",
     "n_folds",
+    "n_seeds",
     "estimate",
     "ci_low",
     "ci_high",
@@ -125,26 +163,35 @@ NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "dif
 
 
 def _comparison(
-    metric: str, method: str, space: str, scans: pd.DataFrame, drawn: pd.DataFrame
+    metric: str, method: str, space: str, scans: pd.DataFrame, drawn: Drawn
 ) -> Comparison:
     of_method = scans[scans["method"] == method]
     needed = _made_of(metric, space)
+    key = ["scan", "seed"]
     parts = [
         of_method[(of_method["metric"] == name) & (of_method["space"] == where)]
-        .set_index("scan")["value"]
+        .set_index(key)["value"]
         .rename(name)
         for name, where in needed
     ]
-    about = of_method.drop_duplicates("scan").set_index("scan")[["fold", "subject", "diagnosis"]]
+    about = of_method.drop_duplicates(key).set_index(key)[["fold", "subject", "diagnosis"]]
     table = about.join(parts, how="inner").sort_index()
     table = table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+    of_seeds = {
+        seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")
+    }
+    if not of_seeds:
+        return Comparison(table, np.full(drawn.subjects.shape[1], np.nan))
+    return Comparison(table, METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds))
+
+
+def _replicates(metric: str, scans: pd.DataFrame, subjects: pd.DataFrame) -> np.ndarray:
+    """Return the mean over folds of one seed, in the cohort and in each replicate."""
     folds = [
         FoldStatistic(fold["subject"].to_numpy(), _statistic(metric, fold))
-        for _, fold in table.groupby("fold")
+        for _, fold in scans.groupby("fold")
     ]
-    scale = METRICS[metric].scale
-    empty = np.full(drawn.shape[1], np.nan)
-    return Comparison(table, scale * replicate(folds, drawn) if folds else empty)
+    return replicate(folds, subjects)
 
 
 def _made_of(metric: str, space: str) -> list[tuple[str, str]]:
@@ -176,9 +223,10 @@ def _row(
     row = {
         "method": method,
         "label": METHODS[method].label,
-        "n_scans": len(own.scans),
+        "n_scans": own.scans.index.get_level_values("scan").nunique(),
         "n_subjects": own.scans["subject"].nunique(),
         "n_folds": own.scans["fold"].nunique(),
+        "n_seeds": own.seeds,
         "estimate": own.estimate,
         "ci_low": low,
         "ci_high": high,
@@ -200,8 +248,11 @@ def _row(
 def _test(
     metric: str, own: Comparison, joint: Comparison, differences: np.ndarray
 ) -> tuple[str, float]:
-    """Return the name and the two-sided p of the paired test of a metric."""
-    if METRICS[metric].of_fold and metric not in PROPORTIONS:
+    """Return the name and the two-sided p of the paired test of a metric.
+
+    The tests of scans know nothing of seeds: of several trainings a difference is the bootstrap's.
+    """
+    if (METRICS[metric].of_fold and metric not in PROPORTIONS) or own.seeds > 1:
         return "bootstrap", p_value(differences)
     name = "ACC" if metric in PROPORTIONS else metric
     pairs = own.scans[[name]].join(joint.scans[[name]], rsuffix="_joint", how="inner").dropna()
@@ -235,6 +286,6 @@ def as_text(statistics: pd.DataFrame) -> pd.DataFrame:
         text[name] = [
             None if pd.isna(value) else f"{value:.{decimals}f}" for value in statistics[name]
         ]
-    for name in ("n_scans", "n_subjects", "n_folds", "family_size"):
+    for name in ("n_scans", "n_subjects", "n_folds", "n_seeds", "family_size"):
         text[name] = [None if pd.isna(value) else f"{value:.0f}" for value in statistics[name]]
     return text

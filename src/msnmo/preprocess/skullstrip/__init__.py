@@ -1,8 +1,8 @@
 """Skull stripping: which voxels of a head scan are brain.
 
-Engines, each in its own module and imported only when used: `fsl` (the paper's: FSL BET through
-nipype), `surface` (the embedded one, after the article that describes BET), `hd-bet` (a neural
-network, optional extra). A scan that arrives skull-stripped needs none: see `arrival`.
+Engines, each in its own module and imported only when used: `fsl` (BET, the tool that the paper
+names; through nipype), `surface` (the embedded one, after the article that describes BET), `hd-bet`
+(a neural network, optional extra). A scan that arrives skull-stripped needs none: see `arrival`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Skull stripping by FSL BET, called through nipype as in the paper.
+"""Skull stripping by FSL's BET, the tool that the paper names (section 3.1.2), through nipype.
 
 FSL is not part of this package and is licensed for non-commercial use only.
 """

@@ -1,0 +1,271 @@
+"""Whether maps of class evidence lie on lesions: one method, the test scans of one fold.
+
+Each map is held against the lesion voxels within the brain, in model space. Two maps that no
+network made are measured beside it on the same scans: the image's own intensity, as lesions are
+bright on T2-FLAIR, and uniform noise, which is chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from msnmo.cohort.parts import read_part
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, write_tsv
+from msnmo.core.seeds import derive_seed
+from msnmo.core.volumes import Volume, load_mask, load_volume
+from msnmo.evaluate.maps import GRADCAM, read_class_evidence
+from msnmo.settings.methods import get_method
+
+CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
+"""Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""
+AUROC, PEAK, ENERGY, FLAT = "auroc", "peak", "energy", "flat"
+METRICS = (AUROC, PEAK, ENERGY)
+"""What judges a map. `FLAT` only tells of one: 1 where it shows no place, else 0."""
+SEED = 0
+"""Of the random maps: the same noise whatever the config's seed, so that chance is one number."""
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One test scan, in model space.
+
+    Parameters
+    ----------
+    scan : str
+    image : Volume
+        z-scored.
+    brain, lesion : (X, Y, Z) ndarray of bool
+        Lesions are empty where readers have drawn none.
+    """
+
+    scan: str
+    image: Volume
+    brain: np.ndarray
+    lesion: np.ndarray
+
+
+def measure(values: np.ndarray, lesion: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+    """Return how a map lies on the lesions of a scan; voxels outside the brain do not count.
+
+    Parameters
+    ----------
+    values : (X, Y, Z) ndarray of float
+        The map: higher means more.
+    lesion, brain : (X, Y, Z) ndarray of bool
+
+    Returns
+    -------
+    dict
+        auroc: the share of pairs of a lesion and another voxel of which the lesion's is higher, a
+        tie counting one half (Mann-Whitney). peak: 1 if the map's maximum is in a lesion, else 0;
+        of several equal maxima the share. energy: the share of the positive part's sum that is in
+        lesions (Wang et al. 2020, Score-CAM); 0 without positive values. flat: 1 for a map of one
+        value or without positive values, which shows no place, else 0. All are NaN where the brain
+        has no lesion voxel or no other.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if not values.shape == lesion.shape == brain.shape:
+        raise ValueError(f"shapes differ: {values.shape}, {lesion.shape}, {brain.shape}")
+    inside, of_lesion = values[brain].astype(np.float64), lesion[brain]
+    if not of_lesion.any() or of_lesion.all():
+        return dict.fromkeys((*METRICS, FLAT), np.nan)
+    positive = np.maximum(inside, 0)
+    highest, total = inside == inside.max(), float(positive.sum())
+    return {
+        AUROC: auroc(inside, of_lesion),
+        PEAK: float(of_lesion[highest].mean()),
+        ENERGY: float(positive[of_lesion].sum()) / total if total else 0.0,
+        FLAT: float(not total or highest.all()),
+    }
+
+
+def auroc(values: np.ndarray, positive: np.ndarray) -> float:
+    """Return the area under the ROC curve from ranks, ties at their mean: exact.
+
+    Parameters
+    ----------
+    values : (N,) ndarray of float
+    positive : (N,) ndarray of bool
+        Some, not all.
+    """
+    count = int(positive.sum())
+    above = float(rankdata(values)[positive].sum()) - count * (count + 1) / 2
+    return above / (count * (len(values) - count))
+
+
+def random_map(scan: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return uniform noise in [0, 1) that follows from the scan's name alone."""
+    return np.random.default_rng(derive_seed(SEED, "random map", scan)).random(shape)
+
+
+def load_tested(tested: pd.DataFrame, truth: pd.DataFrame) -> list[Tested]:
+    """Read the test scans of a fold: image, brain and lesions, on one grid each.
+
+    Parameters
+    ----------
+    tested : DataFrame
+        Columns scan, image, brain.
+    truth : DataFrame
+        Columns scan, lesion (missing where readers have drawn none).
+
+    Raises
+    ------
+    InputError
+        Naming every file that is missing, damaged or of another grid, every brain mask that is
+        empty, and every scan that only one table has.
+    """
+    lesions = truth.set_index("scan")["lesion"]
+    if odd := sorted(set(lesions.index) ^ set(tested["scan"])):
+        expected, found = "the scans of --scans", f"only one has {', '.join(odd)}"
+        raise bad_input("--truth", expected, found, MAKE_AGAIN)
+    scans: list[Tested] = []
+    findings: list[Finding] = []
+    for row in tested.itertuples():
+        try:
+            scans.append(_load(row.scan, row.image, row.brain, lesions[row.scan]))
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return scans
+
+
+def _load(scan: str, image_path: str, brain_path: str, lesion_path: str | float) -> Tested:
+    image, brain = load_volume(image_path), load_mask(brain_path)
+    _refuse_other_grid(brain_path, brain, image_path, image, MAKE_AGAIN)
+    if not brain.data.any():
+        raise bad_input(brain_path, "a brain mask", "no voxel in it", MAKE_AGAIN)
+    if pd.isna(lesion_path):
+        return Tested(scan, image, brain.data, np.zeros_like(brain.data))
+    lesion = load_mask(str(lesion_path))
+    _refuse_other_grid(str(lesion_path), lesion, image_path, image, MAKE_AGAIN)
+    return Tested(scan, image, brain.data, lesion.data)
+
+
+def _refuse_other_grid(
+    path: Path | str, volume: Volume, image_path: Path | str, image: Volume, remedy: str
+) -> None:
+    if not volume.grid.matches(image.grid):
+        expected = f"the grid of {image_path}: shape {image.grid.shape}"
+        found = f"another: shape {volume.grid.shape}"
+        raise bad_input(path, expected, found, remedy)
+
+
+def maps_of(
+    scan: Tested, predictions: Path, gradcam: Path | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the maps of a scan by name: the method's, then those that no network made.
+
+    Raises
+    ------
+    InputError
+        Naming a map that is missing, damaged or of another grid.
+    """
+    cam = read_class_evidence(predictions, scan.scan)
+    _refuse_other_grid(predictions, cam, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
+    yield CAM, cam.data
+    if gradcam is not None:
+        path = gradcam / GRADCAM.format(scan=scan.scan)
+        weighed = load_volume(path)
+        _refuse_other_grid(path, weighed, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
+        yield GRADCAM_MAP, weighed.data
+    yield INTENSITY, scan.image.data
+    yield RANDOM, random_map(scan.scan, scan.image.data.shape)
+
+
+def measure_fold(
+    scans: Sequence[Tested], predictions: Path, gradcam: Path | None = None
+) -> pd.DataFrame:
+    """Return how every map lies on the lesions of every test scan.
+
+    Parameters
+    ----------
+    scans : sequence of Tested
+    predictions : Path
+        Folder of the fold's predictions.
+    gradcam : Path, optional
+        Folder of the fold's Grad-CAM.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, map, metric, value: every metric of every map of every scan, NaN where the
+        scan has none.
+
+    Raises
+    ------
+    InputError
+        With every map that cannot be used.
+    """
+    rows: list[tuple[str, str, str, float]] = []
+    findings: list[Finding] = []
+    for scan in scans:
+        try:
+            for name, values in maps_of(scan, predictions, gradcam):
+                measured = measure(values, scan.lesion, scan.brain)
+                rows += [(scan.scan, name, metric, each) for metric, each in measured.items()]
+        except InputError as error:
+            findings += error.findings
+    if findings:
+        raise InputError(findings)
+    return pd.DataFrame(rows, columns=["scan", "map", "metric", "value"])
+
+
+def told(table: pd.DataFrame) -> list[str]:
+    """Return what is to be said of a fold: scans without values, maps that show no place."""
+    flat = table[table["metric"] == FLAT]
+    lines = [f"{flat['scan'].nunique()} scans"]
+    if without := sorted(set(flat.loc[flat["value"].isna(), "scan"])):
+        lines.append(f"no lesion voxel in the brain, so no value: {', '.join(without)}")
+    for name, rows in flat[flat["value"] == 1].groupby("map", sort=False):
+        lines.append(f"{name}: flat or nothing above 0 in {', '.join(rows['scan'])}")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write how the maps of a method lie on the lesions of a fold's test scans."""
+    given = _parse(arguments)
+    method = get_method(given.method)
+    if not method.has_maps:
+        found = f"{method.name}, which has none"
+        raise bad_input("--method", "a method with localisation maps", found, "leave it out")
+    tested = read_part(given.scans, ("image", "brain"))
+    scans = load_tested(tested, read_part(given.truth, ("lesion",)))
+    table = measure_fold(scans, given.predictions, given.gradcam)
+    print("\n".join(told(table)))
+    table.insert(0, "method", method.name)
+    table.insert(1, "fold", given.fold)
+    table["value"] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table["value"]]
+    write_tsv(given.out, table)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.evaluate.localisation", description=__doc__
+    )
+    listed = "of msnmo.cohort.parts (TSV)"
+    parser.add_argument("--scans", type=Path, required=True, help=f"test scans, {listed}")
+    parser.add_argument("--truth", type=Path, required=True, help=f"their lesion masks, {listed}")
+    parser.add_argument("--predictions", type=Path, required=True, help="the fold's folder")
+    parser.add_argument("--gradcam", type=Path, help="the fold's folder, where there is one")
+    parser.add_argument("--method", required=True, help="whose maps these are")
+    parser.add_argument("--fold", type=int, required=True, help="the fold that is tested")
+    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,172 @@
+"""Whether the maps of one method find lesions better than chance, over folds and subjects.
+
+Chance is an AUROC of one half. For peak and energy, which depend on how much of a brain is lesion,
+it is the random map's value on the same scans.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from msnmo.cohort.folds import read_folds
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.seeds import derive_seed
+from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
+from msnmo.evaluate.statistics.bootstrap import (
+    FoldStatistic,
+    draw_subjects,
+    interval,
+    mean,
+    replicate,
+)
+from msnmo.evaluate.verdict import CHANCE
+
+MEASURED_COLUMNS = {
+    **dict.fromkeys(("method", "scan", "map", "metric"), str),
+    "fold": int,
+    "value": float,
+}
+DECIMALS = 4
+NUMBERS = ("mean", "sd", "ci_low", "ci_high", "chance")
+
+
+def judge(measured: pd.DataFrame, drawn: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Return each metric of each map over all folds of one method.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        Columns method, fold, scan, map, metric, value (NaN where a scan has none), subject.
+    drawn : DataFrame
+        As `msnmo.evaluate.statistics.bootstrap.draw_subjects` returns.
+    confidence : float
+        Of the intervals, within 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        A row per map and metric, in the order of `measured`: mean (of the folds' means over scans),
+        sd (sample standard deviation of these, NaN for one fold), ci_low, ci_high, confidence,
+        chance, beats_chance (yes or no, of the AUROC alone: whether ci_low is above chance),
+        n_folds, n_undefined_folds, n_scans, n_undefined_scans (scans without a value, in no mean),
+        n_subjects (of the scans with one), n_flat (maps that show no place).
+    """
+    flat = measured[measured["metric"] == FLAT].groupby("map")["value"].sum()
+    rows = []
+    for name in measured["map"].unique():
+        of_map = measured[measured["map"] == name]
+        rows += [
+            {"method": measured["method"].iloc[0], "map": name, "metric": metric}
+            | _row(of_map[of_map["metric"] == metric], drawn, confidence)
+            | {"confidence": confidence, "n_flat": int(flat[name])}
+            for metric in METRICS
+        ]
+    table = pd.DataFrame(rows)
+    chance = {**table[table["map"] == RANDOM].set_index("metric")["mean"], AUROC: CHANCE}
+    table["chance"] = table["metric"].map(chance)
+    table["beats_chance"] = None
+    judged = (table["metric"] == AUROC) & table["ci_low"].notna()
+    # as written: whoever reads the interval comes to the same verdict
+    better = np.where(table["ci_low"].round(DECIMALS) > CHANCE, "yes", "no")
+    table["beats_chance"] = table["beats_chance"].where(~judged, pd.Series(better, table.index))
+    return table[list(COLUMNS)]
+
+
+COLUMNS = (
+    *("method", "map", "metric", "mean", "sd", "ci_low", "ci_high", "confidence"),
+    *("chance", "beats_chance", "n_folds", "n_undefined_folds"),
+    *("n_scans", "n_undefined_scans", "n_subjects", "n_flat"),
+)
+
+
+def _row(values: pd.DataFrame, drawn: pd.DataFrame, confidence: float) -> dict[str, float]:
+    folds = [
+        FoldStatistic(fold["subject"].to_numpy(), mean(fold["value"].to_numpy()))
+        for _, fold in values.groupby("fold")
+    ]
+    replicates = replicate(folds, drawn)
+    low, high = interval(replicates[1:], confidence)
+    of_folds = values.groupby("fold")["value"].mean()
+    defined = values.dropna(subset=["value"])
+    return {
+        "mean": float(replicates[0]),
+        "sd": float(of_folds.std()),
+        "ci_low": low,
+        "ci_high": high,
+        "n_folds": int(of_folds.notna().sum()),
+        "n_undefined_folds": int(of_folds.isna().sum()),
+        "n_scans": values["scan"].nunique(),
+        "n_undefined_scans": int(values["value"].isna().sum()),
+        "n_subjects": defined["subject"].nunique(),
+    }
+
+
+def read_measured(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read what `msnmo.evaluate.localisation` wrote of the folds of one method.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, methods differ, a scan is measured twice, or a map lacks a scan.
+    """
+    table = pd.concat([read_tsv(path, MEASURED_COLUMNS) for path in paths], ignore_index=True)
+    where = ", ".join(map(str, paths))
+    if len(methods := sorted(set(table["method"]))) != 1:
+        found = ", ".join(methods) or "none"
+        raise bad_input(where, "the folds of one method", found, MAKE_AGAIN)
+    key = ["scan", "map", "metric"]
+    if table.duplicated(key).any():
+        raise bad_input(where, "each scan once", "some repeatedly", MAKE_AGAIN)
+    counts = table.groupby(["map", "metric"]).size().unstack()
+    metrics = {*METRICS, FLAT}
+    if set(counts) != metrics or (counts != table["scan"].nunique()).any(axis=None):
+        expected = f"{', '.join(sorted(metrics))} of each map of each scan"
+        raise bad_input(where, expected, "not all of them", MAKE_AGAIN)
+    return table
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
+    text = table.astype(object)
+    for name in NUMBERS:
+        text[name] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table[name]]
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write how well the maps of a method find lesions, and whether better than chance."""
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.evaluate.statistics.maps", description=__doc__
+    )
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="tables of msnmo.evaluate.localisation: the folds of one method",
+    )
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
+    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    given = parser.parse_args(arguments)
+
+    folds = read_folds(given.folds)
+    measured = read_measured(given.measured)
+    if stray := sorted(set(measured["scan"]) - set(folds["scan"])):
+        expected = f"the scans of {given.folds}"
+        raise bad_input("--measured", expected, f"also {', '.join(stray)}", MAKE_AGAIN)
+    measured = measured.merge(folds[["scan", "subject"]], on="scan", validate="m:1")
+    drawn = draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap"))
+    write_tsv(given.out, as_text(judge(measured, drawn, given.confidence)))
+
+
+if __name__ == "__main__":
+    run_command(main)

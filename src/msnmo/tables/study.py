@@ -1,0 +1,174 @@
+"""Write docs/study.md: the methods of a study side by side, and what becomes of the paper's claims.
+
+A claim is that of a row of the paper's Tables 5 to 9: the joint model is better than without one of
+its parts. It holds where the joint model is better in the study and the corrected p is below 0.05,
+it is refuted where it is worse with such a p, and it stays open otherwise. P-values are those of
+the bootstrap over subjects and seeds, with Holm's correction over all claims.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+from tabulate import tabulate
+
+from msnmo.cohort.folds import read_folds
+from msnmo.core.errors import run_command
+from msnmo.core.files import write_text
+from msnmo.core.seeds import derive_seed
+from msnmo.core.templates import templates
+from msnmo.evaluate.aggregate import across_folds, read_metrics
+from msnmo.evaluate.metrics import METRICS, space_of
+from msnmo.evaluate.statistics.__main__ import scans_of
+from msnmo.evaluate.statistics.bootstrap import Drawn, draw_seeds, draw_subjects
+from msnmo.evaluate.statistics.compare import compare_metric
+from msnmo.settings.methods import JOINT, METHODS
+
+SHOWN = ("DSC", "AUC", "LL")
+CLAIMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "5": (("only_seg",), ("DSC",)),
+    "6": (("only_cls",), ("AUC",)),
+    "7": (("without_sharing", "only_local", "only_global"), ("DSC", "AUC")),
+    "8": (("lgm_none", "lgm_dot", "lgm_concat", "lgm_add"), ("AUC",)),
+    "9": (("without_cross_loss",), ("DSC", "AUC")),
+}
+"""By table: the methods that the joint model is said to be better than, and in what."""
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Study:
+    """The metrics of a finished study and what the bootstrap draws from them."""
+
+    metrics: pd.DataFrame
+    scans: pd.DataFrame
+    drawn: Drawn
+    confidence: float
+
+    @classmethod
+    def read(cls, results: Path, replicates: int, confidence: float, seed: int) -> Study:
+        """Read the results of a run that has come to its end."""
+        metrics = read_metrics(results / "metrics/all.tsv")
+        folds = read_folds(results / "folds.tsv")
+        seeds = sorted(set(metrics["seed"]))
+        drawn = Drawn(
+            draw_subjects(folds, replicates, derive_seed(seed, "bootstrap")),
+            draw_seeds(seeds, replicates, derive_seed(seed, "bootstrap of seeds")),
+        )
+        return cls(metrics, scans_of(metrics, folds), drawn, confidence)
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that were run, in the registry's order."""
+        return [name for name in METHODS if name in set(self.metrics["method"])]
+
+    def compare(self, metric: str) -> dict[str, dict[str, Any]]:
+        """Return the statistics of a metric by method."""
+        rows = compare_metric(
+            *(metric, self.methods, self.scans, self.drawn),
+            confidence=self.confidence,
+            space=space_of(metric, "model"),
+        )
+        return {str(row["method"]): row for row in rows}
+
+
+def methods_table(study: Study) -> str:
+    """Return a row per method: each metric's mean, spreads, and difference to the joint model."""
+    summary = across_folds(study.metrics).set_index(["method", "metric", "space"])
+    compared = {metric: study.compare(metric) for metric in SHOWN}
+    lines = [
+        [METHODS[name].label, f"`{name}`", *_cells(name, compared, summary)]
+        for name in study.methods
+    ]
+    heads = [head for metric in SHOWN for head in (_heading(metric), "to joint")]
+    return tabulate(lines, headers=["Method", "Name", *heads], tablefmt="github")
+
+
+def _heading(metric: str) -> str:
+    return f"{metric} ({METRICS[metric].unit})"
+
+
+def _cells(
+    name: str, compared: Mapping[str, Mapping[str, Mapping[str, Any]]], summary: pd.DataFrame
+) -> Iterator[str]:
+    for metric, rows in compared.items():
+        row = rows.get(name)
+        if row is None:
+            yield from ("", "")
+            continue
+        spread = summary.loc[(name, metric, space_of(metric, "model"))]
+        scale, digits = METRICS[metric].scale, 1 if METRICS[metric].unit == "%" else 3
+        sds = (f"{scale * spread[each]:.{digits}f}" for each in ("sd", "sd_seeds"))
+        yield f"{row['estimate']:.{digits}f} ({', '.join(sds)})"
+        yield _difference(row, digits)
+
+
+def _difference(row: Mapping[str, Any], digits: int) -> str:
+    if "difference" not in row:
+        return ""
+    numbers = (row[each] for each in ("difference", "difference_low", "difference_high"))
+    own, low, high = (f"{number:+.{digits}f}" for number in numbers)
+    return f"{own} ({low} to {high}), p {row['p_holm']:.3f}"
+
+
+def claims_table(study: Study) -> str:
+    """Return a row per claim of the paper that was tried, with its verdict."""
+    tried = [
+        {"table": table, "metric": metric} | dict(rows[name])
+        for table, (methods, metrics) in CLAIMS.items()
+        for metric in metrics
+        for rows in [study.compare(metric)]
+        for name in methods
+        if name in rows and JOINT in rows
+    ]
+    if not tried:
+        return "No method that a claim is about was run."
+    corrected = multipletests([row["p"] for row in tried], method="holm")[1]
+    lines = [_claim(row, float(p)) for row, p in zip(tried, corrected, strict=True)]
+    heads = ["Table", "The joint model is better than", "in", "by", "p (Holm)", "Verdict"]
+    return tabulate(lines, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _claim(row: Mapping[str, Any], p: float) -> list[str]:
+    """Return the cells of a claim; the difference is the joint model's to the method."""
+    better = -row["difference"] if METRICS[row["metric"]].best == "highest" else row["difference"]
+    verdict = "open" if p >= SIGNIFICANT else "holds" if better > 0 else "refuted"
+    ends = sorted((-row["difference_low"], -row["difference_high"]))
+    size = f"{-row['difference']:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})"
+    return [row["table"], str(row["label"]), row["metric"], size, f"{p:.3f}", verdict]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.tables.study", description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="of the study")
+    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--seed", type=int, default=2024, help="of the bootstrap")
+    parser.add_argument("--out", type=Path, required=True, help="Markdown")
+    given = parser.parse_args(arguments)
+    study = Study.read(given.results, given.replicates, given.confidence, given.seed)
+    page = templates(__package__).get_template("study.md.jinja")
+    metrics = study.metrics
+    write_text(
+        given.out,
+        page.render(
+            methods=methods_table(study),
+            claims=claims_table(study),
+            scans=study.scans["scan"].nunique(),
+            subjects=study.scans["subject"].nunique(),
+            folds=metrics["fold"].nunique(),
+            seeds=metrics["seed"].nunique(),
+            replicates=given.replicates,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,95 @@
+"""The page of a study: methods side by side, and what becomes of the paper's claims."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msnmo.core.files import write_tsv
+from msnmo.tables.study import Study, claims_table, main, methods_table
+
+SEEDS = (1, 2, 3)
+SUBJECTS = [(f"MS{n}", "MS", n % 2) for n in range(8)] + [
+    (f"NMOSD{n}", "NMOSD", n % 2) for n in range(8)
+]
+# of each method: its DSC, and how sure it is of the right class
+METHODS = {
+    "joint": (0.6, 0.8),
+    "only_seg": (0.5, None),
+    "only_local": (0.7, 0.8),
+    "without_cross_loss": (0.6, 0.8),
+}
+
+
+def rows(method, seed):
+    """Metrics of a method's trainings of one seed, with noise that all methods share."""
+    noise = np.random.default_rng(seed).normal(0, 0.02, len(SUBJECTS))
+    dsc, sure = METHODS[method]
+    for fold in (0, 1):
+        tested = [n for n, (_, _, of) in enumerate(SUBJECTS) if of == fold]
+        for n in tested:
+            subject, diagnosis, _ = SUBJECTS[n]
+            where = (method, fold, seed, f"sub-{subject}")
+            yield (*where, "DSC", dsc + noise[n] * (1 + (n % 3)), "model")
+            if sure is not None:
+                p = sure + noise[n]
+                yield (*where, "P_NMOSD", p if diagnosis == "NMOSD" else 1 - p, "n/a")
+                yield (*where, "LL", -np.log(p), "n/a")
+        yield (method, fold, seed, "n/a", "DSC", dsc, "model")
+        if sure is not None:
+            yield (method, fold, seed, "n/a", "AUC", 1.0, "n/a")
+            yield (method, fold, seed, "n/a", "LL", 0.2, "n/a")
+
+
+@pytest.fixture
+def results(tmp_path):
+    columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
+    table = [row for method in METHODS for seed in SEEDS for row in rows(method, seed)]
+    write_tsv(tmp_path / "metrics/all.tsv", pd.DataFrame(table, columns=columns))
+    folds = [(f"sub-{subject}", subject, *rest) for subject, *rest in SUBJECTS]
+    columns = ["scan", "subject", "diagnosis", "fold"]
+    write_tsv(tmp_path / "folds.tsv", pd.DataFrame(folds, columns=columns))
+    return tmp_path
+
+
+@pytest.fixture
+def study(results):
+    return Study.read(results, replicates=500, confidence=0.95, seed=1)
+
+
+def cells(table, *starts):
+    """The cells of the line that begins with these."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    (line,) = [line for line in lines if line[: len(starts)] == list(starts)]
+    return line
+
+
+def test_a_claim_holds_is_refuted_or_stays_open(study):
+    table = claims_table(study)
+    assert cells(table, "5", "Only Seg Model", "DSC")[-1] == "holds"
+    assert cells(table, "7", "Only local", "DSC")[-1] == "refuted"
+    assert cells(table, "9", "w/o cross loss", "DSC")[-1] == "open"
+    assert cells(table, "5", "Only Seg Model", "DSC")[3] == "+10.0 (+10.0 to +10.0)"
+
+
+def test_claims_about_methods_that_were_not_run_are_not_made(study):
+    assert "Only Cls Model" not in claims_table(study)
+    assert "w/o LGM" not in claims_table(study)
+
+
+def test_every_method_has_its_numbers_and_its_difference_to_the_joint_model(study):
+    table = methods_table(study)
+    joint, local = cells(table, "Joint Model"), cells(table, "Only local")
+    assert joint[2].startswith("60.")
+    assert joint[3] == ""
+    assert local[3].startswith("+10.0 (+10.0 to +10.0), p 0.0")
+    assert cells(table, "Only Seg Model")[4:] == ["", "", "", ""]
+
+
+def test_the_page_says_what_it_is_of_and_is_written_twice_alike(results, tmp_path):
+    texts = []
+    for name in ("one.md", "two.md"):
+        main(["--results", str(results), "--replicates", "200", "--out", str(tmp_path / name)])
+        texts.append((tmp_path / name).read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+    assert "16 subjects, 16 scans, 2 folds, 3 seeds" in texts[0]
+    assert "simulated" in texts[0]

@@ -1,0 +1,80 @@
+"""Several trainings of each fold: which are planned, where they lie, and what waits for them."""
+
+import re
+
+import pytest
+
+from tests.workflow.dag import jobs, run, seeds_trained, trained, write_config
+
+BRIEF = {"methods": ["unet"], "folds": {"k": 2}, "bundle": {"method": "unet"}}
+FOLDS = [("unet", "0"), ("unet", "1")]
+
+
+@pytest.fixture(scope="module")
+def plan(clone, cohort):
+    """A function: the dry run of targets with seeds."""
+
+    def make(seeds, *targets):
+        config = write_config(clone, cohort, "of_seeds", seeds=seeds, **BRIEF)
+        return run(clone, config, "--dry-run", "--printshellcmds", *targets)
+
+    return make
+
+
+def seeds_of(output, module):
+    """The seeds that the commands of a module are given, in the order of the folds' folders."""
+    commands = re.findall(rf"python -m {module} ([^\n]*)", output)
+    return sorted(re.search(r"--seeds? ([\d ]*\d)", command)[1] for command in commands)
+
+
+def test_each_seed_of_each_fold_is_trained_in_a_folder_of_its_own(plan, clone):
+    code, output = plan([1, 2], "table_3")
+    assert code == 0, output
+    assert trained(output) == [FOLDS[0], FOLDS[0], FOLDS[1], FOLDS[1]]
+    assert seeds_trained(output) == ["/seed-1", "/seed-2"]
+    for fold in (0, 1):
+        for seed in (1, 2):
+            place = f"unet/fold-{fold}/seed-{seed}"
+            assert f"{clone}/of_seeds/models/{place}/weights.safetensors" in output
+            assert f"{clone}/of_seeds/predictions/{place}\n" in output
+            assert f"{clone}/of_seeds/metrics/{place}.tsv" in output
+    assert seeds_of(output, "msnmo.train") == ["1", "1", "2", "2"]
+    assert seeds_of(output, "msnmo.evaluate") == ["1", "1", "2", "2"]
+    # the table is of all of them
+    assert seeds_of(output, "msnmo.evaluate.aggregate") == ["1 2"]
+    counts = jobs(output)
+    assert counts["predict_fold"] == counts["evaluate_fold"] == counts["train_fold"] == 4
+
+
+@pytest.mark.parametrize("target", ["figure_8", "bundle"])
+def test_what_shows_or_packs_one_training_a_fold_waits_for_the_first_seed_alone(plan, target):
+    code, output = plan([2, 1], target)
+    assert code == 0, output
+    assert trained(output) == FOLDS
+    assert seeds_trained(output) == ["/seed-2"]
+    assert seeds_of(output, "msnmo.train") == ["2", "2"]
+    assert "seed-1" not in output
+
+
+@pytest.mark.parametrize(("seeds", "seed"), [([7], "7"), ([], "2024")])
+def test_one_seed_has_no_folder(plan, clone, seeds, seed):
+    code, output = plan(seeds, "table_3")
+    assert code == 0, output
+    assert trained(output) == FOLDS
+    assert seeds_trained(output) == [""]
+    assert f"{clone}/of_seeds/models/unet/fold-0/weights.safetensors" in output
+    assert "seed-" not in output.replace("--seed-", "")
+    assert seeds_of(output, "msnmo.train") == [seed] * 2
+    assert seeds_of(output, "msnmo.evaluate") == [seed] * 2
+    assert seeds_of(output, "msnmo.evaluate.aggregate") == [seed]
+
+
+def test_seeds_that_cannot_be_are_refused_with_their_key(plan):
+    code, output = plan([3, -1, "x"], "table_3")
+    assert code == 1
+    assert "config: seeds.1" in output
+    assert "config: seeds.2" in output
+    code, output = plan([3, 3], "table_3")
+    assert code == 1
+    assert "config: seeds\n" in output
+    assert "3 more than once" in output
