@@ -20,7 +20,9 @@ def test_the_script_installs_what_make_does():
     ours = re.findall(r"pip install --no-cache-dir (.*)", script)
     assert len(ours) == len(steps) == 3
     for made, step in zip(ours, steps, strict=True):
-        wanted = step.replace("--quiet ", "").replace("$(TORCH)", '"$TORCH"')
+        # make compiles in a step of its own, on all cores
+        wanted = step.replace("--quiet ", "").replace("--no-compile ", "")
+        wanted = wanted.replace("$(TORCH)", '"$TORCH"')
         assert made == wanted
 
 
