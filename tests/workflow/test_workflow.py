@@ -32,8 +32,8 @@ CAPTIONS = [number for number in layout.CAPTIONS if number != VARIANTS]
 TABLES = [f"table-{number}" for number in layout.TABLES if number != VARIANTS]
 
 
-ONE_OF_EACH_KIND = ["joint", "unet", "resnet50", "only_seg", "only_cls"]
-"""The joint model, each of its tasks alone, and of the networks it is compared with one a task.
+ONE_OF_EACH_KIND = ["joint", "unet", "resnet50", "only_seg"]
+"""The joint model, a task of it alone, and of the networks it is compared with one a task.
 
 They are trained here. Of every other method the network is built and takes a step in
 tests/settings/test_methods.py; all are trained by the test that is marked heavy.
@@ -377,7 +377,7 @@ def brought_forward(names, quick):
     ]
 
 
-@pytest.mark.parametrize("name", brought_forward(DATA, ("mask, older", "FLAIR touched")))
+@pytest.mark.parametrize("name", brought_forward(DATA, ("mask, older",)))
 def test_changed_data_rerun_what_follows_from_them_and_no_more(study, undisturbed, name):
     results, config = undisturbed
     change, jobs_of = DATA[name]
