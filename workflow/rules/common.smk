@@ -104,13 +104,13 @@ def pattern(path):
     return lambda wildcards: path
 
 
-def trainings(output, methods, all_seeds=False):
-    """Return a file of each training of methods: of the first seed, or of all.
+def trainings(output, methods, seeds=SEEDS[:1]):
+    """Return a file of each training of methods.
 
     Tables are of all seeds. Where one training a fold is shown or packed, it is the first's.
     """
-    seeds = list(SEED_OF) if all_seeds else [next(iter(SEED_OF))]
-    return expand(output, method=methods, fold=FOLDS, seed=seeds)
+    places = [place for place, seed in SEED_OF.items() if seed in seeds]
+    return expand(output, method=methods, fold=FOLDS, seed=places)
 
 
 def of_first_seed(output, **wildcards):
@@ -120,7 +120,7 @@ def of_first_seed(output, **wildcards):
 
 def of_training(path):
     """Return a params function: a path of the first seed by method and fold, for a module to fill."""
-    return pattern(str(path).replace("{seed}", next(iter(SEED_OF))))
+    return pattern(of_first_seed(path)[0])
 
 
 def uncompared(value):

@@ -42,8 +42,7 @@ def fold_metrics(wildcards):
     methods = methods_of(wildcards.selection)
     if not methods:
         raise WorkflowError(f"{wildcards.selection} shows none of the config's methods")
-    every = len(seeds_of(wildcards.selection)) > 1
-    return trainings(rules.evaluate_fold.output, methods, all_seeds=every)
+    return trainings(rules.evaluate_fold.output, methods, seeds_of(wildcards.selection))
 
 
 def seeds_of(selection):
@@ -68,9 +67,8 @@ def table_files(*tables):
 
 def weights_of(selection):
     """Return the weights of what a table or figure shows: deleted ones are trained again."""
-    every = len(seeds_of(selection)) > 1
     return trainings(
-        rules.train_fold.output.weights, methods_of(selection), all_seeds=every
+        rules.train_fold.output.weights, methods_of(selection), seeds_of(selection)
     )
 
 

@@ -252,7 +252,19 @@ def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np
         nib.Nifti1Image(image.dataobj, None, header).to_filename(temporary)
 
 
-def check_same_grid(path: Path, volume: Volume, reference_path: Path, reference: Volume) -> None:
+RESAMPLE = (
+    "give a mask drawn on this very scan, or resample it to the scan's grid "
+    "(antsApplyTransforms -n GenericLabel, flirt -applyxfm -usesqform)"
+)
+
+
+def check_same_grid(
+    path: Path | str,
+    volume: Volume,
+    reference_path: Path | str,
+    reference: Volume,
+    remedy: str = RESAMPLE,
+) -> None:
     """Refuse a volume that does not lie on the grid of another.
 
     Raises
@@ -266,8 +278,7 @@ def check_same_grid(path: Path, volume: Volume, reference_path: Path, reference:
         path,
         f"the grid of {reference_path}: {_describe(reference.grid)}",
         _describe(volume.grid),
-        "give a mask drawn on this very scan, or resample it to the scan's grid "
-        "(antsApplyTransforms -n GenericLabel, flirt -applyxfm -usesqform)",
+        remedy,
     )
 
 

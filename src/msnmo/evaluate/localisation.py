@@ -20,7 +20,7 @@ from msnmo.cohort.parts import read_part
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, write_tsv
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import Volume, load_mask, load_volume
+from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
 from msnmo.evaluate.maps import GRADCAM, read_class_evidence
 from msnmo.settings.methods import get_method
 
@@ -145,23 +145,14 @@ def load_tested(tested: pd.DataFrame, truth: pd.DataFrame) -> list[Tested]:
 
 def _load(scan: str, image_path: str, brain_path: str, lesion_path: str | float) -> Tested:
     image, brain = load_volume(image_path), load_mask(brain_path)
-    _refuse_other_grid(brain_path, brain, image_path, image, MAKE_AGAIN)
+    check_same_grid(brain_path, brain, image_path, image, MAKE_AGAIN)
     if not brain.data.any():
         raise bad_input(brain_path, "a brain mask", "no voxel in it", MAKE_AGAIN)
     if pd.isna(lesion_path):
         return Tested(scan, image, brain.data, np.zeros_like(brain.data))
     lesion = load_mask(str(lesion_path))
-    _refuse_other_grid(str(lesion_path), lesion, image_path, image, MAKE_AGAIN)
+    check_same_grid(str(lesion_path), lesion, image_path, image, MAKE_AGAIN)
     return Tested(scan, image, brain.data, lesion.data)
-
-
-def _refuse_other_grid(
-    path: Path | str, volume: Volume, image_path: Path | str, image: Volume, remedy: str
-) -> None:
-    if not volume.grid.matches(image.grid):
-        expected = f"the grid of {image_path}: shape {image.grid.shape}"
-        found = f"another: shape {volume.grid.shape}"
-        raise bad_input(path, expected, found, remedy)
 
 
 def maps_of(
@@ -175,12 +166,12 @@ def maps_of(
         Naming a map that is missing, damaged or of another grid.
     """
     cam = read_class_evidence(predictions, scan.scan)
-    _refuse_other_grid(predictions, cam, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
+    check_same_grid(predictions, cam, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
     yield CAM, cam.data
     if gradcam is not None:
         path = gradcam / GRADCAM.format(scan=scan.scan)
         weighed = load_volume(path)
-        _refuse_other_grid(path, weighed, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
+        check_same_grid(path, weighed, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
         yield GRADCAM_MAP, weighed.data
     yield INTENSITY, scan.image.data
     yield RANDOM, random_map(scan.scan, scan.image.data.shape)

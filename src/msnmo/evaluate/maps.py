@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from msnmo.core.files import PREDICT_AGAIN
 from msnmo.core.volumes import Volume, check_same_grid, load_volume
 
 CLASS_EVIDENCE = "{scan}_space-model_desc-localisation{scale}_map.nii.gz"
@@ -45,7 +46,7 @@ def read_class_evidence(predictions: Path, scan: str) -> Volume:
     paths = [predictions / CLASS_EVIDENCE.format(scan=scan, scale=scale) for scale in SCALES]
     maps = [load_volume(path) for path in paths]
     for path, each in zip(paths[1:], maps[1:], strict=True):
-        check_same_grid(path, each, paths[0], maps[0])
+        check_same_grid(path, each, paths[0], maps[0], PREDICT_AGAIN)
     return Volume(reduce(np.add, (each.data for each in maps)), maps[0].grid)
 
 

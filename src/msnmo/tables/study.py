@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,11 @@ from tabulate import tabulate
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_text
-from msnmo.core.seeds import derive_seed
 from msnmo.core.templates import templates
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import METRICS, space_of
 from msnmo.evaluate.statistics.__main__ import scans_of
-from msnmo.evaluate.statistics.bootstrap import Drawn, draw_seeds, draw_subjects
+from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import compare_metric
 from msnmo.settings.methods import JOINT, METHODS
 
@@ -56,11 +56,7 @@ class Study:
         """Read the results of a run that has come to its end."""
         metrics = read_metrics(results / "metrics/all.tsv")
         folds = read_folds(results / "folds.tsv")
-        seeds = sorted(set(metrics["seed"]))
-        drawn = Drawn(
-            draw_subjects(folds, replicates, derive_seed(seed, "bootstrap")),
-            draw_seeds(seeds, replicates, derive_seed(seed, "bootstrap of seeds")),
-        )
+        drawn = Drawn.draw(folds, metrics["seed"], replicates, seed)
         return cls(metrics, scans_of(metrics, folds), drawn, confidence)
 
     @property
@@ -68,8 +64,12 @@ class Study:
         """Those that were run, in the registry's order."""
         return [name for name in METHODS if name in set(self.metrics["method"])]
 
-    def compare(self, metric: str) -> dict[str, dict[str, Any]]:
-        """Return the statistics of a metric by method."""
+    @cached_property
+    def compared(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The statistics of each metric that is shown, by method."""
+        return {metric: self._compare(metric) for metric in SHOWN}
+
+    def _compare(self, metric: str) -> dict[str, dict[str, Any]]:
         rows = compare_metric(
             *(metric, self.methods, self.scans, self.drawn),
             confidence=self.confidence,
@@ -81,9 +81,8 @@ class Study:
 def methods_table(study: Study) -> str:
     """Return a row per method: each metric's mean, spreads, and difference to the joint model."""
     summary = across_folds(study.metrics).set_index(["method", "metric", "space"])
-    compared = {metric: study.compare(metric) for metric in SHOWN}
     lines = [
-        [METHODS[name].label, f"`{name}`", *_cells(name, compared, summary)]
+        [METHODS[name].label, f"`{name}`", *_cells(name, study.compared, summary)]
         for name in study.methods
     ]
     heads = [head for metric in SHOWN for head in (_heading(metric), "to joint")]
@@ -123,7 +122,7 @@ def claims_table(study: Study) -> str:
         {"table": table, "metric": metric} | dict(rows[name])
         for table, (methods, metrics) in CLAIMS.items()
         for metric in metrics
-        for rows in [study.compare(metric)]
+        for rows in [study.compared[metric]]
         for name in methods
         if name in rows and JOINT in rows
     ]

@@ -19,10 +19,9 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_tsv, write_tsv
-from msnmo.core.seeds import derive_seed
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, TABLE_METRICS, Space
-from msnmo.evaluate.statistics.bootstrap import Drawn, draw_seeds, draw_subjects
+from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
 
 
@@ -59,11 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     folds = read_folds(given.folds)
     metrics = read_metrics(given.metrics)
-    seeds = sorted(set(metrics["seed"]))
-    drawn = Drawn(
-        draw_subjects(folds, given.replicates, derive_seed(given.seed, "bootstrap")),
-        draw_seeds(seeds, given.replicates, derive_seed(given.seed, "bootstrap of seeds")),
-    )
+    drawn = Drawn.draw(folds, metrics["seed"], given.replicates, given.seed)
     compared = compare_tables(
         *(given.tables, scans_of(metrics, folds), drawn),
         confidence=given.confidence,

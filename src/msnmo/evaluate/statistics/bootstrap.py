@@ -10,11 +10,13 @@ those of these trained networks. With few seeds it is drawn a little too small.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+from msnmo.core.seeds import derive_seed
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
@@ -80,6 +82,14 @@ class Drawn:
 
     subjects: pd.DataFrame
     seeds: pd.DataFrame
+
+    @classmethod
+    def draw(cls, folds: pd.DataFrame, seeds: Collection[int], replicates: int, seed: int) -> Drawn:
+        """Draw subjects of the folds and seeds of the trainings, in any order, from one seed."""
+        return cls(
+            draw_subjects(folds, replicates, derive_seed(seed, "bootstrap")),
+            draw_seeds(sorted(set(seeds)), replicates, derive_seed(seed, "bootstrap of seeds")),
+        )
 
 
 def over_seeds(of_seeds: Mapping[int, np.ndarray], drawn: pd.DataFrame) -> np.ndarray:
