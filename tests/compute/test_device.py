@@ -72,7 +72,10 @@ def test_other_errors_pass_unchanged() -> None:
 def test_the_cpu_is_described_and_computes_in_float32() -> None:
     assert device.device_name(CPU)
     assert device.precision(CPU) == "float32"
+    assert device.precision(CPU, "bfloat16") == "bfloat16"
     assert device.memory_format(CPU) == torch.contiguous_format
+    with device.autocast(CPU, "bfloat16"):
+        assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
     with device.autocast(CPU):
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float32
     assert 2**20 < device.peak_memory(CPU) < device.total_memory(CPU)
@@ -96,6 +99,7 @@ def test_threads_are_set_for_the_whole_process() -> None:
 def test_cuda_trains_in_bfloat16_and_channels_last() -> None:
     cuda = device.pick_device("cuda")
     assert device.precision(cuda) == "bfloat16"
+    assert device.precision(cuda, "float32") == "float32"
     with device.autocast(cuda):
         ones = torch.ones(2, 2, device=cuda)
         assert torch.mm(ones, ones).dtype == torch.bfloat16

@@ -10,6 +10,7 @@ from msnmo.core.errors import InputError
 from msnmo.networks.joint import build_joint_model
 from msnmo.networks.losses import joint_loss
 from msnmo.settings.model import ModelSettings
+from msnmo.settings.training import LossSettings
 
 SMALL = ModelSettings(base_channels=8, heads=2)
 CUBE = (32, 32, 32)
@@ -112,16 +113,21 @@ def test_guidance_variants_leave_the_other_parts_alone(variant):
     assert others(build(guidance=variant)) == others(build())
 
 
-def test_cross_task_loss_reaches_both_networks_and_what_they_share():
+@pytest.mark.parametrize(
+    ("side", "segmentation"), [("localisation", set()), ("both", {"segmentation"})]
+)
+def test_cross_task_loss_reaches_what_it_is_to_teach(side, segmentation):
+    """By default the localisation, and what it shares with the segmentation."""
     model = build()
     image, lesion, label = batch()
-    joint_loss(model(image), lesion, label)["cross"].backward()
+    settings = LossSettings(cross_gradient=side)
+    joint_loss(model(image), lesion, label, settings=settings)["cross"].backward()
     reached = {
         name.split(".")[0]
         for name, parameter in model.named_parameters()
         if parameter.grad is not None and parameter.grad.abs().max() > 0
     }
-    assert reached == {"sharing", "segmentation", "guidance", "classification"}
+    assert reached == {"sharing", "guidance", "classification"} | segmentation
 
 
 def taught_by_classification(guidance_gradient):
@@ -181,7 +187,7 @@ def test_a_few_steps_fit_one_batch():
     image, lesion, label = batch()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     history = []
-    for _ in range(12):
+    for _ in range(20):
         losses = joint_loss(model(image), lesion, label)
         optimiser.zero_grad()
         losses["total"].backward()
@@ -190,6 +196,7 @@ def test_a_few_steps_fit_one_batch():
     assert history[-1]["total"] < 0.5 * history[0]["total"]
     assert history[-1]["segmentation"] < 0.5
     assert history[-1]["classification"] < 0.3
+    assert history[-1]["cross"] < 0.3
 
 
 def test_batch_members_do_not_see_each_other():

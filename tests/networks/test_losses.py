@@ -142,6 +142,22 @@ def test_a_scan_without_lesions_gives_a_finite_gradient():
     assert torch.isfinite(logits.grad).all()
 
 
+def of_blocks(fine, edge, reduce):
+    """Return a coarse map of `edge` voxels: of each, what the voxels within come to."""
+    step = len(fine) // edge
+    found = np.zeros((edge, edge, edge))
+    for place in np.ndindex(found.shape):
+        block = tuple(slice(step * start, step * (start + 1)) for start in place)
+        found[place] = reduce(fine[block])
+    return found
+
+
+def two_way(**values):
+    """Return a form of the loss that both tasks learn from, of S_i itself."""
+    form = {"cross_segmentation": "probabilities", "cam_normalisation": "relu_max"}
+    return LossSettings(**form | {"cross_gradient": "both"} | values)
+
+
 @pytest.mark.parametrize("side", ["probabilities", "logits"])
 @pytest.mark.parametrize("normalisation", ["none", "relu_max", "sigmoid", "standardise"])
 def test_cross_task_loss_is_equation_11(ref, outputs, lesion, normalisation, side):
@@ -155,16 +171,28 @@ def test_cross_task_loss_is_equation_11(ref, outputs, lesion, normalisation, sid
     before = ref.sigmoid if side == "probabilities" else unchanged
     after = standardised if normalisation == "standardise" else unchanged
     expected = cross_loss(outputs, LABEL, normalise, ref, segmented=lambda s: after(before(s)))
-    settings = LossSettings(cam_normalisation=normalisation, cross_segmentation=side)
+    settings = two_way(cam_normalisation=normalisation, cross_segmentation=side)
     found = cross_task_loss(outputs, lesion, LABEL, settings).item()
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_cross_task_loss_is_by_default_between_probabilities_and_relu_max_maps(
+def test_cross_task_loss_is_by_default_of_the_lesion_map_and_teaches_the_localisation(
     ref, outputs, lesion
 ):
-    expected = cross_loss(outputs, LABEL, relu_max, ref)
-    assert cross_task_loss(outputs, lesion, LABEL).item() == pytest.approx(expected, rel=1e-5)
+    """The lesion map by its maximum in each block of voxels, both sides standardised."""
+    lesion_map = ref.sigmoid(ref.to_numpy(outputs.lesion_logits))
+    expected = 0
+    for weight, pairs in zip(ETA, map_pairs(outputs, LABEL.tolist(), ref), strict=True):
+        of_scans = []
+        for scan, (s, v) in enumerate(pairs):
+            coarse = of_blocks(lesion_map[scan, 0], len(s), np.max)
+            of_scans.append(np.mean((standardised(coarse) - standardised(v)) ** 2))
+        expected += weight * np.mean(of_scans)
+    found = cross_task_loss(outputs, lesion, LABEL)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found.backward()
+    assert outputs.lesion_logits.grad is None
+    assert all(each.grad.any() for each in (*outputs.features, *outputs.class_weights))
 
 
 def test_standardised_maps_of_one_pattern_are_not_apart(outputs, lesion):
@@ -176,16 +204,14 @@ def test_standardised_maps_of_one_pattern_are_not_apart(outputs, lesion):
         features=(*outputs.features[:2], coarse),
         class_weights=(*outputs.class_weights[:2], torch.full((2, 1), 0.1)),
     )
-    settings = LossSettings(
-        eta=(1, 0, 0), cam_normalisation="standardise", cross_segmentation="logits"
-    )
+    settings = two_way(eta=(1, 0, 0), cam_normalisation="standardise", cross_segmentation="logits")
     assert cross_task_loss(same, lesion, LABEL, settings).item() == pytest.approx(0, abs=1e-8)
 
 
 def test_eta_runs_from_coarse_to_fine(ref, outputs, lesion):
     eta = (0.1, 0.7, 0.3)
     expected = cross_loss(outputs, LABEL, relu_max, ref, eta=eta)
-    found = cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta)).item()
+    found = cross_task_loss(outputs, lesion, LABEL, two_way(eta=eta)).item()
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -193,7 +219,7 @@ def test_eta_runs_from_coarse_to_fine(ref, outputs, lesion):
 def test_a_scale_alone_teaches_its_own_maps(outputs, lesion, place):
     """The first of eta is that of 1/8 of the scan's size: S_1 and V_3."""
     eta = tuple(float(index == place) for index in range(3))
-    cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta)).backward()
+    cross_task_loss(outputs, lesion, LABEL, two_way(eta=eta)).backward()
     of_scales = [bool(each.grad.any()) for each in outputs.scale_logits[:3]]
     of_features = [bool(each.grad.any()) for each in reversed(outputs.features)]
     assert of_scales == of_features == [index == place for index in range(3)]
@@ -203,10 +229,8 @@ def test_a_scale_alone_teaches_its_own_maps(outputs, lesion, place):
 def test_a_sum_is_the_mean_times_the_voxels_of_a_scan(outputs, lesion):
     for place, edge in enumerate((2, 4, 8)):
         eta = tuple(float(index == place) for index in range(3))
-        mean = cross_task_loss(outputs, lesion, LABEL, LossSettings(eta=eta))
-        total = cross_task_loss(
-            outputs, lesion, LABEL, LossSettings(eta=eta, cross_reduction="sum")
-        )
+        mean = cross_task_loss(outputs, lesion, LABEL, two_way(eta=eta))
+        total = cross_task_loss(outputs, lesion, LABEL, two_way(eta=eta, cross_reduction="sum"))
         torch.testing.assert_close(total, edge**3 * mean)
 
 
@@ -215,18 +239,8 @@ def test_a_sum_runs_over_voxels_and_is_a_mean_over_scans(ref, outputs, lesion):
     for weight, pairs in zip(ETA, map_pairs(outputs, LABEL.tolist(), ref), strict=True):
         sums = [((ref.sigmoid(s) - relu_max(v)) ** 2).sum() for s, v in pairs]
         expected += weight * np.mean(sums)
-    found = cross_task_loss(outputs, lesion, LABEL, LossSettings(cross_reduction="sum"))
+    found = cross_task_loss(outputs, lesion, LABEL, two_way(cross_reduction="sum"))
     assert found.item() == pytest.approx(expected, rel=1e-5)
-
-
-def any_lesion_within(mask, edge):
-    """Return where a voxel of the coarse map, of `edge` voxels, has lesion within."""
-    step = len(mask) // edge
-    found = np.zeros((edge, edge, edge), bool)
-    for place in np.ndindex(found.shape):
-        block = tuple(slice(step * start, step * (start + 1)) for start in place)
-        found[place] = mask[block].any()
-    return found
 
 
 def balanced(squared, inside):
@@ -242,7 +256,7 @@ def balanced_cross_loss(outputs, mask, ref):
         of_scans = []
         for scan, (s, v) in enumerate(pairs):
             squared = (ref.sigmoid(s) - relu_max(v)) ** 2
-            inside = any_lesion_within(ref.to_numpy(mask)[scan, 0], len(s))
+            inside = of_blocks(ref.to_numpy(mask)[scan, 0], len(s), np.max) > 0
             of_scans.append(balanced(squared, inside))
         total += weight * np.mean(of_scans)
     return total
@@ -258,7 +272,7 @@ def test_balance_weighs_lesion_and_background_equally(ref, outputs, second):
     elif second == "a corner":
         lesion[1, :, 0, 0, 0] = 1
     expected = balanced_cross_loss(outputs, lesion, ref)
-    settings = LossSettings(cross_balance=True)
+    settings = two_way(cross_balance=True)
     found = cross_task_loss(outputs, lesion, LABEL, settings)
     assert found.item() == pytest.approx(expected, rel=1e-5)
     found.backward()
@@ -266,18 +280,18 @@ def test_balance_weighs_lesion_and_background_equally(ref, outputs, second):
 
 
 def test_without_balance_the_mask_is_not_read(outputs, lesion):
-    found = [cross_task_loss(outputs, each, LABEL) for each in (lesion, 1 - lesion)]
+    found = [cross_task_loss(outputs, each, LABEL, two_way()) for each in (lesion, 1 - lesion)]
     assert torch.equal(*found)
-    settings = LossSettings(cross_balance=True)
+    settings = two_way(cross_balance=True)
     assert not torch.equal(cross_task_loss(outputs, lesion, LABEL, settings), found[0])
 
 
 def test_balance_holds_for_a_sum_too(ref, outputs, lesion):
     for place, edge in enumerate((2, 4, 8)):
         eta = tuple(float(index == place) for index in range(3))
-        settings = LossSettings(eta=eta, cross_balance=True)
+        settings = two_way(eta=eta, cross_balance=True)
         mean = cross_task_loss(outputs, lesion, LABEL, settings)
-        settings = LossSettings(eta=eta, cross_balance=True, cross_reduction="sum")
+        settings = two_way(eta=eta, cross_balance=True, cross_reduction="sum")
         torch.testing.assert_close(
             cross_task_loss(outputs, lesion, LABEL, settings), edge**3 * mean
         )
@@ -287,7 +301,7 @@ def test_maps_of_the_predicted_class_are_compared(ref, outputs, lesion):
     """Of a scan that is taken for the other class, that one's."""
     wrong_and_right = replace(outputs, class_logits=torch.tensor([[2.0, -1.0], [0.5, 0.0]]))
     expected = cross_loss(outputs, torch.tensor([0, 0]), relu_max, ref)
-    settings = LossSettings(cam_class="predicted")
+    settings = two_way(cam_class="predicted")
     found = cross_task_loss(wrong_and_right, lesion, LABEL, settings).item()
     assert found == pytest.approx(expected, rel=1e-5)
     assert found != pytest.approx(cross_loss(outputs, LABEL, relu_max, ref), rel=1e-3)
@@ -307,13 +321,13 @@ def test_maps_of_the_difference_are_the_true_class_less_the_other(
             for (s, v), (_, w) in zip(ours, theirs, strict=True)
         ]
         expected += weight * np.mean(squares)
-    settings = LossSettings(cam_class="difference", cam_normalisation=normalisation)
+    settings = two_way(cam_class="difference", cam_normalisation=normalisation)
     found = cross_task_loss(outputs, lesion, LABEL, settings).item()
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_cross_task_loss_teaches_both_tasks(outputs, lesion):
-    cross_task_loss(outputs, lesion, LABEL).backward()
+    cross_task_loss(outputs, lesion, LABEL, two_way()).backward()
     assert gradients(outputs) == ({True}, {True})
     assert outputs.scale_logits[3].grad is None
 
@@ -326,21 +340,21 @@ def test_cross_task_loss_teaches_both_tasks(outputs, lesion):
 def test_cross_task_loss_teaches_one_side_where_it_is_told_to(
     outputs, lesion, side, taught, normalisation
 ):
-    settings = LossSettings(cross_gradient=side, cam_normalisation=normalisation)
+    settings = two_way(cross_gradient=side, cam_normalisation=normalisation)
     cross_task_loss(outputs, lesion, LABEL, settings).backward()
     assert gradients(outputs) == taught
 
 
 def test_which_side_learns_does_not_change_the_loss(outputs, lesion):
     found = {
-        cross_task_loss(outputs, lesion, LABEL, LossSettings(cross_gradient=side)).item()
+        cross_task_loss(outputs, lesion, LABEL, two_way(cross_gradient=side)).item()
         for side in ("both", "localisation", "segmentation")
     }
     assert len(found) == 1
 
 
 def test_joint_loss_is_equations_12_and_14(ref, outputs, lesion):
-    losses = joint_loss(outputs, lesion, LABEL)
+    losses = joint_loss(outputs, lesion, LABEL, settings=two_way())
     probability = ref.softmax(ref.to_numpy(outputs.class_logits))[:, 1]
     y = ref.to_numpy(LABEL)
     expected = {
@@ -360,7 +374,7 @@ def test_joint_loss_is_equations_12_and_14(ref, outputs, lesion):
 
 def test_weights_are_applied(outputs, lesion):
     weights = LossWeights(segmentation=2, classification=3, cross=5)
-    settings = LossSettings(eta=(1, 0, 0), cam_normalisation="sigmoid")
+    settings = two_way(eta=(1, 0, 0), cam_normalisation="sigmoid")
     losses = joint_loss(outputs, lesion, LABEL, weights, settings=settings)
     plain = joint_loss(outputs, lesion, LABEL)
     coarse = cross_task_loss(outputs, lesion, LABEL, settings)

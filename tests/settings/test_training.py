@@ -33,24 +33,26 @@ def test_defaults_are_the_papers_protocol() -> None:
     weights = settings.loss.weights
     assert (weights.segmentation, weights.classification, weights.cross) == (1, 0.8, 1)
     assert settings.loss.eta == (0.25, 0.25, 0.5)
-    assert settings.model.guidance_gradient == "through"
+    assert settings.train.precision == "auto"
     assert settings.model.image_skip is False
 
 
 def test_defaults_of_what_the_paper_leaves_open_in_the_cross_task_loss() -> None:
-    loss = Settings.parse("{}", JOINT).loss
-    assert (loss.cross_segmentation, loss.cam_normalisation) == ("probabilities", "relu_max")
-    assert (loss.cam_class, loss.cross_gradient) == ("truth", "both")
+    settings = Settings.parse("{}", JOINT)
+    assert settings.model.guidance_gradient == "detached"
+    loss = settings.loss
+    assert (loss.cross_segmentation, loss.cam_normalisation) == ("lesion_map", "standardise")
+    assert (loss.cam_class, loss.cross_gradient) == ("truth", "localisation")
     assert (loss.cross_reduction, loss.cross_balance) == ("mean", False)
     assert loss.cross_ramp_epochs == 0
 
 
 def test_json_round_trip_keeps_every_value() -> None:
     given = {
-        "train": {"epochs": 3, "learning_rate": 0.01, "segmentation_loss": "dice_ce"},
+        "train": {"epochs": 3, "learning_rate": 0.01, "precision": "bfloat16"},
         "augment": {"rotation_degrees": 0},
         "loss": {"cross": 0, "eta": [1, 0, 0.5], "cam_class": "difference", "cross_balance": True},
-        "model": {"base_channels": 8, "image_skip": True, "guidance_gradient": "detached"},
+        "model": {"base_channels": 8, "image_skip": True, "guidance_gradient": "through"},
     }
     settings = Settings.from_mapping(given, JOINT)
     assert Settings.parse(json.dumps(settings.to_json()), JOINT) == settings
@@ -102,6 +104,7 @@ def test_every_finding_of_every_section_is_reported_at_once() -> None:
         ('{"loss": {"eta": [0.25, 0.75]}}', "three numbers"),
         ('{"loss": {"eta": [0.25, 0.25, -0.5]}}', "at least 0"),
         ('{"train": {"segmentation_loss": "ce"}}', "one of dice, dice_ce"),
+        ('{"train": {"precision": "float16"}}', "one of auto, bfloat16, float32"),
         ("[]", "keys among train"),
         ("{", "JSON"),
     ],
@@ -120,37 +123,42 @@ def test_sections_check_values_however_they_are_made() -> None:
 IDENTITIES = {
     "joint": (
         '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
-        '0.5}, "loss": {"cam_class": "truth", "cam_normalisation": "relu_max", "classification": '
-        '0.8, "cross": 1.0, "cross_balance": false, "cross_gradient": "both", '
+        '0.5}, "loss": {"cam_class": "truth", "cam_normalisation": "standardise", '
+        '"classification": 0.8, "cross": 1.0, "cross_balance": false, '
+        '"cross_gradient": "localisation", '
         '"cross_ramp_epochs": 0, "cross_reduction": "mean", "cross_segmentation": '
-        '"probabilities", "eta": [0.25, 0.25, 0.5], "segmentation": 1.0}, "model": '
+        '"lesion_map", "eta": [0.25, 0.25, 0.5], "segmentation": 1.0}, "model": '
         '{"base_channels": 8, "crossover_start": 0.9, "guidance_activation": "sigmoid", '
-        '"guidance_gradient": "through", "guidance_start": "lesion_map", "heads": 4, '
+        '"guidance_gradient": "detached", "guidance_start": "lesion_map", "heads": 4, '
         '"image_skip": false, "lesion_prior_logit": -2.3, "mlp_ratio": 4, "window": 5}, '
         '"train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, "plateau_factor": 0.5, '
-        '"plateau_patience": 10, "segmentation_loss": "dice"}}',
+        '"plateau_patience": 10, "precision": "auto", "segmentation_loss": '
+        '"dice"}}',
         '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
-        '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
+        '"plateau_factor": 0.5, "segmentation_loss": "dice", "precision": "auto"}, "augment": '
+        '{"flip_probability": 0.5, '
         '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
         '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
-        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
-        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
+        '"lesion_map", "cam_normalisation": "standardise", "cam_class": "truth", '
+        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "localisation", '
         '"cross_ramp_epochs": 0}, "model": {"base_channels": 8, "heads": 4, "mlp_ratio": 4, '
         '"window": 5, "guidance_activation": "sigmoid", "guidance_start": "lesion_map", '
-        '"guidance_gradient": "through", "image_skip": false, "lesion_prior_logit": -2.3, '
+        '"guidance_gradient": "detached", "image_skip": false, "lesion_prior_logit": -2.3, '
         '"crossover_start": 0.9}}',
     ),
     "unet": (
         '{"augment": {"flip_probability": 0.5, "rotation_degrees": 15.0, "rotation_probability": '
         '0.5}, "model": {"channels": [8, 8, 16, 16, 32], "lesion_prior_logit": -4.6, "norm": '
         '"instance"}, "train": {"batch_size": 2, "epochs": 1, "learning_rate": 0.001, '
-        '"plateau_factor": 0.5, "plateau_patience": 10, "segmentation_loss": "dice"}}',
+        '"plateau_factor": 0.5, "plateau_patience": 10, "precision": "auto", "segmentation_loss": '
+        '"dice"}}',
         '{"train": {"epochs": 1, "batch_size": 2, "learning_rate": 0.001, "plateau_patience": 10, '
-        '"plateau_factor": 0.5, "segmentation_loss": "dice"}, "augment": {"flip_probability": 0.5, '
+        '"plateau_factor": 0.5, "segmentation_loss": "dice", "precision": "auto"}, "augment": '
+        '{"flip_probability": 0.5, '
         '"rotation_probability": 0.5, "rotation_degrees": 15.0}, "loss": {"segmentation": 1.0, '
         '"classification": 0.8, "cross": 1.0, "eta": [0.25, 0.25, 0.5], "cross_segmentation": '
-        '"probabilities", "cam_normalisation": "relu_max", "cam_class": "truth", '
-        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "both", '
+        '"lesion_map", "cam_normalisation": "standardise", "cam_class": "truth", '
+        '"cross_reduction": "mean", "cross_balance": false, "cross_gradient": "localisation", '
         '"cross_ramp_epochs": 0}, "model": {"norm": "instance", "lesion_prior_logit": -4.6, '
         '"channels": [8, 8, 16, 16, 32]}}',
     ),

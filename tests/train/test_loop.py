@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -196,7 +199,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     if change == "setting":
         job = _job(epochs=2)
     elif change == "loss":
-        job = _with_loss(job, cam_normalisation="standardise")
+        job = _with_loss(job, cam_normalisation="sigmoid")
     elif change == "version":
         monkeypatch.setattr(loop, "TRAINING_VERSION", loop.TRAINING_VERSION + 1)
     elif change == "file":
@@ -212,9 +215,10 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     assert "another training" in capsys.readouterr().err
 
 
-def _identity(method: str, **loss: Any) -> str:
+def _identity(method: str, train: Mapping[str, Any] = MappingProxyType({}), **loss: Any) -> str:
     model = {"base_channels": 4} if METHODS[method].settings is ModelSettings else {}
-    settings = Settings.from_mapping({"loss": loss, "model": model}, METHODS[method])
+    given = {"train": dict(train), "loss": loss, "model": model}
+    settings = Settings.from_mapping(given, METHODS[method])
     job = Job(method, 0, 1, settings)
     return job.identity(_scans(1), torch.nn.Linear(1, 1))
 
@@ -233,6 +237,16 @@ def test_weights_of_the_tasks_tell_apart_the_trainings_of_both() -> None:
     for method in ("joint", "without_cross_loss"):
         assert _identity(method, classification=0.5) != _identity(method)
     assert _identity("only_cls", classification=0.5) == _identity("only_cls")
+
+
+def test_a_precision_tells_trainings_apart_where_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One chosen by the device does not: what an earlier release trained is taken up."""
+    assert _identity("joint", {"precision": "bfloat16"}) != _identity("joint")
+    assert _identity("joint", {"precision": "auto"}) == _identity("joint")
+    monkeypatch.setattr(loop, "identity", json.dumps)
+    assert "precision" not in _identity("joint")
 
 
 def _network_of_another_release(*arguments: Any) -> torch.nn.Module:

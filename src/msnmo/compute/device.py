@@ -107,15 +107,21 @@ def move(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
-def precision(device: torch.device) -> Literal["bfloat16", "float32"]:
-    """Return the precision of training: bfloat16 where the GPU computes in it, else float32."""
+def precision(
+    device: torch.device, wanted: Literal["auto", "bfloat16", "float32"] = "auto"
+) -> Literal["bfloat16", "float32"]:
+    """Return the precision of training; ``auto`` is bfloat16 where the GPU computes in it."""
+    if wanted != "auto":
+        return wanted
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bfloat16" if fast else "float32"
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
+def autocast(
+    device: torch.device, wanted: Literal["auto", "bfloat16", "float32"] = "auto"
+) -> AbstractContextManager[object]:
     """Return the context that a training step's forward pass runs in."""
-    if precision(device) == "float32":
+    if precision(device, wanted) == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 

@@ -36,7 +36,7 @@ class JointModel(nn.Module):
         segmentation: nn.Module,
         guidance: nn.Module,
         classification: Classification,
-        guidance_gradient: GuidanceGradient = "through",
+        guidance_gradient: GuidanceGradient = "detached",
     ):
         super().__init__()
         self.guidance_gradient = guidance_gradient

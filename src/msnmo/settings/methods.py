@@ -111,12 +111,10 @@ def _changed(
     return replace(_joint(name, label, tables), own=own, paper=False)
 
 
-def _cross_loss(
-    name: str, label: str, normalisation: str, segmentation: str, **others: object
-) -> Method:
-    """Return the joint model with another form of the cross-task loss (equation 11)."""
+def _two_way(name: str, label: str, normalisation: str, segmentation: str) -> Method:
+    """Return the joint model with a cross-task loss that both maps learn from (equation 11)."""
     form = {"cam_normalisation": normalisation, "cross_segmentation": segmentation}
-    return _changed(name, label, loss=form | others)
+    return _changed(name, label, loss=form | {"cross_gradient": "both"})
 
 
 def _segmenter(
@@ -175,28 +173,19 @@ _ALL = (
         "joint_plus",
         "Joint Model+",
         (3,),
-        model={"image_skip": True, "guidance_gradient": "detached"},
+        model={"image_skip": True},
         train={"segmentation_loss": "dice_ce"},
     ),
     # the joint model with choices changed
-    _cross_loss("cross_literal", "cross loss of S - V", "none", "logits"),
-    _cross_loss("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
-    _cross_loss("cross_sigmoid", "cross loss of sigmoids", "sigmoid", "probabilities"),
-    _cross_loss("cross_standardised", "cross loss, standardised", "standardise", "logits"),
-    _cross_loss(
-        "cross_balanced",
-        "cross loss, standardised and balanced",
-        *("standardise", "logits"),
-        cross_balance=True,
-    ),
-    _cross_loss(
-        "cross_one_way",
-        "cross loss, standardised, S held fixed",
-        *("standardise", "logits"),
-        cross_gradient="localisation",
-    ),
+    _two_way("cross_literal", "cross loss of S - V", "none", "logits"),
+    _two_way("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
+    _two_way("cross_sigmoid", "cross loss of sigmoids", "sigmoid", "probabilities"),
+    _two_way("cross_two_way", "cross loss, both maps learn", "standardise", "lesion_map"),
+    _changed("cross_scales", "cross loss of S standardised", loss={"cross_segmentation": "logits"}),
+    _changed("cross_balanced", "cross loss, balanced", loss={"cross_balance": True}),
+    _changed("cross_ramp", "cross loss, ramp", loss={"cross_ramp_epochs": 10}),
     _changed("image_skip", "image skip", model={"image_skip": True}),
-    _changed("lgm_detached", "LGM detached", model={"guidance_gradient": "detached"}),
+    _changed("lgm_through", "LGM not detached", model={"guidance_gradient": "through"}),
     _changed("dice_ce", "Dice + cross-entropy", train={"segmentation_loss": "dice_ce"}),
 )
 

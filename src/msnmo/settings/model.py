@@ -55,7 +55,7 @@ class ModelSettings(Section):
         "ours",
     )
     guidance_gradient: GuidanceGradient = key(
-        "through",
+        "detached",
         "whether the classification's loss reaches the segmentation through the lesion map, or the "
         "map guides and does not learn from it (detached)",
         "ours",

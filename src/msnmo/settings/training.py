@@ -59,6 +59,12 @@ class OptimiserSettings(Section):
         "sum with the voxels' mean cross-entropy (dice_ce)",
         "paper",
     )
+    precision: Literal["auto", "bfloat16", "float32"] = key(
+        "auto",
+        "of the multiplications in training; auto: bfloat16 on a GPU that computes in it, else "
+        "float32; some processors compute faster in bfloat16 too",
+        "ours",
+    )
 
 
 class AugmentSettings(Section):
@@ -88,13 +94,13 @@ class LossSettings(Section):
         "ours",
     )
     cross_segmentation: CrossSegmentation = key(
-        "probabilities",
+        "lesion_map",
         "what of the segmentation meets the localisation map of a scale: S_i of equation 5 "
         "(logits), its sigmoid, or the lesion map that all S_i make, reduced to the scale",
         "ours",
     )
     cam_normalisation: Normalisation = key(
-        "relu_max",
+        "standardise",
         "how localisation maps are scaled before they meet the segmentation's: not at all, to "
         "0..1, or both sides to mean 0 and standard deviation 1 a scan (standardise)",
         "ours",
@@ -115,7 +121,7 @@ class LossSettings(Section):
         False, "whether lesion and background weigh the same in the cross-task loss", "ours"
     )
     cross_gradient: Literal["both", "localisation", "segmentation"] = key(
-        "both", "which of the two maps learns from the cross-task loss", "ours"
+        "localisation", "which of the two maps learns from the cross-task loss", "ours"
     )
     cross_ramp_epochs: int = key(
         0, "epochs over which the cross-task loss's weight rises from 0; 0: none", "ours", ge=0

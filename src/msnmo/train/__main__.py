@@ -147,7 +147,7 @@ def _describe(
         "peak_memory_bytes": peak_memory(device),
         "device": device.type,
         "device_name": device_name(device),
-        "precision": precision(device),
+        "precision": precision(device, job.settings.train.precision),
         "threads": torch.get_num_threads(),
         "parameters": sum(weight.numel() for weight in trained.model.parameters()),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),

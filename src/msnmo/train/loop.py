@@ -75,6 +75,8 @@ class Job:
     def _settings_that_matter(self) -> dict[str, Any]:
         """Return the settings without those of losses that the method is not trained with."""
         settings = self.settings.to_json()
+        if self.settings.train.precision == "auto":
+            del settings["train"]["precision"]  # as the device, it may differ from run to run
         method = get_method(self.method)
         if method.tasks != BOTH_TASKS:
             return settings | {"loss": {}}
@@ -183,7 +185,7 @@ def train(
         batches, weights = _batches(job, scans, epoch), loss_weights(job, epoch)
         for done, batch in islice(enumerate(batches, start=1), within["batches"], None):
             image, lesion, label = _collate(job, batch, epoch, device)
-            with autocast(device):
+            with autocast(device, settings.precision):
                 outputs = model(image)
                 losses = joint_loss(
                     *(outputs, lesion, label, weights),
