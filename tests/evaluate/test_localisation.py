@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.volumes import Grid, save_volume
-from msnmo.evaluate.localisation import AUROC, ENERGY, FLAT, PEAK, auroc, main, measure, random_map
+from msnmo.evaluate.localisation import AUROC, ENERGY, FLAT, PEAK, main, measure, random_map
 from msnmo.evaluate.maps import as_share, read_class_evidence
 
 SHAPE = (4, 5, 6)
@@ -80,10 +79,12 @@ def test_other_shapes_are_a_mistake():
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
-def test_the_auroc_is_that_of_scikit_learn(pairs):
-    values, positive = np.array([v for v, _ in pairs], float), np.array([p for _, p in pairs])
-    if positive.any() and not positive.all():
-        assert auroc(values, positive) == pytest.approx(roc_auc_score(positive, values))
+def test_the_auroc_is_the_share_of_right_pairs(voxels):
+    values, lesion = np.array([v for v, _ in voxels], float), np.array([p for _, p in voxels])
+    if lesion.any() and not lesion.all():
+        pairs = [(a > b) + (a == b) / 2 for a in values[lesion] for b in values[~lesion]]
+        found = measure(values, lesion, np.ones_like(lesion))[AUROC]
+        assert found == pytest.approx(np.mean(pairs))
 
 
 def test_a_random_map_is_chance_and_follows_from_the_scan_alone():
@@ -139,26 +140,30 @@ def run(folder: Path, **changed: str) -> pd.DataFrame:
         "predictions": str(folder / "fold-0"),
         "gradcam": str(folder / "gradcam"),
         "method": "joint",
+        "seed": "7",
         "fold": "0",
         "out": str(folder / "out.tsv"),
     } | changed
     main([part for name, value in options.items() if value for part in (f"--{name}", value)])
-    columns = {"method": str, "fold": int, "scan": str, "map": str, "metric": str, "value": float}
+    columns = {"fold": int, "scan": str, "map": str, "metric": str, "value": float}
     return read_tsv(folder / "out.tsv", columns)
+
+
+UNTRAINED = dict.fromkeys(("predictions", "gradcam", "method", "seed"), "")
 
 
 def test_every_map_of_every_scan_has_its_rows_and_those_without_lesions_no_value(fold, capsys):
     table = run(fold)
-    assert list(table.columns) == ["method", "fold", "scan", "map", "metric", "value"]
-    assert len(table) == 3 * 4 * 4
+    assert list(table.columns) == ["method", "fold", "seed", "scan", "map", "metric", "value"]
+    assert set(table["method"]) == {"joint"}
+    assert set(table["seed"]) == {7}
+    assert len(table) == 3 * 2 * 4
     without = table["scan"] != "sub-A"
     assert table["value"].isna().equals(without)
     found = table[~without].set_index(["map", "metric"])["value"]
     assert found["cam", "auroc"] == 1
-    assert found["intensity", "auroc"] == 1
     assert found["gradcam", "energy"] == 0
     assert found["gradcam", "flat"] == 1
-    assert 0 < found["random", "auroc"] < 1
     said = capsys.readouterr().out
     assert "no lesion voxel in the brain, so no value: sub-B, sub-C" in said
     assert "gradcam: flat or nothing above 0 in sub-A" in said
@@ -167,12 +172,24 @@ def test_every_map_of_every_scan_has_its_rows_and_those_without_lesions_no_value
     assert (fold / "out.tsv").read_bytes() == once
 
 
-def test_a_method_without_gradcam_has_three_maps(fold):
-    assert list(run(fold, method="only_cls", gradcam="")["map"].unique()) == [
-        "cam",
-        "intensity",
-        "random",
-    ]
+def test_without_predictions_the_maps_that_no_network_makes_are_measured(fold):
+    table = run(fold, **UNTRAINED)
+    assert list(table.columns) == ["fold", "scan", "map", "metric", "value"]
+    found = table.dropna(subset="value").set_index(["map", "metric"])["value"]
+    assert found["intensity", "auroc"] == 1
+    assert 0 < found["random", "auroc"] < 1
+    assert len(table) == 3 * 2 * 4
+
+
+def test_a_method_without_gradcam_has_one_map(fold):
+    assert set(run(fold, method="only_cls", gradcam="")["map"]) == {"cam"}
+
+
+@pytest.mark.parametrize("left_out", ["method", "seed", "predictions"])
+def test_maps_of_a_training_need_to_know_whose_they_are(fold, left_out, capsys):
+    with pytest.raises(SystemExit):
+        run(fold, **{left_out: ""})
+    assert "needs --" in capsys.readouterr().err
 
 
 def test_a_method_without_maps_is_refused(fold):

@@ -143,6 +143,7 @@ AIMS = {
     "list_complexity": Aim("evaluate.complexity", "tables/complexity.tsv"),
     "map_gradcam": Aim("predict.gradcam", "gradcam/fold-1"),
     "measure_maps": Aim("evaluate.localisation", "localisation/joint/fold-1.tsv"),
+    "measure_untrained_maps": Aim("evaluate.localisation", "localisation/untrained-fold-1.tsv"),
     "judge_maps": Aim("evaluate.statistics.maps", "localisation/joint.tsv"),
     "write_map_table": Aim("tables", "tables/table-S2.tex"),
     "draw_figure": Aim("figures", "figures/figure-8.svg"),

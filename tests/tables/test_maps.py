@@ -41,6 +41,7 @@ def judged(method: str, **changed) -> pd.DataFrame:
                     "metric": metric,
                     "mean": mean if of_auroc else 0.25,
                     "sd": 0.02,
+                    "sd_seeds": None,
                     "ci_low": low if of_auroc else 0.2,
                     "ci_high": high if of_auroc else 0.3,
                     "confidence": 0.95,
@@ -51,6 +52,7 @@ def judged(method: str, **changed) -> pd.DataFrame:
                     "n_scans": 20,
                     "n_undefined_scans": 2,
                     "n_subjects": 17,
+                    "n_maps": 20,
                     "n_flat": 3 if key[-1] == "gradcam" else 0,
                 }
                 | changed
@@ -96,6 +98,22 @@ def test_rows_are_the_methods_then_gradcam_intensity_and_noise_once(files):
     assert [cell.text for cell in interval.cells] == ["0.830–0.910", "20.0–30.0", "20.0–30.0", ""]
 
 
+def test_with_several_seeds_their_spread_has_a_line_and_the_notes_say_so(files):
+    write_tsv(files[0], judged("joint", sd_seeds=0.01, n_maps=60))
+    table = read_judged(files[:1])
+    trained = table["map"] == "cam"
+    table.loc[~trained, ["sd_seeds", "n_maps"]] = [float("nan"), 20]
+    page = page_of_maps(table)
+    of_method, of_gradcam, *_ = page.panels[0].blocks
+    assert [line.name for line in of_method.lines] == ["mean ± SD", "between seeds", "95 % CI"]
+    assert [cell.text for cell in of_method.lines[1].cells] == ["0.010", "1.0", "1.0", ""]
+    assert [line.name for line in of_gradcam.lines] == ["mean ± SD", "95 % CI"]
+    said = " ".join(page.notes)
+    assert "17 subjects and 3 seeds" in said
+    assert "Grad-CAM is of the trainings of the first seed alone" in said
+    assert "in 3 of 20 maps" in said
+
+
 def test_each_map_carries_its_verdict(files, tmp_path):
     page = page_of_maps(read_judged(files))
     expected = dict(zip(LABELS, (True, False, False, True, False), strict=True))
@@ -113,7 +131,7 @@ def test_each_map_carries_its_verdict(files, tmp_path):
 def test_what_is_in_no_mean_and_what_shows_no_place_is_told(files):
     notes = " ".join(page_of_maps(read_judged(files)).notes)
     assert "Undefined for 2 scans without a lesion voxel in the brain, left out." in notes
-    assert "Joint Model, Grad-CAM: flat or without a positive value in 3 of 20 scans." in notes
+    assert "Joint Model, Grad-CAM: flat or without a positive value in 3 of 20 maps." in notes
     assert "bootstrap of 17 subjects" in notes
 
 

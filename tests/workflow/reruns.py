@@ -19,7 +19,13 @@ from tests.workflow.dag import jobs
 SHOWN = {
     *("aggregate_metrics", "calibrate_classes", "compare_methods", "judge_maps"),
     *("describe_cohort", "draw_figure", "draw_pathway", "list_complexity", "list_quality"),
-    *("list_statistics", "map_gradcam", "measure_maps", "write_map_table"),
+    *(
+        "list_statistics",
+        "map_gradcam",
+        "measure_maps",
+        "measure_untrained_maps",
+        "write_map_table",
+    ),
     *("write_report", "write_scan_page", "write_table", "all"),
 }
 # of one scan, from the head to model space

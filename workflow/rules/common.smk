@@ -75,6 +75,7 @@ SEED_OF = (
     if len(SEEDS) > 1
     else {"": SEEDS[0]}
 )
+FIRST_SEED = next(iter(SEED_OF))
 ANAT = f"{RESULTS}/derivatives/{{folder}}/anat/{{scan}}"
 MODEL = f"{RESULTS}/models/{{method}}/fold-{{fold}}{{seed}}"
 LOGS = f"{RESULTS}/logs"
@@ -115,7 +116,7 @@ def trainings(output, methods, seeds=SEEDS[:1]):
 
 def of_first_seed(output, **wildcards):
     """Return a file of a training of the first seed; what is not given is left to the job."""
-    return expand(output, seed=next(iter(SEED_OF)), allow_missing=True, **wildcards)
+    return expand(output, seed=FIRST_SEED, allow_missing=True, **wildcards)
 
 
 def of_training(path):

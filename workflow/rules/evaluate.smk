@@ -92,21 +92,23 @@ rule calibrate_classes:
         " > {log:q} 2>&1"
 
 
-# where the maps of a method lie, beside the image's intensity and noise
+# where the maps of a training lie; Grad-CAM is of the joint model's first seed
 rule measure_maps:
     input:
         scans=part_of_fold("test"),
         truth=part_of_fold("truth"),
-        predictions=of_first_seed(rules.predict_fold.output),
+        predictions=rules.predict_fold.output,
         gradcam=lambda wildcards: (
-            rules.map_gradcam.output[0] if wildcards.method == JOINT else []
+            rules.map_gradcam.output[0]
+            if (wildcards.method, wildcards.seed) == (JOINT, FIRST_SEED)
+            else []
         ),
     output:
-        f"{RESULTS}/localisation/{{method}}/fold-{{fold}}.tsv",
+        f"{RESULTS}/localisation/{{method}}/fold-{{fold}}{{seed}}.tsv",
     log:
-        f"{LOGS}/measure_maps/{{method}}/fold-{{fold}}.log",
+        f"{LOGS}/measure_maps/{{method}}/fold-{{fold}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/measure_maps/{{method}}/fold-{{fold}}.tsv"
+        f"{BENCHMARKS}/measure_maps/{{method}}/fold-{{fold}}{{seed}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:
@@ -114,17 +116,42 @@ rule measure_maps:
         gradcam=lambda wildcards, input: (
             [f"--gradcam={input.gradcam}"] if input.gradcam else []
         ),
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
         code=code("evaluate.localisation"),
     shell:
         "python -m msnmo.evaluate.localisation --scans {input.scans:q} --truth {input.truth:q}"
         " --predictions {input.predictions:q} {params.gradcam:q} --method {wildcards.method}"
+        " --seed {params.seed} --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
+
+
+# the image's intensity and noise, which no training changes
+rule measure_untrained_maps:
+    input:
+        scans=part_of_fold("test"),
+        truth=part_of_fold("truth"),
+    output:
+        f"{RESULTS}/localisation/untrained-fold-{{fold}}.tsv",
+    log:
+        f"{LOGS}/measure_untrained_maps/fold-{{fold}}.log",
+    benchmark:
+        f"{BENCHMARKS}/measure_untrained_maps/fold-{{fold}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        follows_from=lambda job: [of_part(part)(job) for part in ("test", "truth")],
+        code=code("evaluate.localisation"),
+    shell:
+        "python -m msnmo.evaluate.localisation --scans {input.scans:q} --truth {input.truth:q}"
         " --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
 
 
 # and whether they find lesions better than chance, which is said wherever they are shown
 rule judge_maps:
     input:
-        measured=expand(rules.measure_maps.output, fold=FOLDS, allow_missing=True),
+        measured=expand(
+            rules.measure_maps.output, fold=FOLDS, seed=SEED_OF, allow_missing=True
+        ),
+        untrained=expand(rules.measure_untrained_maps.output, fold=FOLDS),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/localisation/{{method}}.tsv",
@@ -140,6 +167,7 @@ rule judge_maps:
         code=code("evaluate.statistics.maps"),
     shell:
         "python -m msnmo.evaluate.statistics.maps --measured {input.measured:q}"
+        " --untrained {input.untrained:q}"
         " --folds {input.folds:q} --seed {params.seed}"
         " --replicates {params.settings[replicates]}"
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"

@@ -46,9 +46,8 @@ def fold_metrics(wildcards):
 
 
 def seeds_of(selection):
-    """Return the seeds that a table or figure shows: a figure and maps the first, others all."""
-    of_first = selection.startswith("figure-") or selection == f"table-{layout.MAPS}"
-    return SEEDS[:1] if of_first else SEEDS
+    """Return the seeds that a table or figure shows: a figure the first, a table all."""
+    return SEEDS[:1] if selection.startswith("figure-") else SEEDS
 
 
 def judged_maps(wildcards):

@@ -1,8 +1,8 @@
-"""Whether maps of class evidence lie on lesions: one method, the test scans of one fold.
+"""Whether maps of class evidence lie on lesions: one training, the test scans of its fold.
 
-Each map is held against the lesion voxels within the brain, in model space. Two maps that no
-network made are measured beside it on the same scans: the image's own intensity, as lesions are
-bright on T2-FLAIR, and uniform noise, which is chance.
+Each map is held against the lesion voxels within the brain, in model space. Without a training's
+predictions, two maps that no network made are measured on the same scans: the image's own
+intensity, as lesions are bright on T2-FLAIR, and uniform noise, which is chance.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from msnmo.cohort.parts import read_part
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
@@ -85,25 +85,11 @@ def measure(values: np.ndarray, lesion: np.ndarray, brain: np.ndarray) -> dict[s
     positive = np.maximum(inside, 0)
     highest, total = inside == inside.max(), float(positive.sum())
     return {
-        AUROC: auroc(inside, of_lesion),
+        AUROC: float(roc_auc_score(of_lesion, inside)),
         PEAK: float(of_lesion[highest].mean()),
         ENERGY: float(positive[of_lesion].sum()) / total if total else 0.0,
         FLAT: float(not total or highest.all()),
     }
-
-
-def auroc(values: np.ndarray, positive: np.ndarray) -> float:
-    """Return the area under the ROC curve from ranks, ties at their mean: exact.
-
-    Parameters
-    ----------
-    values : (N,) ndarray of float
-    positive : (N,) ndarray of bool
-        Some, not all.
-    """
-    count = int(positive.sum())
-    above = float(rankdata(values)[positive].sum()) - count * (count + 1) / 2
-    return above / (count * (len(values) - count))
 
 
 def random_map(scan: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -156,15 +142,19 @@ def _load(scan: str, image_path: str, brain_path: str, lesion_path: str | float)
 
 
 def maps_of(
-    scan: Tested, predictions: Path, gradcam: Path | None
+    scan: Tested, predictions: Path | None, gradcam: Path | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the maps of a scan by name: the method's, then those that no network made.
+    """Yield the maps of a scan by name: a training's, or without one those that no network made.
 
     Raises
     ------
     InputError
         Naming a map that is missing, damaged or of another grid.
     """
+    if predictions is None:
+        yield INTENSITY, scan.image.data
+        yield RANDOM, random_map(scan.scan, scan.image.data.shape)
+        return
     cam = read_class_evidence(predictions, scan.scan)
     check_same_grid(predictions, cam, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
     yield CAM, cam.data
@@ -173,22 +163,20 @@ def maps_of(
         weighed = load_volume(path)
         check_same_grid(path, weighed, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
         yield GRADCAM_MAP, weighed.data
-    yield INTENSITY, scan.image.data
-    yield RANDOM, random_map(scan.scan, scan.image.data.shape)
 
 
 def measure_fold(
-    scans: Sequence[Tested], predictions: Path, gradcam: Path | None = None
+    scans: Sequence[Tested], predictions: Path | None = None, gradcam: Path | None = None
 ) -> pd.DataFrame:
     """Return how every map lies on the lesions of every test scan.
 
     Parameters
     ----------
     scans : sequence of Tested
-    predictions : Path
-        Folder of the fold's predictions.
+    predictions : Path, optional
+        Folder of a training's predictions; without, the maps that no network makes are measured.
     gradcam : Path, optional
-        Folder of the fold's Grad-CAM.
+        Folder of its Grad-CAM.
 
     Returns
     -------
@@ -227,20 +215,28 @@ def told(table: pd.DataFrame) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write how the maps of a method lie on the lesions of a fold's test scans."""
+    """Write how maps lie on the lesions of a fold's test scans."""
     given = _parse(arguments)
-    method = get_method(given.method)
-    if not method.has_maps:
-        found = f"{method.name}, which has none"
-        raise bad_input("--method", "a method with localisation maps", found, "leave it out")
+    training = _training(given)
     tested = read_part(given.scans, ("image", "brain"))
     scans = load_tested(tested, read_part(given.truth, ("lesion",)))
     table = measure_fold(scans, given.predictions, given.gradcam)
     print("\n".join(told(table)))
-    table.insert(0, "method", method.name)
-    table.insert(1, "fold", given.fold)
+    for name, value in reversed(training.items()):
+        table.insert(0, name, value)
     table["value"] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table["value"]]
     write_tsv(given.out, table)
+
+
+def _training(given: argparse.Namespace) -> dict[str, str | int]:
+    """Return the columns that say of which training the maps are: of none, the fold alone."""
+    if given.predictions is None:
+        return {"fold": given.fold}
+    method = get_method(given.method)
+    if not method.has_maps:
+        found = f"{method.name}, which has none"
+        raise bad_input("--method", "a method with localisation maps", found, "leave it out")
+    return {"method": method.name, "fold": given.fold, "seed": given.seed}
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -250,12 +246,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     listed = "of msnmo.cohort.parts (TSV)"
     parser.add_argument("--scans", type=Path, required=True, help=f"test scans, {listed}")
     parser.add_argument("--truth", type=Path, required=True, help=f"their lesion masks, {listed}")
-    parser.add_argument("--predictions", type=Path, required=True, help="the fold's folder")
-    parser.add_argument("--gradcam", type=Path, help="the fold's folder, where there is one")
-    parser.add_argument("--method", required=True, help="whose maps these are")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        help="a training's folder of the fold; left out: the maps that no network makes",
+    )
+    parser.add_argument("--gradcam", type=Path, help="the training's folder, where there is one")
+    parser.add_argument("--method", help="that was trained; with --predictions")
+    parser.add_argument("--seed", type=int, help="of the training; with --predictions")
     parser.add_argument("--fold", type=int, required=True, help="the fold that is tested")
     parser.add_argument("--out", type=Path, required=True, help="TSV")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.predictions is not None and (given.method is None or given.seed is None):
+        parser.error("--predictions needs --method and --seed")
+    if given.predictions is None and given.gradcam is not None:
+        parser.error("--gradcam needs --predictions")
+    return given
 
 
 if __name__ == "__main__":

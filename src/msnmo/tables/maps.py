@@ -15,6 +15,7 @@ from msnmo.evaluate.localisation import AUROC, CAM, ENERGY, GRADCAM_MAP, INTENSI
 from msnmo.evaluate.metrics import NOT_APPLICABLE
 from msnmo.evaluate.statistics.maps import COLUMNS
 from msnmo.settings.methods import get_method
+from msnmo.tables.content import SEEDS
 from msnmo.tables.layout import MAPS, MAPS_CAPTION
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 
@@ -27,8 +28,11 @@ SHOWN = {
 VERDICT = "beats chance"
 UNTRAINED = {INTENSITY: "Image intensity", RANDOM: "Random map"}
 """Maps that no network made: of every method the same."""
-NUMBERS = ("mean", "sd", "ci_low", "ci_high", "chance", "confidence")
-COUNTS = ("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans", "n_subjects", "n_flat")
+NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance", "confidence")
+COUNTS = (
+    *("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans", "n_subjects"),
+    *("n_maps", "n_flat"),
+)
 TYPES = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(NUMBERS, float),
@@ -129,6 +133,9 @@ def _lines(cells: Sequence[Any], verdict: bool | None, level: str) -> Iterator[L
     said = NOTHING if verdict is None else "yes" if verdict else "no"
     means = [_mean(cell, scale) for cell, scale in ordered]
     yield Line("mean ± SD", (*means, Text(said)))
+    if not math.isnan(ordered[0][0].sd_seeds):
+        spreads = (Text(_number(scale * cell.sd_seeds, scale)) for cell, scale in ordered)
+        yield Line(SEEDS, (*spreads, Text("")))
     yield Line(level, (*(_interval(cell, scale) for cell, scale in ordered), Text("")))
 
 
@@ -154,7 +161,14 @@ def _notes(table: pd.DataFrame, verdicts: dict[str, bool | None], level: str) ->
     first = table.iloc[0]
     folds = first["n_folds"] + first["n_undefined_folds"]
     yield f"Mean ± sample standard deviation of the values of {folds} folds."
-    yield f"{level}: bootstrap of {first['n_subjects']} subjects, of the networks as trained."
+    seeds = first["n_maps"] // first["n_scans"]
+    drawn = f"{level}: bootstrap of {first['n_subjects']} subjects"
+    if seeds == 1:
+        yield f"{drawn}, of the networks as trained."
+    else:
+        yield f"{drawn} and {seeds} seeds. A fold's value is the mean of its seeds'."
+        if GRADCAM_MAP in set(table["map"]):
+            yield "Grad-CAM is of the trainings of the first seed alone."
     yield f"{first['n_scans']} test scans in model space, voxels of the brain alone."
     if without := first["n_undefined_scans"]:
         scans = f"{without} scan{'' if without == 1 else 's'}"
@@ -163,7 +177,7 @@ def _notes(table: pd.DataFrame, verdicts: dict[str, bool | None], level: str) ->
         verb = "does not" if len(worse) == 1 else "do not"
         yield f"{'; '.join(worse)}: {verb} beat chance: the AUROC's interval reaches 0.5 or less."
     for label, rows in table.groupby("label", sort=False):
-        count, scans = rows[["n_flat", "n_scans"]].iloc[0]
+        count, maps = rows[["n_flat", "n_maps"]].iloc[0]
         if count:
-            yield f"{label}: flat or without a positive value in {count} of {scans} scans."
+            yield f"{label}: flat or without a positive value in {count} of {maps} maps."
     yield from EXPLAINED

@@ -31,14 +31,18 @@ def study(tmp_path):
             for subject, usual in zip(SUBJECTS, values, strict=True):
                 value = changed.get(subject, usual)
                 measured = {"auroc": value, "peak": 1.0, "energy": 0.1, "flat": name == "gradcam"}
-                key = ("joint", FOLD_OF[subject], f"sub-{subject}", name)
+                key = ("joint", FOLD_OF[subject], 1, f"sub-{subject}", name)
                 rows += [
                     (*key, metric, np.nan if np.isnan(value) else float(each))
                     for metric, each in measured.items()
                 ]
-        table = pd.DataFrame(rows, columns=["method", "fold", "scan", "map", "metric", "value"])
+        columns = ["method", "fold", "seed", "scan", "map", "metric", "value"]
+        table = pd.DataFrame(rows, columns=columns)
         for fold, part in table.groupby("fold"):
-            write_tsv(tmp_path / f"fold-{fold}.tsv", part)
+            untrained = part["map"].isin(["intensity", "random"])
+            write_tsv(tmp_path / f"fold-{fold}.tsv", part[~untrained])
+            of_none = part[untrained].drop(columns=["method", "seed"])
+            write_tsv(tmp_path / f"untrained-{fold}.tsv", of_none)
         folds = [(f"sub-{s}", s, d, FOLD_OF[s]) for s, d in SUBJECTS.items()]
         columns = ["scan", "subject", "diagnosis", "fold"]
         write_tsv(tmp_path / "folds.tsv", pd.DataFrame(folds, columns=columns))
@@ -49,9 +53,11 @@ def study(tmp_path):
 
 def run(folder, *files: str) -> pd.DataFrame:
     measured = [str(folder / name) for name in files or ("fold-0.tsv", "fold-1.tsv")]
+    untrained = [str(folder / f"untrained-{fold}.tsv") for fold in (0, 1)]
     main(
         [
-            *("--measured", *measured, "--folds", str(folder / "folds.tsv"), "--seed", "1"),
+            *("--measured", *measured, "--untrained", *untrained),
+            *("--folds", str(folder / "folds.tsv"), "--seed", "1"),
             *("--replicates", "500", "--out", str(folder / "joint.tsv")),
         ]
     )
@@ -114,6 +120,45 @@ def test_verdicts_are_read_as_they_were_written(study):
     assert set(read_verdicts(folder / "joint.tsv")) == {("joint", name) for name in AUROCS}
 
 
+def other_seed(folder, seed: int, better: float) -> list[str]:
+    """Write the method's maps as another seed's training would find them; no Grad-CAM."""
+    names = []
+    for fold in (0, 1):
+        table = read_tsv(folder / f"fold-{fold}.tsv", {"method": str, "value": float})
+        table = table[table["map"] == "cam"].assign(seed=seed)
+        table.loc[table["metric"] == "auroc", "value"] += better
+        names.append(f"seed-{seed}-fold-{fold}.tsv")
+        write_tsv(folder / names[-1], table)
+    return names
+
+
+def test_several_seeds_are_averaged_and_drawn(study):
+    folder = study()
+    alone = run(folder).loc[("cam", "auroc")]
+    one = ("fold-0.tsv", "fold-1.tsv")
+    again = run(folder, *one, *other_seed(folder, 2, 0.0)).loc[("cam", "auroc")]
+    assert again["mean"] == alone["mean"]
+    assert float(again["sd_seeds"]) == 0
+    assert pd.isna(alone["sd_seeds"])
+    table = run(folder, *one, *other_seed(folder, 2, -0.2))
+    moved = table.loc[("cam", "auroc")]
+    assert float(moved["mean"]) == pytest.approx(0.85 - 0.1, abs=1e-4)
+    assert float(moved["sd_seeds"]) == pytest.approx(np.std([0.85, 0.65], ddof=1), abs=1e-4)
+    assert float(moved["sd"]) == pytest.approx(float(alone["sd"]), abs=1e-4)
+    assert float(moved["ci_low"]) < float(alone["ci_low"]) - 0.1
+    assert (moved["n_scans"], moved["n_maps"], moved["n_subjects"]) == ("6", "12", "6")
+    # what no other seed made is as it was
+    assert table.loc[("gradcam", "auroc"), "n_maps"] == "6"
+    assert table.loc[("intensity", "auroc")].equals(run(folder).loc[("intensity", "auroc")])
+
+
+def test_a_training_that_lacks_a_fold_is_refused(study):
+    folder = study()
+    first, _ = other_seed(folder, 2, 0.0)
+    with pytest.raises(InputError, match="of each map of each scan"):
+        run(folder, "fold-0.tsv", "fold-1.tsv", first)
+
+
 def test_equal_inputs_give_equal_bytes(study):
     folder = study()
     run(folder)
@@ -124,15 +169,16 @@ def test_equal_inputs_give_equal_bytes(study):
 
 def test_what_contradicts_itself_is_refused(study):
     folder = study()
-    with pytest.raises(InputError, match="each scan once"):
+    with pytest.raises(InputError, match="each scan of a training once"):
         run(folder, "fold-0.tsv", "fold-0.tsv")
-    table = read_tsv(folder / "fold-1.tsv", {"method": str})
+    table = read_tsv(folder / "fold-1.tsv", {"method": str, "seed": int})
     write_tsv(folder / "other.tsv", table.assign(method="only_cls"))
     with pytest.raises(InputError, match="joint, only_cls"):
         run(folder, "fold-0.tsv", "other.tsv")
     write_tsv(folder / "short.tsv", table.iloc[:-1])
     with pytest.raises(InputError, match="of each map of each scan"):
         run(folder, "fold-0.tsv", "short.tsv")
-    write_tsv(folder / "stray.tsv", table.assign(scan="sub-Z" + table["scan"]))
-    with pytest.raises(InputError, match="sub-Zsub-C"):
-        run(folder, "fold-0.tsv", "stray.tsv")
+    folds = read_tsv(folder / "folds.tsv", {"scan": str})
+    write_tsv(folder / "folds.tsv", folds[folds["scan"] != "sub-C"])
+    with pytest.raises(InputError, match="also sub-C"):
+        run(folder)
