@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.core.files import write_tsv
-from msnmo.tables.study import Study, claims_table, main, methods_table
+from msnmo.core.files import read_tsv, write_tsv
+from msnmo.tables.study import Study, claims_table, main, maps_table, methods_table
 
 SEEDS = (1, 2, 3)
 SUBJECTS = [(f"MS{n}", "MS", n % 2) for n in range(8)] + [
@@ -40,8 +40,35 @@ def rows(method, seed):
             yield (method, fold, seed, "n/a", "LL", 0.2, "n/a")
 
 
+# of each method with maps: mean, low and high of the AUROC
+AUROCS = {
+    "joint": (0.9, 0.85, 0.95),
+    "only_local": (0.8, 0.7, 0.9),
+    "without_cross_loss": (0.45, 0.4, 0.52),
+}
+
+
+def judged(method):
+    """How the maps of a method lie on lesions, and noise."""
+    of_maps = {"cam": AUROCS[method], "random": (0.5, 0.49, 0.51)}
+    counts = {"n_folds": 2, "n_undefined_folds": 0, "n_subjects": 16, "n_flat": 0}
+    counts |= {"n_scans": 16, "n_undefined_scans": 0, "n_maps": 48}
+    return pd.DataFrame(
+        {
+            **{"method": method, "map": name, "metric": metric, "sd": 0.1, "sd_seeds": 0.1},
+            **dict(zip(("mean", "ci_low", "ci_high"), numbers, strict=True)),
+            **{"confidence": 0.95, "chance": 0.5, "beats_chance": "yes"},
+            **counts,
+        }
+        for name, numbers in of_maps.items()
+        for metric in ("auroc", "peak", "energy")
+    )
+
+
 @pytest.fixture
 def results(tmp_path):
+    for method in AUROCS:
+        write_tsv(tmp_path / f"localisation/{method}.tsv", judged(method))
     columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
     table = [row for method in METHODS for seed in SEEDS for row in rows(method, seed)]
     write_tsv(tmp_path / "metrics/all.tsv", pd.DataFrame(table, columns=columns))
@@ -83,6 +110,22 @@ def test_every_method_has_its_numbers_and_its_difference_to_the_joint_model(stud
     assert joint[3] == ""
     assert local[3].startswith("+10.0 (+10.0 to +10.0), p 0.0")
     assert cells(table, "Only Seg Model")[4:] == ["", "", "", ""]
+
+
+def test_the_maps_of_every_method_are_beside_noise(study):
+    table = maps_table(study)
+    expected = ["Joint Model", "0.900 (0.850 to 0.950)", *["90.0 (85.0 to 95.0)"] * 2]
+    assert cells(table, "Joint Model") == expected
+    assert cells(table, "w/o cross loss")[1] == "0.450 (0.400 to 0.520)"
+    assert cells(table, "Random map")[1] == "0.500 (0.490 to 0.510)"
+    assert "Only Seg Model" not in table
+
+
+def test_without_methods_of_maps_there_is_no_table_of_them(results):
+    metrics = read_tsv(results / "metrics/all.tsv", {"method": str})
+    write_tsv(results / "metrics/all.tsv", metrics[metrics["method"] == "only_seg"])
+    study = Study.read(results, replicates=50, confidence=0.95, seed=1)
+    assert maps_table(study) == "No method that has maps was run."
 
 
 def test_the_page_says_what_it_is_of_and_is_written_twice_alike(results, tmp_path):

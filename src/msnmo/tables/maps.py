@@ -134,7 +134,7 @@ def _lines(cells: Sequence[Any], verdict: bool | None, level: str) -> Iterator[L
     means = [_mean(cell, scale) for cell, scale in ordered]
     yield Line("mean ± SD", (*means, Text(said)))
     if not math.isnan(ordered[0][0].sd_seeds):
-        spreads = (Text(_number(scale * cell.sd_seeds, scale)) for cell, scale in ordered)
+        spreads = (Text(number(scale * cell.sd_seeds, scale)) for cell, scale in ordered)
         yield Line(SEEDS, (*spreads, Text("")))
     yield Line(level, (*(_interval(cell, scale) for cell, scale in ordered), Text("")))
 
@@ -143,17 +143,18 @@ def _mean(cell: Any, scale: int) -> Text:
     if math.isnan(cell.mean):
         return Text(NOT_APPLICABLE)
     mean = scale * cell.mean
-    sd = NOT_APPLICABLE if math.isnan(cell.sd) else _number(scale * cell.sd, scale)
-    return Text(f"{_number(mean, scale)} ± {sd}", value=mean)
+    sd = NOT_APPLICABLE if math.isnan(cell.sd) else number(scale * cell.sd, scale)
+    return Text(f"{number(mean, scale)} ± {sd}", value=mean)
 
 
 def _interval(cell: Any, scale: int) -> Text:
     if math.isnan(cell.ci_low):
         return Text(NOTHING)
-    return Text(f"{_number(scale * cell.ci_low, scale)}–{_number(scale * cell.ci_high, scale)}")
+    return Text(f"{number(scale * cell.ci_low, scale)}–{number(scale * cell.ci_high, scale)}")
 
 
-def _number(value: float, scale: int) -> str:
+def number(value: float, scale: int) -> str:
+    """Return a number of the table, as `SHOWN` scales its metric, with fixed decimals."""
     return f"{value:.3f}" if scale == 1 else f"{value:.1f}"
 
 

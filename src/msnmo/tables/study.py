@@ -29,6 +29,8 @@ from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import compare_metric
 from msnmo.settings.methods import JOINT, METHODS
+from msnmo.tables.maps import SHOWN as OF_MAPS
+from msnmo.tables.maps import number, read_judged
 
 SHOWN = ("DSC", "AUC", "LL")
 CLAIMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -50,6 +52,7 @@ class Study:
     scans: pd.DataFrame
     drawn: Drawn
     confidence: float
+    maps: pd.DataFrame | None
 
     @classmethod
     def read(cls, results: Path, replicates: int, confidence: float, seed: int) -> Study:
@@ -57,12 +60,18 @@ class Study:
         metrics = read_metrics(results / "metrics/all.tsv")
         folds = read_folds(results / "folds.tsv")
         drawn = Drawn.draw(folds, metrics["seed"], replicates, seed)
-        return cls(metrics, scans_of(metrics, folds), drawn, confidence)
+        judged = [
+            results / f"localisation/{name}.tsv"
+            for name in _in_order(metrics)
+            if METHODS[name].has_maps
+        ]
+        maps = read_judged(judged) if judged else None
+        return cls(metrics, scans_of(metrics, folds), drawn, confidence, maps)
 
     @property
     def methods(self) -> list[str]:
         """Those that were run, in the registry's order."""
-        return [name for name in METHODS if name in set(self.metrics["method"])]
+        return _in_order(self.metrics)
 
     @cached_property
     def compared(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -76,6 +85,10 @@ class Study:
             space=space_of(metric, "model"),
         )
         return {str(row["method"]): row for row in rows}
+
+
+def _in_order(metrics: pd.DataFrame) -> list[str]:
+    return [name for name in METHODS if name in set(metrics["method"])]
 
 
 def methods_table(study: Study) -> str:
@@ -114,6 +127,25 @@ def _difference(row: Mapping[str, Any], digits: int) -> str:
     numbers = (row[each] for each in ("difference", "difference_low", "difference_high"))
     own, low, high = (f"{number:+.{digits}f}" for number in numbers)
     return f"{own} ({low} to {high}), p {row['p_holm']:.3f}"
+
+
+def maps_table(study: Study) -> str:
+    """Return a row per map: how it lies on lesions, with intervals (Table S2)."""
+    if study.maps is None:
+        return "No method that has maps was run."
+    lines = []
+    for label, rows in study.maps.groupby("label", sort=False):
+        cells = {row.metric: row for row in rows.itertuples()}
+        shown = [_on_lesions(cells[metric], scale) for metric, (_, scale) in OF_MAPS.items()]
+        lines.append([label, *shown])
+    heads = ["Map", *(heading for heading, _ in OF_MAPS.values())]
+    return tabulate(lines, headers=heads, tablefmt="github")
+
+
+def _on_lesions(cell: Any, scale: int) -> str:
+    values = (scale * each for each in (cell.mean, cell.ci_low, cell.ci_high))
+    mean, low, high = (number(each, scale) for each in values)
+    return f"{mean} ({low} to {high})"
 
 
 def claims_table(study: Study) -> str:
@@ -159,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.out,
         page.render(
             methods=methods_table(study),
+            maps=maps_table(study),
             claims=claims_table(study),
             scans=study.scans["scan"].nunique(),
             subjects=study.scans["subject"].nunique(),
