@@ -6,7 +6,8 @@ import pytest
 
 from tests.workflow.dag import jobs, run, seeds_trained, trained, write_config
 
-BRIEF = {"methods": ["unet"], "folds": {"k": 2}, "bundle": {"method": "unet"}}
+BRIEF = {"methods": ["unet"], "folds": {"k": 2}}
+WITH_MAPS = {"methods": ["only_cls"], "bundle": {"method": "only_cls"}}
 FOLDS = [("unet", "0"), ("unet", "1")]
 
 
@@ -14,8 +15,8 @@ FOLDS = [("unet", "0"), ("unet", "1")]
 def plan(clone, cohort):
     """A function: the dry run of targets with seeds."""
 
-    def make(seeds, *targets):
-        config = write_config(clone, cohort, "of_seeds", seeds=seeds, **BRIEF)
+    def make(seeds, *targets, **changed):
+        config = write_config(clone, cohort, "of_seeds", seeds=seeds, **BRIEF | changed)
         return run(clone, config, "--dry-run", "--printshellcmds", *targets)
 
     return make
@@ -46,14 +47,29 @@ def test_each_seed_of_each_fold_is_trained_in_a_folder_of_its_own(plan, clone):
     assert counts["predict_fold"] == counts["evaluate_fold"] == counts["train_fold"] == 4
 
 
-@pytest.mark.parametrize("target", ["figure_8", "bundle"])
-def test_what_shows_or_packs_one_training_a_fold_waits_for_the_first_seed_alone(plan, target):
-    code, output = plan([2, 1], target)
+@pytest.mark.parametrize(("target", "changed"), [("figure_8", {}), ("bundle", WITH_MAPS)])
+def test_what_shows_or_packs_one_training_a_fold_waits_for_the_first_seed_alone(
+    plan, clone, target, changed
+):
+    """What a bundle says of its maps is of the networks it packs."""
+    code, output = plan([2, 1], target, **changed)
     assert code == 0, output
-    assert trained(output) == FOLDS
+    assert len(trained(output)) == len(FOLDS)
+    if changed:
+        assert f"{clone}/of_seeds/localisation/only_cls/seed-2.tsv\n" in output
     assert seeds_trained(output) == ["/seed-2"]
     assert seeds_of(output, "msnmo.train") == ["2", "2"]
     assert "seed-1" not in output
+
+
+def test_the_table_of_maps_is_of_all_seeds(plan, clone):
+    code, output = plan([2, 1], "table_S2", **WITH_MAPS)
+    assert code == 0, output
+    assert seeds_trained(output) == ["/seed-1", "/seed-2"]
+    assert f"{clone}/of_seeds/localisation/only_cls.tsv\n" in output
+    counts = jobs(output)
+    assert (counts["measure_maps"], counts["measure_untrained_maps"]) == (4, 2)
+    assert counts["judge_maps"] == 1
 
 
 @pytest.mark.parametrize(("seeds", "seed"), [([7], "7"), ([], "2024")])

@@ -15,7 +15,7 @@ rule make_bundle:
             else []
         ),
         localisation=(
-            expand(rules.judge_maps.output, method=BUNDLED)
+            of_first_seed(rules.judge_maps.output, method=BUNDLED)
             if REGISTRY[BUNDLED].has_maps
             else []
         ),

@@ -145,20 +145,24 @@ rule measure_untrained_maps:
         " --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
 
 
-# and whether they find lesions better than chance, which is said wherever they are shown
+# whether they find lesions better than chance: of all seeds for the table, or of the one whose maps
+# are shown, which says so there
 rule judge_maps:
     input:
-        measured=expand(
-            rules.measure_maps.output, fold=FOLDS, seed=SEED_OF, allow_missing=True
+        measured=lambda wildcards: expand(
+            rules.measure_maps.output,
+            method=wildcards.method,
+            fold=FOLDS,
+            seed=[wildcards.seed] if wildcards.seed else SEED_OF,
         ),
         untrained=expand(rules.measure_untrained_maps.output, fold=FOLDS),
         folds=rules.split_folds.output,
     output:
-        f"{RESULTS}/localisation/{{method}}.tsv",
+        f"{RESULTS}/localisation/{{method}}{{seed}}.tsv",
     log:
-        f"{LOGS}/judge_maps/{{method}}.log",
+        f"{LOGS}/judge_maps/{{method}}{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/judge_maps/{{method}}.tsv"
+        f"{BENCHMARKS}/judge_maps/{{method}}{{seed}}.tsv"
     conda:
         "../../envs/report.yaml"
     params:

@@ -42,7 +42,7 @@ rule draw_figure:
 
 rule draw_pathway:
     input:
-        localisation=expand(rules.judge_maps.output, method=OF_BOTH_TASKS[:1]),
+        localisation=of_first_seed(rules.judge_maps.output, method=OF_BOTH_TASKS[:1]),
         metrics=f"{RESULTS}/metrics/all.tsv",
         manifest=rules.list_manifest.output,
         cohort=rules.accept_cohort.output.cohort,

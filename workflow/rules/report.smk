@@ -11,7 +11,7 @@ rule write_scan_page:
         folds=rules.split_folds.output,
         # it waits for all predictions; named here, they would be a hundred edges for each scan
         metrics=f"{RESULTS}/metrics/all.tsv",
-        localisation=expand(rules.judge_maps.output, method=WITH_MAPS),
+        localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
     output:
         page=f"{REPORT}/scans/{{scan}}.html",
         volumes=f"{REPORT}/scans/{{scan}}.js",
@@ -43,7 +43,7 @@ rule write_report:
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
-        localisation=expand(rules.judge_maps.output, method=WITH_MAPS),
+        localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
         scans=per_scan(rules.write_scan_page.output.page),
         volumes=per_scan(rules.write_scan_page.output.volumes),
         sidecars=per_scan(rules.strip_skull.output.sidecar),

@@ -54,7 +54,7 @@ def judged_maps(wildcards):
     """Return whether the maps of each method find lesions: what the table of maps shows."""
     if not WITH_MAPS:
         raise WorkflowError(f"table-{layout.MAPS} shows none of the config's methods")
-    return expand(rules.judge_maps.output, method=WITH_MAPS)
+    return expand(rules.judge_maps.output, method=WITH_MAPS, seed="")
 
 
 def table_files(*tables):
@@ -80,7 +80,7 @@ def figure_inputs(wildcards):
         "predictions": trainings(rules.predict_fold.output, methods),
         "history": trainings(rules.train_fold.output.history, methods),
         "gradcam": expand(rules.map_gradcam.output, fold=FOLDS),
-        "localisation": expand(rules.judge_maps.output, method=methods),
+        "localisation": of_first_seed(rules.judge_maps.output, method=methods),
     }
     return {name: sources[name] for name in figure.reads}
 
@@ -93,7 +93,7 @@ def figure_options(wildcards):
         "predictions": [of_training(rules.predict_fold.output[0])(wildcards)],
         "history": [of_training(rules.train_fold.output.history)(wildcards)],
         "gradcam": rules.map_gradcam.output,
-        "localisation": expand(rules.judge_maps.output, method=JOINT),
+        "localisation": of_first_seed(rules.judge_maps.output, method=JOINT),
     }
     options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]
     methods = methods_of(wildcards.figure)
