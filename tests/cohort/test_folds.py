@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msnmo.cohort import folds as folds_module
-from msnmo.cohort.folds import leaking_subjects, read_folds, refuse_leak, split_folds
+from msnmo.cohort.folds import (
+    leaking_subjects,
+    read_folds,
+    refuse_leak,
+    split_folds,
+    strata,
+    told_of_balance,
+)
 from msnmo.core.errors import DataLeakageError, InputError
 from msnmo.core.files import write_tsv
 
@@ -70,6 +77,72 @@ def test_the_papers_cohort_is_balanced_to_one_scan():
     counts = folds.groupby(["diagnosis", "fold"]).size()
     assert sorted(counts["MS"]) == [13, 14, 14, 14, 14]
     assert sorted(counts["NMOSD"]) == [12, 12, 12, 13, 13]
+
+
+def with_sites(cohort, *sites):
+    """Give the subjects of each class the sites in turn."""
+    number = cohort["subject"].str.extract(r"(\d+)")[0].astype(int)
+    return cohort.assign(site=[sites[each % len(sites)] for each in number])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ms=scans_of_subjects,
+    nmosd=scans_of_subjects,
+    sites=st.integers(1, 6),
+    k=st.integers(2, 5),
+    seed=st.integers(0, 99),
+)
+def test_sites_are_balanced_within_classes(ms, nmosd, sites, k, seed):
+    """And each class is still in each fold, whatever sites there are."""
+    cohort = with_sites(make_cohort({"MS": ms, "NMOSD": nmosd}), *"abcdef"[:sites])
+    folds = split_folds(cohort, k, "grouped", seed)
+    assert (folds.groupby("subject")["fold"].nunique() == 1).all()
+    assert set(folds.groupby("fold")["diagnosis"].nunique()) == {2}
+    merged = folds.merge(cohort[["scan", "site"]], on="scan")
+    for diagnosis, sizes in (("MS", ms), ("NMOSD", nmosd)):
+        for site in range(sites):
+            of_site = sizes[site::sites]
+            if len(of_site) >= k:
+                rows = merged["diagnosis"].eq(diagnosis) & merged["site"].eq("abcdef"[site])
+                counts = merged[rows].groupby("fold").size().reindex(range(k), fill_value=0)
+                assert counts.max() - counts.min() <= max(of_site)
+
+
+def test_a_site_tells_no_class_of_a_fold_by_its_share():
+    """Three sites in equal shares of two classes: each fold has the same of each."""
+    cohort = with_sites(make_cohort({"MS": [1] * 18, "NMOSD": [1] * 18}), "a", "b", "c")
+    folds = split_folds(cohort, 3, "grouped", 0).merge(cohort[["scan", "site"]], on="scan")
+    assert set(folds.groupby(["fold", "diagnosis", "site"]).size()) == {2}
+
+
+def test_folds_follow_from_who_shares_a_site_and_not_from_its_name():
+    cohort = with_sites(PAPER, "a", "b")
+    folds = split_folds(cohort, 5, "grouped", 0)
+    renamed = cohort.assign(site=cohort["site"].map({"a": "Z\u00fcrich", "b": "A"}))
+    pd.testing.assert_frame_equal(split_folds(renamed, 5, "grouped", 0), folds)
+    # a site of too few subjects to be in each fold changes nothing, however it is called
+    few = with_sites(make_cohort({"MS": [1] * 4, "NMOSD": [1] * 4}), "a", "b", "c", "d")
+    alone = split_folds(few.drop(columns="site"), 2, "grouped", 0)
+    for empty in (few, few.assign(site=""), few.assign(site=None)):
+        pd.testing.assert_frame_equal(split_folds(empty, 2, "grouped", 0), alone)
+
+
+def test_a_subject_of_two_sites_is_of_that_of_most_scans():
+    cohort = make_cohort({"MS": [3, 2], "NMOSD": [1]})
+    cohort["site"] = ["b", "a", "b", "b", "a", "c"]
+    found = strata(cohort, 1)
+    assert found.tolist() == ["MS, b"] * 3 + ["MS, a"] * 2 + ["NMOSD, c"]
+
+
+def test_what_cannot_be_balanced_is_said():
+    cohort = with_sites(make_cohort({"MS": [1] * 7, "NMOSD": [1] * 3}), "a", "a", "a", "a", "b")
+    balanced, few = told_of_balance(cohort, 3)
+    assert balanced == (
+        "balanced over folds: MS, a (6 subjects); MS, other sites (1 subject); "
+        "NMOSD, a (3 subjects)"
+    )
+    assert few == "fewer than 3 subjects, balanced within other sites only: MS, b (1)"
 
 
 def test_random_split_tests_every_scan_once_and_leaks():
@@ -173,18 +246,24 @@ def run_main(*arguments):
 
 
 def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys):
-    cohort = make_cohort({"MS": [4, 4], "NMOSD": [1, 1], "": [3]})
+    cohort = make_cohort({"MS": [4, 4], "NMOSD": [1, 1], "": [3]}).assign(site=None)
     write_tsv(tmp_path / "cohort.tsv", cohort.replace("", None))
     arguments = ["--cohort", tmp_path / "cohort.tsv", "--k", 2, "--seed", 2]
     run_main(*arguments, "--split", "random", "--out", tmp_path / "random.tsv")
     printed = capsys.readouterr().out
     assert "3 scans without a diagnosis" in printed
     assert "data leak: 2 subjects (MS0, MS1)" in printed
+    assert "nothing is balanced" in printed
 
     run_main(*arguments, "--out", tmp_path / "grouped.tsv")
-    assert "no data leak" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "no data leak" in printed
+    assert (
+        "balanced over folds: MS, no site given (2 subjects); NMOSD, no site given (2 subjects)"
+        in printed
+    )
     assert len(read_folds(tmp_path / "grouped.tsv")) == 10
 
     absent = LEAKY.assign(fold=[0, 0, 0, 0, 1])
-    folds_module._report(LEAKY, absent)
+    folds_module._report(LEAKY, absent, "random", 2)
     assert "warning: fold 1 tests no scan of class NMOSD" in capsys.readouterr().out

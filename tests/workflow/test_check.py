@@ -129,7 +129,9 @@ def test_bad_scans_are_left_out_and_every_table_says_so(clone, cohort, spoilt):
 def test_a_raters_decision_and_a_new_scan_redo_what_they_must_and_no_more(clone, cohort, tmp_path):
     folder = tmp_path / "cohort"
     shutil.copytree(cohort, folder)
-    whole = (folder / "scans.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = (folder / "scans.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    # MS02 is to be excluded, the last one added
+    whole = [rows[number] for number in (0, 2, 3, 1)]
     (folder / "scans.tsv").write_text("".join(whole[:-1]), encoding="utf-8")
     decisions = tmp_path / "decisions.tsv"
     config = write_config(clone, folder, "rated", decisions=str(decisions))
@@ -147,7 +149,7 @@ def test_a_raters_decision_and_a_new_scan_redo_what_they_must_and_no_more(clone,
     code, output = run(clone, config, "preprocess", "table_1")
     assert code == 0, output
     names = read_tsv(clone / "rated/manifest.tsv", {"scan": str})["scan"].tolist()
-    assert len(names) == 3
+    assert len(names) == 2
     assert "sub-MS02" not in names
     table = (clone / "rated/tables/table-1.md").read_text(encoding="utf-8")
     assert "1 by the rater: sub-MS02 (motion)" in table

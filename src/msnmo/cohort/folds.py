@@ -15,25 +15,28 @@ from msnmo.core.seeds import derive_seed
 
 Split = Literal["grouped", "random"]
 DIAGNOSES = ("MS", "NMOSD")
-COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str}
-FOLD_COLUMNS = {**COHORT_COLUMNS, "fold": int}
+FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
+COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "site": str}
+NO_SITE = "no site given"
+OTHER_SITES = "other sites"
 
 
 def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.DataFrame:
     """Return the fold in which each scan with a diagnosis is tested.
 
-    ``grouped`` keeps all scans of a subject in one fold and balances the scans of each class over
-    the folds (scikit-learn's `StratifiedGroupKFold`). As every subject has one diagnosis, that
-    algorithm hands out each class's subjects, those of most scans first, to the fold with fewest
-    scans of the class: so each fold has each class as soon as the class has `k` subjects. It is
-    preferred to a stratified split of subjects, which balances subjects and leaves scans uneven.
+    ``grouped`` keeps all scans of a subject in one fold and balances the scans of each class and
+    site over the folds (scikit-learn's `StratifiedGroupKFold` of `strata`). As every subject is of
+    one stratum, that algorithm hands out each stratum's subjects, those of most scans first, to the
+    fold with fewest scans of the stratum: so each fold has each class as soon as the class has `k`
+    subjects. It is preferred to a stratified split of subjects, which balances subjects and leaves
+    scans uneven.
     ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
 
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis (MS, NMOSD or missing). The order of its rows is of no
-        consequence. Scans without a diagnosis are left out.
+        Columns scan, subject, diagnosis (MS, NMOSD or missing) and, where there is one, site. The
+        order of its rows is of no consequence. Scans without a diagnosis are left out.
     k : int
         Number of folds, at least 2.
     split : {"grouped", "random"}
@@ -53,7 +56,7 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     # a second that all who only read folds need not pay for
     from sklearn.model_selection import KFold, StratifiedGroupKFold  # noqa: PLC0415
 
-    known = cohort.loc[cohort["diagnosis"].isin(DIAGNOSES), list(COHORT_COLUMNS)]
+    known = cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
     folds = known.sort_values("scan", ignore_index=True)
     unit = "subject" if split == "grouped" else "scan"
     _check_enough(folds, k, unit)
@@ -61,13 +64,40 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     options = {"n_splits": k, "shuffle": True, "random_state": derive_seed(seed, "folds", split, k)}
     if split == "grouped":
         splitter = StratifiedGroupKFold(**options)
-        sides = splitter.split(folds["scan"], folds["diagnosis"], folds["subject"])
+        sides = splitter.split(folds["scan"], strata(folds, k), folds["subject"])
     else:
         sides = KFold(**options).split(folds["scan"])
     folds["fold"] = -1
     for fold, (_, test) in enumerate(sides):
         folds.loc[test, "fold"] = fold
-    return folds
+    return folds[list(FOLD_COLUMNS)]
+
+
+def strata(scans: pd.DataFrame, k: int) -> pd.Series:
+    """Return of each scan what is balanced over folds: its class and its subject's site.
+
+    Sites with fewer than `k` subjects of a class cannot have one in each fold: within the class
+    they are taken together. A subject with scans of several sites counts for that of most scans,
+    the first by name if several have as many.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Columns subject, diagnosis, site (missing where none is given).
+    k : int
+        Number of folds.
+
+    Returns
+    -------
+    Series of str
+        As ``MS, site A``; on the index of `scans`.
+    """
+    about = scans.assign(site=_named(scans["site"]))
+    main_site = about.groupby("subject")["site"].agg(lambda sites: sites.mode().iloc[0])
+    about["site"] = about["subject"].map(main_site)
+    subjects = about.groupby(["diagnosis", "site"])["subject"].transform("nunique")
+    site = about["site"].where(subjects >= k, OTHER_SITES)
+    return about["diagnosis"] + ", " + site
 
 
 def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
@@ -129,7 +159,11 @@ def refuse_leak(folds: pd.DataFrame, fold: int, allow: bool) -> None:
 
 
 def _subjects(names: list[str]) -> str:
-    return f"{len(names)} subject{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+    return f"{_number(len(names))} ({', '.join(names)})"
+
+
+def _number(subjects: int) -> str:
+    return f"{subjects} subject{'' if subjects == 1 else 's'}"
 
 
 def read_folds(path: Path | str) -> pd.DataFrame:
@@ -163,7 +197,34 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     return folds
 
 
-def _report(cohort: pd.DataFrame, folds: pd.DataFrame) -> None:
+def _named(site: pd.Series) -> pd.Series:
+    return site.replace("", None).fillna(NO_SITE)
+
+
+def told_of_balance(cohort: pd.DataFrame, k: int) -> list[str]:
+    """Return what ``grouped`` folds balance and what they cannot, a line each.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        As of `split_folds`.
+    k : int
+        Number of folds.
+    """
+    known = cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
+    known = known.assign(site=_named(known["site"]), stratum=strata(known, k))
+    pooled = known["stratum"].str.endswith(f", {OTHER_SITES}") & (known["site"] != OTHER_SITES)
+    counts = known.groupby("stratum")["subject"].nunique()
+    each = "; ".join(f"{name} ({_number(count)})" for name, count in counts.items())
+    lines = [f"balanced over folds: {each}"]
+    few = known[pooled].groupby(["diagnosis", "site"])["subject"].nunique()
+    if len(few):
+        named = "; ".join(f"{name}, {site} ({count})" for (name, site), count in few.items())
+        lines.append(f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}")
+    return lines
+
+
+def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
     without = len(cohort) - len(folds)
     if without:
         print(f"{without} scans without a diagnosis are in no fold (prediction only)")
@@ -171,6 +232,10 @@ def _report(cohort: pd.DataFrame, folds: pd.DataFrame) -> None:
         index="fold", columns="diagnosis", values="scan", aggfunc="count", fill_value=0
     )
     print(counts.to_string())
+    if split == "grouped":
+        print("\n".join(told_of_balance(cohort, k)))
+    else:
+        print("nothing is balanced over folds: scans are drawn at random")
     leaking = sorted({name for fold in counts.index for name in leaking_subjects(folds, fold)})
     print(f"data leak: {_subjects(leaking)} on both sides" if leaking else "no data leak")
     for fold, row in counts.iterrows():
@@ -187,7 +252,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--split",
         choices=get_args(Split),
         default="grouped",
-        help="grouped: no subject on both sides; random: scan by scan, as the paper",
+        help="grouped: no subject on both sides, classes and sites balanced; random: scan by scan, "
+        "as the paper",
     )
     parser.add_argument("--seed", type=int, required=True, help="of the random order")
     parser.add_argument("--out", type=Path, required=True, help="folds.tsv")
@@ -195,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
     folds = split_folds(cohort, given.k, given.split, given.seed)
-    _report(cohort, folds)
+    _report(cohort, folds, given.split, given.k)
     write_tsv(given.out, folds)
 
 

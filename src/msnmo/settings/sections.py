@@ -152,7 +152,8 @@ class Folds(Section):
     k: int = key(5, "number of folds", "paper", ge=2)
     split: Literal["grouped", "random"] = key(
         "grouped",
-        "grouped: no subject on both sides, classes balanced; random: as the paper, with its leak",
+        "grouped: no subject on both sides, classes and sites balanced; random: as the paper, with "
+        "its leak",
         "ours",
     )
     only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(each_once)] = key(
