@@ -15,6 +15,7 @@ from msnmo.core.errors import InputError
 from msnmo.core.volumes import load_mask
 from msnmo.report.results import Results, add_arguments
 from msnmo.report.scan_page import layers_of as scan_layers
+from msnmo.report.summary import overview_facts
 from msnmo.viewing.pages import PAGES
 from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, judge_maps, make_run
 
@@ -83,6 +84,10 @@ def test_of_several_seeds_the_first_is_shown(run, tmp_path):
     shown, alone = (read_results(words) for words in (options, run.options(tmp_path / "report")))
     pd.testing.assert_frame_equal(shown.metrics, alone.metrics)
     assert set(shown.metrics["seed"]) == {1}
+    assert dict(overview_facts(shown))["seeds"] == (
+        "1, 2: tables are of all, scans and figures of the first, 1"
+    )
+    assert "seeds" not in dict(overview_facts(alone))
 
 
 def read_results(words):

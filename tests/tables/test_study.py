@@ -65,8 +65,7 @@ def judged(method):
     )
 
 
-@pytest.fixture
-def results(tmp_path):
+def write_results(tmp_path):
     for method in AUROCS:
         write_tsv(tmp_path / f"localisation/{method}.tsv", judged(method))
     columns = ["method", "fold", "seed", "scan", "metric", "value", "space"]
@@ -79,8 +78,15 @@ def results(tmp_path):
 
 
 @pytest.fixture
-def study(results):
-    return Study.read(results, replicates=500, confidence=0.95, seed=1)
+def results(tmp_path):
+    return write_results(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Read-only: resampling takes seconds."""
+    results = write_results(tmp_path_factory.mktemp("study"))
+    return Study.read(results, replicates=300, confidence=0.95, seed=1)
 
 
 def cells(table, *starts):

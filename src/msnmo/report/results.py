@@ -52,6 +52,8 @@ class Results:
         run; of several seeds the first, whose predictions are shown.
     methods : tuple of str
         Those that were run, in the config's order.
+    seeds : tuple of int
+        Of the trainings of each fold, the one that is shown first.
     verdicts : mapping
         By method and map, whether maps find lesions; empty where none was measured.
     """
@@ -62,6 +64,7 @@ class Results:
     folds: pd.Series
     metrics: pd.DataFrame
     methods: tuple[str, ...]
+    seeds: tuple[int, ...]
     verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
 
     @classmethod
@@ -69,13 +72,15 @@ class Results:
         """Read the tables that the options of `add_arguments` name."""
         folds = read_tsv(given.folds, FOLD_COLUMNS).set_index("scan")["fold"]
         manifest = read_tsv(given.manifest, MANIFEST_COLUMNS, files=list(MANIFEST_COLUMNS)[1:])
+        metrics = read_metrics(given.metrics)
         return cls(
             read_tsv(given.cohort, COHORT_COLUMNS).set_index("scan", drop=False),
             manifest.set_index("scan"),
             read_tsv(given.quality, QUALITY_COLUMNS).set_index("scan"),
             folds,
-            of_first_seed(read_metrics(given.metrics)),
+            of_first_seed(metrics),
             tuple(get_method(name).name for name in given.methods),
+            tuple(int(seed) for seed in metrics["seed"].unique()),
             {key: each for path in given.localisation for key, each in read_verdicts(path).items()},
         )
 

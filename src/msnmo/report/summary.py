@@ -48,9 +48,19 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
         *facts,
         ("sites", ", ".join(map(str, cohort["site"].dropna().unique())) or NOTHING),
         ("folds that were run", str(results.metrics["fold"].nunique())),
+        *_seeds(results),
         ("methods", ", ".join(get_method(name).label for name in results.methods)),
         *judged_maps(results),
     ]
+
+
+def _seeds(results: Results) -> list[tuple[str, str]]:
+    """Return which training of a fold is shown, where there are several."""
+    if len(results.seeds) < 2:
+        return []
+    first, *_ = results.seeds
+    listed = ", ".join(map(str, results.seeds))
+    return [("seeds", f"{listed}: tables are of all, scans and figures of the first, {first}")]
 
 
 def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:

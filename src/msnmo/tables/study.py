@@ -27,7 +27,7 @@ from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import METRICS, space_of
 from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.compare import compare_metric
+from msnmo.evaluate.statistics.compare import Measured, by_method, compare_metric
 from msnmo.settings.methods import JOINT, METHODS
 from msnmo.tables.maps import SHOWN as OF_MAPS
 from msnmo.tables.maps import number, read_judged
@@ -78,9 +78,13 @@ class Study:
         """The statistics of each metric that is shown, by method."""
         return {metric: self._compare(metric) for metric in SHOWN}
 
+    @cached_property
+    def _measured(self) -> dict[str, Measured]:
+        return by_method(self.scans)
+
     def _compare(self, metric: str) -> dict[str, dict[str, Any]]:
         rows = compare_metric(
-            *(metric, self.methods, self.scans, self.drawn),
+            *(metric, self.methods, self._measured, self.drawn),
             confidence=self.confidence,
             space=space_of(metric, "model"),
         )

@@ -43,6 +43,46 @@ DECIMALS = 4
 P_DECIMALS = 6
 
 
+KEY = ["scan", "seed"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one method's scans.
+
+    Parameters
+    ----------
+    about : DataFrame
+        A row per scan and seed, by both; columns fold, subject, diagnosis.
+    values : mapping of (str, str) to Series of float
+        By metric and space, the values of the scans that have such a row, by scan and seed.
+    """
+
+    about: pd.DataFrame
+    values: Mapping[tuple[str, str], pd.Series]
+
+
+def by_method(scans: pd.DataFrame) -> dict[str, Measured]:
+    """Return what was measured of each method.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Columns method, fold, seed, scan, metric, value, space, subject, diagnosis: a row per scan
+        and seed.
+    """
+    return {
+        str(name): Measured(
+            rows.drop_duplicates(KEY).set_index(KEY)[["fold", "subject", "diagnosis"]],
+            {
+                place: part.set_index(KEY)["value"].rename(place[0])
+                for place, part in rows.groupby(["metric", "space"])
+            },
+        )
+        for name, rows in scans.groupby("method")
+    }
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One metric of one method.
@@ -85,15 +125,15 @@ def compare_tables(
     tables : sequence of str
         Their numbers.
     scans : DataFrame
-        Columns method, fold, seed, scan, metric, value, space, subject, diagnosis: a row per scan
-        and seed.
+        As of `by_method`.
     drawn : Drawn
     confidence : float
         Of the intervals, within 0 and 1.
     space : {"model", "native"}
         Where masks are compared.
     """
-    run = [name for name in METHODS if name in set(scans["method"])]
+    measured = by_method(scans)
+    run = [name for name in METHODS if name in measured]
     rows = []
     for table in tables:
         for metric in TABLE_METRICS[table]:
@@ -103,7 +143,7 @@ def compare_tables(
             rows += [
                 place | row
                 for row in compare_metric(
-                    *(metric, shown, scans, drawn), confidence=confidence, space=where
+                    *(metric, shown, measured, drawn), confidence=confidence, space=where
                 )
             ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -112,7 +152,7 @@ def compare_tables(
 def compare_metric(
     metric: str,
     methods: Sequence[str],
-    scans: pd.DataFrame,
+    measured: Mapping[str, Measured],
     drawn: Drawn,
     *,
     confidence: float,
@@ -125,13 +165,15 @@ def compare_metric(
     metric : str
     methods : sequence of str
         Whose differences to the joint model are corrected together.
-    scans, drawn, confidence
+    measured : mapping of str to Measured
+        As `by_method` returns.
+    drawn, confidence
         As of `compare_tables`.
     space : {"model", "native", "n/a"}
         Of the metric's rows.
     """
     compared = {
-        name: _comparison(metric, name, space, scans, drawn)
+        name: _comparison(metric, measured[name], space, drawn)
         for name in methods
         if METRICS[metric].task in METHODS[name].tasks
     }
@@ -162,20 +204,11 @@ COLUMNS = (
 NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
 
 
-def _comparison(
-    metric: str, method: str, space: str, scans: pd.DataFrame, drawn: Drawn
-) -> Comparison:
-    of_method = scans[scans["method"] == method]
+def _comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
+    none = measured.about["fold"].iloc[:0].astype(float)
     needed = _made_of(metric, space)
-    key = ["scan", "seed"]
-    parts = [
-        of_method[(of_method["metric"] == name) & (of_method["space"] == where)]
-        .set_index(key)["value"]
-        .rename(name)
-        for name, where in needed
-    ]
-    about = of_method.drop_duplicates(key).set_index(key)[["fold", "subject", "diagnosis"]]
-    table = about.join(parts, how="inner").sort_index()
+    parts = [measured.values.get(place, none).rename(place[0]) for place in needed]
+    table = measured.about.join(parts, how="inner").sort_index()
     table = table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
     of_seeds = {
         seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")
