@@ -23,6 +23,7 @@ from msnmo.apply.scans import _find_regions
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.evaluate.verdict import Verdict
+from msnmo.networks import segmentation
 from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import default_config
 from tests.command import run_here
@@ -227,15 +228,12 @@ def test_a_damaged_bundle_stops_before_any_scan(bundle, heads, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_changed_code_of_the_networks_ends_with_1_and_a_remedy(bundle, heads, tmp_path):
-    changed = (
-        "from msnmo.apply.__main__ import main; from msnmo.core.errors import run_command;"
-        "from msnmo.networks import segmentation;"
-        "segmentation.SCALE_WEIGHTS = (0.25, 0.25, 0.5, 0.9); run_command(main)"
-    )
+def test_changed_code_of_the_networks_ends_with_1_and_a_remedy(
+    bundle, heads, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(segmentation, "SCALE_WEIGHTS", (0.25, 0.25, 0.5, 0.9))
     arguments = ["--bundle", bundle, "--out", tmp_path / "out", heads[0], "--device", "cpu"]
-    command = [sys.executable, "-c", changed, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_here(main, *arguments)
     assert done.returncode == 1
     assert "train its folds and make it again" in done.stderr
     assert "Traceback" not in done.stderr

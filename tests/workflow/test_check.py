@@ -105,51 +105,37 @@ def test_a_table_that_shows_no_chosen_method_says_so(clone, cohort):
     assert "table-5 shows none of the config's methods" in output
 
 
-def test_bad_scans_are_left_out_and_every_table_says_so(clone, cohort, spoilt):
+def test_scans_are_left_out_by_check_and_rater_and_every_table_says_so(
+    clone, cohort, spoilt, tmp_path
+):
     folder, broken = spoilt
-    config = write_config(clone, folder, "left_out", on_bad_scan="exclude")
-    code, output = run(clone, config, "preprocess", "table_1")
-    assert code == 0, output
-    done = list((clone / "left_out/derivatives").rglob("*desc-zscore_FLAIR.nii.gz"))
-    assert len(done) == 2
-    excluded = read_tsv(clone / "left_out/excluded.tsv", {"scan": str, "by": str})
-    assert excluded["by"].tolist() == ["check", "check"]
-    for ending in ("md", "tex", "html"):
-        table = (clone / f"left_out/tables/table-1.{ending}").read_text(encoding="utf-8")
-        assert "Excluded: 2 scans, 2 by the check" in table
-    _, output = run(clone, config, "--dry-run", "preprocess", "table_1")
-    assert "Nothing to be done" in output
-    # told of the whole, one scan mended: it alone is preprocessed
-    shutil.copy(cohort / broken.relative_to(folder), broken)
-    _, output = run(clone, config, "preprocess", "table_1")
-    assert len(list((clone / "left_out/derivatives").rglob("*desc-zscore_FLAIR.nii.gz"))) == 3
-    assert output.count("rule strip_skull:") == 1
-
-
-def test_a_raters_decision_and_a_new_scan_redo_what_they_must_and_no_more(clone, cohort, tmp_path):
-    folder = tmp_path / "cohort"
-    shutil.copytree(cohort, folder)
-    rows = (folder / "scans.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
-    # MS02 is to be excluded, the last one added
-    whole = [rows[number] for number in (0, 2, 3, 1)]
-    (folder / "scans.tsv").write_text("".join(whole[:-1]), encoding="utf-8")
     decisions = tmp_path / "decisions.tsv"
-    config = write_config(clone, folder, "rated", decisions=str(decisions))
+    named = {"decisions": str(decisions), "on_bad_scan": "exclude"}
+    config = write_config(clone, folder, "left_out", **named)
     code, output = run(clone, config, "--dry-run", "preprocess")
     assert code == 1
     assert f"no file {decisions}" in output
-    decisions.write_text("scan\tdecision\treason\n", encoding="utf-8")
-    code, output = run(clone, config, "preprocess")
-    assert code == 0, output
-    (folder / "scans.tsv").write_text("".join(whole), encoding="utf-8")
     decisions.write_text("scan\tdecision\treason\nsub-MS02\texclude\tmotion\n", encoding="utf-8")
-    _, output = run(clone, config, "--dry-run", "preprocess")
-    assert jobs(output)["check_scan"] == 1
-    assert jobs(output)["strip_skull"] == 1, "the scans that were there are not stripped again"
     code, output = run(clone, config, "preprocess", "table_1")
     assert code == 0, output
-    names = read_tsv(clone / "rated/manifest.tsv", {"scan": str})["scan"].tolist()
-    assert len(names) == 2
-    assert "sub-MS02" not in names
-    table = (clone / "rated/tables/table-1.md").read_text(encoding="utf-8")
-    assert "1 by the rater: sub-MS02 (motion)" in table
+
+    def preprocessed():
+        done = (clone / "left_out/derivatives").rglob("*desc-zscore_FLAIR.nii.gz")
+        return sorted(path.name.split("_")[0] for path in done)
+
+    assert preprocessed() == ["sub-NMOSD01"]
+    excluded = read_tsv(clone / "left_out/excluded.tsv", {"scan": str, "by": str})
+    assert excluded["by"].value_counts().to_dict() == {"check": 2, "rater": 1}
+    for ending in ("md", "tex", "html"):
+        table = (clone / f"left_out/tables/table-1.{ending}").read_text(encoding="utf-8")
+        assert "Excluded: 3 scans, 2 by the check" in table
+        assert "1 by the rater" in table
+        assert "sub-MS02 (motion)" in table
+    # one scan mended, and the rater takes the decision back: those alone are preprocessed
+    shutil.copy(cohort / broken.relative_to(folder), broken)
+    decisions.write_text("scan\tdecision\treason\n", encoding="utf-8")
+    _, output = run(clone, config, "preprocess", "table_1")
+    assert preprocessed() == ["sub-MS01", "sub-MS02", "sub-NMOSD01"]
+    assert output.count("rule strip_skull:") == 2
+    _, output = run(clone, config, "--dry-run", "preprocess", "table_1")
+    assert "Nothing to be done" in output

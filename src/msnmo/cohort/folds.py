@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -64,7 +65,10 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     options = {"n_splits": k, "shuffle": True, "random_state": derive_seed(seed, "folds", split, k)}
     if split == "grouped":
         splitter = StratifiedGroupKFold(**options)
-        sides = splitter.split(folds["scan"], strata(folds, k), folds["subject"])
+        with warnings.catch_warnings():
+            # it warns of strata of fewer subjects than folds, which `told_of_balance` names
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            sides = list(splitter.split(folds["scan"], strata(folds, k), folds["subject"]))
     else:
         sides = KFold(**options).split(folds["scan"])
     folds["fold"] = -1
