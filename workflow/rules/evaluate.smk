@@ -37,7 +37,7 @@ rule aggregate_metrics:
         "../../envs/report.yaml"
     params:
         methods=lambda wildcards: methods_of(wildcards.selection),
-        folds=FOLDS,
+        folds=lambda wildcards: tested_folds(),
         seeds=lambda wildcards: seeds_of(wildcards.selection),
         code=code("evaluate.aggregate"),
     shell:
@@ -71,7 +71,7 @@ rule compare_methods:
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:
-        predictions=trainings(rules.predict_fold.output, CLASSIFYING),
+        predictions=lambda wildcards: trainings(rules.predict_fold.output, CLASSIFYING),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/tables/calibration.tsv",
@@ -83,7 +83,7 @@ rule calibrate_classes:
         "../../envs/report.yaml"
     params:
         methods=CLASSIFYING,
-        tested=FOLDS,
+        tested=lambda wildcards: tested_folds(),
         predictions=of_training(rules.predict_fold.output[0]),
         code=code("evaluate.calibration"),
     shell:
@@ -152,10 +152,12 @@ rule judge_maps:
         measured=lambda wildcards: expand(
             rules.measure_maps.output,
             method=wildcards.method,
-            fold=FOLDS,
+            fold=tested_folds(),
             seed=[wildcards.seed] if wildcards.seed else SEED_OF,
         ),
-        untrained=expand(rules.measure_untrained_maps.output, fold=FOLDS),
+        untrained=lambda wildcards: expand(
+            rules.measure_untrained_maps.output, fold=tested_folds()
+        ),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/localisation/{{method}}{{seed}}.tsv",
