@@ -173,6 +173,7 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
         words = [f"--out-{ending}={path}" for ending, path in paths.items()]
         command = [sys.executable, "-m", "msnmo.tables", "--table", "7"]
         command += ["--metrics", metrics, "--statistics", sure, "--excluded", excluded]
+        command += of_folds(tmp_path)
         subprocess.run([*command, *words], check=True, capture_output=True)
         return {ending: path.read_bytes() for ending, path in paths.items()}
 
@@ -188,6 +189,16 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert said in first["md"].decode().replace("\\", "")
     assert said in first["tex"].decode().replace("\\", "")
     assert said.replace("&", "&amp;") in first["html"].decode()
+    assert "Folds (site): each fold tests a site" in first["md"].decode()
+    assert "0: A (1 MS, 0 NMOSD scans); 1: B (0 MS, 1 NMOSD scans)" in first["html"].decode()
+
+
+def of_folds(folder: Path) -> list[str]:
+    """Options that tell how folds were made, of a cohort of one scan of each class and site."""
+    rows = [("sub-1", "1", "MS", "A"), ("sub-2", "2", "NMOSD", "B")]
+    cohort = pd.DataFrame(rows, columns=["scan", "subject", "diagnosis", "site"])
+    write_tsv(folder / "cohort.tsv", cohort)
+    return [f"--cohort={folder / 'cohort.tsv'}", "--split=site", "--k=2"]
 
 
 def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics, tmp_path):
@@ -197,7 +208,7 @@ def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics
     write_tsv(sure, of_table.iloc[:-1])
     excluded.write_text("scan\tby\treason\n")
     command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
-    command += ["--statistics", sure, "--excluded", excluded]
+    command += ["--statistics", sure, "--excluded", excluded, *of_folds(tmp_path)]
     outputs = [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", "json", *FORMATS)]
     done = subprocess.run([*command, *outputs], check=False, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,5 +1,7 @@
 # Every table of the paper, each of our numbers beside the reported one, and what reviewers ask for.
 
+# under every table of results stands what its folds balance
+HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
 # complexity is shown at the size of the config and at the paper's
 SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 
@@ -8,6 +10,7 @@ rule write_table:
     input:
         metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
         statistics=rules.compare_methods.output,
+        cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
@@ -28,9 +31,11 @@ rule write_table:
         "../../envs/report.yaml"
     params:
         confidence=config["statistics"]["confidence"],
+        folds=HOW_SPLIT,
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
+        " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q}"
         " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
@@ -41,6 +46,7 @@ rule write_table:
 rule write_map_table:
     input:
         judged=judged_maps,
+        cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{layout.MAPS}.tsv",
@@ -61,9 +67,11 @@ rule write_map_table:
         "../../envs/report.yaml"
     params:
         table=layout.MAPS,
+        folds=HOW_SPLIT,
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {params.table} --localisation {input.judged:q}"
+        " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"

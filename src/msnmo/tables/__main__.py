@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -11,6 +11,7 @@ from typing import get_args
 import pandas as pd
 
 from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.cohort.folds import COHORT_COLUMNS, Split, folds_note
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
@@ -34,12 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write one table in each of the formats asked for."""
     given = _parse(arguments)
     table, pages = MADE_BY[_kind(given.table)](given)
+    notes = tuple(_notes(given))
     write_tsv(given.out_tsv, table)
-    note = exclusion_note(read_excluded(given.excluded))
-    whole = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
+    whole = {name: replace(each, notes=(*each.notes, *notes)) for name, each in pages.items()}
     write_page(given.out_json, whole["html"])
     for name, render in FORMATS.items():
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
+
+
+def _notes(given: argparse.Namespace) -> Iterator[str]:
+    """Yield what is told of the run under each of its tables; those of the cohort have no folds."""
+    if _kind(given.table) != "described":
+        cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+        yield folds_note(cohort, given.k, given.split)
+    yield exclusion_note(read_excluded(given.excluded))
 
 
 def _kind(table: str) -> str:
@@ -72,8 +81,8 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
 MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
 NEEDED = {
     "described": ("cohort",),
-    "maps": ("localisation",),
-    "compared": ("metrics", "statistics"),
+    "maps": ("localisation", "cohort", "split", "k"),
+    "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
 
@@ -93,10 +102,12 @@ def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
     parser.add_argument("--table", choices=TABLES, required=True, help="its number")
-    parser.add_argument("--cohort", type=Path, help="cohort.tsv, for tables 1 and 2")
+    parser.add_argument("--cohort", type=Path, help="cohort.tsv")
+    parser.add_argument("--split", choices=get_args(Split), help="how folds were made")
+    parser.add_argument("--k", type=int, help="how many folds were asked for")
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
-    parser.add_argument("--metrics", type=Path, help="table of metrics, for the others")
-    parser.add_argument("--statistics", type=Path, help="statistics.tsv, for the others")
+    parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
+    parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")
     parser.add_argument(
         "--localisation",
         type=Path,
