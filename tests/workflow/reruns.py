@@ -25,6 +25,8 @@ SHOWN = {
         "measure_maps",
         "measure_untrained_maps",
         "write_map_table",
+        "compare_sites",
+        "write_site_table",
     ),
     *("write_report", "write_scan_page", "write_table", "all"),
 }

@@ -68,6 +68,31 @@ rule compare_methods:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
+# Table S3, of all methods: what each metric is at each site
+rule compare_sites:
+    input:
+        metrics=f"{RESULTS}/metrics/all.tsv",
+        folds=rules.split_folds.output,
+        cohort=rules.accept_cohort.output.cohort,
+    output:
+        f"{RESULTS}/statistics/sites.tsv",
+    log:
+        f"{LOGS}/compare_sites.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_sites.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.sites"),
+    shell:
+        "python -m msnmo.evaluate.statistics.sites --metrics {input.metrics:q}"
+        " --folds {input.folds:q} --cohort {input.cohort:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:

@@ -9,7 +9,11 @@ FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
 WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
-TABLES = [*layout.DESCRIBED, *COMPARED, *([layout.MAPS] if WITH_MAPS else [])]
+TABLES = [
+    *(*layout.DESCRIBED, *COMPARED),
+    *([layout.MAPS] if WITH_MAPS else []),
+    layout.SITES,
+]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]

@@ -77,6 +77,41 @@ rule write_map_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
+# Table S3, of sites
+rule write_site_table:
+    input:
+        sites=rules.compare_sites.output,
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
+    output:
+        tsv=f"{RESULTS}/tables/table-{layout.SITES}.tsv",
+        json=f"{RESULTS}/tables/table-{layout.SITES}.json",
+        md=f"{RESULTS}/tables/table-{layout.SITES}.md",
+        tex=f"{RESULTS}/tables/table-{layout.SITES}.tex",
+        html=report(
+            f"{RESULTS}/tables/table-{layout.SITES}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": layout.SITES},
+        ),
+    log:
+        f"{LOGS}/write_site_table.log",
+    benchmark:
+        f"{BENCHMARKS}/write_site_table.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        table=layout.SITES,
+        folds=HOW_SPLIT,
+        code=code("tables"),
+    shell:
+        "python -m msnmo.tables --table {params.table} --sites {input.sites:q}"
+        " --cohort {input.cohort:q} {params.folds}"
+        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
+
+
 rule list_statistics:
     input:
         expand(rules.compare_methods.output, table=COMPARED),

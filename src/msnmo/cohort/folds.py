@@ -102,6 +102,21 @@ def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
     return main_site(_with_diagnosis(cohort)).nunique() if split == "site" else k
 
 
+def _named(site: pd.Series) -> pd.Series:
+    return site.replace("", None).fillna(NO_SITE)
+
+
+def site_of_scans(cohort: pd.DataFrame) -> pd.Series:
+    """Return the site of each scan, by scan; `NO_SITE` where none is given.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, site.
+    """
+    return _named(cohort.set_index("scan")["site"])
+
+
 def main_site(scans: pd.DataFrame) -> pd.Series:
     """Return of each scan its subject's site: that of most of the subject's scans.
 
@@ -302,10 +317,6 @@ def read_folds(path: Path | str) -> pd.DataFrame:
         numbers = ", ".join(map(str, present)) or "none"
         raise bad_input(path, "folds numbered 0 to k-1, at least two", numbers, MAKE_AGAIN)
     return folds
-
-
-def _named(site: pd.Series) -> pd.Series:
-    return site.replace("", None).fillna(NO_SITE)
 
 
 def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> list[str]:

@@ -19,10 +19,11 @@ from msnmo.evaluate.metrics import Space
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
 from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, MAPS, TABLES, lay_out
+from msnmo.tables.layout import DESCRIBED, MAPS, SITES, TABLES, lay_out
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
     **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
@@ -52,7 +53,7 @@ def _notes(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _kind(table: str) -> str:
-    return "described" if table in DESCRIBED else "maps" if table == MAPS else "compared"
+    return "described" if table in DESCRIBED else KINDS.get(table, "compared")
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -78,10 +79,23 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     return to_tsv(table, rows), pages
 
 
-MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
+def _of_sites(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_sites(given.sites)
+    return table, dict.fromkeys(FORMATS, page_of_sites(table))
+
+
+KINDS = {MAPS: "maps", SITES: "sites"}
+"""The tables of results whose rows are no methods alone."""
+MADE_BY = {
+    "described": _described,
+    "maps": _of_maps,
+    "sites": _of_sites,
+    "compared": _compared,
+}
 NEEDED = {
     "described": ("cohort",),
     "maps": ("localisation", "cohort", "split", "k"),
+    "sites": ("sites", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -113,6 +127,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         nargs="+",
         help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
+    )
+    parser.add_argument(
+        "--sites", type=Path, help=f"table of msnmo.evaluate.statistics.sites, for {SITES}"
     )
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"

@@ -53,13 +53,14 @@ def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str)
         table.caption,
         table.heading,
         "",
-        tuple(_panels(table, rows, _percent(confidence))),
-        tuple(_notes(table, rows, _percent(confidence), second)),
+        tuple(_panels(table, rows, percent(confidence))),
+        tuple(_notes(table, rows, percent(confidence), second)),
         _details(rows),
     )
 
 
-def _percent(confidence: float) -> str:
+def percent(confidence: float) -> str:
+    """Return the level of an interval as shown."""
     return f"{100 * confidence:g} %"
 
 
@@ -95,9 +96,9 @@ def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
     if any(cell.sureness is not None and cell.sureness.test for cell in cells):
         yield Line("p (Holm)", tuple(Text(_p(cell.sureness)) for cell in cells))
     if any(cell.reported is not None for cell in cells):
-        yield Line(REPORTED, tuple(_text(cell.reported) for cell in cells))
+        yield Line(REPORTED, tuple(text_of(cell.reported) for cell in cells))
     if any(cell.difference is not None for cell in cells):
-        yield Line(DIFFERENCE, tuple(_text(cell.difference, "+") for cell in cells))
+        yield Line(DIFFERENCE, tuple(text_of(cell.difference, "+") for cell in cells))
 
 
 def _sd_of_seeds(ours: Ours | None) -> Text:
@@ -110,7 +111,8 @@ def _ours(cell: ComparedCell) -> Text:
     return Text(ours_text(cell.ours), cell.rank, _known(mean))
 
 
-def _text(value: float | None, sign: str = "") -> Text:
+def text_of(value: float | None, sign: str = "") -> Text:
+    """Return the cell of a number; nothing for None or NaN."""
     known = _known(value)
     return Text(_number(known, sign), value=known)
 
@@ -133,7 +135,7 @@ def _sureness_lines(row: ComparedRow) -> Iterator[Line]:
 
 def _sureness_cells(ours: Ours, sure: Sureness) -> tuple[Text, ...]:
     return (
-        *map(_text, (ours.mean, sure.low, sure.high)),
+        *map(text_of, (ours.mean, sure.low, sure.high)),
         Text(sure.test or NOTHING),
         *(Text(_probability(each), value=_known(each)) for each in (sure.p, sure.p_holm)),
         *(Text(f"{each}", value=each) for each in (ours.n_scans, sure.n_subjects)),
@@ -151,11 +153,16 @@ def ours_text(ours: Ours | None) -> str:
 
 
 def _interval(sureness: Sureness | None) -> str:
-    if sureness is None or math.isnan(sureness.low):
+    return NOTHING if sureness is None else interval_text(sureness.low, sureness.high)
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval as shown; nothing for NaN."""
+    if math.isnan(low):
         return NOTHING
     # a dash before a minus sign cannot be read
-    dash = " to " if sureness.low < 0 else "–"
-    return f"{_number(sureness.low)}{dash}{_number(sureness.high)}"
+    dash = " to " if low < 0 else "–"
+    return f"{_number(low)}{dash}{_number(high)}"
 
 
 def _p(sureness: Sureness | None) -> str:
