@@ -146,6 +146,7 @@ AIMS = {
     "measure_untrained_maps": Aim("evaluate.localisation", "localisation/untrained-fold-1.tsv"),
     "judge_maps": Aim("evaluate.statistics.maps", "localisation/joint.tsv"),
     "write_map_table": Aim("tables", "tables/table-S2.tex"),
+    "judge_site_alone": Aim("evaluate.statistics.site_alone", "statistics/site-alone.tsv"),
     "compare_sites": Aim("evaluate.statistics.sites", "statistics/sites.tsv"),
     "write_site_table": Aim("tables", "tables/table-S3.tex"),
     "draw_figure": Aim("figures", "figures/figure-8.svg"),

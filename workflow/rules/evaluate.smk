@@ -93,6 +93,31 @@ rule compare_sites:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
+# what the site of a scan tells of its class, without any network
+rule judge_site_alone:
+    input:
+        folds=rules.split_folds.output,
+        cohort=rules.accept_cohort.output.cohort,
+    output:
+        f"{RESULTS}/statistics/site-alone.tsv",
+    log:
+        f"{LOGS}/judge_site_alone.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_site_alone.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        tested=lambda wildcards: tested_folds(),
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.site_alone"),
+    shell:
+        "python -m msnmo.evaluate.statistics.site_alone --folds {input.folds:q}"
+        " --cohort {input.cohort:q} --tested {params.tested} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:

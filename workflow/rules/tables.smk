@@ -10,6 +10,11 @@ rule write_table:
     input:
         metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
         statistics=rules.compare_methods.output,
+        site_alone=lambda wildcards: (
+            rules.judge_site_alone.output[0]
+            if wildcards.table in layout.WITH_SITE_ALONE
+            else []
+        ),
         cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
@@ -31,12 +36,15 @@ rule write_table:
         "../../envs/report.yaml"
     params:
         confidence=config["statistics"]["confidence"],
+        site_alone=lambda wildcards, input: (
+            [f"--site-alone={input.site_alone}"] if input.site_alone else []
+        ),
         folds=HOW_SPLIT,
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --cohort {input.cohort:q} {params.folds}"
-        " --excluded {input.excluded:q} --statistics {input.statistics:q}"
+        " --excluded {input.excluded:q} --statistics {input.statistics:q} {params.site_alone:q}"
         " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"

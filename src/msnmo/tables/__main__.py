@@ -16,10 +16,18 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import Space
+from msnmo.evaluate.statistics.site_alone import COUNTS, NUMBERS
 from msnmo.tables.cohort import acquisition, composition, read_cohort
-from msnmo.tables.compare import ComparedRow, compare
+from msnmo.tables.compare import ComparedRow, compare, reference_row
 from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, MAPS, SITES, TABLES, lay_out
+from msnmo.tables.layout import (
+    DESCRIBED,
+    MAPS,
+    SITES,
+    TABLES,
+    WITH_SITE_ALONE,
+    lay_out,
+)
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
@@ -29,6 +37,13 @@ STATISTICS_COLUMNS = {
     **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
     **dict.fromkeys(("n_scans", "n_subjects"), int),
     **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm"), float),
+}
+
+
+SITE_ALONE_COLUMNS = {
+    "metric": str,
+    **dict.fromkeys(NUMBERS, float),
+    **dict.fromkeys(COUNTS, int),
 }
 
 
@@ -75,6 +90,8 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     statistics = statistics.fillna({"space": "n/a"})
     rows = compare(table, summary, statistics, given.space)
     _refuse_missing(given.statistics, rows)
+    if given.table in WITH_SITE_ALONE:
+        rows.append(reference_row(table, read_tsv(given.site_alone, SITE_ALONE_COLUMNS)))
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
     return to_tsv(table, rows), pages
 
@@ -123,6 +140,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")
     parser.add_argument(
+        "--site-alone",
+        type=Path,
+        help=f"table of msnmo.evaluate.statistics.site_alone, for {' and '.join(WITH_SITE_ALONE)}",
+    )
+    parser.add_argument(
         "--localisation",
         type=Path,
         nargs="+",
@@ -141,7 +163,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)
     needed = NEEDED[_kind(given.table)]
-    if missing := [name for name in needed if getattr(given, name) is None]:
+    needed += ("site-alone",) if given.table in WITH_SITE_ALONE else ()
+    if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 

@@ -8,7 +8,14 @@ from statistics import median
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
-from msnmo.tables.compare import DECIMALS, ComparedCell, ComparedRow, Ours, Sureness
+from msnmo.tables.compare import (
+    DECIMALS,
+    SITE_ALONE,
+    ComparedCell,
+    ComparedRow,
+    Ours,
+    Sureness,
+)
 from msnmo.tables.layout import Layout
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
@@ -34,6 +41,11 @@ ABOUT_METRICS = {
     "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
 }
 """By the first metric that they are about."""
+ABOUT_SITE_ALONE = (
+    f"{SITE_ALONE}: no network; a scan's score is the share of NMOSD among the fold's training "
+    "scans of its site, or among all of them where none is of its site. A method that is no better "
+    "may have learned the site."
+)
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -187,6 +199,8 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
     sentences += [*_gap_notes(rows), *_sureness_notes(cells, level), *_seed_notes(cells)]
+    if any(row.label == SITE_ALONE for row in rows):
+        sentences.append(ABOUT_SITE_ALONE)
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:

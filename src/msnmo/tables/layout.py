@@ -15,6 +15,8 @@ from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, VARIANTS, is_row
 from msnmo.settings.methods import JOINT, METHODS, Method
 from msnmo.tables.reported import read_reported
 
+WITH_SITE_ALONE = ("4", "6")
+"""The tables with a row of what the site of a scan alone tells of its class."""
 DESCRIBED = ("1", "2")
 """The tables of the cohort itself, which need no method."""
 CAPTIONS = {

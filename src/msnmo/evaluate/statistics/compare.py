@@ -174,7 +174,7 @@ def compare_metric(
         Of the metric's rows.
     """
     compared = {
-        name: _comparison(metric, measured[name], space, drawn)
+        name: comparison(metric, measured[name], space, drawn)
         for name in methods
         if METRICS[metric].task in METHODS[name].tasks
     }
@@ -205,7 +205,17 @@ COLUMNS = (
 NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
 
 
-def _comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
+def comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
+    """Return one metric of one method, in the cohort and in each replicate, in the metric's unit.
+
+    Parameters
+    ----------
+    metric : str
+    measured : Measured
+    space : {"model", "native", "n/a"}
+        Of the metric's rows.
+    drawn : Drawn
+    """
     table = scans_of_metric(metric, measured, space)
     of_seeds = {
         seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")

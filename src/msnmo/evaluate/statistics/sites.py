@@ -161,6 +161,21 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
     return text
 
 
+def read_sites(cohort: Path, folds: pd.DataFrame) -> pd.Series:
+    """Read the site of each scan, by scan.
+
+    Raises
+    ------
+    InputError
+        If the cohort's table cannot be read, or lacks a scan of the folds.
+    """
+    sites = site_of_scans(read_tsv(cohort, COHORT_COLUMNS))
+    if lacking := sorted(set(folds["scan"]) - set(sites.index)):
+        found = f"none of {', '.join(lacking)}"
+        raise bad_input(cohort, "every scan that is in a fold", found, MAKE_AGAIN)
+    return sites
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write every metric of every method by site."""
     parser = argparse.ArgumentParser(
@@ -180,10 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     folds = read_folds(given.folds)
     metrics = read_metrics(given.metrics)
-    sites = site_of_scans(read_tsv(given.cohort, COHORT_COLUMNS))
-    if lacking := sorted(set(folds["scan"]) - set(sites.index)):
-        expected = f"the scans of {given.folds}"
-        raise bad_input(given.cohort, expected, f"none of {', '.join(lacking)}", MAKE_AGAIN)
+    sites = read_sites(given.cohort, folds)
     drawn = Drawn.draw(folds, metrics["seed"], given.replicates, given.seed)
     scans = scans_of(metrics, folds)
     table = by_site(scans, sites, drawn, confidence=given.confidence, space=given.space)
