@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from msnmo.cohort import folds as folds_module
 from msnmo.cohort.folds import (
+    count_folds,
+    folds_note,
     leaking_subjects,
     read_folds,
     refuse_leak,
+    refuse_one_class,
     split_folds,
     strata,
     told_of_balance,
@@ -145,6 +148,112 @@ def test_what_cannot_be_balanced_is_said():
     assert few == "fewer than 3 subjects, balanced within other sites only: MS, b (1)"
 
 
+SITES = pd.DataFrame(
+    [
+        ("sub-a1", "a1", "NMOSD", "Rome"),
+        ("sub-b1", "b1", "MS", "Bern"),
+        ("sub-b2", "b2", "NMOSD", "Bern"),
+        ("sub-c1_ses-1", "c1", "MS", "Rome"),
+        ("sub-c1_ses-2", "c1", "MS", "Bern"),
+        ("sub-c1_ses-3", "c1", "MS", "Bern"),
+        ("sub-d1", "d1", "MS", "10"),
+        ("sub-e1", "e1", "", ""),
+    ],
+    columns=["scan", "subject", "diagnosis", "site"],
+)
+"""Rome has one NMOSD scan, Bern three MS of two subjects and one NMOSD; c1 was once in Rome."""
+
+
+def test_each_site_is_left_out_once_with_all_scans_of_its_subjects():
+    folds = split_folds(SITES, 5, "site", 0)
+    assert count_folds(SITES, 5, "site") == 3
+    assert count_folds(SITES, 5, "grouped") == 5
+    # in the order of the scans: Rome, Bern, 10
+    assert folds.set_index("scan")["fold"].to_dict() == {
+        "sub-a1": 0,
+        "sub-b1": 1,
+        "sub-b2": 1,
+        "sub-c1_ses-1": 1,
+        "sub-c1_ses-2": 1,
+        "sub-c1_ses-3": 1,
+        "sub-d1": 2,
+    }
+    for other_k, other_seed in ((2, 0), (5, 9)):
+        pd.testing.assert_frame_equal(split_folds(SITES, other_k, "site", other_seed), folds)
+    shuffled = SITES.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(split_folds(shuffled, 5, "site", 0), folds)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ms=scans_of_subjects, nmosd=scans_of_subjects, sites=st.integers(2, 5))
+def test_no_site_and_no_subject_is_on_both_sides_of_a_fold_of_a_site(ms, nmosd, sites):
+    cohort = with_sites(make_cohort({"MS": ms, "NMOSD": nmosd}), *"abcde"[:sites])
+    folds = split_folds(cohort, 5, "site", 0).merge(cohort[["scan", "site"]], on="scan")
+    assert sorted(folds["scan"]) == sorted(cohort["scan"])
+    assert (folds.groupby("site")["fold"].nunique() == 1).all()
+    assert (folds.groupby("fold")["site"].nunique() == 1).all()
+    assert (folds.groupby("subject")["fold"].nunique() == 1).all()
+    assert sorted(folds["fold"].unique()) == list(range(count_folds(cohort, 5, "site")))
+
+
+def test_a_sites_name_moves_no_fold():
+    renamed = SITES.assign(site=SITES["site"].map({"Rome": "Aa", "Bern": "Zz", "10": "Mm"}))
+    pd.testing.assert_frame_equal(
+        split_folds(renamed, 5, "site", 0), split_folds(SITES, 5, "site", 0)
+    )
+
+
+def test_what_folds_of_sites_cannot_balance_is_said():
+    each, alone, moved = told_of_balance(SITES, 5, "site")
+    assert each.endswith(
+        "nothing is balanced: 0: Rome (0 MS, 1 NMOSD scans); 1: Bern (4 MS, 1 NMOSD scans); "
+        "2: 10 (1 MS, 0 NMOSD scans)"
+    )
+    assert alone.endswith("rate of the other class: Rome (NMOSD); 10 (MS)")
+    assert moved == "with scans of several sites, in the fold of most: 1 subject (c1)"
+    both = SITES[SITES["site"].isin(["Bern"])]
+    twin = both.assign(scan=both["scan"] + "x", subject=both["subject"] + "x", site="Turin")
+    assert len(told_of_balance(pd.concat([both, twin]), 5, "site")) == 1
+
+
+def test_the_note_of_tables_says_the_split_and_every_line():
+    for split in ("grouped", "site", "random"):
+        note = folds_note(SITES, 2, split)
+        assert note.startswith(f"Folds ({split}): ")
+        assert note.endswith(".")
+        assert all(line in note for line in told_of_balance(SITES, 2, split))
+
+
+def test_fewer_than_two_sites_or_a_scan_without_one_is_refused_with_a_remedy():
+    with pytest.raises(InputError, match=r"found:\s+one: Bern") as caught:
+        split_folds(SITES[SITES["site"] == "Bern"], 5, "site", 0)
+    (finding,) = caught.value.findings
+    assert "at least two sites" in finding.expected
+    assert "folds.split: grouped" in finding.remedy
+    with pytest.raises(InputError, match=r"found:\s+none of sub-b1$|none of sub-b1\n") as caught:
+        split_folds(SITES.assign(site=["Rome", None, *SITES["site"][2:]]), 5, "site", 0)
+    assert "fill the column site" in caught.value.findings[0].remedy
+    many = make_cohort({"MS": [1] * 6, "NMOSD": [1] * 6}).assign(site=None)
+    with pytest.raises(InputError, match="sub-NMOSD3_ses-0 and 2 more"):
+        split_folds(many, 5, "site", 0)
+    with pytest.raises(InputError, match="class NMOSD"):
+        split_folds(SITES[SITES["diagnosis"] == "MS"], 5, "site", 0)
+    with pytest.raises(InputError, match="class MS"):
+        split_folds(SITES[:0], 5, "site", 0)
+
+
+def test_training_scans_of_one_class_are_refused_and_the_site_is_named():
+    cohort = SITES[SITES["site"] != "Rome"]  # only Bern has an NMOSD scan
+    folds = split_folds(cohort, 5, "site", 0)
+    refuse_one_class(folds, 1, cohort)
+    with pytest.raises(InputError) as caught:
+        refuse_one_class(folds, 0, cohort)
+    (finding,) = caught.value.findings
+    assert finding.file == "fold 0, which tests site Bern"
+    assert finding.found == "MS alone: all others are of site Bern"
+    assert "folds.only" in finding.remedy
+
+
 def test_random_split_tests_every_scan_once_and_leaks():
     folds = split_folds(PAPER, 5, "random", seed=0)
     assert sorted(folds["scan"]) == sorted(PAPER["scan"])
@@ -263,6 +372,13 @@ def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys
         in printed
     )
     assert len(read_folds(tmp_path / "grouped.tsv")) == 10
+
+    sites = pd.concat([cohort.assign(site="A"), LEAKY.assign(site="B")]).replace("", None)
+    write_tsv(tmp_path / "cohort.tsv", sites)
+    run_main(*arguments, "--split", "site", "--out", tmp_path / "site.tsv")
+    printed = capsys.readouterr().out
+    assert "0: A (8 MS, 2 NMOSD scans); 1: B (3 MS, 2 NMOSD scans)" in printed
+    assert "no data leak" in printed
 
     absent = LEAKY.assign(fold=[0, 0, 0, 0, 1])
     folds_module._report(LEAKY, absent, "random", 2)

@@ -13,14 +13,14 @@ FILES = ("image", "lesion")
 
 @pytest.fixture
 def study(tmp_path):
-    """Six MS and six NMOSD scans of one subject each, and one without a diagnosis."""
+    """Six MS and six NMOSD scans of one subject each, of sites 0 and 1, and one without either."""
     rows = [
-        (f"sub-{name}{n}", f"{name}{n}", None, name, "mask.nii.gz")
+        (f"sub-{name}{n}", f"{name}{n}", None, name, "mask.nii.gz", str(n % 2))
         for name in ("MS", "NMOSD")
         for n in range(6)
     ]
-    rows.append(("sub-New", "New", None, None, None))
-    columns = ["scan", "subject", "session", "diagnosis", "lesion_mask"]
+    rows.append(("sub-New", "New", None, None, None, None))
+    columns = ["scan", "subject", "session", "diagnosis", "lesion_mask", "site"]
     cohort = pd.DataFrame(rows, columns=columns)
     write_tsv(tmp_path / "results/cohort.tsv", cohort)
     for scan in cohort["scan"]:
@@ -39,13 +39,28 @@ def listed(study, side, *options, files=FILES, fold=0):
 
 
 def test_sides_are_those_of_the_folds_and_never_overlap(study):
-    cohort = pd.read_csv(study / "results/cohort.tsv", sep="\t")
+    cohort = pd.read_csv(study / "results/cohort.tsv", sep="\t", dtype=str)
     folds = split_folds(cohort, 3, "grouped", 1).set_index("scan")["fold"]
     for fold in range(3):
         train, test = (listed(study, side, fold=fold) for side in ("train", "test"))
         assert set(test["scan"]) == set(folds.index[folds == fold])
         assert set(train["scan"]) == set(folds.index[folds != fold])
         assert list(train["scan"]) == sorted(train["scan"])
+
+
+def test_a_site_left_out_is_on_one_side_and_leaves_both_classes_on_the_other(study):
+    path = study / "results/cohort.tsv"
+    options = ("--split", "site", "--classify")
+    test = listed(study, "test", *options, fold=1)
+    assert set(test["scan"].str[-1]) == {"1", "3", "5"}
+    assert set(listed(study, "train", *options, fold=1)["scan"].str[-1]) == {"0", "2", "4"}
+    cohort = pd.read_csv(path, sep="\t", dtype=str)
+    of_one = cohort["diagnosis"].eq("MS") & cohort["site"].eq("0")
+    write_tsv(path, cohort[~of_one])
+    # the first scan is now of site 1
+    assert set(listed(study, "train", "--split", "site")["diagnosis"]) == {"NMOSD"}
+    with pytest.raises(InputError, match=r"fold 0, which tests site 1\b"):
+        listed(study, "train", *options)
 
 
 def test_moved_results_open_where_they_are(study):

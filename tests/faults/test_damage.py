@@ -25,6 +25,8 @@ DERIVED = [
     (f"{ANAT}_space-model_desc-brain_mask.nii.gz", "predictions/joint/fold-{fold}"),
     ("localisation/joint/fold-1.tsv", "localisation/joint.tsv"),
     ("localisation/joint.tsv", "tables/table-S2.md"),
+    ("metrics/all.tsv", "statistics/sites.tsv"),
+    ("statistics/sites.tsv", "tables/table-S3.md"),
     ("models/joint/fold-1/run.json", "predictions/joint/fold-1"),
     ("models/joint/fold-1/history.tsv", "figures/training-curves.svg"),
     ("predictions/joint/fold-1/predictions.tsv", "metrics/joint/fold-1.tsv"),

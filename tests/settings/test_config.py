@@ -86,9 +86,14 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["epochs"].remedy == "move it to the section train"
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
-    assert found["folds.k"].expected == "number of folds (a whole number of at least 2)"
+    assert found["folds.k"].expected.endswith("a fold for each site (a whole number of at least 2)")
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
+
+
+def test_how_many_folds_sites_make_is_not_known_of_the_config():
+    assert complete_config({"folds": {"split": "site", "only": [7]}})["folds"]["only"] == [7]
+    assert list(findings({"folds": {"split": "grouped", "only": [7]}})) == ["folds.only"]
 
 
 @pytest.mark.parametrize(

@@ -161,10 +161,13 @@ def test_a_verdict_that_is_none_is_no_table(files, tmp_path):
 
 def test_the_command_writes_every_format_and_again_equal_bytes(files, tmp_path):
     (tmp_path / "excluded.tsv").write_text("scan\tby\treason\n")
+    scans = [f"sub-{name}\t{name}\t{name}\tA\n" for name in ("MS", "NMOSD")]
+    (tmp_path / "cohort.tsv").write_text("scan\tsubject\tdiagnosis\tsite\n" + "".join(scans))
 
     def written(folder: str) -> dict[str, str]:
         out = {name: tmp_path / folder / f"table.{name}" for name in ("tsv", "json", *FORMATS)}
-        given = ["--localisation", *map(str, files), "--excluded", str(tmp_path / "excluded.tsv")]
+        given = ["--localisation", *map(str, files), "--split=grouped", "--k=2"]
+        given += [f"--{name}={tmp_path}/{name}.tsv" for name in ("cohort", "excluded")]
         main(["--table", "S2", *given, *(f"--out-{name}={path}" for name, path in out.items())])
         return {name: path.read_text(encoding="utf-8") for name, path in out.items()}
 
@@ -174,6 +177,7 @@ def test_the_command_writes_every_format_and_again_equal_bytes(files, tmp_path):
         text = unescape(first[name]).replace("\\", "").replace("\u00a0", " ")
         assert "Localisation of lesions by class evidence" in text
         assert "do not beat chance" in text
+        assert "Folds (grouped): balanced over folds" in text
         assert "Random map" in text
     assert "0.870 ± 0.020" in first["md"]
     table = pd.read_csv(tmp_path / "one/table.tsv", sep="\t")
@@ -185,7 +189,9 @@ def test_it_needs_its_own_files(tmp_path, capsys):
     out = [f"--out-{name}={tmp_path}/t.{name}" for name in ("tsv", "json", *FORMATS)]
     with pytest.raises(SystemExit):
         main(["--table", "S2", "--excluded", "e.tsv", *out])
-    assert "table S2 needs --localisation" in capsys.readouterr().err
+    assert (
+        "table S2 needs --localisation and --cohort and --split and --k" in capsys.readouterr().err
+    )
 
 
 def test_the_report_shows_both_lines_of_each_map(files):

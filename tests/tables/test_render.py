@@ -20,9 +20,11 @@ from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import METRICS
 from msnmo.settings.methods import METHODS
+from msnmo.tables.__main__ import SITE_ALONE_COLUMNS, main
 from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
+from msnmo.tables.model import read_page
 from msnmo.tables.render import FORMATS, SECOND, escape_markdown, escape_tex, to_tsv
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -173,6 +175,7 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
         words = [f"--out-{ending}={path}" for ending, path in paths.items()]
         command = [sys.executable, "-m", "msnmo.tables", "--table", "7"]
         command += ["--metrics", metrics, "--statistics", sure, "--excluded", excluded]
+        command += of_folds(tmp_path)
         subprocess.run([*command, *words], check=True, capture_output=True)
         return {ending: path.read_bytes() for ending, path in paths.items()}
 
@@ -188,6 +191,60 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert said in first["md"].decode().replace("\\", "")
     assert said in first["tex"].decode().replace("\\", "")
     assert said.replace("&", "&amp;") in first["html"].decode()
+    assert "Folds (site): each fold tests a site" in first["md"].decode()
+    assert "0: A (1 MS, 0 NMOSD scans); 1: B (0 MS, 1 NMOSD scans)" in first["html"].decode()
+
+
+@pytest.fixture
+def site_alone() -> pd.DataFrame:
+    """As `msnmo.evaluate.statistics.site_alone` writes it; one of two folds has no AUC."""
+    rows = [
+        (metric, 61.0, 4.0, 55.5, 66.0, 2 - gap, gap, 4, 3)
+        for metric, gap in (("ACC", 0), ("SN", 0), ("SP", 0), ("AUC", 1))
+    ]
+    return pd.DataFrame(rows, columns=list(SITE_ALONE_COLUMNS))
+
+
+@pytest.mark.parametrize("number", ["4", "6"])
+def test_what_sites_alone_tell_is_the_last_row_ranked_and_tested_against_none(
+    number, joint_only, statistics, site_alone, tmp_path
+):
+    files = {"metrics": joint_only, "statistics": statistics(across_folds(joint_only))}
+    for name, table in (files | {"site-alone": site_alone}).items():
+        write_tsv(tmp_path / f"{name}.tsv", table)
+    (tmp_path / "excluded.tsv").write_text("scan\tby\treason\n")
+    given = [f"--{name}={tmp_path / name}.tsv" for name in (*files, "excluded")]
+    given += [f"--table={number}", *of_folds(tmp_path)]
+    given += [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", "json", *FORMATS)]
+    with pytest.raises(SystemExit):
+        main(given)
+    main([*given, f"--site-alone={tmp_path / 'site-alone.tsv'}"])
+
+    table = pd.read_csv(tmp_path / "table.tsv", sep="\t")
+    row = table[table["label"] == "Site alone"].set_index("metric")
+    assert table["label"].iloc[-1] == "Site alone"
+    assert row["method"].isna().all()
+    assert set(row["status"]) == {"reference"}
+    assert row["ours_mean"].tolist() == [61.0] * 4
+    assert row.loc["AUC", ["ci_low", "ci_high", "n_subjects"]].tolist() == [55.5, 66.0, 3]
+    assert row[["rank", "test", "p", "reported"]].isna().all(axis=None)
+    assert table[table["method"] == "joint"]["rank"].isna().all(), "it is no second method"
+    made = read_page(tmp_path / "table.json")
+    (block,) = [each for each in made.panels[0].blocks if each.label == "Site alone"]
+    assert [line.name for line in block.lines] == ["ours", "95 % CI"]
+    assert block.lines[0].cells[0].text == "61.00 ± 4.00"
+    assert block.lines[1].cells[3].text == "55.50–66.00"
+    notes = " ".join(made.notes)
+    assert "Site alone: no network; a scan's score is the share of NMOSD" in notes
+    assert "Undefined in 1 of 2 folds, left out: Site alone AUC." in notes
+
+
+def of_folds(folder: Path) -> list[str]:
+    """Options that tell how folds were made, of a cohort of one scan of each class and site."""
+    rows = [("sub-1", "1", "MS", "A"), ("sub-2", "2", "NMOSD", "B")]
+    cohort = pd.DataFrame(rows, columns=["scan", "subject", "diagnosis", "site"])
+    write_tsv(folder / "cohort.tsv", cohort)
+    return [f"--cohort={folder / 'cohort.tsv'}", "--split=site", "--k=2"]
 
 
 def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics, tmp_path):
@@ -197,7 +254,7 @@ def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics
     write_tsv(sure, of_table.iloc[:-1])
     excluded.write_text("scan\tby\treason\n")
     command = [sys.executable, "-m", "msnmo.tables", "--table", "7", "--metrics", metrics]
-    command += ["--statistics", sure, "--excluded", excluded]
+    command += ["--statistics", sure, "--excluded", excluded, *of_folds(tmp_path)]
     outputs = [f"--out-{ending}={tmp_path}/table.{ending}" for ending in ("tsv", "json", *FORMATS)]
     done = subprocess.run([*command, *outputs], check=False, capture_output=True, text=True)
     assert done.returncode == 1

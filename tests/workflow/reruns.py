@@ -25,6 +25,9 @@ SHOWN = {
         "measure_maps",
         "measure_untrained_maps",
         "write_map_table",
+        "compare_sites",
+        "judge_site_alone",
+        "write_site_table",
     ),
     *("write_report", "write_scan_page", "write_table", "all"),
 }

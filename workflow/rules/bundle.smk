@@ -6,10 +6,10 @@ CLASSIFIES = "classification" in REGISTRY[BUNDLED].tasks
 
 rule make_bundle:
     input:
-        weights=trainings(rules.train_fold.output.weights, BUNDLED),
-        runs=trainings(rules.train_fold.output.run, BUNDLED),
-        metrics=trainings(rules.evaluate_fold.output, BUNDLED),
-        predictions=(
+        weights=lambda wildcards: trainings(rules.train_fold.output.weights, BUNDLED),
+        runs=lambda wildcards: trainings(rules.train_fold.output.run, BUNDLED),
+        metrics=lambda wildcards: trainings(rules.evaluate_fold.output, BUNDLED),
+        predictions=lambda wildcards: (
             trainings(rules.predict_fold.output, BUNDLED)
             if config["calibration"]["temperature_scaling"] and CLASSIFIES
             else []

@@ -21,6 +21,7 @@ sys.path.insert(0, str(SOURCE))
 from msnmo.bundle.contents import read_bundle
 from msnmo.workflow.code_version import code_version
 from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.folds import DIAGNOSES, count_folds, split_folds
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.files import read_tsv
@@ -67,7 +68,6 @@ if survey.findings and workflow.is_main_process:
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 METHODS = config["methods"]
-FOLDS = config["folds"]["only"] or list(range(config["folds"]["k"]))
 # the seed of each training of a fold, by its place; one alone has no folder of its own
 SEEDS = config["seeds"] or [config["seed"]]
 SEED_OF = (
@@ -106,12 +106,12 @@ def pattern(path):
 
 
 def trainings(output, methods, seeds=SEEDS[:1]):
-    """Return a file of each training of methods.
+    """Return a file of each training of methods, for an input function: folds are known by then.
 
     Tables are of all seeds. Where one training a fold is shown or packed, it is the first's.
     """
     places = [place for place, seed in SEED_OF.items() if seed in seeds]
-    return expand(output, method=methods, fold=FOLDS, seed=places)
+    return expand(output, method=methods, fold=tested_folds(), seed=places)
 
 
 def of_first_seed(output, **wildcards):

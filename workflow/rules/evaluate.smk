@@ -37,7 +37,7 @@ rule aggregate_metrics:
         "../../envs/report.yaml"
     params:
         methods=lambda wildcards: methods_of(wildcards.selection),
-        folds=FOLDS,
+        folds=lambda wildcards: tested_folds(),
         seeds=lambda wildcards: seeds_of(wildcards.selection),
         code=code("evaluate.aggregate"),
     shell:
@@ -68,10 +68,60 @@ rule compare_methods:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
+# Table S3, of all methods: what each metric is at each site
+rule compare_sites:
+    input:
+        metrics=f"{RESULTS}/metrics/all.tsv",
+        folds=rules.split_folds.output,
+        cohort=rules.accept_cohort.output.cohort,
+    output:
+        f"{RESULTS}/statistics/sites.tsv",
+    log:
+        f"{LOGS}/compare_sites.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_sites.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.sites"),
+    shell:
+        "python -m msnmo.evaluate.statistics.sites --metrics {input.metrics:q}"
+        " --folds {input.folds:q} --cohort {input.cohort:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
+# what the site of a scan tells of its class, without any network
+rule judge_site_alone:
+    input:
+        folds=rules.split_folds.output,
+        cohort=rules.accept_cohort.output.cohort,
+    output:
+        f"{RESULTS}/statistics/site-alone.tsv",
+    log:
+        f"{LOGS}/judge_site_alone.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_site_alone.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        tested=lambda wildcards: tested_folds(),
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.site_alone"),
+    shell:
+        "python -m msnmo.evaluate.statistics.site_alone --folds {input.folds:q}"
+        " --cohort {input.cohort:q} --tested {params.tested} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
 # one job for all folds: each is scaled by what the held-out scans of the others say
 rule calibrate_classes:
     input:
-        predictions=trainings(rules.predict_fold.output, CLASSIFYING),
+        predictions=lambda wildcards: trainings(rules.predict_fold.output, CLASSIFYING),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/tables/calibration.tsv",
@@ -83,7 +133,7 @@ rule calibrate_classes:
         "../../envs/report.yaml"
     params:
         methods=CLASSIFYING,
-        tested=FOLDS,
+        tested=lambda wildcards: tested_folds(),
         predictions=of_training(rules.predict_fold.output[0]),
         code=code("evaluate.calibration"),
     shell:
@@ -152,10 +202,12 @@ rule judge_maps:
         measured=lambda wildcards: expand(
             rules.measure_maps.output,
             method=wildcards.method,
-            fold=FOLDS,
+            fold=tested_folds(),
             seed=[wildcards.seed] if wildcards.seed else SEED_OF,
         ),
-        untrained=expand(rules.measure_untrained_maps.output, fold=FOLDS),
+        untrained=lambda wildcards: expand(
+            rules.measure_untrained_maps.output, fold=tested_folds()
+        ),
         folds=rules.split_folds.output,
     output:
         f"{RESULTS}/localisation/{{method}}{{seed}}.tsv",

@@ -42,6 +42,10 @@ rule list_part:
         seed=config["seed"],
         side=lambda wildcards: PARTS[wildcards.part][0],
         leak="--allow-leak" if config["folds"]["split"] == "random" else "",
+        # of one class may be what the other sites have
+        classes=(
+            "--classify" if CLASSIFYING and config["folds"]["split"] == "site" else ""
+        ),
         patterns=lambda wildcards: [
             f"--pattern={name}={path}"
             for name, path in PARTS[wildcards.part][1].items()
@@ -50,4 +54,5 @@ rule list_part:
     shell:
         "python -m msnmo.cohort.parts --cohort {params.cohort:q} --k {params.k}"
         " --split {params.split} --seed {params.seed} --fold {wildcards.fold}"
-        " --side {params.side} {params.patterns:q} {params.leak} --out {output:q} > {log:q} 2>&1"
+        " --side {params.side} {params.patterns:q} {params.leak} {params.classes}"
+        " --out {output:q} > {log:q} 2>&1"

@@ -17,9 +17,6 @@ PARTS = {
 @cache
 def fold_of_each(scans):
     """Return the cohort's scans that are in a fold, and in which."""
-    # it imports scikit-learn, which a start without folds need not pay for
-    from msnmo.cohort.folds import DIAGNOSES, split_folds
-
     cohort = SCANS.loc[list(scans)].reset_index(drop=True)
     settings = config["folds"]
     try:

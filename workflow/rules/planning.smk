@@ -26,6 +26,23 @@ def accepted():
     return SCANS[~SCANS["scan"].isin(read_tsv(excluded, {"scan": str})["scan"])]
 
 
+def tested_folds():
+    """Return the folds that are trained and tested: those that the config names, or all.
+
+    With one fold a site there are as many as the scans that go on have sites.
+    """
+    return folds_among(tuple(accepted()["scan"]))
+
+
+@cache
+def folds_among(scans):
+    """Return those folds among the scans that go on."""
+    chosen, split = config["folds"]["only"], config["folds"]["split"]
+    count = count_folds(SCANS.loc[list(scans)], config["folds"]["k"], split)
+    # where there is no site, a job of the first fold says so
+    return chosen or list(range(max(1, count)))
+
+
 def findings_to_judge(wildcards):
     """Return the table of findings; what was refused is judged again, whatever is asked for.
 

@@ -47,8 +47,8 @@ rule write_report:
         scans=per_scan(rules.write_scan_page.output.page),
         volumes=per_scan(rules.write_scan_page.output.volumes),
         sidecars=per_scan(rules.strip_skull.output.sidecar),
-        runs=trainings(rules.train_fold.output.run, METHODS),
-        histories=trainings(rules.train_fold.output.history, METHODS),
+        runs=lambda wildcards: trainings(rules.train_fold.output.run, METHODS),
+        histories=lambda wildcards: trainings(rules.train_fold.output.history, METHODS),
         tables=expand(f"{RESULTS}/tables/table-{{table}}.json", table=TABLES),
         figures=expand(rules.draw_figure.output, figure=FIGURES),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
@@ -80,7 +80,7 @@ rule write_report:
         runs=of_training(rules.train_fold.output.run),
         histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
-        folds=FOLDS,
+        folds=lambda wildcards: tested_folds(),
         benchmarks=BENCHMARKS,
         config=lambda wildcards: json.dumps(config, sort_keys=True),
         methods=METHODS,
@@ -103,5 +103,5 @@ rule report:
         after_check(
             rules.write_report.output,
             # deleted ones are predicted again before the pages that show them
-            trainings(rules.predict_fold.output, METHODS),
+            lambda wildcards: trainings(rules.predict_fold.output, METHODS),
         ),

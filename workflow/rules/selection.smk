@@ -9,7 +9,11 @@ FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
 WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
-TABLES = [*layout.DESCRIBED, *COMPARED, *([layout.MAPS] if WITH_MAPS else [])]
+TABLES = [
+    *(*layout.DESCRIBED, *COMPARED),
+    *([layout.MAPS] if WITH_MAPS else []),
+    layout.SITES,
+]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
@@ -65,8 +69,11 @@ def table_files(*tables):
 
 
 def weights_of(selection):
-    """Return the weights of what a table or figure shows: deleted ones are trained again."""
-    return trainings(
+    """Return an input function: the weights of what a table or figure shows.
+
+    Deleted ones are trained again.
+    """
+    return lambda wildcards: trainings(
         rules.train_fold.output.weights, methods_of(selection), seeds_of(selection)
     )
 
@@ -79,7 +86,7 @@ def figure_inputs(wildcards):
         "metrics": f"{RESULTS}/metrics/{wildcards.figure}.tsv",
         "predictions": trainings(rules.predict_fold.output, methods),
         "history": trainings(rules.train_fold.output.history, methods),
-        "gradcam": expand(rules.map_gradcam.output, fold=FOLDS),
+        "gradcam": expand(rules.map_gradcam.output, fold=tested_folds()),
         "localisation": of_first_seed(rules.judge_maps.output, method=methods),
     }
     return {name: sources[name] for name in figure.reads}

@@ -1,5 +1,7 @@
 # Every table of the paper, each of our numbers beside the reported one, and what reviewers ask for.
 
+# under every table of results stands what its folds balance
+HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
 # complexity is shown at the size of the config and at the paper's
 SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 
@@ -8,6 +10,12 @@ rule write_table:
     input:
         metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
         statistics=rules.compare_methods.output,
+        site_alone=lambda wildcards: (
+            rules.judge_site_alone.output[0]
+            if wildcards.table in layout.WITH_SITE_ALONE
+            else []
+        ),
+        cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
@@ -28,10 +36,15 @@ rule write_table:
         "../../envs/report.yaml"
     params:
         confidence=config["statistics"]["confidence"],
+        site_alone=lambda wildcards, input: (
+            [f"--site-alone={input.site_alone}"] if input.site_alone else []
+        ),
+        folds=HOW_SPLIT,
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
-        " --excluded {input.excluded:q} --statistics {input.statistics:q}"
+        " --cohort {input.cohort:q} {params.folds}"
+        " --excluded {input.excluded:q} --statistics {input.statistics:q} {params.site_alone:q}"
         " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
@@ -41,6 +54,7 @@ rule write_table:
 rule write_map_table:
     input:
         judged=judged_maps,
+        cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{layout.MAPS}.tsv",
@@ -61,9 +75,46 @@ rule write_map_table:
         "../../envs/report.yaml"
     params:
         table=layout.MAPS,
+        folds=HOW_SPLIT,
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {params.table} --localisation {input.judged:q}"
+        " --cohort {input.cohort:q} {params.folds}"
+        " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
+
+
+# Table S3, of sites
+rule write_site_table:
+    input:
+        sites=rules.compare_sites.output,
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
+    output:
+        tsv=f"{RESULTS}/tables/table-{layout.SITES}.tsv",
+        json=f"{RESULTS}/tables/table-{layout.SITES}.json",
+        md=f"{RESULTS}/tables/table-{layout.SITES}.md",
+        tex=f"{RESULTS}/tables/table-{layout.SITES}.tex",
+        html=report(
+            f"{RESULTS}/tables/table-{layout.SITES}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": layout.SITES},
+        ),
+    log:
+        f"{LOGS}/write_site_table.log",
+    benchmark:
+        f"{BENCHMARKS}/write_site_table.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        table=layout.SITES,
+        folds=HOW_SPLIT,
+        code=code("tables"),
+    shell:
+        "python -m msnmo.tables --table {params.table} --sites {input.sites:q}"
+        " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""What is wrong of scans beside each other: one picture under two names, a subject at two sites."""
+"""What is wrong of scans beside each other: one picture under two names, sites that tell class."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from msnmo.check.findings import Reported, ScanReport
+from msnmo.check.sites import telling_sites
 from msnmo.core.errors import Finding
 
 
@@ -17,13 +18,18 @@ def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[R
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, flair, site.
+        Columns scan, subject, diagnosis, flair, site.
     reports : iterable of ScanReport
         Of the cohort's scans.
     """
     flairs = dict(zip(cohort["scan"], cohort["flair"], strict=True))
     reports = list(reports)
-    return [*_same_scans(flairs, reports), *_same_masks(reports), *_several_sites(cohort)]
+    return [
+        *_same_scans(flairs, reports),
+        *_same_masks(reports),
+        *_several_sites(cohort),
+        *telling_sites(cohort),
+    ]
 
 
 def _same_scans(flairs: dict[str, str], reports: list[ScanReport]) -> Iterator[Reported]:

@@ -28,7 +28,8 @@ class Reported:
     ----------
     severity : {"error", "warning", "note"}
     scan : str
-        ``sub-X`` or ``sub-X_ses-Y``; ``row 7`` for a row of the scan table that names none.
+        ``sub-X`` or ``sub-X_ses-Y``; ``row 7`` for a row of the scan table that names none,
+        ``cohort`` for what is of no single scan.
     finding : Finding
     """
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import pandas as pd
 
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.seeds import derive_seed
 
-Split = Literal["grouped", "random"]
+Split = Literal["grouped", "site", "random"]
 DIAGNOSES = ("MS", "NMOSD")
 FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
 COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "site": str}
 NO_SITE = "no site given"
 OTHER_SITES = "other sites"
+MOST_NAMED = 10
+"""A message names no more scans than these."""
 
 
 def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.DataFrame:
@@ -31,6 +34,8 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     fold with fewest scans of the stratum: so each fold has each class as soon as the class has `k`
     subjects. It is preferred to a stratified split of subjects, which balances subjects and leaves
     scans uneven.
+    ``site`` leaves one site out: all its scans are a fold (scikit-learn's `LeaveOneGroupOut`). A
+    subject with scans of several sites is of that of most scans, as in `strata`.
     ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
 
     Parameters
@@ -39,42 +44,95 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
         Columns scan, subject, diagnosis (MS, NMOSD or missing) and, where there is one, site. The
         order of its rows is of no consequence. Scans without a diagnosis are left out.
     k : int
-        Number of folds, at least 2.
-    split : {"grouped", "random"}
+        Number of folds, at least 2; of no meaning to ``site``.
+    split : {"grouped", "site", "random"}
     seed : int
-        The same seed and scans give the same folds.
+        The same seed and scans give the same folds; of no meaning to ``site``.
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, fold (0 to k-1), sorted by scan.
+        Columns scan, subject, diagnosis, fold (from 0 on), sorted by scan. Of ``site``, folds are
+        numbered in the order in which their sites come then: the name of a site moves no fold.
 
     Raises
     ------
     InputError
-        If a class has fewer than `k` subjects (``grouped``) or scans (``random``).
+        If a class has fewer than `k` subjects (``grouped``) or scans (``random``), or for ``site``
+        a class has no scan, a scan has no site, or there are fewer than two sites.
     """
-    # a second that all who only read folds need not pay for
-    from sklearn.model_selection import KFold, StratifiedGroupKFold  # noqa: PLC0415
-
-    known = cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
-    folds = known.sort_values("scan", ignore_index=True)
-    unit = "subject" if split == "grouped" else "scan"
-    _check_enough(folds, k, unit)
-
-    options = {"n_splits": k, "shuffle": True, "random_state": derive_seed(seed, "folds", split, k)}
-    if split == "grouped":
-        splitter = StratifiedGroupKFold(**options)
-        with warnings.catch_warnings():
-            # it warns of strata of fewer subjects than folds, which `told_of_balance` names
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            sides = list(splitter.split(folds["scan"], strata(folds, k), folds["subject"]))
-    else:
-        sides = KFold(**options).split(folds["scan"])
+    folds = _with_diagnosis(cohort).sort_values("scan", ignore_index=True)
     folds["fold"] = -1
-    for fold, (_, test) in enumerate(sides):
+    for fold, (_, test) in enumerate(_sides(folds, k, split, seed)):
         folds.loc[test, "fold"] = fold
     return folds[list(FOLD_COLUMNS)]
+
+
+def _with_diagnosis(cohort: pd.DataFrame) -> pd.DataFrame:
+    return cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
+
+
+def _sides(
+    scans: pd.DataFrame, k: int, split: Split, seed: int
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Return of each fold the rows that are trained on and those that are tested."""
+    # a second that all who only read folds need not pay for
+    from sklearn.model_selection import (  # noqa: PLC0415
+        KFold,
+        LeaveOneGroupOut,
+        StratifiedGroupKFold,
+    )
+
+    if split == "site":
+        _check_sites(scans)
+        number, _ = pd.factorize(main_site(scans))
+        return LeaveOneGroupOut().split(scans["scan"], groups=number)
+    _check_enough(scans, k, "subject" if split == "grouped" else "scan")
+    options = {"n_splits": k, "shuffle": True, "random_state": derive_seed(seed, "folds", split, k)}
+    if split == "random":
+        return KFold(**options).split(scans["scan"])
+    splitter = StratifiedGroupKFold(**options)
+    with warnings.catch_warnings():
+        # it warns of strata of fewer subjects than folds, which `told_of_balance` names
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(splitter.split(scans["scan"], strata(scans, k), scans["subject"]))
+
+
+def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
+    """Return how many folds `split_folds` makes, whether or not it can: `k`, or one for each site.
+
+    Parameters are those of `split_folds`.
+    """
+    return main_site(_with_diagnosis(cohort)).nunique() if split == "site" else k
+
+
+def _named(site: pd.Series) -> pd.Series:
+    return site.replace("", None).fillna(NO_SITE)
+
+
+def site_of_scans(cohort: pd.DataFrame) -> pd.Series:
+    """Return the site of each scan, by scan; `NO_SITE` where none is given.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        Columns scan, site.
+    """
+    return _named(cohort.set_index("scan")["site"])
+
+
+def main_site(scans: pd.DataFrame) -> pd.Series:
+    """Return of each scan its subject's site: that of most of the subject's scans.
+
+    The first by name if several have as many; `NO_SITE` where none is given.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Columns subject, site.
+    """
+    sites = _named(scans["site"]).groupby(scans["subject"])
+    return scans["subject"].map(sites.agg(lambda each: each.mode().iloc[0]))
 
 
 def strata(scans: pd.DataFrame, k: int) -> pd.Series:
@@ -96,9 +154,7 @@ def strata(scans: pd.DataFrame, k: int) -> pd.Series:
     Series of str
         As ``MS, site A``; on the index of `scans`.
     """
-    about = scans.assign(site=_named(scans["site"]))
-    main_site = about.groupby("subject")["site"].agg(lambda sites: sites.mode().iloc[0])
-    about["site"] = about["subject"].map(main_site)
+    about = scans.assign(site=main_site(scans))
     subjects = about.groupby(["diagnosis", "site"])["subject"].transform("nunique")
     site = about["site"].where(subjects >= k, OTHER_SITES)
     return about["diagnosis"] + ", " + site
@@ -122,6 +178,72 @@ def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
     ]
     if findings:
         raise InputError(findings)
+
+
+def _check_sites(folds: pd.DataFrame) -> None:
+    findings = [
+        Finding(
+            f"cohort, class {name}",
+            "scans of both classes",
+            "none with this diagnosis",
+            f"add scans with diagnosis {name}",
+        )
+        for name in DIAGNOSES
+        if not (folds["diagnosis"] == name).any()
+    ]
+    named = _named(folds["site"])
+    without = folds.loc[named == NO_SITE, "scan"]
+    if len(without):
+        # it may be one of the others', which then would be on both sides
+        expected = "the site of every scan with a diagnosis, as folds.split is site"
+        found = f"none of {_some(list(without))}"
+        remedy = "fill the column site of the scan table, or set folds.split: grouped"
+        findings.append(Finding("cohort, column site", expected, found, remedy))
+    elif (sites := main_site(folds)).nunique() < 2:
+        expected = "at least two sites, as folds.split is site: one is tested, others are learned"
+        found = f"one: {', '.join(sites.unique())}" if len(folds) else "none"
+        remedy = "correct the column site of the scan table, or set folds.split: grouped"
+        findings.append(Finding("cohort, column site", expected, found, remedy))
+    if findings:
+        raise InputError(findings)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> None:
+    """Stop if all training scans of a fold are of one class: nobody learns to tell two from one.
+
+    Parameters
+    ----------
+    folds : DataFrame
+        As `split_folds` returns.
+    fold : int
+        The test fold.
+    cohort : DataFrame
+        As of `split_folds`.
+
+    Raises
+    ------
+    InputError
+        Naming the site that is tested.
+    """
+    tested = folds["fold"] == fold
+    classes = sorted(set(folds.loc[~tested, "diagnosis"]))
+    if len(classes) == len(DIAGNOSES):
+        return
+    known = _with_diagnosis(cohort)
+    sites = main_site(known)[known["scan"].isin(folds.loc[tested, "scan"])]
+    where = ", ".join(sorted(set(sites)))
+    raise bad_input(
+        f"fold {fold}, which tests site {where}",
+        f"training scans of {' and '.join(DIAGNOSES)}, as a method of the config names the class",
+        f"{' and '.join(classes)} alone: all others are of site {where}",
+        "leave the fold out (folds.only), give sites that share a centre or scanner one name, set "
+        "folds.split: grouped, or train methods that segment alone",
+    )
 
 
 def leaking_subjects(folds: pd.DataFrame, fold: int) -> list[str]:
@@ -201,31 +323,64 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     return folds
 
 
-def _named(site: pd.Series) -> pd.Series:
-    return site.replace("", None).fillna(NO_SITE)
-
-
-def told_of_balance(cohort: pd.DataFrame, k: int) -> list[str]:
-    """Return what ``grouped`` folds balance and what they cannot, a line each.
+def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> list[str]:
+    """Return what folds balance and what they cannot, a line each.
 
     Parameters
     ----------
     cohort : DataFrame
         As of `split_folds`.
     k : int
-        Number of folds.
+        Number of folds; of no meaning to ``site``.
+    split : {"grouped", "site", "random"}
     """
-    known = cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
+    known = _with_diagnosis(cohort)
+    if split == "random":
+        return ["nothing is balanced over folds: scans are drawn at random"]
+    return list(_told_of_sites(known) if split == "site" else _told_of_strata(known, k))
+
+
+def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
     known = known.assign(site=_named(known["site"]), stratum=strata(known, k))
     pooled = known["stratum"].str.endswith(f", {OTHER_SITES}") & (known["site"] != OTHER_SITES)
     counts = known.groupby("stratum")["subject"].nunique()
     each = "; ".join(f"{name} ({_number(count)})" for name, count in counts.items())
-    lines = [f"balanced over folds: {each}"]
+    yield f"balanced over folds: {each}"
     few = known[pooled].groupby(["diagnosis", "site"])["subject"].nunique()
     if len(few):
         named = "; ".join(f"{name}, {site} ({count})" for (name, site), count in few.items())
-        lines.append(f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}")
-    return lines
+        yield f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}"
+
+
+def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
+    scans = known.sort_values("scan", ignore_index=True)
+    site = main_site(scans)
+    counts = pd.crosstab(site, scans["diagnosis"]).reindex(
+        index=site.unique(), columns=list(DIAGNOSES), fill_value=0
+    )
+    each = "; ".join(
+        f"{fold}: {name} ({row.MS} MS, {row.NMOSD} NMOSD scans)"
+        for fold, (name, row) in enumerate(counts.iterrows())
+    )
+    yield f"each fold tests a site that its networks have not seen, and nothing is balanced: {each}"
+    if alone := [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]:
+        yield (
+            "sites of one class alone, whose folds have no AUC and no rate of the other class: "
+            + "; ".join(alone)
+        )
+    moved = scans.loc[_named(scans["site"]) != site, "subject"]
+    if len(moved):
+        names = sorted(set(moved.astype(str)))
+        yield f"with scans of several sites, in the fold of most: {_subjects(names)}"
+
+
+def folds_note(cohort: pd.DataFrame, k: int, split: Split) -> str:
+    """Return what stands under a table of results: how folds were made and what they balance.
+
+    Parameters are those of `told_of_balance`.
+    """
+    lines = told_of_balance(cohort, k, split)
+    return f"Folds ({split}): {'. '.join(lines)}."
 
 
 def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
@@ -236,10 +391,7 @@ def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> 
         index="fold", columns="diagnosis", values="scan", aggfunc="count", fill_value=0
     )
     print(counts.to_string())
-    if split == "grouped":
-        print("\n".join(told_of_balance(cohort, k)))
-    else:
-        print("nothing is balanced over folds: scans are drawn at random")
+    print("\n".join(told_of_balance(cohort, k, split)))
     leaking = sorted({name for fold in counts.index for name in leaking_subjects(folds, fold)})
     print(f"data leak: {_subjects(leaking)} on both sides" if leaking else "no data leak")
     for fold, row in counts.iterrows():
@@ -256,8 +408,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--split",
         choices=get_args(Split),
         default="grouped",
-        help="grouped: no subject on both sides, classes and sites balanced; random: scan by scan, "
-        "as the paper",
+        help="grouped: no subject on both sides, classes and sites balanced; site: one site left "
+        "out, whatever --k; random: scan by scan, as the paper",
     )
     parser.add_argument("--seed", type=int, required=True, help="of the random order")
     parser.add_argument("--out", type=Path, required=True, help="folds.tsv")

@@ -13,7 +13,14 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from msnmo.cohort.folds import FOLD_COLUMNS, Split, refuse_leak, split_folds
+from msnmo.cohort.folds import COHORT_COLUMNS as SPLIT_BY
+from msnmo.cohort.folds import (
+    FOLD_COLUMNS,
+    Split,
+    refuse_leak,
+    refuse_one_class,
+    split_folds,
+)
 from msnmo.cohort.manifest import (
     COHORT_COLUMNS,
     add_files,
@@ -136,15 +143,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--allow-leak", action="store_true", help="accept a subject on both sides of the split"
     )
+    parser.add_argument(
+        "--classify",
+        action="store_true",
+        help="refuse training scans of one class, as a method of the config names the class",
+    )
     parser.add_argument("--out", type=Path, required=True, help="table to write")
     given = parser.parse_args(arguments)
     try:
         patterns = parse_patterns(given.pattern)
     except ValueError as error:
         parser.error(str(error))
-    cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+    cohort = read_tsv(given.cohort, {**COHORT_COLUMNS, **SPLIT_BY})
     folds = split_folds(cohort, given.k, given.split, given.seed)
-    part = list_part(cohort, one_side(folds, given.fold, given.side, given.allow_leak), patterns)
+    rows = one_side(folds, given.fold, given.side, given.allow_leak)
+    if given.classify:
+        refuse_one_class(folds, given.fold, cohort)
+    part = list_part(cohort, rows, patterns)
     print(f"fold {given.fold}, {given.side}: {len(part)} scans")
     write_tsv(given.out, relative_to(part, list(patterns), given.out.parent))
 

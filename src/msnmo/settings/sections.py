@@ -149,11 +149,16 @@ class Preprocessing(Section):
 class Folds(Section):
     """The cross-validation."""
 
-    k: int = key(5, "number of folds", "paper", ge=2)
-    split: Literal["grouped", "random"] = key(
+    k: int = key(
+        5,
+        "number of folds; not used with split site, which has a fold for each site",
+        "paper",
+        ge=2,
+    )
+    split: Literal["grouped", "site", "random"] = key(
         "grouped",
-        "grouped: no subject on both sides, classes and sites balanced; random: as the paper, with "
-        "its leak",
+        "grouped: no subject on both sides, classes and sites balanced; site: each fold tests a "
+        "site that its networks have not seen; random: as the paper, with its leak",
         "ours",
     )
     only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(each_once)] = key(
@@ -163,7 +168,9 @@ class Folds(Section):
     @field_validator("only")
     @classmethod
     def _are_there(cls, only: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        k = info.data.get("k", max(only, default=0) + 1)
+        # how many sites there are is known when the scan table has been read
+        unknown = max(only, default=0) + 1
+        k = unknown if info.data.get("split") == "site" else info.data.get("k", unknown)
         if beyond := [str(fold) for fold in only if fold >= k]:
             expected = f"folds from 0 to {k - 1}, as folds.k is {k}"
             remedy = "correct the list; an empty one means all folds"

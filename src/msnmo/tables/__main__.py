@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -11,17 +11,27 @@ from typing import get_args
 import pandas as pd
 
 from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.cohort.folds import COHORT_COLUMNS, Split, folds_note
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import Space
+from msnmo.evaluate.statistics.site_alone import COUNTS, NUMBERS
 from msnmo.tables.cohort import acquisition, composition, read_cohort
-from msnmo.tables.compare import ComparedRow, compare
+from msnmo.tables.compare import ComparedRow, compare, reference_row
 from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, MAPS, TABLES, lay_out
+from msnmo.tables.layout import (
+    DESCRIBED,
+    MAPS,
+    SITES,
+    TABLES,
+    WITH_SITE_ALONE,
+    lay_out,
+)
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
     **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
@@ -30,20 +40,35 @@ STATISTICS_COLUMNS = {
 }
 
 
+SITE_ALONE_COLUMNS = {
+    "metric": str,
+    **dict.fromkeys(NUMBERS, float),
+    **dict.fromkeys(COUNTS, int),
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write one table in each of the formats asked for."""
     given = _parse(arguments)
     table, pages = MADE_BY[_kind(given.table)](given)
+    notes = tuple(_notes(given))
     write_tsv(given.out_tsv, table)
-    note = exclusion_note(read_excluded(given.excluded))
-    whole = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
+    whole = {name: replace(each, notes=(*each.notes, *notes)) for name, each in pages.items()}
     write_page(given.out_json, whole["html"])
     for name, render in FORMATS.items():
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
 
 
+def _notes(given: argparse.Namespace) -> Iterator[str]:
+    """Yield what is told of the run under each of its tables; those of the cohort have no folds."""
+    if _kind(given.table) != "described":
+        cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+        yield folds_note(cohort, given.k, given.split)
+    yield exclusion_note(read_excluded(given.excluded))
+
+
 def _kind(table: str) -> str:
-    return "described" if table in DESCRIBED else "maps" if table == MAPS else "compared"
+    return "described" if table in DESCRIBED else KINDS.get(table, "compared")
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -65,15 +90,30 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     statistics = statistics.fillna({"space": "n/a"})
     rows = compare(table, summary, statistics, given.space)
     _refuse_missing(given.statistics, rows)
+    if given.table in WITH_SITE_ALONE:
+        rows.append(reference_row(table, read_tsv(given.site_alone, SITE_ALONE_COLUMNS)))
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
     return to_tsv(table, rows), pages
 
 
-MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
+def _of_sites(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_sites(given.sites)
+    return table, dict.fromkeys(FORMATS, page_of_sites(table))
+
+
+KINDS = {MAPS: "maps", SITES: "sites"}
+"""The tables of results whose rows are no methods alone."""
+MADE_BY = {
+    "described": _described,
+    "maps": _of_maps,
+    "sites": _of_sites,
+    "compared": _compared,
+}
 NEEDED = {
     "described": ("cohort",),
-    "maps": ("localisation",),
-    "compared": ("metrics", "statistics"),
+    "maps": ("localisation", "cohort", "split", "k"),
+    "sites": ("sites", "cohort", "split", "k"),
+    "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
 
@@ -93,15 +133,25 @@ def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
     parser.add_argument("--table", choices=TABLES, required=True, help="its number")
-    parser.add_argument("--cohort", type=Path, help="cohort.tsv, for tables 1 and 2")
+    parser.add_argument("--cohort", type=Path, help="cohort.tsv")
+    parser.add_argument("--split", choices=get_args(Split), help="how folds were made")
+    parser.add_argument("--k", type=int, help="how many folds were asked for")
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
-    parser.add_argument("--metrics", type=Path, help="table of metrics, for the others")
-    parser.add_argument("--statistics", type=Path, help="statistics.tsv, for the others")
+    parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
+    parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")
+    parser.add_argument(
+        "--site-alone",
+        type=Path,
+        help=f"table of msnmo.evaluate.statistics.site_alone, for {' and '.join(WITH_SITE_ALONE)}",
+    )
     parser.add_argument(
         "--localisation",
         type=Path,
         nargs="+",
         help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
+    )
+    parser.add_argument(
+        "--sites", type=Path, help=f"table of msnmo.evaluate.statistics.sites, for {SITES}"
     )
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
@@ -113,7 +163,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)
     needed = NEEDED[_kind(given.table)]
-    if missing := [name for name in needed if getattr(given, name) is None]:
+    needed += ("site-alone",) if given.table in WITH_SITE_ALONE else ()
+    if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.evaluate.metrics import METRICS, Space, space_of
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, Space, space_of
 from msnmo.tables.layout import Layout
 
 DECIMALS = 2
+SITE_ALONE = "Site alone"
+"""The label of the row of no method."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ class ComparedCell:
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One method of a table and its cells, in the order of the table's metrics."""
+    """One method of a table and its cells, in the order of the table's metrics.
+
+    A row of ours whose method is None is no method's: it is what others are to be compared with.
+    """
 
     label: str
     method: str | None
@@ -150,6 +155,28 @@ def compare(
         ComparedRow(row.label, row.method, cells)
         for row, cells in zip(rows, zip(*columns, strict=True), strict=True)
     ]
+
+
+def reference_row(table: Layout, judged: pd.DataFrame) -> ComparedRow:
+    """Return the row of what the site alone tells: no method, ranked and tested against none.
+
+    Parameters
+    ----------
+    table : Layout
+    judged : DataFrame
+        As `msnmo.evaluate.statistics.site_alone` writes: a row per metric.
+    """
+    by_metric = {row.metric: row for row in judged.itertuples()}
+    cells = (_reference_cell(by_metric[metric]) for metric in table.metrics)
+    return ComparedRow(SITE_ALONE, None, tuple(cells))
+
+
+def _reference_cell(row: Any) -> ComparedCell:
+    scans, folds = int(row.n_scans), (int(row.n_folds), int(row.n_undefined_folds))
+    ours = Ours(float(row.mean), float(row.sd), math.nan, *folds, 1, scans, 0)
+    tested = (math.nan, math.nan, None)
+    sure = Sureness(float(row.ci_low), float(row.ci_high), *tested, scans, int(row.n_subjects))
+    return ComparedCell(row.metric, NOT_APPLICABLE, ours, None, None, sure)
 
 
 def _sureness(row: Any) -> Sureness | None:

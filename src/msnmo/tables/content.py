@@ -8,7 +8,14 @@ from statistics import median
 
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
-from msnmo.tables.compare import DECIMALS, ComparedCell, ComparedRow, Ours, Sureness
+from msnmo.tables.compare import (
+    DECIMALS,
+    SITE_ALONE,
+    ComparedCell,
+    ComparedRow,
+    Ours,
+    Sureness,
+)
 from msnmo.tables.layout import Layout
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
@@ -34,6 +41,11 @@ ABOUT_METRICS = {
     "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
 }
 """By the first metric that they are about."""
+ABOUT_SITE_ALONE = (
+    f"{SITE_ALONE}: no network; a scan's score is the share of NMOSD among the fold's training "
+    "scans of its site, or among all of them where none is of its site. A method that is no better "
+    "may have learned the site."
+)
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -53,13 +65,14 @@ def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str)
         table.caption,
         table.heading,
         "",
-        tuple(_panels(table, rows, _percent(confidence))),
-        tuple(_notes(table, rows, _percent(confidence), second)),
+        tuple(_panels(table, rows, percent(confidence))),
+        tuple(_notes(table, rows, percent(confidence), second)),
         _details(rows),
     )
 
 
-def _percent(confidence: float) -> str:
+def percent(confidence: float) -> str:
+    """Return the level of an interval as shown."""
     return f"{100 * confidence:g} %"
 
 
@@ -95,9 +108,9 @@ def _lines(cells: list[ComparedCell], level: str) -> Iterator[Line]:
     if any(cell.sureness is not None and cell.sureness.test for cell in cells):
         yield Line("p (Holm)", tuple(Text(_p(cell.sureness)) for cell in cells))
     if any(cell.reported is not None for cell in cells):
-        yield Line(REPORTED, tuple(_text(cell.reported) for cell in cells))
+        yield Line(REPORTED, tuple(text_of(cell.reported) for cell in cells))
     if any(cell.difference is not None for cell in cells):
-        yield Line(DIFFERENCE, tuple(_text(cell.difference, "+") for cell in cells))
+        yield Line(DIFFERENCE, tuple(text_of(cell.difference, "+") for cell in cells))
 
 
 def _sd_of_seeds(ours: Ours | None) -> Text:
@@ -110,7 +123,8 @@ def _ours(cell: ComparedCell) -> Text:
     return Text(ours_text(cell.ours), cell.rank, _known(mean))
 
 
-def _text(value: float | None, sign: str = "") -> Text:
+def text_of(value: float | None, sign: str = "") -> Text:
+    """Return the cell of a number; nothing for None or NaN."""
     known = _known(value)
     return Text(_number(known, sign), value=known)
 
@@ -133,7 +147,7 @@ def _sureness_lines(row: ComparedRow) -> Iterator[Line]:
 
 def _sureness_cells(ours: Ours, sure: Sureness) -> tuple[Text, ...]:
     return (
-        *map(_text, (ours.mean, sure.low, sure.high)),
+        *map(text_of, (ours.mean, sure.low, sure.high)),
         Text(sure.test or NOTHING),
         *(Text(_probability(each), value=_known(each)) for each in (sure.p, sure.p_holm)),
         *(Text(f"{each}", value=each) for each in (ours.n_scans, sure.n_subjects)),
@@ -151,11 +165,16 @@ def ours_text(ours: Ours | None) -> str:
 
 
 def _interval(sureness: Sureness | None) -> str:
-    if sureness is None or math.isnan(sureness.low):
+    return NOTHING if sureness is None else interval_text(sureness.low, sureness.high)
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval as shown; nothing for NaN."""
+    if math.isnan(low):
         return NOTHING
     # a dash before a minus sign cannot be read
-    dash = " to " if sureness.low < 0 else "–"
-    return f"{_number(sureness.low)}{dash}{_number(sureness.high)}"
+    dash = " to " if low < 0 else "–"
+    return f"{_number(low)}{dash}{_number(high)}"
 
 
 def _p(sureness: Sureness | None) -> str:
@@ -180,6 +199,8 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
     sentences += [*_gap_notes(rows), *_sureness_notes(cells, level), *_seed_notes(cells)]
+    if any(row.label == SITE_ALONE for row in rows):
+        sentences.append(ABOUT_SITE_ALONE)
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:

@@ -15,6 +15,8 @@ from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, VARIANTS, is_row
 from msnmo.settings.methods import JOINT, METHODS, Method
 from msnmo.tables.reported import read_reported
 
+WITH_SITE_ALONE = ("4", "6")
+"""The tables with a row of what the site of a scan alone tells of its class."""
 DESCRIBED = ("1", "2")
 """The tables of the cohort itself, which need no method."""
 CAPTIONS = {
@@ -32,7 +34,10 @@ CAPTIONS = {
 MAPS = "S2"
 """The table of localisation maps, whose rows are maps and not methods alone."""
 MAPS_CAPTION = "Localisation of lesions by class evidence"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS)
+SITES = "S3"
+"""The table whose rows are the sites of each method."""
+SITES_CAPTION = "Every metric by site"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -114,7 +119,7 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     ----------
     table : str
         One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
-        maps all that have them.
+        maps all that have them, that of sites all.
     chosen : sequence of str
         Names of methods.
     """
@@ -122,6 +127,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return []
     if table == MAPS:
         return [name for name in chosen if METHODS[name].has_maps]
+    if table == SITES:
+        return list(chosen)
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown

@@ -16,6 +16,7 @@ from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import Layout
 from msnmo.tables.model import Page, Panel, Text
 
+REFERENCE = "reference"
 TEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -47,7 +48,8 @@ TEX_MARKS = {
 def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
-    Columns table, label, method, metric, space, status (run or not run), ours_mean, ours_sd,
+    Columns table, label, method, metric, space, status (run, not run, or reference: of no method),
+    ours_mean, ours_sd,
     ours_sd_seeds, n_folds, n_undefined_folds, n_seeds, n_scans, n_undefined_scans, n_subjects,
     ci_low, ci_high, reported, difference, rank, test, p, p_holm. Numbers are in the metric's unit
     and are text already, so that equal results give equal bytes.
@@ -59,7 +61,7 @@ def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
             "method": row.method,
             "metric": cell.metric,
             "space": cell.space,
-            "status": NOT_RUN if cell.ours is None else "run",
+            "status": NOT_RUN if cell.ours is None else "run" if row.method else REFERENCE,
             **_ours_columns(cell.ours),
             "n_subjects": _fixed(_of(cell.sureness, "n_subjects"), 0),
             "ci_low": _fixed(_of(cell.sureness, "low"), 4),

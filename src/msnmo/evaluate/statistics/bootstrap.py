@@ -120,15 +120,28 @@ def mean(values: np.ndarray) -> Statistic:
     return statistic
 
 
-def auc(nmosd: np.ndarray, p_nmosd: np.ndarray) -> Statistic:
-    """Return the area under the ROC curve: the share of right pairs, a tie counting one half."""
+def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None) -> Statistic:
+    """Return the area under the ROC curve: the share of right pairs, a tie counting one half.
+
+    Parameters
+    ----------
+    nmosd : (N,) ndarray of bool
+        Whether a scan's diagnosis is NMOSD.
+    p_nmosd : (N,) ndarray of float
+        Predicted probability of NMOSD.
+    group : (N,) ndarray, optional
+        Only two scans of the same group are a pair; by default all are of one.
+    """
     positive, negative = p_nmosd[nmosd], p_nmosd[~nmosd]
     right = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+    if group is None:
+        group = np.zeros(len(nmosd), dtype=np.int64)
+    paired = (group[nmosd][:, None] == group[~nmosd]).astype(float)
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         of_positive, of_negative = counts[:, nmosd], counts[:, ~nmosd]
-        pairs = of_positive.sum(axis=1) * of_negative.sum(axis=1)
-        return _divide(((of_positive @ right) * of_negative).sum(axis=1), pairs)
+        pairs = ((of_positive @ paired) * of_negative).sum(axis=1)
+        return _divide(((of_positive @ (right * paired)) * of_negative).sum(axis=1), pairs)
 
     return statistic
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from msnmo.evaluate.metrics import (
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
+    Statistic,
     auc,
     correlation,
     interval,
@@ -173,7 +174,7 @@ def compare_metric(
         Of the metric's rows.
     """
     compared = {
-        name: _comparison(metric, measured[name], space, drawn)
+        name: comparison(metric, measured[name], space, drawn)
         for name in methods
         if METRICS[metric].task in METHODS[name].tasks
     }
@@ -204,12 +205,18 @@ COLUMNS = (
 NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
 
 
-def _comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
-    none = measured.about["fold"].iloc[:0].astype(float)
-    needed = _made_of(metric, space)
-    parts = [measured.values.get(place, none).rename(place[0]) for place in needed]
-    table = measured.about.join(parts, how="inner").sort_index()
-    table = table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+def comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
+    """Return one metric of one method, in the cohort and in each replicate, in the metric's unit.
+
+    Parameters
+    ----------
+    metric : str
+    measured : Measured
+    space : {"model", "native", "n/a"}
+        Of the metric's rows.
+    drawn : Drawn
+    """
+    table = scans_of_metric(metric, measured, space)
     of_seeds = {
         seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")
     }
@@ -218,10 +225,32 @@ def _comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Co
     return Comparison(table, METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds))
 
 
+def scans_of_metric(metric: str, measured: Measured, space: str) -> pd.DataFrame:
+    """Return what a metric is made of, of the scans that it counts.
+
+    Parameters
+    ----------
+    metric : str
+    measured : Measured
+    space : {"model", "native", "n/a"}
+        Of the metric's rows.
+
+    Returns
+    -------
+    DataFrame
+        A row per scan and seed, by both; columns fold, subject, diagnosis and those of the metric.
+    """
+    none = measured.about["fold"].iloc[:0].astype(float)
+    needed = _made_of(metric, space)
+    parts = [measured.values.get(place, none).rename(place[0]) for place in needed]
+    table = measured.about.join(parts, how="inner").sort_index()
+    return table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+
+
 def _replicates(metric: str, scans: pd.DataFrame, subjects: pd.DataFrame) -> np.ndarray:
     """Return the mean over folds of one seed, in the cohort and in each replicate."""
     folds = [
-        FoldStatistic(fold["subject"].to_numpy(), _statistic(metric, fold))
+        FoldStatistic(fold["subject"].to_numpy(), statistic_of(metric, fold))
         for _, fold in scans.groupby("fold")
     ]
     return replicate(folds, subjects)
@@ -238,14 +267,25 @@ def _made_of(metric: str, space: str) -> list[tuple[str, str]]:
     return [(metric, space)]
 
 
-def _statistic(metric: str, fold: pd.DataFrame) -> Callable[[np.ndarray], np.ndarray]:
+def statistic_of(metric: str, scans: pd.DataFrame, group: np.ndarray | None = None) -> Statistic:
+    """Return how a metric follows from scans of one seed.
+
+    Parameters
+    ----------
+    metric : str
+    scans : DataFrame
+        As `scans_of_metric` returns.
+    group : (N,) ndarray, optional
+        Of each scan, for the AUC: only two scans of the same group are a pair.
+    """
     if metric in PROPORTIONS:
-        return mean(fold["ACC"].to_numpy())
+        return mean(scans["ACC"].to_numpy())
     if metric == "AUC":
-        return auc((fold["diagnosis"] == "NMOSD").to_numpy(), fold["P_NMOSD"].to_numpy())
+        nmosd = (scans["diagnosis"] == "NMOSD").to_numpy()
+        return auc(nmosd, scans["P_NMOSD"].to_numpy(), group)
     if metric == "VC":
-        return correlation(fold["V_TRUE"].to_numpy(), fold["V_PRED"].to_numpy())
-    return mean(fold[metric].to_numpy())
+        return correlation(scans["V_TRUE"].to_numpy(), scans["V_PRED"].to_numpy())
+    return mean(scans[metric].to_numpy())
 
 
 def _row(

@@ -1,0 +1,192 @@
+"""Table S3: every metric by site, and the AUC within sites beside that of all pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from msnmo.cohort.folds import NO_SITE
+from msnmo.core.files import read_tsv
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
+from msnmo.evaluate.statistics.sites import COLUMNS, COUNTS, NUMBERS
+from msnmo.settings.methods import get_method
+from msnmo.tables.content import (
+    ABOUT_METRICS,
+    WIDEST,
+    batched,
+    interval_text,
+    percent,
+    text_of,
+)
+from msnmo.tables.layout import SITES, SITES_CAPTION
+from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
+
+ALL, WITHIN = "all sites", "within sites"
+"""Names of lines."""
+TYPES = {
+    **dict.fromkeys(COLUMNS, str),
+    **dict.fromkeys((*NUMBERS, "n_pairs"), float),
+    **dict.fromkeys((each for each in COUNTS if each != "n_pairs"), int),
+}
+DETAILS = ("value", "interval from", "to", "scans", "MS", "NMOSD", "pairs", "subjects")
+EXPLAINED = (
+    "A number is the mean over scans, and over seeds where there are several: no mean over folds, "
+    "so that of all sites is not that of the other tables.",
+    "AUC: pairs of one NMOSD and one MS scan of the same fold and seed, as scores of different "
+    "networks are not comparable; within sites: of the same site, too. A network that tells sites "
+    "and no disease has 50 % there.",
+)
+
+
+def read_sites(path: Path) -> pd.DataFrame:
+    """Return every metric by site, as `msnmo.evaluate.statistics.sites` writes it, with labels.
+
+    Returns
+    -------
+    DataFrame
+        Columns table, label, then those of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    table = read_tsv(path, TYPES)[list(COLUMNS)]
+    # "n/a" is a space here, no missing value
+    table = table.fillna({"space": NOT_APPLICABLE})
+    table.insert(0, "table", SITES)
+    table.insert(1, "label", [get_method(name).label for name in table["method"]])
+    return table
+
+
+def page_of_sites(table: pd.DataFrame) -> Page:
+    """Return Table S3 as its readers see it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `read_sites` returns.
+    """
+    level = percent(float(table["confidence"].iloc[0]))
+    table = _in_lines(table)
+    return Page(
+        SITES,
+        SITES_CAPTION,
+        "Method",
+        "Scans",
+        tuple(_panels(table, level)),
+        tuple(_notes(table, level)),
+        Panel("Intervals", DETAILS, tuple(_details(table))),
+    )
+
+
+def _in_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by method and then by line: all sites, within sites, each site."""
+    names = "site " + table["site"].astype(str)
+    names = names.where(table["site"] != NO_SITE, NO_SITE)
+    line = names.where(table["scope"] == "site", table["scope"].map({"all": ALL, "within": WITHIN}))
+    methods = {name: place for place, name in enumerate(table["method"].unique())}
+    order = table["scope"].map({"all": 0, "within": 1, "site": 2}) + 3 * table["method"].map(
+        methods
+    )
+    return table.assign(line=line, order=order).sort_values("order", kind="stable")
+
+
+def _panels(table: pd.DataFrame, level: str) -> Iterator[Panel]:
+    """Yield the metrics of each task, at most `WIDEST` side by side, and the scans they are of."""
+    there = [name for name in METRICS if name in set(table["metric"])]
+    for task in dict.fromkeys(METRICS[name].task for name in there):
+        for metrics in batched([name for name in there if METRICS[name].task == task], WIDEST):
+            rows = table[table["metric"].isin(metrics)]
+            counts = ("MS / NMOSD", "pairs") if "AUC" in metrics else ("MS / NMOSD",)
+            yield Panel(
+                task.capitalize(),
+                (*(f"{name} ({METRICS[name].unit})" for name in metrics), *counts),
+                tuple(
+                    Block(str(label), tuple(_lines(part, metrics, counts, level)))
+                    for label, part in rows.groupby("label", sort=False)
+                ),
+            )
+
+
+def _lines(
+    rows: pd.DataFrame, metrics: Sequence[str], counts: Sequence[str], level: str
+) -> Iterator[Line]:
+    """Yield what a method has of all scans, of pairs within sites and of each site."""
+    for (scope, name), part in rows.groupby(["scope", "line"], sort=False):
+        cells = {row.metric: row for row in part.itertuples()}
+        of = [cells.get(metric) for metric in metrics]
+        told = _counts(list(cells.values()))
+        yield Line(name, (*map(_value, of), *(told[each] for each in counts)))
+        if scope != "site":
+            nothing = tuple(Text("") for _ in counts)
+            yield Line(f"{name}, {level} CI", (*map(_interval, of), *nothing))
+
+
+def _value(cell: Any) -> Text:
+    if cell is None:
+        return Text(NOTHING)
+    return Text(NOT_APPLICABLE) if math.isnan(cell.value) else text_of(cell.value)
+
+
+def _interval(cell: Any) -> Text:
+    return Text(NOTHING if cell is None else interval_text(cell.ci_low, cell.ci_high))
+
+
+def _counts(cells: Iterable[Any]) -> dict[str, Text]:
+    """Return the most scans of each class that a number of the line is of, and its pairs."""
+    ms, nmosd = (max(getattr(each, name) for each in cells) for name in ("n_ms", "n_nmosd"))
+    (pairs,) = [each.n_pairs for each in cells if each.metric == "AUC"] or [math.nan]
+    shown = Text(NOTHING) if math.isnan(pairs) else Text(f"{pairs:.0f}", value=pairs)
+    return {"MS / NMOSD": Text(f"{ms} / {nmosd}"), "pairs": shown}
+
+
+def _details(table: pd.DataFrame) -> Iterator[Block]:
+    for (label, line), rows in table.groupby(["label", "line"], sort=False):
+        yield Block(
+            f"{label}, {line}", tuple(Line(row.metric, _detail(row)) for row in rows.itertuples())
+        )
+
+
+def _detail(row: Any) -> tuple[Text, ...]:
+    counts = (row.n_scans, row.n_ms, row.n_nmosd, row.n_pairs, row.n_subjects)
+    return (
+        *map(text_of, (row.value, row.ci_low, row.ci_high)),
+        *(
+            Text(NOTHING) if math.isnan(each) else Text(f"{each:.0f}", value=each)
+            for each in counts
+        ),
+    )
+
+
+def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
+    yield from EXPLAINED
+    of_all = table[table["scope"] == "all"]
+    subjects, seeds = of_all["n_subjects"].max(), of_all["n_seeds"].max()
+    trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
+    yield f"{level} CI: bootstrap of {subjects} subjects of all sites{trained}."
+    first = table[table["scope"] == "site"].drop_duplicates("site")
+    if len(first) == 1:
+        yield f"All scans are of one site: {first['line'].iloc[0]}."
+    of_auc = table[(table["metric"] == "AUC") & (table["scope"] == "site")]
+    if alone := list(of_auc.loc[of_auc["n_ms"] * of_auc["n_nmosd"] == 0, "line"].unique()):
+        yield f"Of one class alone, so without an AUC: {', '.join(alone)}."
+    gaps = of_all[of_all["n_undefined_scans"] > 0].groupby("n_undefined_scans")["metric"]
+    for count, metrics in gaps:
+        scans = f"{count} scan{'' if count == 1 else 's'}"
+        yield f"Undefined for {scans} without a true lesion, left out: {_each(metrics)}."
+    if lowest := [name for name in _ordered(table["metric"]) if METRICS[name].best == "lowest"]:
+        yield f"{', '.join(lowest)}: lower is better."
+    yield from (note for name, note in ABOUT_METRICS.items() if name in set(table["metric"]))
+
+
+def _ordered(metrics: pd.Series) -> list[str]:
+    return [name for name in METRICS if name in set(metrics)]
+
+
+def _each(metrics: pd.Series) -> str:
+    return ", ".join(_ordered(metrics))
