@@ -16,11 +16,12 @@ rule evaluate_fold:
     params:
         follows_from=of_part("truth"),
         seed=lambda wildcards: SEED_OF[wildcards.seed],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
         code=code("evaluate"),
     shell:
         "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"
         " --method {wildcards.method} --fold {wildcards.fold} --seed {params.seed}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
 
 
 # a selection is a table, a figure or all: each waits for the methods that it shows, and no other
