@@ -28,11 +28,13 @@ rule write_table:
         "../../envs/report.yaml"
     params:
         confidence=config["statistics"]["confidence"],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
         code=code("tables"),
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q}"
-        " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --confidence {params.confidence} --smallest-lesion-mm3 {params.smallest_mm3}"
+        " --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
@@ -65,6 +67,40 @@ rule write_map_table:
     shell:
         "python -m msnmo.tables --table {params.table} --localisation {input.judged:q}"
         " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
+
+
+# Table S5, of lesions by size and load
+rule write_lesion_table:
+    input:
+        lesions=rules.describe_lesions.output,
+        excluded=rules.accept_cohort.output.excluded,
+    output:
+        tsv=f"{RESULTS}/tables/table-{layout.LESIONS}.tsv",
+        json=f"{RESULTS}/tables/table-{layout.LESIONS}.json",
+        md=f"{RESULTS}/tables/table-{layout.LESIONS}.md",
+        tex=f"{RESULTS}/tables/table-{layout.LESIONS}.tex",
+        html=report(
+            f"{RESULTS}/tables/table-{layout.LESIONS}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": layout.LESIONS},
+        ),
+    log:
+        f"{LOGS}/write_lesion_table.log",
+    benchmark:
+        f"{BENCHMARKS}/write_lesion_table.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        table=layout.LESIONS,
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
+        code=code("tables"),
+    shell:
+        "python -m msnmo.tables --table {params.table} --lesions {input.lesions:q}"
+        " --smallest-lesion-mm3 {params.smallest_mm3} --excluded {input.excluded:q}"
+        " --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 

@@ -14,11 +14,12 @@ from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
-from msnmo.evaluate.metrics import Space
+from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, Space
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
-from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, MAPS, TABLES, lay_out
+from msnmo.tables.content import counted_note, page
+from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, TABLES, lay_out
+from msnmo.tables.lesions import page_of_lesions, read_described
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
@@ -42,8 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
 
 
+KINDS = {**dict.fromkeys(DESCRIBED, "described"), MAPS: "maps", LESIONS: "lesions"}
+"""Of the tables that do not compare metrics."""
+
+
 def _kind(table: str) -> str:
-    return "described" if table in DESCRIBED else "maps" if table == MAPS else "compared"
+    return KINDS.get(table, "compared")
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -57,6 +62,11 @@ def _of_maps(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     return table, dict.fromkeys(FORMATS, page_of_maps(table))
 
 
+def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_described(given.lesions)
+    return table, dict.fromkeys(FORMATS, page_of_lesions(table, given.smallest_lesion_mm3))
+
+
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
@@ -66,13 +76,24 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     rows = compare(table, summary, statistics, given.space)
     _refuse_missing(given.statistics, rows)
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
+    if LESION_WISE in table.metrics:
+        note = counted_note(given.smallest_lesion_mm3)
+        pages = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 
 
-MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
+LESION_WISE = "LTPR"
+"""A table that has it says which lesions are counted."""
+MADE_BY = {
+    "described": _described,
+    "maps": _of_maps,
+    "lesions": _of_lesions,
+    "compared": _compared,
+}
 NEEDED = {
     "described": ("cohort",),
     "maps": ("localisation",),
+    "lesions": ("lesions", "smallest-lesion-mm3"),
     "compared": ("metrics", "statistics"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -104,6 +125,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
     )
     parser.add_argument(
+        "--lesions", type=Path, help=f"table of msnmo.evaluate.statistics.lesions, for {LESIONS}"
+    )
+    parser.add_argument(
+        "--smallest-lesion-mm3",
+        type=float,
+        help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -113,7 +142,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)
     needed = NEEDED[_kind(given.table)]
-    if missing := [name for name in needed if getattr(given, name) is None]:
+    if LESION_WISE in TABLE_METRICS.get(given.table, ()):
+        needed = (*needed, "smallest-lesion-mm3")
+    if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 

@@ -32,7 +32,10 @@ CAPTIONS = {
 MAPS = "S2"
 """The table of localisation maps, whose rows are maps and not methods alone."""
 MAPS_CAPTION = "Localisation of lesions by class evidence"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS)
+LESIONS = "S5"
+"""The table of lesions by size and load, whose panels are kinds of lesions and scans."""
+LESIONS_CAPTION = "Lesions by size, scans by load, and agreement of raters"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, LESIONS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -113,8 +116,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : str
-        One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
-        maps all that have them.
+        One of `TABLES`; those of the cohort show none, the supplement and that of lesions all that
+        segment, that of maps all that have them.
     chosen : sequence of str
         Names of methods.
     """
@@ -122,6 +125,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return []
     if table == MAPS:
         return [name for name in chosen if METHODS[name].has_maps]
+    if table == LESIONS:
+        return methods_of(SUPPLEMENT, chosen)
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown
