@@ -22,8 +22,8 @@ BOTH = frozenset({"segmentation", "classification"})
 SPACES = {"model": "space-model_desc", "native": "desc"}
 
 
-def evaluate(study, tasks=BOTH) -> pd.DataFrame:
-    return evaluate_fold(study.directory, study.manifest, study.tests, tasks)
+def evaluate(study, tasks=BOTH, smallest_mm3=3.0) -> pd.DataFrame:
+    return evaluate_fold(study.directory, study.manifest, study.tests, tasks, smallest_mm3)
 
 
 def value(metrics: pd.DataFrame, scan: str, metric: str, space: str = "n/a") -> float:
@@ -47,9 +47,8 @@ def run(study, fold: int = 0) -> Path:
     study.write()
     out = study.root / "metrics.tsv"
     words = ["--predictions", str(study.directory), "--scans", str(study.root / "truth.tsv")]
-    command.main(
-        [*words, "--method", "joint", "--fold", str(fold), "--seed", "7", "--out", str(out)]
-    )
+    words += ["--method", "joint", "--fold", str(fold), "--seed", "7"]
+    command.main([*words, "--smallest-lesion-mm3", "3", "--out", str(out)])
     return out
 
 
@@ -217,6 +216,7 @@ def test_the_command_writes_the_contract_or_fails_in_a_sentence(study, tmp_path)
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]
     words += ["--method", "joint", "--fold", "0", "--seed", "7", "--out", out]
+    words += ["--smallest-lesion-mm3", "3"]
     done = run_here(command.main, *words)
     assert done.returncode == 0, done.stderr
     assert "4 test scans" in done.stdout
@@ -250,6 +250,7 @@ def test_the_command_stops_at_discrepancies_and_keeps_what_was_there(study, tmp_
     out = tmp_path / "metrics.tsv"
     words = ["--predictions", study.directory, "--scans", tmp_path / "truth.tsv"]
     words += ["--method", "joint", "--fold", "0", "--seed", "7", "--out", out]
+    words += ["--smallest-lesion-mm3", "3"]
     out.write_text("before")
 
     before = out.read_bytes()

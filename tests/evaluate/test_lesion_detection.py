@@ -8,9 +8,10 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from msnmo.core.volumes import Grid
+from msnmo.evaluate import lesion_detection
 from msnmo.evaluate.lesion_detection import (
+    Lesions,
     distance_metrics,
-    lesion_metrics,
     volume_correlation,
     volume_metrics,
 )
@@ -24,6 +25,11 @@ def mask(*boxes, shape=(12, 12, 12)):
     for first, last in boxes:
         volume[tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))] = True
     return volume
+
+
+def lesion_metrics(prediction, truth, smallest_mm3=0.0):
+    """Of voxels of 10 mm3, each of which counts unless it is said otherwise."""
+    return lesion_detection.lesion_metrics(prediction, truth, ANISOTROPIC, smallest_mm3)
 
 
 def test_lesions_are_counted_by_touch():
@@ -47,6 +53,39 @@ def test_voxels_that_touch_by_a_corner_are_one_lesion():
 def test_one_predicted_lesion_may_find_several():
     truth = mask(((0, 0, 0), (1, 1, 1)), ((6, 0, 0), (7, 1, 1)))
     assert lesion_metrics(mask(((0, 0, 0), (7, 0, 0))), truth) == {"LTPR": 1, "LFPR": 0, "LF1": 1}
+
+
+def test_lesions_below_the_smallest_volume_are_not_counted():
+    """Of 10, 20 and 80 mm3, found, missed and found; of 10 and 20 mm3, both wrong."""
+    truth = mask(((0, 0, 0), (0, 0, 0)), ((4, 0, 0), (5, 0, 0)), ((0, 5, 0), (7, 5, 0)))
+    wrong = (((9, 9, 9), (9, 9, 9)), ((9, 5, 9), (10, 5, 9)))
+    prediction = mask(((0, 0, 0), (0, 0, 0)), ((0, 5, 0), (7, 5, 0)), *wrong)
+    every = lesion_metrics(prediction, truth, 10.0)
+    assert every == lesion_metrics(prediction, truth)
+    assert (every["LTPR"], every["LFPR"]) == pytest.approx((2 / 3, 2 / 4))
+    # the second rate is of the lesions of 20 and 80 mm3
+    some = lesion_metrics(prediction, truth, 10.001)
+    assert (some["LTPR"], some["LFPR"]) == pytest.approx((1 / 2, 1 / 2))
+    assert lesion_metrics(prediction, truth, 20.0) == some
+    assert lesion_metrics(prediction, truth, 80.0) == {"LTPR": 1, "LFPR": 0, "LF1": 1}
+    # none is left on either side
+    assert lesion_metrics(prediction, truth, 81.0) == {"LTPR": 1, "LFPR": 0, "LF1": 1}
+
+
+def test_what_is_too_small_to_count_still_touches():
+    small, large = mask(((3, 3, 3), (3, 3, 3))), mask(((3, 3, 3), (5, 5, 5)))
+    # a lesion is found by a voxel, and a mask on a lesion that does not count is not wrong
+    assert lesion_metrics(small, large, 20.0)["LTPR"] == 1
+    assert lesion_metrics(large, small, 20.0) == {"LTPR": 1, "LFPR": 0, "LF1": 1}
+    beside = large | mask(((9, 9, 9), (10, 9, 9)))
+    expected = {"LTPR": math.nan, "LFPR": 0.5, "LF1": 0}
+    assert lesion_metrics(beside, small, 20.0) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_rounding_of_a_header_does_not_leave_a_lesion_out():
+    affine = np.diag([0.99999994, 0.9999999, 1.0, 1.0])
+    lesions = Lesions.of_mask(mask(((0, 0, 0), (2, 0, 0))), Grid.from_affine((12, 12, 12), affine))
+    assert lesions.volumes_mm3.tolist() == [3.0]
 
 
 NOTHING, SOMETHING = mask(), mask(((3, 3, 3), (4, 4, 4)))
@@ -127,7 +166,7 @@ def test_a_scan_of_one_millimetre_takes_seconds(capsys):
     grid = Grid.from_affine(truth.shape, np.eye(4))
     prediction = np.roll(truth, 2, 0)
     for measure in (
-        lambda: lesion_metrics(prediction, truth),
+        lambda: lesion_detection.lesion_metrics(prediction, truth, grid, 3.0),
         lambda: distance_metrics(prediction, truth, grid),
     ):
         measure()

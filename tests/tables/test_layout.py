@@ -10,7 +10,16 @@ import pytest
 
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
-from msnmo.tables.layout import CAPTIONS, DESCRIBED, MAPS, SITES, TABLES, lay_out, methods_of
+from msnmo.tables.layout import (
+    CAPTIONS,
+    DESCRIBED,
+    LESIONS,
+    MAPS,
+    SITES,
+    TABLES,
+    lay_out,
+    methods_of,
+)
 from msnmo.tables.reported import read_reported
 
 SEGMENTATION = ("DSC", "PPV", "TPR", "VD")
@@ -97,7 +106,9 @@ def test_what_a_table_needs_of_the_chosen_methods():
     assert methods_of("S4", [*chosen, variant]) == ["joint", variant]
     assert methods_of(MAPS, [*chosen, "only_cls"]) == ["only_local", "joint", "only_cls"]
     assert methods_of(SITES, chosen) == chosen
-    assert (*DESCRIBED, *lay_out(), MAPS, SITES) == TABLES
+    assert methods_of(LESIONS, chosen) == methods_of("S1", chosen)
+    assert methods_of(LESIONS, ["resnet50"]) == []
+    assert (*DESCRIBED, *lay_out(), MAPS, SITES, LESIONS) == TABLES
 
 
 def test_the_list_of_tables_imports_nothing_slow():

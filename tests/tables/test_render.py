@@ -18,7 +18,7 @@ import pytest
 
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import across_folds
-from msnmo.evaluate.metrics import METRICS
+from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
 from msnmo.tables.__main__ import SITE_ALONE_COLUMNS, main
 from msnmo.tables.compare import compare
@@ -245,6 +245,22 @@ def of_folds(folder: Path) -> list[str]:
     cohort = pd.DataFrame(rows, columns=["scan", "subject", "diagnosis", "site"])
     write_tsv(folder / "cohort.tsv", cohort)
     return [f"--cohort={folder / 'cohort.tsv'}", "--split=site", "--k=2"]
+
+
+def test_the_supplement_says_which_lesions_are_counted(as_metrics, statistics, tmp_path):
+    values = {metric: [0.5, 0.7] for metric in TABLE_METRICS["S1"]}
+    metrics = as_metrics({"joint": values})
+    write_tsv(tmp_path / "all.tsv", metrics)
+    write_tsv(tmp_path / "sure.tsv", statistics(across_folds(metrics)))
+    (tmp_path / "excluded.tsv").write_text("scan\tby\treason\n")
+    given = {"metrics": "all.tsv", "statistics": "sure.tsv", "excluded": "excluded.tsv"}
+    given |= {f"out-{name}": f"out.{name}" for name in ("tsv", "json", *FORMATS)}
+    words = [f"--{name}={tmp_path / file}" for name, file in given.items()]
+    main(["--table", "S1", "--smallest-lesion-mm3", "4.5", *words])
+    said = "Lesions under 4.5 mm3 on the scan's own grid are not counted"
+    assert said in (tmp_path / "out.md").read_text()
+    main(["--table", "3", "--smallest-lesion-mm3", "4.5", *words])
+    assert said not in (tmp_path / "out.md").read_text()
 
 
 def test_statistics_that_lost_their_last_line_are_refused(joint_only, statistics, tmp_path):

@@ -29,6 +29,7 @@ SHOWN = {
         "judge_site_alone",
         "write_site_table",
     ),
+    *("measure_lesions", "describe_lesions", "write_lesion_table"),
     *("write_report", "write_scan_page", "write_table", "all"),
 }
 # of one scan, from the head to model space
@@ -73,6 +74,10 @@ class Study:
         rows = self.rows()
         rows.loc[row, column] = value
         self.write(rows)
+
+    def rated(self) -> int:
+        """The number of scans that several raters have marked."""
+        return int(self.rows()["lesion_mask"].str.contains(";").sum())
 
     def file(self, column: str, row: int = 0) -> Path:
         return self.cohort / self.rows().loc[row, column].split(";")[0]
@@ -151,6 +156,7 @@ def of_mask(study: Study) -> dict[str, int]:
     return {
         **CHECKED,
         **{"check_scan": 1, "combine_raters": 1, "resize_lesion": 1, "draw_quality": 1},
+        "compare_raters": 1,
         **{"list_part": 2, "list_manifest": 1, "split_folds": 1},
         **{"train_fold": segment, "predict_fold": segment, "evaluate_fold": segment + all_methods},
     }
@@ -163,7 +169,7 @@ def of_head(study: Study, checks: int = 1, raters: int = 1) -> dict[str, int]:
         **LISTED,
         **STRIPPED,
         **({"check_scan": checks} if checks else {}),
-        **({"combine_raters": raters} if raters else {}),
+        **(dict.fromkeys(("combine_raters", "compare_raters"), raters) if raters else {}),
         **{"list_part": 4, "train_fold": study.methods()},
         **{"predict_fold": both, "evaluate_fold": both},
     }
@@ -223,7 +229,9 @@ DATA: dict[str, tuple[Callable[[Study], None], Expected]] = {
     ),
     "subject": (
         lambda study: study.edit("subject", "MS99"),
-        lambda study: of_folds(study) | STRIPPED | {"check_scan": 1, "combine_raters": 1},
+        lambda study: (
+            of_folds(study) | STRIPPED | {"check_scan": 1, "combine_raters": 1, "compare_raters": 1}
+        ),
     ),
     "diagnosis": (
         lambda study: study.write(
@@ -248,7 +256,11 @@ DATA: dict[str, tuple[Callable[[Study], None], Expected]] = {
     "exclude saved": (lambda study: study.decide("exclude"), of_folds),
     "cohort moved": (
         move_cohort,
-        lambda study: of_all(study, "check_scan", "combine_raters", *HEAD, *LESION) | LISTED,
+        lambda study: (
+            of_all(study, "check_scan", "combine_raters", *HEAD, *LESION)
+            | LISTED
+            | {"compare_raters": study.rated()}
+        ),
     ),
 }
 """Of each change of the data: how it is made, and the jobs that it must plan, alone."""
@@ -297,6 +309,11 @@ CONFIG: dict[str, tuple[dict, Expected]] = {
         {"predict": {"threshold": 0.4}},
         lambda study: dict.fromkeys(("predict_fold", "evaluate_fold"), 2 * study.methods()),
     ),
+    "metrics.smallest_lesion_mm3": (
+        {"metrics": {"smallest_lesion_mm3": 50.0}},
+        lambda study: {"evaluate_fold": 2 * study.methods(), "compare_raters": study.rated()},
+    ),
+    "metrics.lesion_sizes_ml": ({"metrics": {"lesion_sizes_ml": [0.2, 2.0]}}, nothing),
     "statistics": ({"statistics": {"replicates": 300}}, nothing),
     "bundle": ({"bundle": {"certain_from": 0.8}}, nothing),
     "compute.device": ({"compute": {"device": "auto"}}, nothing),

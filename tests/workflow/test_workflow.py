@@ -274,6 +274,7 @@ def test_one_table_or_figure_trains_what_it_shows_and_no_more(clone, cohort):
         ("table_7",): ["joint", "only_global", "only_local", "without_sharing"],
         ("table_S2",): sorted(layout.methods_of(layout.MAPS, PAPER)),
         ("table_S3",): sorted(PAPER),
+        ("table_S5",): sorted(layout.methods_of(layout.LESIONS, PAPER)),
         ("figure_11", "figure_12"): ["joint", "only_cls"],
     }
     for targets, methods in wanted.items():

@@ -16,11 +16,12 @@ rule evaluate_fold:
     params:
         follows_from=of_part("truth"),
         seed=lambda wildcards: SEED_OF[wildcards.seed],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
         code=code("evaluate"),
     shell:
         "python -m msnmo.evaluate --predictions {input.predictions:q} --scans {input.scans:q}"
         " --method {wildcards.method} --fold {wildcards.fold} --seed {params.seed}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
 
 
 # a selection is a table, a figure or all: each waits for the methods that it shows, and no other
@@ -225,5 +226,86 @@ rule judge_maps:
         "python -m msnmo.evaluate.statistics.maps --measured {input.measured:q}"
         " --untrained {input.untrained:q}"
         " --folds {input.folds:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]}"
+        " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
+
+
+# what is found of small and large lesions, by one training
+rule measure_lesions:
+    input:
+        predictions=rules.predict_fold.output,
+        scans=part_of_fold("truth"),
+    output:
+        f"{RESULTS}/lesions/{{method}}/fold-{{fold}}{{seed}}.tsv",
+    log:
+        f"{LOGS}/measure_lesions/{{method}}/fold-{{fold}}{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/measure_lesions/{{method}}/fold-{{fold}}{{seed}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        follows_from=of_part("truth"),
+        seed=lambda wildcards: SEED_OF[wildcards.seed],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
+        sizes_ml=config["metrics"]["lesion_sizes_ml"],
+        code=code("evaluate.lesion_sizes"),
+    shell:
+        "python -m msnmo.evaluate.lesion_sizes --predictions {input.predictions:q}"
+        " --scans {input.scans:q} --method {wildcards.method} --fold {wildcards.fold}"
+        " --seed {params.seed} --smallest-lesion-mm3 {params.smallest_mm3}"
+        " --lesion-sizes-ml {params.sizes_ml} --out {output:q} > {log:q} 2>&1"
+
+
+AGREEMENT = f"{RESULTS}/raters/{{folder}}/{{scan}}.tsv"
+
+
+# of a scan whose masks are of several raters, which no training changes
+rule compare_raters:
+    input:
+        flair=sources("flair", AGREEMENT),
+        masks=sources("lesion_mask", AGREEMENT),
+    output:
+        AGREEMENT,
+    log:
+        f"{LOGS}/compare_raters/{{folder}}/{{scan}}.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_raters/{{folder}}/{{scan}}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        contents=contents("flair", "lesion_mask"),
+        other_grid=config["lesion_masks"]["other_grid"],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
+        code=code("evaluate.raters"),
+    shell:
+        "python -m msnmo.evaluate.raters --scan {wildcards.scan} --flair {input.flair:q}"
+        " --masks {input.masks:q} --other-grid {params.other_grid}"
+        " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
+
+
+# all methods at once: raters stand beside each of them on the same scans
+rule describe_lesions:
+    input:
+        measured=measured_lesions,
+        raters=per_scan(rules.compare_raters.output, raters=2),
+        folds=rules.split_folds.output,
+    output:
+        f"{RESULTS}/statistics/table-{layout.LESIONS}.tsv",
+    log:
+        f"{LOGS}/describe_lesions.log",
+    benchmark:
+        f"{BENCHMARKS}/describe_lesions.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        raters=lambda wildcards, input: (
+            ["--raters", *input.raters] if input.raters else []
+        ),
+        settings=config["statistics"],
+        seed=config["seed"],
+        code=code("evaluate.statistics.lesions"),
+    shell:
+        "python -m msnmo.evaluate.statistics.lesions --measured {input.measured:q}"
+        " {params.raters:q} --folds {input.folds:q} --seed {params.seed}"
         " --replicates {params.settings[replicates]}"
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"

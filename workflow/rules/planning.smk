@@ -70,16 +70,18 @@ def after_check(*files):
     return planned
 
 
-def per_scan(pattern, labelled=None):
+def per_scan(pattern, labelled=None, raters=0):
     """Return an input function: a per-scan file of every scan that goes on.
 
-    Of all scans, or of those with (`labelled`) or without a lesion mask.
+    Of all scans, or of those with (`labelled`) or without a lesion mask, or with those of at least
+    so many `raters`.
     """
 
     def files(wildcards):
         cohort = accepted()
         has_mask = cohort["lesion_mask"] != ""
         chosen = cohort if labelled is None else cohort[has_mask == labelled]
+        chosen = chosen[chosen["lesion_mask"].str.count(";") + 1 >= raters]
         return [str(path_of_scan(str(pattern), scan)) for scan in chosen["scan"]]
 
     return files

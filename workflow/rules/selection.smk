@@ -9,10 +9,13 @@ FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
 WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
+# the methods whose lesions are told by size
+SEGMENTING = layout.methods_of(layout.LESIONS, METHODS)
 TABLES = [
     *(*layout.DESCRIBED, *COMPARED),
     *([layout.MAPS] if WITH_MAPS else []),
     layout.SITES,
+    *([layout.LESIONS] if SEGMENTING else []),
 ]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
@@ -59,6 +62,15 @@ def judged_maps(wildcards):
     if not WITH_MAPS:
         raise WorkflowError(f"table-{layout.MAPS} shows none of the config's methods")
     return expand(rules.judge_maps.output, method=WITH_MAPS, seed="")
+
+
+def measured_lesions(wildcards):
+    """Return what every training of every method finds of lesions by their size."""
+    if not SEGMENTING:
+        raise WorkflowError(
+            f"table-{layout.LESIONS} shows none of the config's methods"
+        )
+    return trainings(rules.measure_lesions.output, SEGMENTING, SEEDS)
 
 
 def table_files(*tables):

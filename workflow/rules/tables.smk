@@ -36,6 +36,7 @@ rule write_table:
         "../../envs/report.yaml"
     params:
         confidence=config["statistics"]["confidence"],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
         site_alone=lambda wildcards, input: (
             [f"--site-alone={input.site_alone}"] if input.site_alone else []
         ),
@@ -45,7 +46,8 @@ rule write_table:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q} {params.site_alone:q}"
-        " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --confidence {params.confidence} --smallest-lesion-mm3 {params.smallest_mm3}"
+        " --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
@@ -116,6 +118,43 @@ rule write_site_table:
         "python -m msnmo.tables --table {params.table} --sites {input.sites:q}"
         " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --out-tsv {output.tsv:q} --out-json {output.json:q}"
+        " --out-md {output.md:q}"
+        " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
+
+
+# Table S5, of lesions by size and load
+rule write_lesion_table:
+    input:
+        lesions=rules.describe_lesions.output,
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
+    output:
+        tsv=f"{RESULTS}/tables/table-{layout.LESIONS}.tsv",
+        json=f"{RESULTS}/tables/table-{layout.LESIONS}.json",
+        md=f"{RESULTS}/tables/table-{layout.LESIONS}.md",
+        tex=f"{RESULTS}/tables/table-{layout.LESIONS}.tex",
+        html=report(
+            f"{RESULTS}/tables/table-{layout.LESIONS}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": layout.LESIONS},
+        ),
+    log:
+        f"{LOGS}/write_lesion_table.log",
+    benchmark:
+        f"{BENCHMARKS}/write_lesion_table.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        table=layout.LESIONS,
+        folds=HOW_SPLIT,
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
+        code=code("tables"),
+    shell:
+        "python -m msnmo.tables --table {params.table} --lesions {input.lesions:q}"
+        " --cohort {input.cohort:q} {params.folds}"
+        " --smallest-lesion-mm3 {params.smallest_mm3} --excluded {input.excluded:q}"
+        " --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 

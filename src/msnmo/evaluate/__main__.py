@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--method", required=True, help="the method's name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
     parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument(
+        "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
+    )
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
     given = parser.parse_args(arguments)
 
@@ -39,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = f"scans of fold {', '.join(map(str, others))}"
         raise bad_input(given.scans, f"scans of fold {fold} alone", found, "correct --fold")
     tests = manifest[["scan", "diagnosis"]]
-    metrics = evaluate_fold(given.predictions, manifest, tests, method.tasks)
+    metrics = evaluate_fold(
+        *(given.predictions, manifest, tests, method.tasks, given.smallest_lesion_mm3)
+    )
     _report(metrics, tests)
     _warn(metrics, tests, manifest)
     metrics.insert(0, "method", method.name)

@@ -33,7 +33,11 @@ Score = tuple[str, str, float, str]
 
 
 def evaluate_fold(
-    directory: Path, manifest: pd.DataFrame, tests: pd.DataFrame, tasks: Collection[Task]
+    directory: Path,
+    manifest: pd.DataFrame,
+    tests: pd.DataFrame,
+    tasks: Collection[Task],
+    smallest_mm3: float,
 ) -> pd.DataFrame:
     """Return the metrics of one fold's test scans, per scan and for the fold.
 
@@ -47,6 +51,8 @@ def evaluate_fold(
         The fold's test scans: columns scan, diagnosis (MS or NMOSD).
     tasks : collection of {"segmentation", "classification"}
         What the method predicts.
+    smallest_mm3 : float
+        Volume from which a lesion is counted.
 
     Returns
     -------
@@ -69,7 +75,9 @@ def evaluate_fold(
     scores: list[Score] = []
     fold_scores: list[Score] = []
     if "segmentation" in tasks:
-        scores, unusable = _segmentation_rows(directory, manifest, pd.Index(tests["scan"]))
+        scores, unusable = _segmentation_rows(
+            *(directory, manifest, pd.Index(tests["scan"]), smallest_mm3)
+        )
         findings += unusable
         fold_scores = _fold_rows(scores)
     if findings:
@@ -83,13 +91,13 @@ def evaluate_fold(
 
 
 def _segmentation_rows(
-    directory: Path, manifest: pd.DataFrame, scans: pd.Index
+    directory: Path, manifest: pd.DataFrame, scans: pd.Index, smallest_mm3: float
 ) -> tuple[list[Score], list[Finding]]:
     rows: list[Score] = []
     findings: list[Finding] = []
     for pair in mask_pairs(directory, manifest, scans):
         try:
-            metrics = _mask_metrics(pair)
+            metrics = _mask_metrics(pair, smallest_mm3)
         except InputError as error:
             findings += error.findings
             continue
@@ -97,11 +105,11 @@ def _segmentation_rows(
     return rows, findings
 
 
-def _mask_metrics(pair: MaskPair) -> dict[str, float]:
+def _mask_metrics(pair: MaskPair, smallest_mm3: float) -> dict[str, float]:
     prediction, truth, grid = pair.load()
     metrics = overlap_metrics(prediction, truth)
     if pair.space == "native":
-        metrics |= lesion_metrics(prediction, truth)
+        metrics |= lesion_metrics(prediction, truth, grid, smallest_mm3)
         metrics |= distance_metrics(prediction, truth, grid)
         metrics |= volume_metrics(prediction, truth, grid)
     return metrics

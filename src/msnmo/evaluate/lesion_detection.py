@@ -1,12 +1,14 @@
 """Lesions found and missed, distances and volumes: what the MS field expects beside overlap.
 
-Lesions are components of voxels that touch by a side, an edge or a corner (26-connected).
+Lesions are components of voxels that touch by a side, an edge or a corner (26-connected), on the
+scan's own grid. Those below the smallest volume are not counted.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,42 @@ from scipy import ndimage
 from msnmo.core.volumes import Grid
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
+MM3_DECIMALS = 3
+"""Of a lesion's volume: rounding of headers decides nothing, so 3 voxels of 1 mm3 are 3 mm3."""
 
 
-def lesion_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+@dataclass(frozen=True)
+class Lesions:
+    """The lesions of one mask.
+
+    Parameters
+    ----------
+    labels : (X, Y, Z) ndarray of int
+        0 outside, 1 to N within.
+    volumes_mm3 : (N,) ndarray of float
+        Of lesion 1 to N.
+    """
+
+    labels: np.ndarray
+    volumes_mm3: np.ndarray
+
+    @classmethod
+    def of_mask(cls, mask: np.ndarray, grid: Grid) -> Lesions:
+        """Return the lesions of a bool mask on its grid."""
+        labels, count = ndimage.label(mask, structure=TOUCH)
+        voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        return cls(labels, np.round(voxels * (1000 * grid.voxel_ml), MM3_DECIMALS))
+
+    def touched_by(self, mask: np.ndarray) -> np.ndarray:
+        """Return of each lesion whether a voxel of it is in a mask, (N,) bool."""
+        touched = np.zeros(len(self.volumes_mm3) + 1, dtype=bool)
+        touched[self.labels[mask]] = True
+        return touched[1:]
+
+
+def lesion_metrics(
+    prediction: np.ndarray, truth: np.ndarray, grid: Grid, smallest_mm3: float
+) -> dict[str, float]:
     """Return the lesion-wise LTPR, LFPR and LF1 of one scan (ISBI 2015; Carass et al. 2017).
 
     ::
@@ -26,44 +61,68 @@ def lesion_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float
         LFPR = predicted lesions that touch no true lesion / predicted lesions
         LF1  = 2 LTPR (1 - LFPR) / (LTPR + 1 - LFPR)
 
-    A lesion is touched where one voxel of it is. Without lesions on a side:
+    A lesion is touched where one voxel of it is. Lesions below `smallest_mm3` are in no number of
+    lesions (3 mm3 in animaSegPerfAnalyzer, the tool of the MSSEG challenges); to touch or to be
+    touched they are there: who marks a lesion that is too small to count has invented nothing.
+    Without lesions that count on a side:
 
     ========== ===== ==== ==== ===
     prediction truth LTPR LFPR LF1
     ========== ===== ==== ==== ===
-    empty      empty 1    0    1
-    empty      some  0    0    0
-    some       empty n/a  1    0
+    none       none  1    0    1
+    none       some  0    0    0
+    some       none  n/a  1    0
     ========== ===== ==== ==== ===
+
+    but a prediction that touches lesions too small to count, and no other place, is as good as none
+    in the last row.
 
     Parameters
     ----------
     prediction, truth : (X, Y, Z) ndarray of bool
-        On the same grid.
+    grid : Grid
+        Of both.
+    smallest_mm3 : float
+        Volume from which a lesion is counted.
 
     Returns
     -------
     dict of str to float
         In [0, 1]; NaN where undefined.
     """
-    found, true = _touched(truth, prediction)
-    right, predicted = _touched(prediction, truth)
-    if not true:
-        clean = float(predicted == 0)
-        return {"LTPR": 1.0 if clean else math.nan, "LFPR": 1.0 - clean, "LF1": clean}
-    sensitivity, precision = found / true, right / predicted if predicted else 0.0
+    touched = _counted(truth, prediction, grid, smallest_mm3)
+    right = _counted(prediction, truth, grid, smallest_mm3)
+    return lesion_rates(touched, right)
+
+
+def _counted(lesions: np.ndarray, other: np.ndarray, grid: Grid, smallest_mm3: float) -> np.ndarray:
+    """Return of each lesion of a mask that counts whether it has a voxel in the other."""
+    found = Lesions.of_mask(lesions, grid)
+    return found.touched_by(other)[found.volumes_mm3 >= smallest_mm3]
+
+
+def lesion_rates(found: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    """Return LTPR, LFPR and LF1, as of `lesion_metrics`.
+
+    Parameters
+    ----------
+    found : (N,) ndarray of bool
+        Of each true lesion, whether the prediction touches it.
+    right : (M,) ndarray of bool
+        Of each predicted lesion, whether it touches a true one.
+    """
+    if not len(found):
+        clean = bool(right.all())
+        wrong = 1 - float(right.mean()) if len(right) else 0.0
+        return {"LTPR": 1.0 if clean else math.nan, "LFPR": wrong, "LF1": float(clean)}
+    sensitivity = float(found.mean())
+    precision = float(right.mean()) if len(right) else 0.0
     both = sensitivity + precision
     return {
         "LTPR": sensitivity,
-        "LFPR": 1 - precision if predicted else 0.0,
+        "LFPR": 1 - precision if len(right) else 0.0,
         "LF1": 2 * sensitivity * precision / both if both else 0.0,
     }
-
-
-def _touched(lesions: np.ndarray, other: np.ndarray) -> tuple[int, int]:
-    """Return how many lesions of a mask have a voxel in the other, and how many there are."""
-    labels, count = ndimage.label(lesions, structure=TOUCH)
-    return len(np.unique(labels[other & lesions])), count
 
 
 def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dict[str, float]:

@@ -33,6 +33,7 @@ from msnmo.settings.sections import (
     Folds,
     LesionMasks,
     MethodName,
+    Metrics,
     Once,
     PathOrNone,
     Predict,
@@ -139,6 +140,7 @@ class Config(Section):
     bundle: Bundle = within(Bundle, "what `snakemake bundle` packs")
     calibration: Calibration = within(Calibration, "class probabilities of new scans")
     compute: Compute = within(Compute, "what the networks run on")
+    metrics: Metrics = within(Metrics, "how lesions are counted")
     statistics: Statistics = within(Statistics, "what stands beside each comparison")
 
     @model_validator(mode="before")

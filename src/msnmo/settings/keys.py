@@ -80,6 +80,7 @@ Number = Annotated[float, AS_WRITTEN]
 Probability = Annotated[float, Field(ge=0, le=1), AS_WRITTEN]
 Share = Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
 Weight = Annotated[float, Field(ge=0), AS_WRITTEN]
+Positive = Annotated[float, Field(gt=0), AS_WRITTEN]
 
 
 class Refusal(ValueError):  # noqa: N818 - said of a value

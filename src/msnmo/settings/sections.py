@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -17,6 +18,7 @@ from msnmo.core.paths import expand, not_a_folder
 from msnmo.core.sizes import TOKEN
 from msnmo.settings.keys import (
     Number,
+    Positive,
     Probability,
     Refusal,
     Section,
@@ -236,6 +238,36 @@ class Compute(Section):
         "threads of training and prediction on a CPU; the last digits of a sum depend on it",
         ge=1,
     )
+
+
+class Metrics(Section):
+    """How lesions are counted."""
+
+    smallest_lesion_mm3: Weight = key(
+        3.0,
+        "volume in mm3, on the scan's own grid, from which a lesion is counted, true or predicted; "
+        "0 leaves none out",
+        "ours",
+    )
+    lesion_sizes_ml: Annotated[tuple[Positive, ...], Field(strict=False)] = key(
+        (0.1, 1.0),
+        "volumes in ml that part lesions into classes of size, rising; a lesion at one is of the "
+        "class above it",
+        "ours",
+        min_length=1,
+    )
+
+    @field_validator("lesion_sizes_ml")
+    @classmethod
+    def _rise(cls, sizes: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        smallest = info.data.get("smallest_lesion_mm3", 0.0)
+        found = ", ".join(f"{size:g}" for size in sizes)
+        if any(one >= other for one, other in pairwise(sizes)):
+            raise Refusal("rising volumes in ml", found, "put them in order, each once")
+        if 1000 * sizes[0] <= smallest:
+            expected = f"volumes over metrics.smallest_lesion_mm3 ({smallest:g} mm3)"
+            raise Refusal(expected, f"{sizes[0]:g} ml", "raise the first, or lower that key")
+        return sizes
 
 
 class Statistics(Section):

@@ -15,19 +15,21 @@ from msnmo.cohort.folds import COHORT_COLUMNS, Split, folds_note
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
-from msnmo.evaluate.metrics import Space
+from msnmo.evaluate.metrics import SUPPLEMENT, TABLE_METRICS, Space
 from msnmo.evaluate.statistics.site_alone import COUNTS, NUMBERS
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare, reference_row
-from msnmo.tables.content import page
+from msnmo.tables.content import counted_note, page
 from msnmo.tables.layout import (
     DESCRIBED,
+    LESIONS,
     MAPS,
     SITES,
     TABLES,
     WITH_SITE_ALONE,
     lay_out,
 )
+from msnmo.tables.lesions import page_of_lesions, read_described
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
@@ -59,6 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
 
 
+KINDS = {
+    **dict.fromkeys(DESCRIBED, "described"),
+    MAPS: "maps",
+    SITES: "sites",
+    LESIONS: "lesions",
+}
+"""Of the tables that do not compare metrics."""
+
+
 def _notes(given: argparse.Namespace) -> Iterator[str]:
     """Yield what is told of the run under each of its tables; those of the cohort have no folds."""
     if _kind(given.table) != "described":
@@ -68,7 +79,7 @@ def _notes(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _kind(table: str) -> str:
-    return "described" if table in DESCRIBED else KINDS.get(table, "compared")
+    return KINDS.get(table, "compared")
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -82,6 +93,11 @@ def _of_maps(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     return table, dict.fromkeys(FORMATS, page_of_maps(table))
 
 
+def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_described(given.lesions)
+    return table, dict.fromkeys(FORMATS, page_of_lesions(table, given.smallest_lesion_mm3))
+
+
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
@@ -93,6 +109,9 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     if given.table in WITH_SITE_ALONE:
         rows.append(reference_row(table, read_tsv(given.site_alone, SITE_ALONE_COLUMNS)))
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
+    if LESION_WISE in table.metrics:
+        note = counted_note(given.smallest_lesion_mm3)
+        pages = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 
 
@@ -101,18 +120,20 @@ def _of_sites(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     return table, dict.fromkeys(FORMATS, page_of_sites(table))
 
 
-KINDS = {MAPS: "maps", SITES: "sites"}
-"""The tables of results whose rows are no methods alone."""
+LESION_WISE = "LTPR"
+"""A table that has it says which lesions are counted."""
 MADE_BY = {
     "described": _described,
     "maps": _of_maps,
     "sites": _of_sites,
+    "lesions": _of_lesions,
     "compared": _compared,
 }
 NEEDED = {
     "described": ("cohort",),
     "maps": ("localisation", "cohort", "split", "k"),
     "sites": ("sites", "cohort", "split", "k"),
+    "lesions": ("lesions", "smallest-lesion-mm3", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -154,6 +175,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--sites", type=Path, help=f"table of msnmo.evaluate.statistics.sites, for {SITES}"
     )
     parser.add_argument(
+        "--lesions", type=Path, help=f"table of msnmo.evaluate.statistics.lesions, for {LESIONS}"
+    )
+    parser.add_argument(
+        "--smallest-lesion-mm3",
+        type=float,
+        help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -164,6 +193,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     needed = NEEDED[_kind(given.table)]
     needed += ("site-alone",) if given.table in WITH_SITE_ALONE else ()
+    if LESION_WISE in TABLE_METRICS.get(given.table, ()):
+        needed = (*needed, "smallest-lesion-mm3")
     if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given

@@ -304,3 +304,13 @@ def _gaps(ours: Ours | None) -> Iterator[str]:
 
 def _task(cell: ComparedCell) -> Task:
     return METRICS[cell.metric].task
+
+
+def counted_note(smallest_mm3: float) -> str:
+    """Return the sentence that says which lesions are counted."""
+    if not smallest_mm3:
+        return "Lesions of every size are counted (metrics.smallest_lesion_mm3: 0)."
+    return (
+        f"Lesions under {smallest_mm3:g} mm3 on the scan's own grid are not counted "
+        "(config key metrics.smallest_lesion_mm3)."
+    )

@@ -37,7 +37,10 @@ MAPS_CAPTION = "Localisation of lesions by class evidence"
 SITES = "S3"
 """The table whose rows are the sites of each method."""
 SITES_CAPTION = "Every metric by site"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES)
+LESIONS = "S5"
+"""The table of lesions by size and load, whose panels are kinds of lesions and scans."""
+LESIONS_CAPTION = "Lesions by size, scans by load, and agreement of raters"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -118,8 +121,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : str
-        One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
-        maps all that have them, that of sites all.
+        One of `TABLES`; those of the cohort show none, the supplement and that of lesions all that
+        segment, that of maps all that have them, that of sites all.
     chosen : sequence of str
         Names of methods.
     """
@@ -129,6 +132,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return [name for name in chosen if METHODS[name].has_maps]
     if table == SITES:
         return list(chosen)
+    if table == LESIONS:
+        return methods_of(SUPPLEMENT, chosen)
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown

@@ -17,14 +17,8 @@ from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
-from msnmo.evaluate.statistics.bootstrap import (
-    Drawn,
-    FoldStatistic,
-    interval,
-    mean,
-    over_seeds,
-    replicate,
-)
+from msnmo.evaluate.statistics.bootstrap import Drawn
+from msnmo.evaluate.statistics.summary import as_text, summarise
 from msnmo.evaluate.verdict import CHANCE
 
 UNTRAINED_COLUMNS = {**dict.fromkeys(("scan", "map", "metric"), str), "fold": int, "value": float}
@@ -48,14 +42,10 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
     Returns
     -------
     DataFrame
-        A row per map and metric, in the order of `measured`: mean (of the folds' means over seeds
-        of means over scans), sd (sample standard deviation of the folds', NaN for one fold),
-        sd_seeds (the same of the seeds' means over folds, NaN for one seed), ci_low, ci_high,
-        confidence,
-        chance, beats_chance (yes or no, of the AUROC alone: whether ci_low is above chance),
-        n_folds, n_undefined_folds, n_maps, n_scans, n_undefined_scans (scans without a value, in no
-        mean), n_subjects (of the scans with one), n_flat (of n_maps, which a scan has of each seed:
-        those that show no place).
+        A row per map and metric, in the order of `measured`: what
+        `msnmo.evaluate.statistics.summary.summarise` returns, confidence, chance, beats_chance (yes
+        or no, of the AUROC alone: whether ci_low is above chance), n_maps (which a scan has of each
+        seed), n_flat (of these, those that show no place).
     """
     flat = measured[measured["metric"] == FLAT].groupby("map")["value"].sum()
     rows = []
@@ -63,8 +53,8 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
         of_map = measured[measured["map"] == name]
         rows += [
             {"method": measured["method"].iloc[0], "map": name, "metric": metric}
-            | _row(of_map[of_map["metric"] == metric], drawn, confidence)
-            | {"confidence": confidence, "n_flat": int(flat[name])}
+            | summarise(values := of_map[of_map["metric"] == metric], drawn, confidence)
+            | {"confidence": confidence, "n_maps": len(values), "n_flat": int(flat[name])}
             for metric in METRICS
         ]
     table = pd.DataFrame(rows)
@@ -83,45 +73,6 @@ COLUMNS = (
     *("chance", "beats_chance", "n_folds", "n_undefined_folds"),
     *("n_scans", "n_undefined_scans", "n_subjects", "n_maps", "n_flat"),
 )
-
-
-def _replicates(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
-    """Return the mean over folds and seeds in the cohort (first) and in each replicate."""
-    of_seeds = {
-        seed: replicate(
-            [
-                FoldStatistic(fold["subject"].to_numpy(), mean(fold["value"].to_numpy()))
-                for _, fold in of_seed.groupby("fold")
-            ],
-            drawn.subjects,
-        )
-        for seed, of_seed in values.groupby("seed", dropna=False)
-    }
-    # of maps that only one training made, or none, no seed is drawn
-    return over_seeds(of_seeds, drawn.seeds) if len(of_seeds) > 1 else next(iter(of_seeds.values()))
-
-
-def _row(values: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, float]:
-    replicates = _replicates(values, drawn)
-    low, high = interval(replicates[1:], confidence)
-    of_trainings = values.groupby(["fold", "seed"], dropna=False)["value"].mean()
-    of_folds, of_seeds = (
-        of_trainings.groupby(each, dropna=False).mean() for each in ("fold", "seed")
-    )
-    defined = values.dropna(subset=["value"])
-    return {
-        "mean": float(replicates[0]),
-        "sd": float(of_folds.std()),
-        "sd_seeds": float(of_seeds.std()),
-        "ci_low": low,
-        "ci_high": high,
-        "n_folds": int(of_folds.notna().sum()),
-        "n_undefined_folds": int(of_folds.isna().sum()),
-        "n_scans": values["scan"].nunique(),
-        "n_undefined_scans": values.loc[values["value"].isna(), "scan"].nunique(),
-        "n_subjects": defined["subject"].nunique(),
-        "n_maps": len(values),
-    }
 
 
 def read_measured(trained: Sequence[Path], untrained: Sequence[Path]) -> pd.DataFrame:
@@ -155,14 +106,6 @@ def read_measured(trained: Sequence[Path], untrained: Sequence[Path]) -> pd.Data
         expected = f"{', '.join(sorted(metrics))} of each map of each scan"
         raise bad_input(where, expected, "not all of them", MAKE_AGAIN)
     return table
-
-
-def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    text = table.astype(object)
-    for name in NUMBERS:
-        text[name] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table[name]]
-    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -199,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured = measured.merge(folds[["scan", "subject"]], on="scan", validate="m:1")
     seeds = measured["seed"].dropna().astype(int)
     drawn = Drawn.draw(folds, seeds, given.replicates, given.seed)
-    write_tsv(given.out, as_text(judge(measured, drawn, given.confidence)))
+    judged = judge(measured, drawn, given.confidence)
+    write_tsv(given.out, as_text(judged, dict.fromkeys(NUMBERS, DECIMALS)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+"""Mean, spread and interval over folds and seeds of what each scan has a value of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from msnmo.evaluate.statistics.bootstrap import (
+    Drawn,
+    FoldStatistic,
+    interval,
+    mean,
+    over_seeds,
+    replicate,
+)
+
+
+def over_trainings(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
+    """Return the mean over folds and seeds in the cohort (first) and in each replicate, (R + 1,).
+
+    Parameters
+    ----------
+    values : DataFrame
+        Columns fold, seed (NaN of what no network made), subject, value (NaN where undefined), a
+        row per scan and seed.
+    drawn : Drawn
+    """
+    of_seeds = {
+        seed: replicate(
+            [
+                FoldStatistic(fold["subject"].to_numpy(), mean(fold["value"].to_numpy()))
+                for _, fold in of_seed.groupby("fold")
+            ],
+            drawn.subjects,
+        )
+        for seed, of_seed in values.groupby("seed", dropna=False)
+    }
+    # of what only one training made, or none, no seed is drawn
+    return over_seeds(of_seeds, drawn.seeds) if len(of_seeds) > 1 else next(iter(of_seeds.values()))
+
+
+def summarise(values: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, float]:
+    """Return the number of a table, how it spreads, and what it is made of.
+
+    Parameters
+    ----------
+    values : DataFrame
+        As of `over_trainings`, with a column scan.
+    drawn : Drawn
+    confidence : float
+        Of the interval, within 0 and 1.
+
+    Returns
+    -------
+    dict
+        mean (of the folds' means over seeds of means over scans), sd (sample standard deviation of
+        the folds', NaN for one fold), sd_seeds (the same of the seeds' means over folds, NaN for
+        one seed), ci_low, ci_high, n_folds, n_undefined_folds, n_scans, n_undefined_scans (without
+        a value in some seed), n_subjects (of the scans with one).
+    """
+    replicates = over_trainings(values, drawn)
+    low, high = interval(replicates[1:], confidence)
+    of_trainings = values.groupby(["fold", "seed"], dropna=False)["value"].mean()
+    of_folds, of_seeds = (
+        of_trainings.groupby(each, dropna=False).mean() for each in ("fold", "seed")
+    )
+    defined = values.dropna(subset=["value"])
+    return {
+        "mean": float(replicates[0]),
+        "sd": float(of_folds.std()),
+        "sd_seeds": float(of_seeds.std()),
+        "ci_low": low,
+        "ci_high": high,
+        "n_folds": int(of_folds.notna().sum()),
+        "n_undefined_folds": int(of_folds.isna().sum()),
+        "n_scans": values["scan"].nunique(),
+        "n_undefined_scans": values.loc[values["value"].isna(), "scan"].nunique(),
+        "n_subjects": defined["subject"].nunique(),
+    }
+
+
+def as_text(table: pd.DataFrame, decimals: dict[str, int]) -> pd.DataFrame:
+    """Return the table with numbers of fixed decimals, so that equal results give equal bytes.
+
+    Parameters
+    ----------
+    table : DataFrame
+    decimals : dict of str to int
+        By column.
+    """
+    text = table.astype(object)
+    for name, digits in decimals.items():
+        text[name] = [None if pd.isna(x) else f"{x:.{digits}f}" for x in table[name]]
+    return text
