@@ -8,13 +8,18 @@ import pytest
 import torch
 
 from msnmo.core.errors import InputError
+from msnmo.core.files import sha256
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss
 from msnmo.networks.outputs import Outputs
+from msnmo.predict.fold import load_model
 from msnmo.settings.baselines import SwinUNETRSettings, UNetSettings
 from msnmo.settings.methods import METHODS, LossWeights, ModelSettings, get_method
+from msnmo.settings.training import Settings
 from msnmo.tables.layout import CAPTIONS
 from msnmo.tables.reported import read_reported
+from msnmo.train.__main__ import serialise
+from msnmo.train.loop import Job
 
 SMALL = {
     ModelSettings: {"base_channels": 8, "heads": 2},
@@ -28,14 +33,25 @@ WITH_A_NETWORK = [
 ]
 
 
+OF_EACH_BUILDER = {
+    (method.module, method.function): method
+    for method in reversed(METHODS.values())
+    if method.name != "swin_unetr"
+}.values()
+
+
 def edge(method):
     return 64 if method.settings is SwinUNETRSettings else 32
+
+
+def settings_of(method):
+    return SMALL.get(method.settings, {})
 
 
 def small(method):
     """The method's network, reduced where its settings allow it."""
     torch.manual_seed(0)
-    settings = method.settings.from_mapping(SMALL.get(method.settings, {}))
+    settings = method.settings.from_mapping(settings_of(method))
     return build_network(method, settings, (edge(method),) * 3)
 
 
@@ -73,6 +89,20 @@ def test_networks_predict_what_their_tasks_say(method):
     assert all(
         each.grad is not None and each.grad.isfinite().all() for each in network.parameters()
     )
+
+
+@pytest.mark.parametrize("method", OF_EACH_BUILDER, ids=lambda method: method.name)
+def test_what_a_training_writes_is_the_network_that_predicts(method, tmp_path):
+    network = small(method)
+    job = Job(method.name, 0, 1, Settings.from_mapping({"model": settings_of(method)}, method))
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(serialise(job, network))
+    run = {"method": method.name, "fold": 0, "size": [edge(method)] * 3}
+    run |= {"settings": job.settings.to_json(), "weights_sha256": sha256(path)}
+    again = load_model(path, run, torch.device("cpu"))
+    assert again.state_dict().keys() == network.state_dict().keys()
+    for name, weights in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weights), name
 
 
 def test_the_joint_model_is_a_row_of_every_comparison():

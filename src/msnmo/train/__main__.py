@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     ):
         trained = train(job, scans, device, given.checkpoint, stop)
 
-    weights = _serialise(job, trained)
+    weights = serialise(job, trained.model)
     run = _describe(job, trained, scans, device, weights) | {"identity": followed_from}
     write_tsv(given.out_history, pd.DataFrame(trained.history))
     write_json(given.out_run, run)
@@ -118,9 +118,10 @@ def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
     return f"train.batch_size {job.settings.train.batch_size} at size {size}, model {network}"
 
 
-def _serialise(job: Job, trained: Trained) -> bytes:
-    """Return the weights as safetensors; equal weights give equal bytes."""
-    tensors = {name: x.cpu().contiguous() for name, x in trained.model.state_dict().items()}
+def serialise(job: Job, model: torch.nn.Module) -> bytes:
+    """Return a network's weights as safetensors; equal weights give equal bytes."""
+    # copies, because MONAI's DynUNet names each weight twice and safetensors takes no shared memory
+    tensors = {name: x.cpu().contiguous().clone() for name, x in model.state_dict().items()}
     # one key, because safetensors writes several in no fixed order
     origin = json.dumps({"method": job.method, "fold": job.fold, "seed": job.seed})
     return to_safetensors(tensors, metadata={"msnmo": origin})
