@@ -15,6 +15,7 @@ from msnmo.tables.__main__ import main
 from msnmo.tables.lesions import page_of_lesions, read_described
 from msnmo.tables.model import read_page, write_page
 from msnmo.tables.render import FORMATS
+from tests.measured import of_folds
 
 GROUPS = {
     "all": ["all"],
@@ -167,6 +168,7 @@ def written(folder, source, *options: str) -> dict[str, str]:
     (folder / "excluded.tsv").write_text("scan\tby\treason\n")
     out = {name: folder / f"out.{name}" for name in ("tsv", "json", *FORMATS)}
     given = ["--lesions", str(source), "--excluded", str(folder / "excluded.tsv"), *options]
+    given += of_folds(folder)
     main(["--table", "S5", *given, *(f"--out-{name}={path}" for name, path in out.items())])
     return {name: path.read_text(encoding="utf-8") for name, path in out.items()}
 
@@ -201,12 +203,10 @@ def test_it_needs_its_own_options(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--table", "S5", "--excluded", "e.tsv", *out])
     said = capsys.readouterr().err
-    assert "table S5 needs --lesions and --smallest-lesion-mm3" in said
+    assert "table S5 needs --lesions and --smallest-lesion-mm3 and --cohort" in said
     with pytest.raises(SystemExit):
         main(["--table", "S1", "--excluded", "e.tsv", *out])
-    assert "table S1 needs --metrics and --statistics and --smallest-lesion-mm3" in (
-        capsys.readouterr().err
-    )
+    assert "--split and --k and --smallest-lesion-mm3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

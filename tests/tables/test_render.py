@@ -26,6 +26,7 @@ from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
 from msnmo.tables.model import read_page
 from msnmo.tables.render import FORMATS, SECOND, escape_markdown, escape_tex, to_tsv
+from tests.measured import of_folds
 
 GOLDEN = Path(__file__).parent / "golden"
 LABEL = "50% & a_b <c|d>"
@@ -239,14 +240,6 @@ def test_what_sites_alone_tell_is_the_last_row_ranked_and_tested_against_none(
     assert "Undefined in 1 of 2 folds, left out: Site alone AUC." in notes
 
 
-def of_folds(folder: Path) -> list[str]:
-    """Options that tell how folds were made, of a cohort of one scan of each class and site."""
-    rows = [("sub-1", "1", "MS", "A"), ("sub-2", "2", "NMOSD", "B")]
-    cohort = pd.DataFrame(rows, columns=["scan", "subject", "diagnosis", "site"])
-    write_tsv(folder / "cohort.tsv", cohort)
-    return [f"--cohort={folder / 'cohort.tsv'}", "--split=site", "--k=2"]
-
-
 def test_the_supplement_says_which_lesions_are_counted(as_metrics, statistics, tmp_path):
     values = {metric: [0.5, 0.7] for metric in TABLE_METRICS["S1"]}
     metrics = as_metrics({"joint": values})
@@ -256,6 +249,7 @@ def test_the_supplement_says_which_lesions_are_counted(as_metrics, statistics, t
     given = {"metrics": "all.tsv", "statistics": "sure.tsv", "excluded": "excluded.tsv"}
     given |= {f"out-{name}": f"out.{name}" for name in ("tsv", "json", *FORMATS)}
     words = [f"--{name}={tmp_path / file}" for name, file in given.items()]
+    words += of_folds(tmp_path)
     main(["--table", "S1", "--smallest-lesion-mm3", "4.5", *words])
     said = "Lesions under 4.5 mm3 on the scan's own grid are not counted"
     assert said in (tmp_path / "out.md").read_text()
