@@ -28,7 +28,7 @@ from msnmo.evaluate.metrics import METRICS, space_of
 from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import Measured, by_method, compare_metric
-from msnmo.settings.methods import JOINT, METHODS
+from msnmo.settings.methods import JOINT, METHODS, get_method
 from msnmo.tables.maps import SHOWN as OF_MAPS
 from msnmo.tables.maps import number, read_judged
 
@@ -186,9 +186,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--seed", type=int, default=2024, help="of the bootstrap")
+    parser.add_argument(
+        "--planned", nargs="+", default=[], help="methods of the config; those not run are named"
+    )
     parser.add_argument("--out", type=Path, required=True, help="Markdown")
     given = parser.parse_args(arguments)
     study = Study.read(given.results, given.replicates, given.confidence, given.seed)
+    missing = [name for name in given.planned if get_method(name).name not in study.methods]
     page = templates(__package__).get_template("study.md.jinja")
     metrics = study.metrics
     write_text(
@@ -202,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folds=metrics["fold"].nunique(),
             seeds=metrics["seed"].nunique(),
             replicates=given.replicates,
+            missing=", ".join(f"`{name}`" for name in missing),
         ),
     )
 
