@@ -20,6 +20,7 @@ from msnmo.evaluate.metrics import (
     is_row,
     space_of,
 )
+from msnmo.evaluate.statistics import summary
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
@@ -353,12 +354,6 @@ def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def as_text(statistics: pd.DataFrame) -> pd.DataFrame:
     """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    formats = dict.fromkeys(NUMBERS, DECIMALS) | dict.fromkeys(("p", "p_holm"), P_DECIMALS)
-    text = statistics.astype(object)
-    for name, decimals in formats.items():
-        text[name] = [
-            None if pd.isna(value) else f"{value:.{decimals}f}" for value in statistics[name]
-        ]
-    for name in ("n_scans", "n_subjects", "n_folds", "n_seeds", "family_size"):
-        text[name] = [None if pd.isna(value) else f"{value:.0f}" for value in statistics[name]]
-    return text
+    counts = ("n_scans", "n_subjects", "n_folds", "n_seeds", "family_size")
+    decimals = dict.fromkeys(NUMBERS, DECIMALS) | dict.fromkeys(("p", "p_holm"), P_DECIMALS)
+    return summary.as_text(statistics, decimals | dict.fromkeys(counts, 0))

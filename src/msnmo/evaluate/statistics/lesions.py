@@ -20,7 +20,7 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.evaluate.lesion_sizes import ALL, LOAD
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.summary import as_text, summarise
+from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
 
 SIZE, WHOLE, RATERS = "size", "all", "raters"
 BY_LOAD = "load"
@@ -241,11 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)
-    measured = read_measured(given.measured)
-    if stray := sorted(set(measured["scan"]) - set(folds["scan"])):
-        expected = f"the scans of {given.folds}"
-        raise bad_input("--measured", expected, f"also {', '.join(stray)}", MAKE_AGAIN)
-    measured = measured.merge(folds[["scan", "subject"]], on="scan", validate="m:1")
+    measured = with_subjects(read_measured(given.measured), folds, given.folds)
     raters = read_raters(given.raters).merge(folds[["scan", "subject", "fold"]], on="scan")
     drawn = Drawn.draw(folds, measured["seed"], given.replicates, given.seed)
     described = describe(measured, raters, drawn, given.confidence)

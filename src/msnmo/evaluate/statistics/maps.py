@@ -18,7 +18,7 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.summary import as_text, summarise
+from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
 from msnmo.evaluate.verdict import CHANCE
 
 UNTRAINED_COLUMNS = {**dict.fromkeys(("scan", "map", "metric"), str), "fold": int, "value": float}
@@ -135,11 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)
-    measured = read_measured(given.measured, given.untrained)
-    if stray := sorted(set(measured["scan"]) - set(folds["scan"])):
-        expected = f"the scans of {given.folds}"
-        raise bad_input("--measured", expected, f"also {', '.join(stray)}", MAKE_AGAIN)
-    measured = measured.merge(folds[["scan", "subject"]], on="scan", validate="m:1")
+    measured = with_subjects(read_measured(given.measured, given.untrained), folds, given.folds)
     seeds = measured["seed"].dropna().astype(int)
     drawn = Drawn.draw(folds, seeds, given.replicates, given.seed)
     judged = judge(measured, drawn, given.confidence)

@@ -24,6 +24,7 @@ from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn, interval
 from msnmo.evaluate.statistics.compare import by_method, comparison
 from msnmo.evaluate.statistics.sites import read_sites
+from msnmo.evaluate.statistics.summary import as_text
 
 SITE_ALONE = "site_alone"
 """In the column method; the registry has no such method."""
@@ -122,14 +123,6 @@ def judge(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    text = table.astype(object)
-    for name in NUMBERS:
-        text[name] = [None if pd.isna(each) else f"{each:.{DECIMALS}f}" for each in table[name]]
-    return text
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write what sites alone tell of classes."""
     parser = argparse.ArgumentParser(
@@ -148,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sites = read_sites(given.cohort, folds)
     drawn = Drawn.draw(folds, [NO_SEED], given.replicates, given.seed)
     metrics = metrics_of_sites(folds, sites, given.tested)
-    write_tsv(given.out, as_text(judge(metrics, folds, drawn, given.confidence)))
+    judged = judge(metrics, folds, drawn, given.confidence)
+    write_tsv(given.out, as_text(judged, dict.fromkeys(NUMBERS, DECIMALS)))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from msnmo.evaluate.statistics.compare import (
     scans_of_metric,
     statistic_of,
 )
+from msnmo.evaluate.statistics.summary import as_text
 from msnmo.settings.methods import METHODS
 
 Scope = Literal["all", "within", "site"]
@@ -152,15 +153,6 @@ def _replicates(metric: str, scans: pd.DataFrame, drawn: Drawn) -> np.ndarray:
     return METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds)
 
 
-def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    text = table.astype(object)
-    for name in NUMBERS:
-        text[name] = [None if pd.isna(each) else f"{each:.{DECIMALS}f}" for each in table[name]]
-    text["n_pairs"] = [None if pd.isna(each) else f"{each:.0f}" for each in table["n_pairs"]]
-    return text
-
-
 def read_sites(cohort: Path, folds: pd.DataFrame) -> pd.Series:
     """Read the site of each scan, by scan.
 
@@ -199,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = Drawn.draw(folds, metrics["seed"], given.replicates, given.seed)
     scans = scans_of(metrics, folds)
     table = by_site(scans, sites, drawn, confidence=given.confidence, space=given.space)
-    write_tsv(given.out, as_text(table))
+    write_tsv(given.out, as_text(table, dict.fromkeys(NUMBERS, DECIMALS) | {"n_pairs": 0}))
 
 
 if __name__ == "__main__":

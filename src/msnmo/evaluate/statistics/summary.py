@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from msnmo.core.errors import bad_input
+from msnmo.core.files import MAKE_AGAIN
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
@@ -13,6 +17,29 @@ from msnmo.evaluate.statistics.bootstrap import (
     over_seeds,
     replicate,
 )
+
+
+def with_subjects(measured: pd.DataFrame, folds: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return what was measured of scans with a column subject.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        With a column scan.
+    folds : DataFrame
+        Columns scan, subject.
+    path : Path
+        Where the folds were read.
+
+    Raises
+    ------
+    InputError
+        Naming the scans that are in no fold.
+    """
+    if stray := sorted(set(measured["scan"]) - set(folds["scan"])):
+        found = f"also {', '.join(stray)}"
+        raise bad_input("--measured", f"the scans of {path}", found, MAKE_AGAIN)
+    return measured.merge(folds[["scan", "subject"]], on="scan", validate="m:1")
 
 
 def over_trainings(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
