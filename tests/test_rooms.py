@@ -11,8 +11,8 @@ PAGE = SOURCE.parents[1] / "docs/architecture.md"
 # from the ground up; a room imports none that stands after it
 ORDER = (
     *("core", "settings", "compute", "cohort", "check", "preprocess", "networks", "train"),
-    *("predict", "evaluate", "viewing", "tables", "figures", "quality", "report", "bundle"),
-    *("apply", "demo", "doctor", "workflow", "cli"),
+    *("predict", "evaluate", "robustness", "viewing", "tables", "figures", "quality", "report"),
+    *("bundle", "apply", "demo", "doctor", "workflow", "cli"),
 )
 
 

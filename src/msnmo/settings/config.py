@@ -23,6 +23,7 @@ from msnmo.settings.keys import (
     within,
 )
 from msnmo.settings.methods import BOTH_TASKS, METHODS, Method, ModelSettings
+from msnmo.settings.robustness import Robustness
 from msnmo.settings.sections import (
     N4,
     Apply,
@@ -142,6 +143,10 @@ class Config(Section):
     compute: Compute = within(Compute, "what the networks run on")
     metrics: Metrics = within(Metrics, "how lesions are counted")
     statistics: Statistics = within(Statistics, "what stands beside each comparison")
+    robustness: Robustness = within(
+        Robustness,
+        "held-out scans, perturbed by `snakemake robustness`; an empty list leaves one out",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,212 @@
+"""How much perturbed scans change what a method finds and says, over folds and subjects.
+
+Each condition is compared with the same scans as they are, by the same networks. DSC is in native
+space: mean over the scans of a fold, then over folds, and the interval of its difference is
+bootstrapped over subjects, as in the other tables. A class flips where the likelier class is
+another; the share is of all scans together, its interval Wilson's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from msnmo.cohort.folds import read_folds
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.classification import predicted_nmosd
+from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.statistics.bootstrap import Drawn
+from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
+from msnmo.robustness.conditions import UNPERTURBED
+
+MEASURED_COLUMNS = {
+    **{"method": str, "fold": int, "seed": int, "scan": str, "perturbation": str, "severity": str},
+    **{"dsc": float, "p_nmosd": float, "left_out": str},
+}
+"""Of the tables of msnmo.robustness.predict."""
+EVALUATED = {"DSC": "dsc_evaluated", "P_NMOSD": "p_nmosd_evaluated"}
+"""The metrics of scans as they are, and what they are called here."""
+COUNTS = ("n_scans", "n_left_out", "n_dsc", "n_subjects", "n_classified", "n_flips")
+NUMBERS = (
+    *("dsc", "dsc_low", "dsc_high", "difference", "difference_low", "difference_high"),
+    *("flips", "flips_low", "flips_high"),
+)
+COLUMNS = {
+    **dict.fromkeys(("method", "perturbation", "severity"), str),
+    **dict.fromkeys(COUNTS, int),
+    **dict.fromkeys((*NUMBERS, "confidence"), float),
+    **{"seed": int, "left_out": str},
+}
+"""Of the table that is written, a row per condition, that of scans as they are first."""
+DECIMALS = dict.fromkeys(NUMBERS, 4)
+UNKNOWN = dict.fromkeys(("mean", "ci_low", "ci_high"), np.nan)
+
+
+def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFrame:
+    """Return what one method loses in each condition.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        As `read_measured` returns, with a column subject.
+    drawn : Drawn
+    confidence : float
+        Of the intervals, within 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`. n_scans are those that the condition could be made of; n_left_out are the
+        others, and left_out says why, with how many. dsc and flips are NaN where the method does
+        not segment, or classify.
+    """
+    key = ["perturbation", "severity"]
+    conditions = [
+        (perturbation, severity, rows)
+        for (perturbation, severity), rows in measured.groupby(key, sort=False)
+    ]
+    once = measured.drop_duplicates("scan")
+    unperturbed = once.assign(
+        dsc=once["dsc_evaluated"], p_nmosd=once["p_nmosd_evaluated"], left_out=None
+    )
+    conditions.insert(0, (UNPERTURBED, UNPERTURBED, unperturbed))
+    rows = [
+        {"perturbation": perturbation, "severity": severity, **_row(each, drawn, confidence)}
+        for perturbation, severity, each in conditions
+    ]
+    table = pd.DataFrame(rows).assign(
+        method=once["method"].iloc[0], seed=once["seed"].iloc[0], confidence=confidence
+    )
+    return table[list(COLUMNS)]
+
+
+def _row(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, object]:
+    made = rows[rows["left_out"].isna()]
+    compared = made.dropna(subset=["dsc", "dsc_evaluated"])
+    dsc = _summary(compared, compared["dsc"], drawn, confidence)
+    change = _summary(compared, compared["dsc"] - compared["dsc_evaluated"], drawn, confidence)
+    told = made.dropna(subset=["p_nmosd", "p_nmosd_evaluated"])
+    flipped = predicted_nmosd(told["p_nmosd"]) != predicted_nmosd(told["p_nmosd_evaluated"])
+    low, high = _wilson(int(flipped.sum()), len(told), confidence)
+    return {
+        "n_scans": len(made),
+        "n_left_out": len(rows) - len(made),
+        "n_dsc": len(compared),
+        "n_subjects": made["subject"].nunique(),
+        "n_classified": len(told),
+        "n_flips": int(flipped.sum()),
+        **{"dsc": dsc["mean"], "dsc_low": dsc["ci_low"], "dsc_high": dsc["ci_high"]},
+        **{"difference": change["mean"], "difference_low": change["ci_low"]},
+        "difference_high": change["ci_high"],
+        **{"flips": flipped.mean() if len(told) else np.nan, "flips_low": low, "flips_high": high},
+        "left_out": "; ".join(_reasons(rows["left_out"].dropna())) or None,
+    }
+
+
+def _summary(
+    rows: pd.DataFrame, values: pd.Series, drawn: Drawn, confidence: float
+) -> Mapping[str, float]:
+    if rows.empty:
+        return UNKNOWN
+    return summarise(rows.assign(value=values), drawn, confidence)
+
+
+def _wilson(count: int, of: int, confidence: float) -> tuple[float, float]:
+    if not of:
+        return np.nan, np.nan
+    low, high = proportion_confint(count, of, alpha=1 - confidence, method="wilson")
+    return float(low), float(high)
+
+
+def _reasons(texts: pd.Series) -> Iterator[str]:
+    for text, count in sorted(texts.value_counts().items()):
+        yield f"{text} ({count})"
+
+
+def read_measured(paths: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFrame:
+    """Read what one method made of perturbed scans, beside its metrics of the scans as they are.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        As `msnmo.robustness.predict` writes, one a fold.
+    metrics : sequence of Path
+        As `msnmo.evaluate` writes, of the same trainings.
+
+    Returns
+    -------
+    DataFrame
+        Columns `MEASURED_COLUMNS`, dsc_evaluated (native space), p_nmosd_evaluated.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, they are not of one method, seed and the same scans, or a scan
+        lacks a condition that others have.
+    """
+    where = ", ".join(map(str, paths))
+    table = pd.concat([read_tsv(path, MEASURED_COLUMNS) for path in paths], ignore_index=True)
+    runs = table[["method", "seed"]].drop_duplicates()
+    if len(runs) != 1:
+        raise bad_input(where, "one training of a method a fold", f"{len(runs)}", MAKE_AGAIN)
+    scans, conditions = table["scan"].nunique(), ["perturbation", "severity"]
+    if table.duplicated(["scan", *conditions]).any() or len(table) != scans * len(
+        table[conditions].drop_duplicates()
+    ):
+        raise bad_input(where, "each condition of each scan once", "others", MAKE_AGAIN)
+
+    known = pd.concat([read_metrics(path) for path in metrics], ignore_index=True)
+    chosen = known["metric"].isin(EVALUATED) & known["space"].isin(["native", NOT_APPLICABLE])
+    known = known[chosen & (known["scan"] != NOT_APPLICABLE)]
+    run = ["method", "seed", "fold", "scan"]
+    wide = known.pivot(index=run, columns="metric", values="value").rename(columns=EVALUATED)
+    wide = wide.reindex(columns=list(EVALUATED.values())).reset_index()
+    listed = set(table[run].itertuples(index=False, name=None))
+    if listed - set(wide[run].itertuples(index=False, name=None)):
+        expected = f"the trainings and scans of {', '.join(map(str, metrics))}"
+        raise bad_input(where, expected, "others", MAKE_AGAIN)
+    return table.merge(wide, on=run, validate="m:1")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write what one method loses in each condition."""
+    parser = argparse.ArgumentParser(
+        prog="python -m msnmo.robustness.statistics", description=__doc__
+    )
+    parser.add_argument(
+        "--measured",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="tables of msnmo.robustness.predict: the folds of a method",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="tables of msnmo.evaluate: the same folds, of scans as they are",
+    )
+    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
+    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
+    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    given = parser.parse_args(arguments)
+
+    folds = read_folds(given.folds)
+    measured = with_subjects(read_measured(given.measured, given.metrics), folds, given.folds)
+    drawn = Drawn.draw(folds, measured["seed"], given.replicates, given.seed)
+    table = judge(measured, drawn, given.confidence)
+    write_tsv(given.out, as_text(table, DECIMALS))
+
+
+if __name__ == "__main__":
+    run_command(main)

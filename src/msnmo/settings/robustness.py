@@ -1,0 +1,61 @@
+"""The section of the config that says how held-out scans are perturbed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from msnmo.settings.keys import AS_WRITTEN, Number, Positive, Refusal, Section, key
+from msnmo.settings.sections import MethodName, Once, each_once
+
+Each = AfterValidator(each_once)
+OverOne = Annotated[float, Field(gt=1), AS_WRITTEN]
+Angle = Annotated[float, Field(gt=0, le=45), AS_WRITTEN]
+
+
+class Robustness(Section):
+    """How held-out scans are perturbed by `snakemake robustness`; an empty list leaves one out."""
+
+    methods: Annotated[tuple[MethodName, ...], Once, Each] = key(
+        (), "names of the methods that are tested; empty: all of `methods`", "ours"
+    )
+    bias_field: Annotated[tuple[OverOne, ...], Once, Each] = key(
+        (1.2, 1.5, 2.0),
+        "how many times stronger a bias field is at the 95th than at the 5th centile of the brain",
+        "ours",
+    )
+    noise: Annotated[tuple[Positive, ...], Once, Each] = key(
+        (0.02, 0.05, 0.1),
+        "standard deviation of Rician noise, as a share of the brain's mean intensity",
+        "ours",
+    )
+    slice_mm: Annotated[tuple[Positive, ...], Once, Each] = key(
+        (3.0, 5.0), "thickness of slices in mm; scans of thicker ones are left out", "ours"
+    )
+    gamma: Annotated[tuple[Positive, ...], Once, Each] = key(
+        (0.7, 0.85, 1.2, 1.5), "exponent of intensities between 0 and the brain's maximum", "ours"
+    )
+    rotation_degrees: Annotated[tuple[Angle, ...], Once, Each] = key(
+        (2.0, 5.0, 10.0), "angle by which a head is turned about an axis drawn at random", "ours"
+    )
+    brain_mask_mm: Annotated[tuple[Number, ...], Once, Each] = key(
+        (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0),
+        "mm by which the brain mask is dilated, below 0 eroded",
+        "ours",
+    )
+    engines: Annotated[tuple[Literal["surface", "fsl", "hd-bet"], ...], Once, Each] = key(
+        ("surface", "fsl", "hd-bet"),
+        "engines that strip the skull anew; those that are not installed, or that stripped the "
+        "scan, are left out",
+        "ours",
+    )
+
+    @field_validator("gamma", "brain_mask_mm")
+    @classmethod
+    def _perturb(cls, severities: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        unchanged = 1 if info.field_name == "gamma" else 0
+        if unchanged in severities:
+            expected = f"severities other than {unchanged}, which changes nothing"
+            raise Refusal(expected, str(unchanged), "remove it: each is compared with it anyway")
+        return severities
