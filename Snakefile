@@ -29,6 +29,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/robustness.smk"
 include: "workflow/rules/bundle.smk"
 include: "workflow/rules/apply.smk"
 include: "workflow/rules/report.smk"
@@ -43,6 +44,7 @@ localrules:
     apply,
     bundle,
     report,
+    robustness,
 
 
 # The whole sentence: every table and figure, a picture of every scan to check its brain mask by, and

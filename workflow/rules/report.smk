@@ -3,6 +3,14 @@
 REPORT = f"{RESULTS}/report"
 
 
+def where_made(*files):
+    """Return an input function: those of the files that have been made by a target of their own.
+
+    No report makes them; once made, they are kept as current as the report that shows them.
+    """
+    return lambda wildcards: [file for file in files if Path(file).exists()]
+
+
 rule write_scan_page:
     input:
         cohort=rules.accept_cohort.output.cohort,
@@ -51,6 +59,8 @@ rule write_report:
         histories=lambda wildcards: trainings(rules.train_fold.output.history, METHODS),
         tables=expand(f"{RESULTS}/tables/table-{{table}}.json", table=TABLES),
         figures=expand(rules.draw_figure.output, figure=FIGURES),
+        robustness_table=where_made(rules.write_robustness_table.output.json),
+        robustness_figure=where_made(*rules.draw_robustness.output),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
         # not shown; here, so that the costs are those of the whole run
         others=[
@@ -88,7 +98,9 @@ rule write_report:
         code=code("report"),
     shell:
         "python -m msnmo.report --excluded {input.excluded:q} --tables {input.tables:q}"
-        " --figures {input.figures:q} {input.pathway:q} --runs {params.runs:q}"
+        " {input.robustness_table:q}"
+        " --figures {input.figures:q} {input.pathway:q} {input.robustness_figure:q}"
+        " --runs {params.runs:q}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
         " --evaluated {params.folds} --benchmarks {params.benchmarks:q}"
         " --config {params.config:q}"

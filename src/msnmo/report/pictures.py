@@ -16,7 +16,11 @@ from msnmo.settings.methods import get_method
 from msnmo.viewing.pages import Table, table_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PATHWAY = "One scan's way through the workflow"
+OTHERS = {
+    "pathway": "One scan's way through the workflow",
+    "robustness": "DSC and class flips of perturbed scans",
+}
+"""The titles of figures that the catalogue lacks."""
 
 
 def shown_figures(paths: Sequence[Path]) -> list[dict[str, object]]:
@@ -45,7 +49,7 @@ def shown_figures(paths: Sequence[Path]) -> list[dict[str, object]]:
 
 
 def _title(name: str) -> str:
-    title = FIGURES[name].title if name in FIGURES else PATHWAY
+    title = FIGURES[name].title if name in FIGURES else OTHERS[name]
     number = name.removeprefix("figure-")
     return f"Figure {number}. {title}" if number != name else title
 

@@ -24,6 +24,7 @@ from msnmo.tables.layout import (
     DESCRIBED,
     LESIONS,
     MAPS,
+    ROBUSTNESS,
     SITES,
     TABLES,
     WITH_SITE_ALONE,
@@ -33,6 +34,8 @@ from msnmo.tables.lesions import page_of_lesions, read_described
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+from msnmo.tables.robustness import page_of_robustness
+from msnmo.tables.robustness import read_judged as read_robustness
 from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
@@ -66,6 +69,7 @@ KINDS = {
     MAPS: "maps",
     SITES: "sites",
     LESIONS: "lesions",
+    ROBUSTNESS: "robustness",
 }
 """Of the tables that do not compare metrics."""
 
@@ -98,6 +102,11 @@ def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page
     return table, dict.fromkeys(FORMATS, page_of_lesions(table, given.smallest_lesion_mm3))
 
 
+def _of_robustness(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_robustness(given.robustness)
+    return table, dict.fromkeys(FORMATS, page_of_robustness(table))
+
+
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
@@ -127,6 +136,7 @@ MADE_BY = {
     "maps": _of_maps,
     "sites": _of_sites,
     "lesions": _of_lesions,
+    "robustness": _of_robustness,
     "compared": _compared,
 }
 NEEDED = {
@@ -134,6 +144,7 @@ NEEDED = {
     "maps": ("localisation", "cohort", "split", "k"),
     "sites": ("sites", "cohort", "split", "k"),
     "lesions": ("lesions", "smallest-lesion-mm3", "cohort", "split", "k"),
+    "robustness": ("robustness", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -176,6 +187,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--lesions", type=Path, help=f"table of msnmo.evaluate.statistics.lesions, for {LESIONS}"
+    )
+    parser.add_argument(
+        "--robustness",
+        type=Path,
+        nargs="+",
+        help=f"tables of msnmo.robustness.statistics, one a method, for {ROBUSTNESS}",
     )
     parser.add_argument(
         "--smallest-lesion-mm3",

@@ -40,7 +40,10 @@ SITES_CAPTION = "Every metric by site"
 LESIONS = "S5"
 """The table of lesions by size and load, whose panels are kinds of lesions and scans."""
 LESIONS_CAPTION = "Lesions by size, scans by load, and agreement of raters"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS)
+ROBUSTNESS = "S7"
+"""The table of perturbed scans, whose panels are perturbations."""
+ROBUSTNESS_CAPTION = "Robustness to perturbed scans"
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS, ROBUSTNESS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -122,7 +125,7 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     ----------
     table : str
         One of `TABLES`; those of the cohort show none, the supplement and that of lesions all that
-        segment, that of maps all that have them, that of sites all.
+        segment, that of maps all that have them, those of sites and of perturbed scans all.
     chosen : sequence of str
         Names of methods.
     """
@@ -130,7 +133,7 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return []
     if table == MAPS:
         return [name for name in chosen if METHODS[name].has_maps]
-    if table == SITES:
+    if table in (SITES, ROBUSTNESS):
         return list(chosen)
     if table == LESIONS:
         return methods_of(SUPPLEMENT, chosen)

@@ -1,0 +1,64 @@
+"""`snakemake robustness`: what is planned, for whom, and that `all` does without it."""
+
+import re
+
+import pytest
+
+from tests.workflow.dag import jobs, run, seeds_trained, trained, write_config
+
+BRIEF = {"methods": ["unet", "only_cls"], "folds": {"k": 2}}
+
+
+@pytest.fixture(scope="module")
+def plan(clone, cohort):
+    """A function: the dry run of targets."""
+
+    def make(*targets, **changed):
+        config = write_config(clone, cohort, "robust", **BRIEF | changed)
+        return run(clone, config, "--dry-run", "--printshellcmds", *targets)
+
+    return make
+
+
+def test_every_test_scan_is_perturbed_once_for_all_methods(plan, clone):
+    code, output = plan("robustness")
+    assert code == 0, output
+    counts = jobs(output)
+    # six scans, two methods of two folds
+    assert counts["perturb_scan"] == 6
+    assert counts["predict_perturbed"] == counts["train_fold"] == 4
+    assert counts["judge_robustness"] == 2
+    assert counts["write_robustness_table"] == counts["draw_robustness"] == 1
+    assert f"{clone}/robust/tables/table-S7.tsv" in output
+    assert f"{clone}/robust/figures/robustness.svg" in output
+    (settings, *others) = set(re.findall(r"--settings '(\{\"n4.*?)' --seed", output))
+    assert others == []
+    assert '"noise": [0.02, 0.05, 0.1]' in settings
+    assert "methods" not in settings
+
+
+def test_the_key_names_methods_and_the_first_seed_is_tested(plan):
+    code, output = plan("robustness", robustness={"methods": ["only_cls"]}, seeds=[3, 2])
+    assert code == 0, output
+    assert trained(output) == [("only_cls", "0"), ("only_cls", "1")]
+    assert seeds_trained(output) == ["/seed-3"]
+    commands = re.findall(r"python -m msnmo.robustness.predict ([^\n]*)", output)
+    assert len(commands) == 2
+    assert all("--seed 3 " in command for command in commands)
+
+
+def test_all_and_the_report_do_without(plan, clone):
+    code, output = plan()
+    assert code == 0, output
+    assert not {"perturb_scan", "write_robustness_table", "draw_robustness"} & set(jobs(output))
+    # what has been made is shown, and kept as current as what it is made of
+    made = clone / "robust/figures/robustness.png"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"")
+    code, output = plan("report")
+    made.unlink()
+    assert code == 0, output
+    assert jobs(output)["perturb_scan"] == 6
+    (command,) = re.findall(r"python -m msnmo.report --excluded ([^\n]*)", output)
+    assert "figures/robustness.png" in command
+    assert "table-S7" not in command
