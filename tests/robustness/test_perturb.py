@@ -18,7 +18,8 @@ from msnmo.core.volumes import Grid, Volume, load_volume, save_volume
 from msnmo.predict.fold import Prediction, load_scans
 from msnmo.preprocess import crop, n4, resize, zscore
 from msnmo.preprocess.steps import STEPS
-from msnmo.robustness.perturb import LIES_ON, TABLE, main, prepare
+from msnmo.robustness.conditions import LIES_ON, TABLE
+from msnmo.robustness.perturb import main, prepare
 from msnmo.robustness.perturbations import Head
 from msnmo.robustness.predict import measure
 from msnmo.settings.config import complete_config

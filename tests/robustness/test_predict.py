@@ -16,8 +16,8 @@ from msnmo.core.geometry import ModelSpace
 from msnmo.core.volumes import load_volume, save_volume
 from msnmo.evaluate.__main__ import main as evaluate_main
 from msnmo.predict.fold import main as predict_main
-from msnmo.robustness.perturb import COLUMNS as CONDITION_COLUMNS
-from msnmo.robustness.perturb import LIES_ON, TABLE
+from msnmo.robustness.conditions import COLUMNS as CONDITION_COLUMNS
+from msnmo.robustness.conditions import LIES_ON, TABLE
 from msnmo.robustness.predict import COLUMNS, main
 from msnmo.train.__main__ import main as train_main
 

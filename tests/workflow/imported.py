@@ -139,6 +139,11 @@ def names_of(files: frozenset[Path], source: Path) -> tuple[str, ...]:
 STARTED = "started"
 # trainings are kept whatever their code: nights are long
 UNVERSIONED = {"train_fold"}
+# rules of a target of their own, which the run does not ask for (test_robustness)
+OF_OTHER_TARGETS = {
+    *("perturb_scan", "predict_perturbed", "judge_robustness"),
+    *("write_robustness_table", "draw_robustness"),
+}
 # rules that the run may have no job of: each is started and asked for its help
 MAY_NOT_RUN = {"map_regions"}
 # files that rules rerun for although no job of the run needed them
@@ -162,7 +167,7 @@ def jobs_of_all_rules(clone: Path) -> list[Job]:
     """Return what the jobs of a copy told, with a start of each rule that the run has no job of."""
     source = clone / "src"
     modules = modules_of_rules(clone)
-    without_job = modules.keys() - {job.rule for job in read_jobs(clone)}
+    without_job = modules.keys() - {job.rule for job in read_jobs(clone)} - OF_OTHER_TARGETS
     assert without_job <= MAY_NOT_RUN
     for rule in without_job:
         environment = os.environ | {"PYTHONPATH": str(source), "IMPORTED_BY": f"{rule}:{STARTED}"}

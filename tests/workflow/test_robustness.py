@@ -4,7 +4,13 @@ import re
 
 import pytest
 
-from tests.workflow.dag import jobs, run, seeds_trained, trained, write_config
+from msnmo.preprocess.steps import STEPS
+from msnmo.robustness.perturb import RUN
+from msnmo.workflow.code_version import files_of
+from tests.workflow.dag import ROOT, jobs, run, seeds_trained, trained, write_config
+
+SOURCE = ROOT / "src"
+STEPS_WITHIN = [step.module for name, step in STEPS.items() if name != "skullstrip"]
 
 BRIEF = {"methods": ["unet", "only_cls"], "folds": {"k": 2}}
 
@@ -45,6 +51,28 @@ def test_the_key_names_methods_and_the_first_seed_is_tested(plan):
     commands = re.findall(r"python -m msnmo.robustness.predict ([^\n]*)", output)
     assert len(commands) == 2
     assert all("--seed 3 " in command for command in commands)
+
+
+def test_a_version_of_its_code_holds_what_its_processes_run():
+    """Of steps that a module names by text, those alone that the rules say."""
+    perturb, predict = (
+        {
+            path.relative_to(SOURCE / "msnmo").as_posix()
+            for path in files_of(f"msnmo.{module}", SOURCE, tuple(f"msnmo.{each}" for each in of))
+        }
+        for module, of in (
+            ("robustness.perturb", STEPS_WITHIN),
+            ("robustness.predict", ["networks.joint"]),
+        )
+    )
+    assert {f"{each.replace('.', '/')}.py" for each in STEPS_WITHIN} <= perturb
+    assert "preprocess/skullstrip/surface.py" in perturb
+    rooms = {name.partition("/")[0] for name in perturb}
+    assert rooms == {"__init__.py", "core", "preprocess", "robustness", "settings"}
+    assert {"predict/fold.py", "evaluate/segmentation.py", "networks/joint.py"} <= predict
+    assert "networks/baselines.py" not in predict
+    assert not any(name.startswith(("preprocess", "tables", "apply")) for name in predict)
+    assert [STEPS[name].module for name in RUN] == STEPS_WITHIN
 
 
 def test_all_and_the_report_do_without(plan, clone):

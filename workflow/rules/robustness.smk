@@ -16,6 +16,11 @@ PERTURBED_BY = json.dumps(
     },
     sort_keys=True,
 )
+# the steps that follow skull stripping run within its process
+PERTURBING = code(
+    "robustness.perturb",
+    *[step.module for name, step in STEPS.items() if name != "skullstrip"],
+)
 
 
 def perturbed_of_fold(wildcards):
@@ -47,7 +52,7 @@ rule perturb_scan:
         bias_corrected=of_scan("bias_corrected"),
         settings=PERTURBED_BY,
         seed=config["seed"],
-        code=code("robustness.perturb"),
+        code=PERTURBING,
     shell:
         "NO_ET=1 python -m msnmo.robustness.perturb --scan {wildcards.scan} --flair {input.flair:q}"
         " --brain {input.brain:q} --sidecar {input.sidecar:q} --stripped {params.stripped}"
@@ -77,7 +82,7 @@ rule predict_perturbed:
     params:
         follows_from=lambda job: [of_part(part)(job) for part in ("test", "truth")],
         # the perturbed scans themselves are not kept
-        perturbed_by=[PERTURBED_BY, config["seed"], code("robustness.perturb")],
+        perturbed_by=[PERTURBED_BY, config["seed"], PERTURBING],
         trained_from=of_part(training_part),
         settings=settings_of_method,
         seed=SEEDS[0],

@@ -12,6 +12,15 @@ from typing import Any
 
 UNPERTURBED = "none"
 """The condition of scans as they are."""
+TABLE = "conditions.tsv"
+"""In the folder of a perturbed scan, what lies there."""
+COLUMNS = {
+    **dict.fromkeys(("perturbation", "severity", "left_out"), str),
+    **dict.fromkeys(("image", "sidecar", "brain"), str),
+}
+"""Of that table: a row per condition; left_out says why there are no files, and else is missing."""
+LIES_ON = "lies_on"
+"""In a sidecar, the grid that the voxels lie on in the head as it arrived."""
 
 
 @dataclass(frozen=True)

@@ -24,21 +24,13 @@ from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
 from msnmo.preprocess import crop, n4, resize, zscore
 from msnmo.preprocess.steps import STEPS
-from msnmo.robustness.conditions import Condition, conditions_of
+from msnmo.robustness.conditions import COLUMNS, LIES_ON, TABLE, Condition, conditions_of
 from msnmo.robustness.perturbations import Head, LeftOut, perturb
 
 RUN: Mapping[str, Callable[[Sequence[str]], None]] = MappingProxyType(
     {"n4": n4.main, "crop": crop.main, "resize": resize.main, "zscore": zscore.main}
 )
 """The steps after skull stripping, in order."""
-TABLE = "conditions.tsv"
-COLUMNS = {
-    **dict.fromkeys(("perturbation", "severity", "left_out"), str),
-    **dict.fromkeys(("image", "sidecar", "brain"), str),
-}
-"""Of that table: a row per condition; left_out says why there are no files, and else is missing."""
-LIES_ON = "lies_on"
-"""The sidecar's key of the grid that the voxels lie on in the head as it arrived."""
 
 
 def prepare(

@@ -33,8 +33,8 @@ from msnmo.predict.fold import (
     read_run,
     refuse_trained_on,
 )
-from msnmo.robustness.perturb import COLUMNS as CONDITION_COLUMNS
-from msnmo.robustness.perturb import LIES_ON, TABLE
+from msnmo.robustness.conditions import COLUMNS as CONDITION_COLUMNS
+from msnmo.robustness.conditions import LIES_ON, TABLE
 from msnmo.settings.methods import get_method
 
 COLUMNS = {
