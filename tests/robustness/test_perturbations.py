@@ -141,7 +141,7 @@ def test_slices_are_those_of_the_longest_side_else_axial(head: Head) -> None:
 
 @pytest.mark.parametrize("asked", [3.0, 4.6])
 def test_slices_are_never_made_thinner(asked: float, head: Head) -> None:
-    with pytest.raises(LeftOut, match=r"slices of 4\.5 mm already"):
+    with pytest.raises(LeftOut, match="slices are as thick already"):
         thicken_slices(head, asked)
 
 
@@ -202,7 +202,7 @@ def test_a_mask_grows_and_shrinks_by_mm_along_each_side(mm: float, head: Head) -
 
 @pytest.mark.parametrize("mm", [-2.0, 2.0])
 def test_a_step_within_a_voxel_is_no_condition(mm: float, head: Head) -> None:
-    with pytest.raises(LeftOut, match=r"voxels of 2\.9 mm or more"):
+    with pytest.raises(LeftOut, match="voxels are larger than the step"):
         resize_mask(head, mm)
 
 

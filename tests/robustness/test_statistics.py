@@ -36,7 +36,7 @@ def measured(fold: int, method: str = "joint") -> pd.DataFrame:
                 told = (DSC[scan] - step, P_NMOSD[scan] + step / 2)
                 rows.append((method, fold, 7, scan, "noise", severity, *told, None))
             thick = scan not in ("sub-1_ses-1", "sub-3")
-            told = (None, None, "slices of 5 mm already") if thick else (DSC[scan], 0.3, None)
+            told = (None, None, "slices are as thick already") if thick else (DSC[scan], 0.3, None)
             rows.append((method, fold, 7, scan, "slice_mm", "3", *told))
             rows.append((method, fold, 7, scan, "engines", "fsl", None, None, "not installed"))
     names = ["method", "fold", "seed", "scan", "perturbation", "severity", "dsc", "p_nmosd"]
@@ -106,7 +106,7 @@ def test_a_condition_is_compared_with_the_same_scans_as_they_are(write, tmp_path
     assert (thick["n_scans"], thick["n_left_out"], thick["n_dsc"]) == (2, 3, 2)
     assert thick["dsc"] == pytest.approx((0.9 + 0.8) / 2)
     assert thick["difference"] == 0
-    assert thick["left_out"] == "slices of 5 mm already (3)"
+    assert thick["left_out"] == "slices are as thick already (3)"
 
 
 def test_a_flip_is_another_likelier_class_whatever_the_truth(write, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ CONDITIONS = {
     ("none", "none"): (20, None),
     ("noise", "0.05"): (20, None),
     ("noise", "0.1"): (20, None),
-    ("slice_mm", "3"): (12, "slices of 5 mm already (8)"),
+    ("slice_mm", "3"): (12, "slices are as thick already (8)"),
     ("brain_mask_mm", "-1"): (20, None),
     ("engines", "fsl"): (0, "engine not installed (20)"),
     ("engines", "hd-bet"): (19, "arrived without its skull (1)"),
@@ -100,7 +100,7 @@ def test_below_stands_which_seed_how_many_scans_and_what_was_not_run(write) -> N
         "scans with a mask (20)."
     )
     assert notes[-3:] == (
-        "Slice thickness 3: scans left out: slices of 5 mm already (8).",
+        "Slice thickness 3: scans left out: slices are as thick already (8).",
         "Skull strip fsl: not run: engine not installed (20).",
         "Skull strip hd-bet: scans left out: arrived without its skull (1).",
     )

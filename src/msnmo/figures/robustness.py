@@ -16,7 +16,7 @@ from msnmo.core.errors import run_command
 from msnmo.figures.style import GREY, SMALL, house_style, method_style, panel_grid, put_below
 from msnmo.robustness.conditions import PERTURBATIONS, UNPERTURBED
 from msnmo.settings.methods import get_method
-from msnmo.tables.robustness import read_judged
+from msnmo.tables.robustness import read_judged, severity_of
 from msnmo.viewing.slices import save
 
 COLUMNS = 4
@@ -112,14 +112,14 @@ def _note(table: pd.DataFrame) -> str:
     left = own[(own["n_left_out"] > 0) & (own["n_scans"] > 0)]
     if len(left):
         listed = ", ".join(
-            f"{PERTURBATIONS[row.perturbation].label} {row.severity} ({row.n_left_out})"
+            f"{PERTURBATIONS[row.perturbation].label} {severity_of(row)} ({row.n_left_out})"
             for row in left.itertuples()
         )
         texts.append(f"Without scans that it could not be made of: {listed}.")
     missing = own[own["n_scans"] == 0]
     if len(missing):
         listed = ", ".join(
-            f"{PERTURBATIONS[row.perturbation].label} {row.severity}"
+            f"{PERTURBATIONS[row.perturbation].label} {severity_of(row)}"
             for row in missing.itertuples()
         )
         texts.append(f"Not run: {listed}.")

@@ -131,7 +131,7 @@ def thicken_slices(head: Head, thickness_mm: float) -> Head:
     axis = through_plane(grid)
     now = float(grid.voxel_mm[axis])
     if now > THINNER * thickness_mm:
-        raise LeftOut(f"slices of {now:.2g} mm already")
+        raise LeftOut("slices are as thick already")
     shape = list(grid.shape)
     shape[axis] = max(1, round(shape[axis] * now / thickness_mm))
     i, j, k = shape
@@ -192,7 +192,7 @@ def resize_mask(head: Head, mm: float) -> Head:
         raise LeftOut("arrived without its skull: nothing lies outside the mask")
     sides = head.scan.grid.voxel_mm
     if 0 < abs(mm) < sides.min() - SAME_MM:
-        raise LeftOut(f"voxels of {sides.min():.2g} mm or more")
+        raise LeftOut("voxels are larger than the step")
     if mm >= 0:
         outside = ndimage.distance_transform_edt(~head.brain, sampling=sides)
         return replace(head, brain=outside <= mm + SAME_MM)

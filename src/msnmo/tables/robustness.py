@@ -103,10 +103,14 @@ def _line(row: Any) -> Line:
     scans = Text(str(row.n_scans), value=float(row.n_scans))
     if row.perturbation == UNPERTURBED:
         return Line("as is", (scans, _share(row.dsc), Text(NOTHING), Text(NOTHING)))
-    severity = row.severity.replace("-", "−") if row.perturbation != "engines" else row.severity
     change = _with_interval(row.difference, row.difference_low, row.difference_high)
     flips = _with_interval(row.flips, row.flips_low, row.flips_high)
-    return Line(severity, (scans, _share(row.dsc), change, flips))
+    return Line(severity_of(row), (scans, _share(row.dsc), change, flips))
+
+
+def severity_of(row: Any) -> str:
+    """Return a row's severity as people read it."""
+    return str(row.severity) if row.perturbation == "engines" else row.severity.replace("-", "−")
 
 
 def _share(value: float) -> Text:
@@ -137,5 +141,5 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     yield from EXPLAINED
     own = table[table["method"] == first["method"]]
     for row in own[own["n_left_out"] > 0].itertuples():
-        what = f"{PERTURBATIONS[row.perturbation].label} {row.severity}"
+        what = f"{PERTURBATIONS[row.perturbation].label} {severity_of(row)}"
         yield f"{what}: {'not run' if not row.n_scans else 'scans left out'}: {row.left_out}."
