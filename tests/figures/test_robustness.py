@@ -60,6 +60,9 @@ def test_a_line_leads_from_the_scan_as_it_is_over_severities(read) -> None:
     assert flips.get_xlabel() == "SD over brain mean"
     mask, _ = panels["Brain mask"]
     assert [tick.get_text() for tick in mask.get_xticklabels()] == ["−1", "0"]
+    # one scale for all panels of a quantity, and nothing cut off
+    assert {axes.get_ylim() for axes, _ in panels.values()} == {(26.0, 65.2)}
+    assert {axes.get_ylim() for _, axes in panels.values()} == {(-4.0, 44.0)}
     level = [line for line in dsc.get_lines() if line.get_marker() != "o"]
     assert [line.get_ydata()[0] for line in level] == pytest.approx([61.2])
 

@@ -22,6 +22,8 @@ from msnmo.viewing.slices import save
 COLUMNS = 4
 HEIGHT = 1.35
 """Inches of a row of panels."""
+ROOM, LEAST = 4.0, 20.0
+"""Percentage points beyond what is drawn, and the fewest that an axis shows."""
 
 
 def severities(rows: pd.DataFrame, perturbation: str) -> list[str]:
@@ -43,6 +45,12 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     made = table[(table["n_scans"] > 0) & (table["perturbation"] != UNPERTURBED)]
     as_is = table[table["perturbation"] == UNPERTURBED].set_index("method")
+    # a condition of fewer scans is no step of its own: only what it changes is added
+    made = made.assign(shown_dsc=made["method"].map(as_is["dsc"]) + made["difference"])
+    limits = {
+        "dsc": _limits(as_is["dsc"], made["shown_dsc"]),
+        "flips": _limits(as_is["flips"], made["flips"]),
+    }
     shown = [name for name in PERTURBATIONS if name in set(made["perturbation"])]
     methods = list(as_is.index)
     columns = min(COLUMNS, max(1, len(shown)))
@@ -56,9 +64,10 @@ def draw(table: pd.DataFrame) -> Figure:
                 axes.remove()
                 continue
             of_dsc = band % 2 == 0
-            name = shown[index]
+            name, column_drawn = shown[index], "dsc" if of_dsc else "flips"
             rows = made[made["perturbation"] == name]
-            _draw_panel(axes, name, rows, as_is, "dsc" if of_dsc else "flips")
+            _draw_panel(axes, name, rows, as_is, column_drawn)
+            axes.set_ylim(*limits[column_drawn])
             if of_dsc:
                 axes.set_title(PERTURBATIONS[name].label)
             else:
@@ -87,8 +96,7 @@ def _draw_panel(
         if pd.isna(level):
             continue
         axes.axhline(100 * level, **_LEVEL)
-        # a condition of fewer scans is no step of its own: only what it changes is added
-        changed = level + own["difference"] if column == "dsc" else own["flips"]
+        changed = own["shown_dsc"] if column == "dsc" else own["flips"]
         values = [100 * (level if each == unchanged else changed[each]) for each in ticks]
         style = method_style(str(method))
         if perturbation == "engines":
@@ -97,7 +105,16 @@ def _draw_panel(
     labels = [each.replace("-", "−") if perturbation != "engines" else each for each in ticks]
     axes.set_xticks(range(len(ticks)), labels)
     axes.set_xlim(-0.4, len(ticks) - 0.6)
-    axes.set_ylim(-4, 104)
+
+
+def _limits(*shares: pd.Series) -> tuple[float, float]:
+    """Return what an axis shows of percentages: all of them and some room, no less than 20."""
+    values = 100 * pd.concat(shares).dropna()
+    if values.empty:
+        return 0.0, 100.0
+    low, high = values.min() - ROOM, values.max() + ROOM
+    short = max(0.0, LEAST - (high - low)) / 2
+    return round(float(low - short), 2), round(float(high + short), 2)
 
 
 def _note(table: pd.DataFrame) -> str:
