@@ -14,7 +14,7 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.inputs import TRUTH_COLUMNS
-from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
 RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
@@ -70,6 +70,11 @@ def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) ->
     for (scan, space), rows in undefined.groupby(["scan", "space"]):
         names = ", ".join(rows["metric"])
         print(f"warning: {scan}: an empty lesion mask in {space} space: {names} are n/a")
+    volumes = metrics[metrics["metric"].isin(("V_TRUE", "V_PRED"))]
+    empty = (volumes["value"] == 0).groupby(volumes["scan"]).sum()
+    worst = " and ".join(each.name for each in METRICS.values() if each.penalised)
+    for scan in empty.index[empty == 1]:
+        print(f"warning: {scan}: one mask is empty: {worst} are the diagonal of its grid")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
 
 STATISTICS_COLUMNS = {
-    **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
+    **dict.fromkeys(("table", "metric", "space", "method", "interval", "test"), str),
     **dict.fromkeys(("n_scans", "n_subjects"), int),
     **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm"), float),
 }

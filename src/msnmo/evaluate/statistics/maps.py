@@ -16,6 +16,7 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.numbers import plain
 from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
@@ -29,8 +30,6 @@ from msnmo.evaluate.verdict import CHANCE
 
 UNTRAINED_COLUMNS = {**dict.fromkeys(("scan", "map", "metric"), str), "fold": int, "value": float}
 MEASURED_COLUMNS = {"method": str, "seed": int} | UNTRAINED_COLUMNS
-DECIMALS = 4
-NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance")
 
 
 def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFrame:
@@ -73,11 +72,12 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
     table["beats_chance"] = None
     judged = (table["metric"] == AUROC) & table["ci_low"].notna()
     # as written: whoever reads the interval comes to the same verdict
-    better = np.where(table["ci_low"].round(DECIMALS) > CHANCE, "yes", "no")
+    better = np.where(table["ci_low"].map(plain).astype(float) > CHANCE, "yes", "no")
     table["beats_chance"] = table["beats_chance"].where(~judged, pd.Series(better, table.index))
     return table[list(COLUMNS)]
 
 
+NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance")
 COLUMNS = (
     *("method", "map", "metric", "mean", "sd", "sd_seeds", "ci_low", "ci_high", "confidence"),
     *("chance", "beats_chance", "n_folds", "n_undefined_folds"),
@@ -158,10 +158,10 @@ def read_measured(trained: Sequence[Path], untrained: Sequence[Path]) -> pd.Data
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
+    """Return the table as it is written: nothing is rounded that somebody will round to show."""
     text = table.astype(object)
     for name in NUMBERS:
-        text[name] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table[name]]
+        text[name] = [None if pd.isna(value) else plain(value) for value in table[name]]
     return text
 
 
