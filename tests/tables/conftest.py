@@ -52,7 +52,8 @@ def statistics_table(summary: pd.DataFrame, tables: tuple[str, ...]) -> pd.DataF
             "n_subjects": 3,
             "ci_low": METRICS[row.metric].scale * row.mean - 3,
             "ci_high": METRICS[row.metric].scale * row.mean + 3,
-            "test": None if row.method == "joint" else "wilcoxon",
+            "interval": "bootstrap",
+            "test": None if row.method == "joint" else "signed_rank",
             "p": np.nan if row.method == "joint" else 0.0101,
             "p_holm": np.nan if row.method == "joint" else 0.0202,
         }

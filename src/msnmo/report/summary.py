@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.report.results import P_NMOSD, VOLUMES, Results, judged_maps
@@ -16,7 +17,7 @@ from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
 from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, SITES
 from msnmo.tables.model import read_page
-from msnmo.viewing.pages import NOTHING, Cell, Table, fixed, table_of
+from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 
 DIAGNOSES = tuple(DIAGNOSIS_STYLE)
 MEGABYTE = 1e6

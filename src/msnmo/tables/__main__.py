@@ -36,14 +36,14 @@ from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
 from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
-    **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
+    **dict.fromkeys(("table", "metric", "space", "method", "interval", "test"), str),
     **dict.fromkeys(("n_scans", "n_subjects"), int),
     **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm"), float),
 }
 
 
 SITE_ALONE_COLUMNS = {
-    "metric": str,
+    **dict.fromkeys(("metric", "interval"), str),
     **dict.fromkeys(NUMBERS, float),
     **dict.fromkeys(COUNTS, int),
 }
