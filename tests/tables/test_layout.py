@@ -10,7 +10,15 @@ import pytest
 
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
-from msnmo.tables.layout import CAPTIONS, DESCRIBED, MAPS, TABLES, lay_out, methods_of
+from msnmo.tables.layout import (
+    CAPTIONS,
+    DESCRIBED,
+    MAPS,
+    SHORTCUTS,
+    TABLES,
+    lay_out,
+    methods_of,
+)
 from msnmo.tables.reported import read_reported
 
 SEGMENTATION = ("DSC", "PPV", "TPR", "VD")
@@ -96,7 +104,8 @@ def test_what_a_table_needs_of_the_chosen_methods():
     (variant, *_) = [name for name, method in METHODS.items() if method.own]
     assert methods_of("S4", [*chosen, variant]) == ["joint", variant]
     assert methods_of(MAPS, [*chosen, "only_cls"]) == ["only_local", "joint", "only_cls"]
-    assert (*DESCRIBED, *lay_out(), MAPS) == TABLES
+    assert methods_of(SHORTCUTS, chosen) == ["resnet50", "only_local", "joint"]
+    assert (*DESCRIBED, *lay_out(), MAPS, SHORTCUTS) == TABLES
 
 
 def test_the_list_of_tables_imports_nothing_slow():

@@ -26,6 +26,8 @@ SHOWN = {
         "measure_untrained_maps",
         "write_map_table",
     ),
+    *("classify_features", "fill_lesions", "judge_shortcuts", "measure_features"),
+    *("predict_filled", "write_shortcut_table"),
     *("write_report", "write_scan_page", "write_table", "all"),
 }
 # of one scan, from the head to model space

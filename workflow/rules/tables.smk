@@ -8,6 +8,7 @@ rule write_table:
     input:
         metrics=f"{RESULTS}/metrics/table-{{table}}.tsv",
         statistics=rules.compare_methods.output,
+        shortcuts=judged_shortcuts,
         excluded=rules.accept_cohort.output.excluded,
     output:
         tsv=f"{RESULTS}/tables/table-{{table}}.tsv",
@@ -32,6 +33,7 @@ rule write_table:
     shell:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q}"
+        " --shortcuts {input.shortcuts:q}"
         " --confidence {params.confidence} --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"

@@ -18,10 +18,12 @@ from msnmo.evaluate.metrics import Space
 from msnmo.tables.cohort import acquisition, composition, read_cohort
 from msnmo.tables.compare import ComparedRow, compare
 from msnmo.tables.content import page
-from msnmo.tables.layout import DESCRIBED, MAPS, TABLES, lay_out
+from msnmo.tables.layout import DESCRIBED, MAPS, SHORTCUTS, TABLES, lay_out
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+from msnmo.tables.shortcuts import page_of_shortcuts, told_of_shortcuts
+from msnmo.tables.shortcuts import read_judged as read_shortcuts
 
 STATISTICS_COLUMNS = {
     **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _kind(table: str) -> str:
-    return "described" if table in DESCRIBED else "maps" if table == MAPS else "compared"
+    if table in DESCRIBED:
+        return "described"
+    return {MAPS: "maps", SHORTCUTS: "shortcuts"}.get(table, "compared")
 
 
 def _described(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -57,6 +61,11 @@ def _of_maps(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     return table, dict.fromkeys(FORMATS, page_of_maps(table))
 
 
+def _of_shortcuts(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_shortcuts(given.shortcuts)
+    return table, dict.fromkeys(FORMATS, page_of_shortcuts(table))
+
+
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
@@ -66,13 +75,21 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     rows = compare(table, summary, statistics, given.space)
     _refuse_missing(given.statistics, rows)
     pages = {name: page(table, rows, given.confidence, SECOND[name]) for name in FORMATS}
+    told = told_of_shortcuts(read_shortcuts(given.shortcuts)) if given.shortcuts else []
+    pages = {name: replace(each, notes=(*each.notes, *told)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 
 
-MADE_BY = {"described": _described, "maps": _of_maps, "compared": _compared}
+MADE_BY = {
+    "described": _described,
+    "maps": _of_maps,
+    "shortcuts": _of_shortcuts,
+    "compared": _compared,
+}
 NEEDED = {
     "described": ("cohort",),
     "maps": ("localisation",),
+    "shortcuts": ("shortcuts",),
     "compared": ("metrics", "statistics"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -104,6 +121,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
     )
     parser.add_argument(
+        "--shortcuts",
+        type=Path,
+        nargs="*",
+        help=f"tables of msnmo.evaluate.statistics.shortcuts, one a method, for {SHORTCUTS}; of "
+        "another table's methods, to say below it which tell classes without lesions",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -113,7 +137,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)
     needed = NEEDED[_kind(given.table)]
-    if missing := [name for name in needed if getattr(given, name) is None]:
+    if missing := [name for name in needed if not getattr(given, name)]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 

@@ -32,7 +32,12 @@ CAPTIONS = {
 MAPS = "S2"
 """The table of localisation maps, whose rows are maps and not methods alone."""
 MAPS_CAPTION = "Localisation of lesions by class evidence"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS)
+SHORTCUTS = "S6"
+"""The table of classifiers with lesions filled, whose columns are not metrics alone."""
+SHORTCUTS_CAPTION = "Classification without lesions"
+TOLD_OF_SHORTCUTS = "4"
+"""The paper's table of classifiers, which says below which of them tell classes without lesions."""
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SHORTCUTS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -114,7 +119,7 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     ----------
     table : str
         One of `TABLES`; those of the cohort show none, the supplement all that segment, that of
-        maps all that have them.
+        maps all that have them, that of shortcuts all that classify.
     chosen : sequence of str
         Names of methods.
     """
@@ -122,6 +127,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return []
     if table == MAPS:
         return [name for name in chosen if METHODS[name].has_maps]
+    if table == SHORTCUTS:
+        return [name for name in chosen if "classification" in METHODS[name].tasks]
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown
