@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from msnmo.core.errors import InputError
+from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import Grid, load_volume, save_volume
 from msnmo.predict.fill import RIM, fill_lesions, main, widened
+from msnmo.preprocess.zscore import zscore
 
 SIZE = 40
 PLACES = np.moveaxis(np.indices((SIZE,) * 3), 0, -1).astype(float)
@@ -119,7 +121,26 @@ def test_the_command_writes_equal_bytes_and_counts(tmp_path, capsys):
     assert f"{HIDDEN.sum()} voxels filled" in capsys.readouterr().out
     volume = load_volume(tmp_path / "one.nii.gz")
     assert volume.grid.matches(load_volume(tmp_path / "image.nii.gz").grid)
-    assert (volume.data[~HIDDEN] == planted(0)[~HIDDEN]).all()
+    filled = fill_lesions(planted(0), LESION, BRAIN, derive_seed(0, "filled", "sub-A"))
+    np.testing.assert_array_equal(volume.data, zscore(filled, BRAIN))
+
+
+def test_mean_and_deviation_do_not_tell_how_much_lesion_there_was(tmp_path):
+    """The z-score of a scan is of its lesions, too: much lesion darkens the brain around it."""
+    grid = Grid.from_affine(BRAIN.shape, np.eye(4))
+    save_volume(tmp_path / "brain.nii.gz", BRAIN, grid, np.uint8)
+    around = BRAIN & ~HIDDEN
+    means = {}
+    for load, lesion in {"much": LESION, "none": np.zeros_like(LESION)}.items():
+        image = zscore(np.where(BRAIN, healthy(0) + 9 * lesion, 0), BRAIN)
+        save_volume(tmp_path / "image.nii.gz", image, grid)
+        save_volume(tmp_path / "lesion.nii.gz", lesion, grid, np.uint8)
+        named = [f"--{name}={tmp_path / name}.nii.gz" for name in ("image", "lesion", "brain")]
+        main(["--scan=sub-A", *named, f"--out={tmp_path / load}.nii.gz"])
+        means[load] = (image[around].mean(), load_volume(tmp_path / f"{load}.nii.gz").data[around])
+    before = abs(means["much"][0] - means["none"][0])
+    assert before > 0.1
+    assert abs(means["much"][1].mean() - means["none"][1].mean()) < 0.2 * before
 
 
 def test_a_brain_that_is_all_lesion_is_refused(tmp_path):

@@ -19,10 +19,12 @@ rule fill_lesions:
     params:
         follows_from=follows_from(lesion=True),
         mask=config["resize"]["mask"],
+        over=config["zscore"]["over"],
         code=code("predict.fill"),
     shell:
         "python -m msnmo.predict.fill --scan {wildcards.scan} --image {input.image:q}"
-        " --lesion {input.lesion:q} --brain {input.brain:q} --out {output:q} > {log:q} 2>&1"
+        " --lesion {input.lesion:q} --brain {input.brain:q} --over {params.over}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule predict_filled:

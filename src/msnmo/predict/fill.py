@@ -6,6 +6,9 @@ lesions were. Noise as strong and as coarse as the surroundings' is added by con
 (Journel, Economic Geology 69:673, 1974): it is drawn for the whole brain, what is known of it at
 the edge is filled as the image is, and the difference is added, so that there is no step at the
 edge. Local means and deviations are those of normalised convolution (Knutsson & Westin, CVPR 1993).
+
+The command z-scores what it has filled: mean and deviation of the scan were those of its lesions
+too, and would tell in every voxel how much lesion there was.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -22,6 +26,7 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN
 from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.preprocess.zscore import Over, zscore
 
 SEED = 0
 """Of the noise, with the scan's name: the same image whatever the config's seed."""
@@ -169,7 +174,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, required=True, help="in model space, z-scored")
     parser.add_argument("--lesion", type=Path, required=True, help="lesion mask in model space")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask in model space")
-    parser.add_argument("--out", type=Path, required=True, help="the image, filled")
+    parser.add_argument(
+        "--over",
+        choices=get_args(Over),
+        default="brain",
+        help="voxels that mean and deviation are of",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the image, filled and z-scored")
     given = parser.parse_args(arguments)
 
     image = load_volume(given.image)
@@ -179,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         seed = derive_seed(SEED, "filled", given.scan)
         filled = fill_lesions(image.data, lesion.data, brain.data, seed)
+        scaled = zscore(filled, brain.data, given.over)
     except ValueError as error:
         remedy = "look at the scan's lesion and brain mask; exclude the scan"
         raise bad_input(
@@ -188,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"{hidden} voxels filled, {int((lesion.data & ~brain.data).sum())} outside the brain left"
     )
-    save_volume(given.out, filled, image.grid)
+    save_volume(given.out, scaled, image.grid)
 
 
 if __name__ == "__main__":
