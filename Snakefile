@@ -27,6 +27,7 @@ include: "workflow/rules/parts.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/shortcuts.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/bundle.smk"
@@ -43,6 +44,7 @@ localrules:
     apply,
     bundle,
     report,
+    shortcuts,
 
 
 # The whole sentence: every table and figure, a picture of every scan to check its brain mask by, and

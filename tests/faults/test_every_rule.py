@@ -11,6 +11,7 @@ from tests.workflow.dag import jobs
 pytestmark = pytest.mark.faults
 # name_accepted has a command, though none of ours, and a test of its own; the others have none
 WITHOUT_MODULE = {"all", "tables", "figures", "preprocess", "check", "report", "bundle", "apply"}
+WITHOUT_MODULE |= {"shortcuts"}
 WITHOUT_MODULE |= {"name_accepted"}
 FILL = "cat /dev/zero > {}/ballast 2> /dev/null || true"
 SEAL = "mount --bind {0} {0} && mount -o remount,bind,ro {0}"

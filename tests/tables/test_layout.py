@@ -15,6 +15,7 @@ from msnmo.tables.layout import (
     DESCRIBED,
     LESIONS,
     MAPS,
+    SHORTCUTS,
     SITES,
     TABLES,
     lay_out,
@@ -108,7 +109,8 @@ def test_what_a_table_needs_of_the_chosen_methods():
     assert methods_of(SITES, chosen) == chosen
     assert methods_of(LESIONS, chosen) == methods_of("S1", chosen)
     assert methods_of(LESIONS, ["resnet50"]) == []
-    assert (*DESCRIBED, *lay_out(), MAPS, SITES, LESIONS) == TABLES
+    assert methods_of(SHORTCUTS, chosen) == ["resnet50", "only_local", "joint"]
+    assert (*DESCRIBED, *lay_out(), MAPS, SITES, LESIONS, SHORTCUTS) == TABLES
 
 
 def test_the_list_of_tables_imports_nothing_slow():

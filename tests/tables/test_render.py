@@ -21,7 +21,7 @@ from msnmo.core.numbers import fixed
 from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
-from msnmo.tables.__main__ import SITE_ALONE_COLUMNS, main
+from msnmo.tables.__main__ import main
 from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
@@ -195,16 +195,6 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert said.replace("&", "&amp;") in first["html"].decode()
     assert "Folds (site): each fold tests a site" in first["md"].decode()
     assert "0: A (1 MS, 0 NMOSD scans); 1: B (0 MS, 1 NMOSD scans)" in first["html"].decode()
-
-
-@pytest.fixture
-def site_alone() -> pd.DataFrame:
-    """As `msnmo.evaluate.statistics.site_alone` writes it; one of two folds has no AUC."""
-    rows = [
-        (metric, "bootstrap", 61.0, 4.0, 55.5, 66.0, 2 - gap, gap, 4, 3)
-        for metric, gap in (("ACC", 0), ("SN", 0), ("SP", 0), ("AUC", 1))
-    ]
-    return pd.DataFrame(rows, columns=list(SITE_ALONE_COLUMNS))
 
 
 @pytest.mark.parametrize("number", ["4", "6"])

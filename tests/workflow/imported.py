@@ -149,7 +149,7 @@ CAN_NEED = {
     # read by functions of modules that these import for others
     "tables/reported_results.csv": {
         *("describe_cohort", "make_bundle", "write_map_table", "write_report"),
-        *("write_lesion_table", "write_site_table"),
+        *("write_lesion_table", "write_shortcut_table", "write_site_table"),
     },
     **{f"viewing/assets/{name}": {"draw_applied"} for name in NAMES},
     # which template of its folder is filled is not known before

@@ -15,7 +15,7 @@ from msnmo.report.results import P_NMOSD, VOLUMES, Results, judged_maps
 from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
-from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, SITES
+from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, SHORTCUTS, SITES
 from msnmo.tables.model import read_page
 from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 
@@ -68,7 +68,7 @@ def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
     """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
     pages = map(read_page, tables)
-    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS)
+    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS, SHORTCUTS)
     parts = [reference_row(page, label) for page in pages if page.number not in beyond]
     if not any(len(part) for part in parts):
         return None

@@ -24,6 +24,7 @@ from msnmo.tables.layout import (
     DESCRIBED,
     LESIONS,
     MAPS,
+    SHORTCUTS,
     SITES,
     TABLES,
     WITH_SITE_ALONE,
@@ -33,6 +34,8 @@ from msnmo.tables.lesions import page_of_lesions, read_described
 from msnmo.tables.maps import page_of_maps, read_judged
 from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
+from msnmo.tables.shortcuts import page_of_shortcuts, told_of_shortcuts
+from msnmo.tables.shortcuts import read_judged as read_shortcuts
 from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
@@ -66,6 +69,7 @@ KINDS = {
     MAPS: "maps",
     SITES: "sites",
     LESIONS: "lesions",
+    SHORTCUTS: "shortcuts",
 }
 """Of the tables that do not compare metrics."""
 
@@ -98,6 +102,11 @@ def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page
     return table, dict.fromkeys(FORMATS, page_of_lesions(table, given.smallest_lesion_mm3))
 
 
+def _of_shortcuts(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_shortcuts(given.shortcuts)
+    return table, dict.fromkeys(FORMATS, page_of_shortcuts(table))
+
+
 def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
@@ -112,6 +121,8 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     if LESION_WISE in table.metrics:
         note = counted_note(given.smallest_lesion_mm3)
         pages = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
+    told = told_of_shortcuts(read_shortcuts(given.shortcuts)) if given.shortcuts else []
+    pages = {name: replace(each, notes=(*each.notes, *told)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 
 
@@ -127,6 +138,7 @@ MADE_BY = {
     "maps": _of_maps,
     "sites": _of_sites,
     "lesions": _of_lesions,
+    "shortcuts": _of_shortcuts,
     "compared": _compared,
 }
 NEEDED = {
@@ -134,6 +146,7 @@ NEEDED = {
     "maps": ("localisation", "cohort", "split", "k"),
     "sites": ("sites", "cohort", "split", "k"),
     "lesions": ("lesions", "smallest-lesion-mm3", "cohort", "split", "k"),
+    "shortcuts": ("shortcuts", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
 """By kind of table, who makes it and the options that it needs."""
@@ -183,6 +196,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
     )
     parser.add_argument(
+        "--shortcuts",
+        type=Path,
+        nargs="*",
+        help=f"tables of msnmo.evaluate.statistics.shortcuts, one a method, for {SHORTCUTS}; of "
+        "another table's methods, to say below it which tell classes without lesions",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -195,7 +215,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     needed += ("site-alone",) if given.table in WITH_SITE_ALONE else ()
     if LESION_WISE in TABLE_METRICS.get(given.table, ()):
         needed = (*needed, "smallest-lesion-mm3")
-    if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
+    values = {name: getattr(given, name.replace("-", "_")) for name in needed}
+    if missing := [name for name, value in values.items() if value in (None, [])]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 
