@@ -267,3 +267,13 @@ def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys
     absent = LEAKY.assign(fold=[0, 0, 0, 0, 1])
     folds_module._report(LEAKY, absent, "random", 2)
     assert "warning: fold 1 tests no scan of class NMOSD" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_scans_that_can_only_be_judged_by_are_no_part_of_folds(nothing):
+    cohort = make_cohort({"MS": [1] * 4, "NMOSD": [1] * 4, "": [1]}).assign(lesion_mask="m.nii")
+    cohort.loc[cohort["diagnosis"] == "", "lesion_mask"] = nothing
+    assert len(split_folds(cohort, 2, "grouped", 1)) == 8
+    cohort.loc[[1, 6], "lesion_mask"] = nothing
+    with pytest.raises(InputError, match=r"none of sub-MS1_ses-0, sub-NMOSD2_ses-0"):
+        split_folds(cohort, 2, "grouped", 1)

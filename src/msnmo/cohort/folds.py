@@ -52,11 +52,13 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     Raises
     ------
     InputError
-        If a class has fewer than `k` subjects (``grouped``) or scans (``random``).
+        If a class has fewer than `k` subjects (``grouped``) or scans (``random``), or scans with a
+        diagnosis lack a lesion mask.
     """
     # a second that all who only read folds need not pay for
     from sklearn.model_selection import KFold, StratifiedGroupKFold  # noqa: PLC0415
 
+    _refuse_without_mask(cohort)
     known = cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
     folds = known.sort_values("scan", ignore_index=True)
     unit = "subject" if split == "grouped" else "scan"
@@ -203,6 +205,17 @@ def read_folds(path: Path | str) -> pd.DataFrame:
 
 def _named(site: pd.Series) -> pd.Series:
     return site.replace("", None).fillna(NO_SITE)
+
+
+def _refuse_without_mask(cohort: pd.DataFrame) -> None:
+    """Refuse scans that a bundle may be judged by, and that nothing can be learned from."""
+    if "lesion_mask" not in cohort:
+        return
+    without = cohort["lesion_mask"].isna() | (cohort["lesion_mask"] == "")
+    if names := sorted(cohort.loc[without & cohort["diagnosis"].isin(DIAGNOSES), "scan"]):
+        remedy = "give the masks, or empty these diagnoses to have the scans predicted only"
+        expected = "a lesion mask of each scan with a diagnosis (training needs both)"
+        raise bad_input("scan table", expected, f"none of {', '.join(names)}", remedy)
 
 
 def told_of_balance(cohort: pd.DataFrame, k: int) -> list[str]:
