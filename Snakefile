@@ -41,6 +41,7 @@ localrules:
     figures,
     preprocess,
     apply,
+    evaluate_bundle,
     bundle,
     report,
 

@@ -258,7 +258,7 @@ def test_a_bundle_that_was_made_under_the_names_of_before_loads(
     """Its config.yaml has the section export, and locations under predict; nothing reads it."""
     old = shareable(config)
     old["export"] = old.pop("bundle")
-    old["predict"] |= old.pop("apply")
+    old["predict"]["locations"] = old.pop("apply")["locations"]
     make_bundle(tmp_path / "old", config=json.dumps(old))
     content = yaml.safe_load((tmp_path / "old/config.yaml").read_text(encoding="utf-8"))
     assert content["export"]["method"] == "joint"
