@@ -27,6 +27,7 @@ include: "workflow/rules/parts.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/shortcuts.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/robustness.smk"
@@ -42,8 +43,10 @@ localrules:
     figures,
     preprocess,
     apply,
+    evaluate_bundle,
     bundle,
     report,
+    shortcuts,
     robustness,
 
 

@@ -22,6 +22,7 @@ from msnmo.evaluate.aggregate import (
     read_metrics,
 )
 from tests.command import run_here
+from tests.measured import with_folds
 
 NAN = math.nan
 
@@ -352,3 +353,22 @@ def test_the_command_joins_files_and_keeps_values_and_na(tmp_path):
     assert failed.returncode == 1
     assert "fold 2 of method joint" in failed.stderr
     assert Path(out).exists()
+
+
+def test_scans_with_one_empty_mask_are_counted_for_metrics_that_penalise_them():
+    """Of four scans two have one empty mask in some seed, and one has two, in both."""
+    volumes = {
+        "sub-A": [(2.0, 1.0), (2.0, 0.0)],
+        "sub-B": [(0.0, 0.0), (0.0, 0.0)],
+        "sub-C": [(0.0, 3.0), (0.0, 3.0)],
+        "sub-D": [(1.0, 1.0), (1.0, 0.5)],
+    }
+    rows = []
+    for scan, of_seeds in volumes.items():
+        for seed, (true, predicted) in enumerate(of_seeds):
+            values = {"V_TRUE": true, "V_PRED": predicted, "HD95": 9.0, "ASD": 5.0, "AVD": 1.0}
+            rows += [("joint", 0, seed, scan, *item, "native") for item in values.items()]
+    summary = across_folds(with_folds(rows)).set_index("metric")
+    assert summary["n_penalised_scans"].to_dict() == {"HD95": 2, "ASD": 2, "AVD": 0}
+    without = [row for row in rows if not row[4].startswith("V_")]
+    assert across_folds(with_folds(without))["n_penalised_scans"].eq(0).all()

@@ -11,10 +11,11 @@ import pytest
 from scipy.stats import pearsonr
 
 from msnmo.core.errors import InputError
-from msnmo.core.files import write_tsv
+from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.volumes import Grid, load_volume, save_volume
 from msnmo.evaluate import __main__ as command
 from msnmo.evaluate.fold import evaluate_fold
+from msnmo.evaluate.lesion_detection import diagonal_mm
 from msnmo.evaluate.metrics import metrics_of
 from tests.command import run_here
 
@@ -204,6 +205,21 @@ def test_an_empty_lesion_mask_warns_by_name(study, capsys):
     run(study)
     printed = capsys.readouterr().out
     assert "sub-A: an empty lesion mask in model space: TPR, VD are n/a" in printed
+
+
+def test_a_prediction_of_nothing_is_as_far_as_the_grid_is_wide_and_told(study, capsys):
+    path = study.mask_path("sub-A", "desc")
+    save_volume(path, np.zeros((9, 8, 5)), load_volume(path).grid, np.uint8)
+    table = read_tsv(run(study), {"value": float}).fillna({"scan": "n/a", "space": "n/a"})
+    diagonal = diagonal_mm(load_volume(path).grid)
+    others = [value(table, f"sub-{name}", "HD95", "native") for name in "BCD"]
+    assert value(table, "sub-A", "HD95", "native") == pytest.approx(diagonal)
+    assert value(table, "sub-A", "ASD", "native") == pytest.approx(diagonal)
+    assert value(table, "n/a", "HD95", "native") == pytest.approx(np.mean([diagonal, *others]))
+    assert max(others) < diagonal
+    printed = capsys.readouterr().out
+    assert "sub-A: one mask is empty: HD95 and ASD are the diagonal of its grid" in printed
+    assert "one mask is empty" not in printed.replace("sub-A: one mask is empty", "")
 
 
 def test_equal_inputs_give_equal_bytes(study):

@@ -6,11 +6,13 @@ import time
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import hmean
 
 from msnmo.core.volumes import Grid
 from msnmo.evaluate import lesion_detection
 from msnmo.evaluate.lesion_detection import (
     Lesions,
+    diagonal_mm,
     distance_metrics,
     volume_correlation,
     volume_metrics,
@@ -88,15 +90,26 @@ def test_the_rounding_of_a_header_does_not_leave_a_lesion_out():
     assert lesions.volumes_mm3.tolist() == [3.0]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_lf1_is_the_harmonic_mean_of_ltpr_and_of_what_lfpr_lacks_of_1(seed):
+    rng = np.random.default_rng(seed)
+    truth, prediction = rng.random((2, 12, 12, 12)) < 0.02
+    metrics = lesion_metrics(prediction, truth)
+    assert metrics["LFPR"] > 0
+    assert metrics["LF1"] == pytest.approx(hmean([metrics["LTPR"], 1 - metrics["LFPR"]]))
+
+
 NOTHING, SOMETHING = mask(), mask(((3, 3, 3), (4, 4, 4)))
+# of 12 x 12 x 12 voxels of 1 x 2 x 5 mm
+DIAGONAL = (12**2 + 24**2 + 60**2) ** 0.5
 
 
 @pytest.mark.parametrize(
     ("prediction", "truth", "lesions", "distance"),
     [
         (NOTHING, NOTHING, {"LTPR": 1, "LFPR": 0, "LF1": 1}, 0),
-        (NOTHING, SOMETHING, {"LTPR": 0, "LFPR": 0, "LF1": 0}, math.nan),
-        (SOMETHING, NOTHING, {"LTPR": math.nan, "LFPR": 1, "LF1": 0}, math.nan),
+        (NOTHING, SOMETHING, {"LTPR": 0, "LFPR": 0, "LF1": 0}, DIAGONAL),
+        (SOMETHING, NOTHING, {"LTPR": math.nan, "LFPR": 1, "LF1": 0}, DIAGONAL),
         (SOMETHING, SOMETHING, {"LTPR": 1, "LFPR": 0, "LF1": 1}, 0),
     ],
 )
@@ -112,6 +125,20 @@ def test_distances_are_in_millimetres_along_each_axis(axis, size):
     one = mask(((2, 2, 2), (2, 2, 2)))
     metrics = distance_metrics(np.roll(one, 3, axis), one, ANISOTROPIC)
     assert metrics == pytest.approx({"HD95": 3 * size, "ASD": 3 * size})
+
+
+def test_to_predict_nothing_is_worse_than_any_prediction():
+    """Even the voxel that lies farthest from the lesion."""
+    lesion, farthest = mask(((0, 0, 0), (0, 0, 0))), mask(((11, 11, 11), (11, 11, 11)))
+    far = distance_metrics(farthest, lesion, ANISOTROPIC)
+    nothing = distance_metrics(NOTHING, lesion, ANISOTROPIC)
+    assert far["HD95"] < nothing["HD95"]
+    assert far["ASD"] < nothing["ASD"]
+
+
+def test_the_penalty_is_that_of_brats_on_its_grid():
+    grid = Grid.from_affine((240, 240, 155), np.eye(4))
+    assert diagonal_mm(grid) == pytest.approx(373.12866, abs=1e-5)
 
 
 def surface(volume, grid):

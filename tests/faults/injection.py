@@ -153,6 +153,14 @@ AIMS = {
     "compare_raters": Aim("evaluate.raters", "raters/sub-MS01/sub-MS01.tsv"),
     "describe_lesions": Aim("evaluate.statistics.lesions", "statistics/table-S5.tsv"),
     "write_lesion_table": Aim("tables", "tables/table-S5.tex"),
+    "fill_lesions": Aim(
+        "predict.fill", "shortcuts/filled/sub-MS01/sub-MS01_space-model_desc-filled_FLAIR.nii.gz"
+    ),
+    "predict_filled": Aim("predict.filled", "shortcuts/joint/fold-1.tsv"),
+    "measure_features": Aim("evaluate.image_features", "shortcuts/features/sub-MS01/sub-MS01.json"),
+    "classify_features": Aim("evaluate.feature_classifier", "shortcuts/by-features.tsv"),
+    "judge_shortcuts": Aim("evaluate.statistics.shortcuts", "shortcuts/joint.tsv"),
+    "write_shortcut_table": Aim("tables", "tables/table-S6.tex"),
     "draw_figure": Aim("figures", "figures/figure-8.svg"),
     "draw_pathway": Aim("figures.pathway", "figures/pathway.png"),
     "write_scan_page": Aim("report.scan_page", "report/scans/sub-MS01.html", "sub-MS01"),

@@ -12,7 +12,9 @@ from tests.workflow.imported import OF_OTHER_TARGETS
 pytestmark = pytest.mark.faults
 # name_accepted has a command, though none of ours, and a test of its own; the others have none
 WITHOUT_MODULE = {"all", "tables", "figures", "preprocess", "check", "report", "bundle", "apply"}
-WITHOUT_MODULE |= {"name_accepted", "robustness"}
+WITHOUT_MODULE |= {"shortcuts", "robustness", "name_accepted"}
+# of a bundle from elsewhere, which this run, whose folds are its own, has none of
+WITHOUT_MODULE |= {"evaluate_bundle", "evaluate_applied", "refuse_overlap"}
 FILL = "cat /dev/zero > {}/ballast 2> /dev/null || true"
 SEAL = "mount --bind {0} {0} && mount -o remount,bind,ro {0}"
 # a training writes its checkpoint first, and it is the next one that the disk does not take

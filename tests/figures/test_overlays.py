@@ -42,7 +42,7 @@ def test_each_class_shows_its_scan_of_median_dsc_with_every_method(write_run):
     assert [row[0] for row in titles] == ["sub-M2\nMS, T2-FLAIR", "sub-N2\nNMOSD, T2-FLAIR"]
     assert titles[0][2:] == [
         "3D UNet\nDSC 99.0 %",
-        "Only Seg Model\nDSC -1.0 %",
+        "Only Seg Model\nDSC −1.0 %",
         "Joint Model\nDSC 65.7 %",
     ]
 

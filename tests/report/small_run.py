@@ -294,6 +294,6 @@ def _table(number: str, methods: tuple[str, ...]) -> Page:
 def _compared(metric: str, reported: float | None, place: int, run: bool) -> ComparedCell:
     if not run:
         return ComparedCell(metric, "model", None, reported)
-    p = (0.04, 0.08, "wilcoxon") if place else (math.nan, math.nan, None)
+    p = (0.04, 0.08, "signed_rank") if place else (math.nan, math.nan, None)
     ours, sure = Ours(90.0 - place, 1.5, math.nan, 2, 0, 1, 5, 0), Sureness(80.0, 95.0, *p, 5, 4)
     return ComparedCell(metric, "model", ours, reported, None if place else 1, sure)

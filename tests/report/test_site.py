@@ -160,7 +160,7 @@ def test_overview_names_exclusions_engines_and_versions(site):
 
 def test_tables_have_ours_reported_and_difference(site):
     text = text_of(site / "tables.html")
-    assert 'aria-label="DSC (%), difference"' in text
+    assert 'aria-label="DSC (%), primary, difference"' in text
     assert "not run" in text
     assert "90.00 ±\u00a01.50" in text
     assert "+19.36" in text, "90.00 - 70.64"

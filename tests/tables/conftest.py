@@ -9,6 +9,7 @@ import pytest
 from msnmo.evaluate.aggregate import COLUMNS
 from msnmo.evaluate.metrics import METRICS
 from msnmo.settings.methods import METHODS, Method
+from msnmo.tables.__main__ import SITE_ALONE_COLUMNS
 from msnmo.tables.layout import TABLES
 
 
@@ -52,7 +53,8 @@ def statistics_table(summary: pd.DataFrame, tables: tuple[str, ...]) -> pd.DataF
             "n_subjects": 3,
             "ci_low": METRICS[row.metric].scale * row.mean - 3,
             "ci_high": METRICS[row.metric].scale * row.mean + 3,
-            "test": None if row.method == "joint" else "wilcoxon",
+            "interval": "bootstrap",
+            "test": None if row.method == "joint" else "signed_rank",
             "p": np.nan if row.method == "joint" else 0.0101,
             "p_holm": np.nan if row.method == "joint" else 0.0202,
         }
@@ -120,3 +122,13 @@ def three_methods() -> pd.DataFrame:
             },
         }
     )
+
+
+@pytest.fixture
+def site_alone() -> pd.DataFrame:
+    """As `msnmo.evaluate.statistics.site_alone` writes it; one of two folds has no AUC."""
+    rows = [
+        (metric, "bootstrap", 61.0, 4.0, 55.5, 66.0, 2 - gap, gap, 4, 3)
+        for metric, gap in (("ACC", 0), ("SN", 0), ("SP", 0), ("AUC", 1))
+    ]
+    return pd.DataFrame(rows, columns=list(SITE_ALONE_COLUMNS))

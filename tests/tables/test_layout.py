@@ -16,6 +16,7 @@ from msnmo.tables.layout import (
     LESIONS,
     MAPS,
     ROBUSTNESS,
+    SHORTCUTS,
     SITES,
     TABLES,
     lay_out,
@@ -109,8 +110,9 @@ def test_what_a_table_needs_of_the_chosen_methods():
     assert methods_of(SITES, chosen) == chosen
     assert methods_of(LESIONS, chosen) == methods_of("S1", chosen)
     assert methods_of(LESIONS, ["resnet50"]) == []
+    assert methods_of(SHORTCUTS, chosen) == ["resnet50", "only_local", "joint"]
     assert methods_of(ROBUSTNESS, chosen) == chosen
-    assert (*DESCRIBED, *lay_out(), MAPS, SITES, LESIONS, ROBUSTNESS) == TABLES
+    assert (*DESCRIBED, *lay_out(), MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS) == TABLES
 
 
 def test_the_list_of_tables_imports_nothing_slow():

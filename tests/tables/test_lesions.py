@@ -42,7 +42,8 @@ def described(methods=("joint", "unet"), kinds=tuple(GROUPS), **changed) -> pd.D
                     numbers = {
                         **{"mean": MEANS[metric], "sd": 0.05, "sd_seeds": None},
                         **{"ci_low": MEANS[metric] - 0.1, "ci_high": MEANS[metric] + 0.1},
-                        **{"confidence": 0.95, "n_folds": 5, "n_undefined_folds": 0},
+                        **{"interval": "bootstrap", "confidence": 0.95},
+                        **{"n_folds": 5, "n_undefined_folds": 0},
                         **{"n_seeds": 1, "n_scans": 20, "n_undefined_scans": 3},
                         **{"n_subjects": 17, "n_lesions": 41},
                     }
@@ -118,6 +119,12 @@ def test_one_fold_has_no_spread(read):
     page = page_of_lesions(read(described(sd=None, n_folds=1)), 3.0)
     assert texts(page.panels[0].blocks[0].lines[0])[0] == "61.2 ± n/a"
     assert "of folds, of which there is one." in page.notes[0]
+
+
+def test_an_exact_interval_is_named(read):
+    assert "Clopper" not in " ".join(page_of_lesions(read(described()), 3.0).notes)
+    page = page_of_lesions(read(described(interval="exact")), 3.0)
+    assert "exact (Clopper and Pearson), of the number of subjects" in " ".join(page.notes)
 
 
 def test_with_several_seeds_their_spread_has_a_line(read):

@@ -44,6 +44,7 @@ def judged(method: str, **changed) -> pd.DataFrame:
                     "sd_seeds": None,
                     "ci_low": low if of_auroc else 0.2,
                     "ci_high": high if of_auroc else 0.3,
+                    "interval": "bootstrap",
                     "confidence": 0.95,
                     "chance": 0.5 if of_auroc else 0.1,
                     "beats_chance": ("yes" if low > 0.5 else "no") if of_auroc else None,

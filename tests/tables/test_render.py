@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 
 from msnmo.core.files import write_tsv
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
 from msnmo.settings.methods import METHODS
-from msnmo.tables.__main__ import SITE_ALONE_COLUMNS, main
+from msnmo.tables.__main__ import main
 from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
@@ -92,7 +93,7 @@ def test_notes_state_folds_scans_space_and_what_is_left_out(ending, joint_only, 
     for words in (
         "2 folds",
         "Segmentation: 4 test scans, masks compared in native space.",
-        "Classification: 4 test scans.",
+        "Classification: 4 test scans; SN counts the 4 of NMOSD; SP counts the 4 of MS.",
         "Undefined for 1 scan without a true lesion, left out: Joint Model TPR.",
         "Undefined in 1 of 2 folds, left out: Joint Model AUC.",
         "Huang et al. 2024",
@@ -115,7 +116,7 @@ def test_markdown_columns_line_up_and_fit_a_terminal(number, joint_only, text):
     pipes = [line for line in lines if line.startswith("|")]
     panels = 2 if number == 7 else 1
     assert len({len(line) for line in pipes}) <= panels
-    assert max(map(len, pipes)) <= 100
+    assert max(map(len, pipes)) <= 102
 
 
 def test_html_is_whole_labelled_and_escaped(registry, three_methods, text):
@@ -196,16 +197,6 @@ def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):
     assert "0: A (1 MS, 0 NMOSD scans); 1: B (0 MS, 1 NMOSD scans)" in first["html"].decode()
 
 
-@pytest.fixture
-def site_alone() -> pd.DataFrame:
-    """As `msnmo.evaluate.statistics.site_alone` writes it; one of two folds has no AUC."""
-    rows = [
-        (metric, 61.0, 4.0, 55.5, 66.0, 2 - gap, gap, 4, 3)
-        for metric, gap in (("ACC", 0), ("SN", 0), ("SP", 0), ("AUC", 1))
-    ]
-    return pd.DataFrame(rows, columns=list(SITE_ALONE_COLUMNS))
-
-
 @pytest.mark.parametrize("number", ["4", "6"])
 def test_what_sites_alone_tell_is_the_last_row_ranked_and_tested_against_none(
     number, joint_only, statistics, site_alone, tmp_path
@@ -281,10 +272,104 @@ def test_how_sure_the_numbers_are_stands_beside_them(ending, registry, three_met
         "0.020",
         "DSC, PPV, TPR, VD by Wilcoxon",
         "bootstrap of 3 subjects",
-        "take scans as independent",
+        "with subjects as units",
+        "DSC is primary. The other metrics are secondary",
     ):
-        assert words in shown
+        assert words in shown.replace("&#39;", "'")
+    assert shown.count("primary") == 2
     assert len(re.findall(r"p \(Holm\)", shown)) == 2
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_scans_with_one_empty_mask_are_counted(ending, as_metrics, text):
+    """Of the second scan nothing is predicted, and the fourth has neither lesions nor any found."""
+    metrics = as_metrics({"joint": {"HD95": [80.0, 4.0], "ASD": [70.0, 2.0], "AVD": [1.0, 1.0]}})
+    volumes = {"sub-0a": (2, 3), "sub-0b": (2, 0), "sub-1a": (1, 1), "sub-1b": (0, 0)}
+    rows = [
+        ("joint", int(scan[4]), 1, scan, name, volume, "native")
+        for scan, pair in volumes.items()
+        for name, volume in zip(("V_TRUE", "V_PRED"), pair, strict=True)
+    ]
+    metrics = pd.concat([metrics, pd.DataFrame(rows, columns=list(metrics))], ignore_index=True)
+    metrics = metrics[metrics["space"] == "native"]
+    shown = text(ending, "S1", metrics)
+    said = "The diagonal of the grid for 1 scan with one empty mask: Joint Model HD95, ASD."
+    assert said in shown
+    assert "All metrics of this table are secondary" in shown
+    assert "LF1: harmonic mean of LTPR and 1 - LFPR." in shown
+    assert "Undefined" not in shown
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_shares_of_all_scans_say_how_their_interval_is_made(ending, joint_only, statistics, text):
+    shown = text(ending, 6, joint_only)
+    assert "exact" not in shown
+    assert "has no width" not in shown
+
+    perfect = joint_only.copy()
+    perfect.loc[perfect["metric"].isin(("SN", "AUC")), "value"] = 1.0
+    summary = across_folds(perfect)
+    given = statistics(summary)
+    given.loc[given["metric"] == "SN", ["n_subjects", "interval"]] = [62, "exact"]
+    bounds = ["ci_low", "ci_high", "interval"]
+    given.loc[given["metric"] == "AUC", bounds] = [np.nan, np.nan, None]
+    table = lay_out()["6"]
+    rows = compare(table, summary, given, "model")
+    shown = FORMATS[ending](page(table, rows, 0.95, SECOND[ending])).replace(r"\%", "%")
+    for words in (
+        "95 % CI of a share of 0 or 100 %: exact (Clopper and Pearson), of the number of "
+        "subjects: Joint Model SN (62).",
+        "No 95 % CI, the bootstrap's has no width at 0 or 100 %: Joint Model AUC.",
+    ):
+        assert words in shown.replace("&#39;", "'")
+
+
+def test_the_scans_of_a_class_are_those_that_its_metric_counts(joint_only, statistics):
+    summary = across_folds(joint_only)
+    given = statistics(summary)
+    given.loc[given["metric"] == "SN", "n_scans"] = 3
+    given.loc[given["metric"] == "SP", "n_scans"] = 1
+    table = lay_out()["6"]
+    rows = compare(table, summary, given, "model")
+    machine = to_tsv(table, rows).set_index(["method", "metric"])["n_scans"]
+    assert machine["joint"].to_dict() == {"ACC": "4", "SN": "3", "SP": "1", "AUC": "4"}
+    made = page(table, rows, 0.95, "underlined")
+    assert "Classification: 4 test scans; SN counts the 3 of NMOSD; SP counts the 1 of MS." in (
+        made.notes
+    )
+    columns = made.details.columns
+    (block,) = made.details.blocks
+    assert [line.name for line in block.lines] == ["AUC", "ACC", "SN", "SP"]
+    shown = {line.name: dict(zip(columns, line.cells, strict=True)) for line in block.lines}
+    assert {name: cells["scans"].text for name, cells in shown.items()} == {
+        **{"AUC": "4", "ACC": "4", "SN": "3", "SP": "1"}
+    }
+    endpoints = [cells["endpoint"].text for cells in shown.values()]
+    assert endpoints == ["primary", "secondary", "secondary", "secondary"]
+
+
+def test_a_number_is_rounded_once_wherever_it_is_shown(as_metrics, statistics):
+    """21.55496 is 21.55; by way of four decimals, 21.5550, it would be 21.56 in some places."""
+    number = 21.55496
+    metrics = as_metrics({"joint": {"HD95": [number + 0.01] * 2}})
+    summary = across_folds(metrics)
+    given = statistics(summary).assign(ci_low=number, ci_high=number)
+    table = lay_out()["S1"]
+    rows = compare(table, summary, given, "model")
+    made = page(table, rows, 0.95, "underlined")
+    texts = [
+        cell.text
+        for panel in (*made.panels, made.details)
+        for block in panel.blocks
+        for line in block.lines
+        for cell in line.cells
+        if "21" in cell.text
+    ]
+    assert texts == ["21.55 ± 0.00", "21.55–21.55", "21.55", "21.55", "21.55"]
+    machine = to_tsv(table, rows).set_index("metric").loc["HD95"]
+    for name in ("ours_mean", "ci_low", "ci_high"):
+        assert float(machine[name]) == pytest.approx(number, abs=1e-12)
+        assert fixed(float(machine[name]), 2) == "21.55"
 
 
 @pytest.fixture
@@ -334,10 +419,9 @@ def test_several_seeds_are_averaged_and_their_spread_is_shown(ending, of_three_s
 
 def test_the_table_for_machines_has_the_seeds(of_three_seeds, joint_only, compared):
     rows = to_tsv(*compared(5, of_three_seeds)).set_index(["method", "metric"])
-    assert rows.loc[("joint", "DSC"), ["ours_mean", "ours_sd", "ours_sd_seeds"]].tolist() == [
-        *("73.0000", "1.4142", "2.0000")
-    ]
-    assert rows.loc[("joint", "PPV"), "ours_sd_seeds"] == "4.0000"
+    of_dsc = rows.loc[("joint", "DSC"), ["ours_mean", "ours_sd", "ours_sd_seeds"]]
+    assert of_dsc.astype(float).tolist() == pytest.approx([73, 2**0.5, 2])
+    assert float(rows.loc[("joint", "PPV"), "ours_sd_seeds"]) == pytest.approx(4)
     assert set(rows["n_seeds"]) == {"3"}
     one = to_tsv(*compared(5, joint_only)).set_index(["method", "metric"])
     assert one.loc[("joint", "DSC"), "n_seeds"] == "1"

@@ -107,6 +107,12 @@ def test_below_stands_which_seed_how_many_scans_and_what_was_not_run(write) -> N
     assert any("Wilson" in note for note in notes)
 
 
+def test_where_all_scans_differ_by_the_same_there_is_no_interval(write) -> None:
+    table = judged(difference=-0.02, difference_low=None, difference_high=None)
+    page = page_of_robustness(read_judged(write(table)))
+    assert texts(page.panels[1].blocks[0].lines[0])[2] == "−2.0 (no interval)"
+
+
 def test_a_difference_of_nothing_has_no_sign(write) -> None:
     page = page_of_robustness(read_judged(write(judged(difference=-0.0001))))
     assert texts(page.panels[1].blocks[0].lines[0])[2].startswith("0.0 (")

@@ -43,6 +43,7 @@ def judged(methods=("joint", "unet"), sites=("Bern", "Rome", "no site given"), *
                         "value": value,
                         "ci_low": value - 5,
                         "ci_high": value + 5,
+                        "interval": "bootstrap",
                         "confidence": 0.95,
                         "n_scans": ms + nmosd,
                         "n_undefined_scans": 2 if metric == "PPV" and name == "all" else 0,
@@ -132,7 +133,7 @@ def test_the_report_shows_every_line_and_every_interval(page, tmp_path):
     assert len(details.rows) == 7 * 4 + 1 + 3 * 4
     texts = {(row[0].text, row[1].text): [cell.text for cell in row[2:]] for row in details.rows}
     assert texts["Joint Model, within sites", "AUC"] == [
-        *("55.50", "50.50", "60.50"),
+        *("55.50", "50.50", "60.50", "bootstrap"),
         *("12", "7", "5", "9", "12"),
     ]
 

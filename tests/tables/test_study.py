@@ -57,7 +57,7 @@ def judged(method):
         {
             **{"method": method, "map": name, "metric": metric, "sd": 0.1, "sd_seeds": 0.1},
             **dict(zip(("mean", "ci_low", "ci_high"), numbers, strict=True)),
-            **{"confidence": 0.95, "chance": 0.5, "beats_chance": "yes"},
+            **{"interval": "bootstrap", "confidence": 0.95, "chance": 0.5, "beats_chance": "yes"},
             **counts,
         }
         for name, numbers in of_maps.items()

@@ -30,6 +30,8 @@ SHOWN = {
         "write_site_table",
     ),
     *("measure_lesions", "describe_lesions", "write_lesion_table"),
+    *("classify_features", "fill_lesions", "judge_shortcuts", "measure_features"),
+    *("predict_filled", "write_shortcut_table"),
     *("write_report", "write_scan_page", "write_table", "all"),
 }
 # of one scan, from the head to model space

@@ -5,17 +5,22 @@ from msnmo.settings.methods import BOTH_TASKS, JOINT, get_method
 from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
+# under every table of results stands what its folds balance
+HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
 FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
 WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
 # the methods whose lesions are told by size
 SEGMENTING = layout.methods_of(layout.LESIONS, METHODS)
+# classifiers are tested for shortcuts where there is a joint model
+TESTED_FOR_SHORTCUTS = layout.methods_of(layout.SHORTCUTS, METHODS) * (JOINT in METHODS)
 TABLES = [
     *(*layout.DESCRIBED, *COMPARED),
     *([layout.MAPS] if WITH_MAPS else []),
     layout.SITES,
     *([layout.LESIONS] if SEGMENTING else []),
+    *([layout.SHORTCUTS] if TESTED_FOR_SHORTCUTS else []),
 ]
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
@@ -71,6 +76,32 @@ def measured_lesions(wildcards):
             f"table-{layout.LESIONS} shows none of the config's methods"
         )
     return trainings(rules.measure_lesions.output, SEGMENTING, SEEDS)
+
+
+def filled_of_fold(wildcards):
+    """Return the images with lesions filled of the test scans of a fold that have a mask."""
+    rows = rows_of(tuple(accepted()["scan"]), wildcards.fold, "test")
+    masks = SCANS.loc[rows["scan"], "lesion_mask"]
+    image = rules.fill_lesions.output[0]
+    return [str(path_of_scan(image, scan)) for scan in masks[masks != ""].index]
+
+
+def judged_shortcuts(wildcards):
+    """Return whether each method tells classes without lesions: what Table S6 shows.
+
+    Of another table's methods, where they are tested: that table says which do.
+    """
+    if "table" not in wildcards.keys():
+        methods = layout.methods_of(layout.SHORTCUTS, METHODS)
+        if not methods:
+            raise WorkflowError(
+                f"table-{layout.SHORTCUTS} shows none of the config's methods"
+            )
+    elif wildcards.table == layout.TOLD_OF_SHORTCUTS and TESTED_FOR_SHORTCUTS:
+        methods = layout.methods_of(wildcards.table, METHODS)
+    else:
+        methods = []
+    return expand(rules.judge_shortcuts.output, method=methods)
 
 
 def table_files(*tables):

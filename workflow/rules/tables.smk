@@ -1,7 +1,5 @@
 # Every table of the paper, each of our numbers beside the reported one, and what reviewers ask for.
 
-# under every table of results stands what its folds balance
-HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
 # complexity is shown at the size of the config and at the paper's
 SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 
@@ -15,6 +13,7 @@ rule write_table:
             if wildcards.table in layout.WITH_SITE_ALONE
             else []
         ),
+        shortcuts=judged_shortcuts,
         cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
     output:
@@ -46,6 +45,7 @@ rule write_table:
         "python -m msnmo.tables --table {wildcards.table} --metrics {input.metrics:q}"
         " --cohort {input.cohort:q} {params.folds}"
         " --excluded {input.excluded:q} --statistics {input.statistics:q} {params.site_alone:q}"
+        " --shortcuts {input.shortcuts:q}"
         " --confidence {params.confidence} --smallest-lesion-mm3 {params.smallest_mm3}"
         " --out-tsv {output.tsv:q} --out-json {output.json:q}"
         " --out-md {output.md:q}"

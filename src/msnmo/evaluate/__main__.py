@@ -12,9 +12,10 @@ import pandas as pd
 from msnmo.cohort.parts import read_part
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.inputs import TRUTH_COLUMNS
-from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
 RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
@@ -58,7 +59,7 @@ def _report(metrics: pd.DataFrame, tests: pd.DataFrame) -> None:
     of_fold = metrics[metrics["scan"] == NOT_APPLICABLE]
     for space, rows in of_fold.groupby("space", sort=False):
         values = "  ".join(
-            f"{row.metric} {NOT_APPLICABLE if math.isnan(row.value) else f'{row.value:.4f}'}"
+            f"{row.metric} {NOT_APPLICABLE if math.isnan(row.value) else fixed(row.value, 4)}"
             for row in rows.itertuples()
         )
         print(f"  {values}" + ("" if space == NOT_APPLICABLE else f"  ({space} space)"))
@@ -75,6 +76,11 @@ def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) ->
     for (scan, space), rows in undefined.groupby(["scan", "space"]):
         names = ", ".join(rows["metric"])
         print(f"warning: {scan}: an empty lesion mask in {space} space: {names} are n/a")
+    volumes = metrics[metrics["metric"].isin(("V_TRUE", "V_PRED"))]
+    empty = (volumes["value"] == 0).groupby(volumes["scan"]).sum()
+    worst = " and ".join(each.name for each in METRICS.values() if each.penalised)
+    for scan in empty.index[empty == 1]:
+        print(f"warning: {scan}: one mask is empty: {worst} are the diagonal of its grid")
 
 
 if __name__ == "__main__":

@@ -233,7 +233,8 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
         sd_seeds (the same of the seeds' values, each a mean over folds; NaN for one seed), n_folds
         (folds with a value), n_undefined_folds, n_seeds, n_scans (scans the metric's task was
         evaluated on), n_undefined_scans (of these, scans without a value in some seed, which is in
-        no mean).
+        no mean), n_penalised_scans (scans with one empty mask in some seed, where the metric has
+        its worst value for it).
     """
     key = ["method", "metric", "space"]
     of_fold = table["scan"] == NOT_APPLICABLE
@@ -244,7 +245,8 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     summary["n_undefined_folds"] = summary.pop("size") - summary["n_folds"]
     summary = summary.join(by_seed.agg(sd_seeds="std", n_seeds="size")).reset_index()
 
-    of_scan = table[~of_fold & table["metric"].isin(METRICS)]
+    of_scans = table[~of_fold]
+    of_scan = of_scans[of_scans["metric"].isin(METRICS)]
     of_scan = of_scan.assign(
         task=of_scan["metric"].map(lambda name: METRICS[name].task),
         undefined=of_scan["value"].isna(),
@@ -254,7 +256,18 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     undefined = undefined.rename("n_undefined_scans")
     summary["task"] = summary["metric"].map(lambda name: METRICS[name].task)
     summary = summary.join(scans, on=["method", "task"]).join(undefined, on=key)
-    return summary.fillna({"n_undefined_scans": 0}).astype({"n_undefined_scans": int})
+    penalised = summary["metric"].map(lambda name: METRICS[name].penalised).astype(bool)
+    summary["n_penalised_scans"] = summary["method"].map(_one_mask_empty(of_scans)).where(penalised)
+    counts = dict.fromkeys(("n_undefined_scans", "n_penalised_scans"), 0)
+    return summary.fillna(counts).astype(dict.fromkeys(counts, int))
+
+
+def _one_mask_empty(of_scans: pd.DataFrame) -> pd.Series:
+    """Return by method how many scans have one empty mask, predicted or true, in some seed."""
+    volumes = of_scans[of_scans["metric"].isin(("V_TRUE", "V_PRED"))]
+    key = ["method", "scan", "seed"]
+    empty = volumes.assign(empty=volumes["value"] == 0).groupby(key)["empty"].sum()
+    return (empty == 1).groupby(["method", "scan"]).any().groupby("method").sum()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,9 +21,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 
-from msnmo.cohort.folds import DIAGNOSES, read_folds
+from msnmo.cohort.balance import DIAGNOSES
+from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import PREDICT_AGAIN, write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.inputs import read_class_probabilities
 from msnmo.settings.methods import get_method
@@ -42,7 +44,6 @@ AT_BOUND = "at the bound, beyond which the optimum lies"
 DEPLOYED = "for new scans, fitted on all: no scan is left to judge it by"
 POOLED, FOR_NEW_SCANS = "all", "deployed"
 """In the column fold: all folds together; the temperature of new scans."""
-DECIMALS = 4
 
 
 def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
@@ -304,9 +305,10 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 SCORES = ("ece", "brier", "nll")
+SCALED = tuple(f"{name}_scaled" for name in SCORES)
 COLUMNS = [
     *("method", "fold", "scans", *SCORES),
-    *("temperature", *(f"{name}_scaled" for name in SCORES), "note"),
+    *("temperature", *SCALED, "note"),
 ]
 
 
@@ -387,15 +389,6 @@ def read_held_out(
     return pd.concat(parts, ignore_index=True)
 
 
-def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    text = table.astype(object)
-    for name in (*SCORES, *(f"{name}_scaled" for name in SCORES), "temperature"):
-        text[name] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table[name]]
-    text["note"] = [note or None for note in table["note"]]
-    return text
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the calibration of methods."""
     parser = argparse.ArgumentParser(
@@ -422,7 +415,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if findings:
         raise InputError(findings)
     print(f"{len(given.methods)} methods, {len(given.tested)} folds, {len(predictions)} scans")
-    write_tsv(given.out, as_text(pd.concat(tables, ignore_index=True)))
+    table = pd.concat(tables, ignore_index=True)
+    table["note"] = table["note"].where(table["note"] != "", None)
+    write_tsv(given.out, as_text(table, (*SCORES, "temperature", *SCALED)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from msnmo.core.volumes import Grid
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3
 """Of a lesion's volume: rounding of headers decides nothing, so 3 voxels of 1 mm3 are 3 mm3."""
+FEWEST_FOR_CORRELATION = 3
+"""Scans: of two a correlation is 1 or -1, whatever their volumes."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,11 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
     other's; ASD is the mean of all these distances, both ways. A surface voxel is one that touches
     the outside.
 
+    To an empty mask no distance is defined. Were such scans left out of means, a network would look
+    the better for finding nothing. So where one mask alone is empty both are the diagonal of the
+    grid, as in BraTS (373.13 mm of 240 x 240 x 155 voxels of 1 mm): no distance between two voxels
+    is as long. Where both are empty, both are 0.
+
     Parameters
     ----------
     prediction, truth : (X, Y, Z) ndarray of bool
@@ -141,10 +148,10 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
     Returns
     -------
     dict of str to float
-        In [0, inf); 0 where both masks are empty, NaN where one is: no distance is defined.
+        In [0, diagonal of the grid].
     """
     if not prediction.any() or not truth.any():
-        value = 0.0 if prediction.any() == truth.any() else math.nan
+        value = 0.0 if prediction.any() == truth.any() else diagonal_mm(grid)
         return {"HD95": value, "ASD": value}
     import torch  # noqa: PLC0415 - seconds that only whole folds are worth
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance  # noqa: PLC0415
@@ -168,6 +175,11 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
         }
 
 
+def diagonal_mm(grid: Grid) -> float:
+    """Return the length of the diagonal of a grid in mm, from its first corner to its last."""
+    return float(np.linalg.norm(np.multiply(grid.shape, grid.voxel_mm)))
+
+
 def volume_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dict[str, float]:
     """Return the volumes V_PRED and V_TRUE of both masks and their difference AVD, in ml."""
     predicted, true = (float(mask.sum() * grid.voxel_ml) for mask in (prediction, truth))
@@ -177,8 +189,8 @@ def volume_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dic
 def volume_correlation(true: np.ndarray, predicted: np.ndarray) -> float:
     """Return Pearson's r of the scans' true and predicted lesion volumes.
 
-    NaN for fewer than three scans, or where either volume is the same in all.
+    NaN for fewer than `FEWEST_FOR_CORRELATION` scans, or where either volume is the same in all.
     """
-    if len(true) < 3 or np.ptp(true) == 0 or np.ptp(predicted) == 0:
+    if len(true) < FEWEST_FOR_CORRELATION or np.ptp(true) == 0 or np.ptp(predicted) == 0:
         return math.nan
     return float(np.corrcoef(true, predicted)[0, 1])

@@ -20,6 +20,7 @@ from scipy import ndimage
 from msnmo.cohort.parts import read_part
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.core.volumes import Grid
 from msnmo.evaluate.inputs import TRUTH_COLUMNS, mask_pairs
 from msnmo.evaluate.lesion_detection import MM3_DECIMALS, Lesions, lesion_rates
@@ -33,7 +34,6 @@ LOAD = "V_TRUE"
 TOO_SMALL = 0
 """The class of lesions that do not count; the others are 1, 2 and so on."""
 COLUMNS = ("scan", "size", "metric", "value", "lesions")
-DECIMALS = 6
 Row = tuple[str, str, float, float]
 """Class of size, metric, value, number of lesions that it is of."""
 
@@ -285,8 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(told(table, manifest)))
     for name, value in (("seed", given.seed), ("fold", given.fold), ("method", method.name)):
         table.insert(0, name, value)
-    table["value"] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table["value"]]
-    write_tsv(given.out, table)
+    write_tsv(given.out, as_text(table, ["value"]))
 
 
 if __name__ == "__main__":

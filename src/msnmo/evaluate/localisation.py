@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from msnmo.cohort.parts import read_part
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
 from msnmo.evaluate.maps import GRADCAM, read_class_evidence
@@ -31,7 +32,6 @@ METRICS = (AUROC, PEAK, ENERGY)
 """What judges a map. `FLAT` only tells of one: 1 where it shows no place, else 0."""
 SEED = 0
 """Of the random maps: the same noise whatever the config's seed, so that chance is one number."""
-DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -224,8 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(told(table)))
     for name, value in reversed(training.items()):
         table.insert(0, name, value)
-    table["value"] = [None if pd.isna(x) else f"{x:.{DECIMALS}f}" for x in table["value"]]
-    write_tsv(given.out, table)
+    write_tsv(given.out, as_text(table, ["value"]))
 
 
 def _training(given: argparse.Namespace) -> dict[str, str | int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ from msnmo.settings.methods import JOINT, Method, Task
 
 Space = Literal["model", "native"]
 Unit = Literal["%", "mm", "ml", "r", "nat"]
+Endpoint = Literal["primary", "secondary"]
 NOT_APPLICABLE = "n/a"
 """In the columns scan and space: the row is of a whole fold, or compares no masks."""
 
@@ -33,6 +34,10 @@ class Metric:
         space only, where a millimetre is one and lesions are as the reader drew them.
     of_fold : bool
         Whether it is defined for a fold alone, not for a scan.
+    endpoint : {"primary", "secondary"}
+        Each task has one primary endpoint, by which methods are judged; the others describe.
+    penalised : bool
+        Whether a mask that is empty beside one that is not has the worst value possible.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Metric:
     unit: Unit = "%"
     paper: bool = True
     of_fold: bool = False
+    endpoint: Endpoint = "secondary"
+    penalised: bool = False
 
     @property
     def scale(self) -> float:
@@ -51,19 +58,19 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("DSC", "segmentation"),
+        Metric("DSC", "segmentation", endpoint="primary"),
         Metric("PPV", "segmentation"),
         Metric("TPR", "segmentation"),
         Metric("VD", "segmentation", best="lowest"),
         Metric("ACC", "classification"),
         Metric("SN", "classification", of_fold=True),
         Metric("SP", "classification", of_fold=True),
-        Metric("AUC", "classification", of_fold=True),
+        Metric("AUC", "classification", of_fold=True, endpoint="primary"),
         Metric("LTPR", "segmentation", paper=False),
         Metric("LFPR", "segmentation", best="lowest", paper=False),
         Metric("LF1", "segmentation", paper=False),
-        Metric("HD95", "segmentation", best="lowest", unit="mm", paper=False),
-        Metric("ASD", "segmentation", best="lowest", unit="mm", paper=False),
+        Metric("HD95", "segmentation", "lowest", "mm", paper=False, penalised=True),
+        Metric("ASD", "segmentation", "lowest", "mm", paper=False, penalised=True),
         Metric("AVD", "segmentation", best="lowest", unit="ml", paper=False),
         Metric("VC", "segmentation", unit="r", paper=False, of_fold=True),
         Metric("LL", "classification", best="lowest", unit="nat", paper=False),
@@ -71,11 +78,26 @@ METRICS = {
 }
 DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
 """Per scan, neither good nor bad: predicted probability of NMOSD; true, predicted volume in ml."""
+PROPORTIONS: Mapping[str, tuple[str, ...]] = {
+    "ACC": ("MS", "NMOSD"),
+    "SN": ("NMOSD",),
+    "SP": ("MS",),
+}
+"""Metrics that are the share of scans classified right, and the classes whose scans they count."""
+SHARES = ("DSC", "PPV", "TPR", "ACC", "SN", "SP", "LTPR", "LFPR", "LF1")
+"""Metrics that are means of what lies between 0 and 100 % of each scan."""
+BOOTSTRAP, EXACT = "bootstrap", "exact"
+"""How an interval is made."""
 
 
 def metrics_of(task: Task, paper: bool = True) -> list[str]:
     """Return the names of a task's metrics: the paper's, in its order, or those beyond it."""
     return [each.name for each in METRICS.values() if each.task == task and each.paper == paper]
+
+
+def primary_first(metrics: Iterable[str]) -> list[str]:
+    """Return metrics with the primary endpoints first, else in their order."""
+    return sorted(metrics, key=lambda metric: METRICS[metric].endpoint != "primary")
 
 
 def space_of(metric: str, space: Space) -> str:
@@ -101,11 +123,11 @@ TABLE_METRICS: dict[str, tuple[str, ...]] = {
     SUPPLEMENT: tuple(metrics_of("segmentation", paper=False)),
     VARIANTS: (
         *metrics_of("segmentation"),
-        *metrics_of("classification"),
+        *primary_first(metrics_of("classification")),
         *metrics_of("classification", paper=False),
     ),
 }
-"""The metrics that each table compares, in its order."""
+"""The metrics that each table compares, in its order: the paper's, or primary endpoints first."""
 
 
 def is_row(method: Method, table: str) -> bool:

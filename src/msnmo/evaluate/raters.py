@@ -15,6 +15,7 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.numbers import as_text, fixed
 from msnmo.core.volumes import Grid
 from msnmo.evaluate.lesion_detection import Lesions, lesion_metrics
 from msnmo.evaluate.segmentation import overlap_metrics
@@ -22,7 +23,6 @@ from msnmo.preprocess.raters import load_raters
 
 METRICS = ("DSC", "LTPR", "LFPR", "LF1")
 COLUMNS = ("scan", "metric", "value", "lesions")
-DECIMALS = 6
 
 
 def agreement(masks: Sequence[np.ndarray], grid: Grid, smallest_mm3: float) -> dict[str, float]:
@@ -86,12 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     agreed = agreement(masks, grid, given.smallest_lesion_mm3)
     lesions = mean_lesions(masks, grid, given.smallest_lesion_mm3)
     print(f"{len(masks)} raters, {lesions:g} lesions on average")
-    print("  ".join(f"{metric} {value:.4f}" for metric, value in agreed.items()))
-    rows = [
-        (given.scan, metric, None if np.isnan(value) else f"{value:.{DECIMALS}f}", f"{lesions:.3f}")
-        for metric, value in agreed.items()
-    ]
-    write_tsv(given.out, pd.DataFrame(rows, columns=list(COLUMNS)))
+    print("  ".join(f"{metric} {fixed(value, 4)}" for metric, value in agreed.items()))
+    rows = [(given.scan, metric, value, lesions) for metric, value in agreed.items()]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    write_tsv(given.out, as_text(table, ["value", "lesions"]))
 
 
 if __name__ == "__main__":

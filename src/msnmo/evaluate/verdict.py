@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from msnmo.core.files import read_tsv
+from msnmo.core.numbers import fixed
 
 CHANCE = 0.5
 """The AUROC of a map that says nothing of lesions."""
@@ -57,12 +58,13 @@ class Verdict:
         """The sentence that goes with the map."""
         if not self.is_known:
             return NOT_TOLD
-        level = f"{100 * self.confidence:g} % interval {self.ci_low:.2f} to {self.ci_high:.2f}"
+        low, high = fixed(self.ci_low, 2), fixed(self.ci_high, 2)
+        level = f"{100 * self.confidence:g} % interval {low} to {high}"
         if self.beats_chance:
-            return f"AUROC against lesions {self.auroc:.2f} ({level}) in held-out scans."
+            return f"AUROC against lesions {fixed(self.auroc, 2)} ({level}) in held-out scans."
         return (
             "This map does not find lesions better than chance "
-            f"(AUROC {self.auroc:.2f}, {level}, held-out scans)."
+            f"(AUROC {fixed(self.auroc, 2)}, {level}, held-out scans)."
         )
 
     @property
@@ -70,7 +72,7 @@ class Verdict:
         """A few words for the title of a picture or the label of a layer."""
         if not self.is_known:
             return "not measured"
-        return f"AUROC {self.auroc:.2f}" if self.beats_chance else "not better than chance"
+        return f"AUROC {fixed(self.auroc, 2)}" if self.beats_chance else "not better than chance"
 
     def to_json(self) -> dict[str, Any] | None:
         """Return the verdict as JSON types; None where nothing was measured."""

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from msnmo.core.numbers import fixed
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
     BLACK,
@@ -53,8 +54,9 @@ class Agreement:
         if math.isnan(self.bias):
             return "no scans"
         if math.isnan(self.low):
-            return f"bias {_number(self.bias)} ml; no limits"
-        return f"bias {_number(self.bias)}, limits {_number(self.low)} to {_number(self.high)} ml"
+            return f"bias {fixed(self.bias, 2)} ml; no limits"
+        low, high = fixed(self.low, 2), fixed(self.high, 2)
+        return f"bias {fixed(self.bias, 2)}, limits {low} to {high} ml"
 
 
 def agreement(differences: np.ndarray) -> Agreement:
@@ -136,8 +138,3 @@ def _note(tables: Mapping[str, pd.DataFrame]) -> str:
     if any(table["subject"].duplicated().any() for table in tables.values()):
         texts.append("Scans of one subject are taken as independent.")
     return " ".join(texts)
-
-
-def _number(value: float) -> str:
-    # a rounded -0.00 would read as a direction
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

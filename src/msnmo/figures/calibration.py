@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from statsmodels.stats.proportion import proportion_confint
 
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.calibration import (
     BINS,
     NO_OTHER_FOLD,
@@ -85,7 +86,7 @@ class MethodCalibration:
     def _error(self, p_nmosd: np.ndarray | None) -> str:
         if p_nmosd is None or not len(p_nmosd):
             return "n/a"
-        return f"{100 * expected_calibration_error(p_nmosd, self.is_nmosd):.1f}\u00a0%"
+        return f"{fixed(100 * expected_calibration_error(p_nmosd, self.is_nmosd), 1)}\u00a0%"
 
 
 def method_calibration(scans: pd.DataFrame) -> MethodCalibration:

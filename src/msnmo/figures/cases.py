@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from msnmo.core.errors import bad_input
+from msnmo.core.numbers import fixed
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, constrain, wrapped
@@ -129,7 +130,7 @@ def dsc_of(metrics: pd.DataFrame, method: str, scan: str) -> str:
         & (metrics["space"] == "model")
     ]
     values = rows["value"].dropna()
-    return "n/a" if values.empty else f"{100 * values.iloc[0]:.1f} %"
+    return "n/a" if values.empty else f"{fixed(100 * values.iloc[0], 1)} %"
 
 
 def title_of(inputs: Inputs, method: str, case: Case) -> str:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
@@ -78,7 +79,7 @@ def _draw_matrix(axes: Axes, title: str, counts: np.ndarray) -> None:
     axes.imshow(np.nan_to_num(parts), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         part = parts[row, column]
-        text = f"{count}\n" + ("n/a" if np.isnan(part) else f"{100 * part:.1f} %")
+        text = f"{count}\n" + ("n/a" if np.isnan(part) else f"{fixed(float(100 * part), 1)} %")
         colour = "white" if part > DARK else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=NORMAL)
     axes.set_title(title)

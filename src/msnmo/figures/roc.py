@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.metrics import auc, roc_curve
 
+from msnmo.core.numbers import fixed
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
     GREY,
@@ -84,13 +85,13 @@ class MethodRoc:
 
     def describe(self) -> str:
         """Return the areas under the curves, as the legend gives them."""
-        pooled = "n/a" if self.pooled is None else f"{100 * self.pooled.auc:.1f} %"
+        pooled = "n/a" if self.pooled is None else f"{fixed(100 * self.pooled.auc, 1)} %"
         areas = np.array([100 * roc.auc for roc in self.folds.values()])
         if len(areas) == 0:
             folds = "n/a"
         else:
-            spread = f" ± {areas.std(ddof=1):.1f}" if len(areas) > 1 else ""
-            folds = f"{areas.mean():.1f}{spread} %"
+            spread = f" ± {fixed(areas.std(ddof=1), 1)}" if len(areas) > 1 else ""
+            folds = f"{fixed(areas.mean(), 1)}{spread} %"
         return f"AUC pooled {pooled}, folds {folds}"
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.style import DIAGNOSIS_STYLE
 from msnmo.report.results import P_NMOSD, VOLUMES, Results, judged_maps
 from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
-from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, ROBUSTNESS, SITES
+from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, ROBUSTNESS, SHORTCUTS, SITES
 from msnmo.tables.model import read_page
-from msnmo.viewing.pages import NOTHING, Cell, Table, fixed, table_of
+from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 
 DIAGNOSES = tuple(DIAGNOSIS_STYLE)
 MEGABYTE = 1e6
@@ -67,7 +68,7 @@ def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
     """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
     pages = map(read_page, tables)
-    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS, ROBUSTNESS)
+    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS)
     parts = [reference_row(page, label) for page in pages if page.number not in beyond]
     if not any(len(part) for part in parts):
         return None

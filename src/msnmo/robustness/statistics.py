@@ -9,7 +9,7 @@ another; the share is of all scans together, its interval Wilson's.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,12 @@ from statsmodels.stats.proportion import proportion_confint
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.metrics import NOT_APPLICABLE
-from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
+from msnmo.evaluate.statistics.bootstrap import Drawn, interval
+from msnmo.evaluate.statistics.summary import over_trainings, summarise, with_subjects
 from msnmo.robustness.conditions import UNPERTURBED
 
 MEASURED_COLUMNS = {
@@ -45,8 +46,8 @@ COLUMNS = {
     **{"seed": int, "left_out": str},
 }
 """Of the table that is written, a row per condition, that of scans as they are first."""
-DECIMALS = dict.fromkeys(NUMBERS, 4)
-UNKNOWN = dict.fromkeys(("mean", "ci_low", "ci_high"), np.nan)
+NO_WIDTH = 1e-9
+"""An interval that is narrower has no width but for the last digits of sums."""
 
 
 def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFrame:
@@ -90,8 +91,7 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
 def _row(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, object]:
     made = rows[rows["left_out"].isna()]
     compared = made.dropna(subset=["dsc", "dsc_evaluated"])
-    dsc = _summary(compared, compared["dsc"], drawn, confidence)
-    change = _summary(compared, compared["dsc"] - compared["dsc_evaluated"], drawn, confidence)
+    change = compared["dsc"] - compared["dsc_evaluated"]
     told = made.dropna(subset=["p_nmosd", "p_nmosd_evaluated"])
     flipped = predicted_nmosd(told["p_nmosd"]) != predicted_nmosd(told["p_nmosd_evaluated"])
     low, high = _wilson(int(flipped.sum()), len(told), confidence)
@@ -102,20 +102,30 @@ def _row(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, objec
         "n_subjects": made["subject"].nunique(),
         "n_classified": len(told),
         "n_flips": int(flipped.sum()),
-        **{"dsc": dsc["mean"], "dsc_low": dsc["ci_low"], "dsc_high": dsc["ci_high"]},
-        **{"difference": change["mean"], "difference_low": change["ci_low"]},
-        "difference_high": change["ci_high"],
+        **_mean_dsc(compared, drawn, confidence),
+        **_mean_difference(compared.assign(value=change), drawn, confidence),
         **{"flips": flipped.mean() if len(told) else np.nan, "flips_low": low, "flips_high": high},
         "left_out": "; ".join(_reasons(rows["left_out"].dropna())) or None,
     }
 
 
-def _summary(
-    rows: pd.DataFrame, values: pd.Series, drawn: Drawn, confidence: float
-) -> Mapping[str, float]:
+def _mean_dsc(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, object]:
     if rows.empty:
-        return UNKNOWN
-    return summarise(rows.assign(value=values), drawn, confidence)
+        return dict.fromkeys(("dsc", "dsc_low", "dsc_high"), np.nan)
+    found = summarise(rows.assign(value=rows["dsc"]), drawn, confidence)
+    return {"dsc": found["mean"], "dsc_low": found["ci_low"], "dsc_high": found["ci_high"]}
+
+
+def _mean_difference(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, float]:
+    """Return the mean difference; where all scans differ by the same there is no interval."""
+    names = ("difference", "difference_low", "difference_high")
+    if rows.empty:
+        return dict.fromkeys(names, np.nan)
+    replicates = over_trainings(rows, drawn)
+    low, high = interval(replicates[1:], confidence)
+    if high - low < NO_WIDTH:
+        low = high = np.nan
+    return dict(zip(names, (float(replicates[0]), low, high), strict=True))
 
 
 def _wilson(count: int, of: int, confidence: float) -> tuple[float, float]:
@@ -205,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured = with_subjects(read_measured(given.measured, given.metrics), folds, given.folds)
     drawn = Drawn.draw(folds, measured["seed"], given.replicates, given.seed)
     table = judge(measured, drawn, given.confidence)
-    write_tsv(given.out, as_text(table, DECIMALS))
+    write_tsv(given.out, as_text(table, NUMBERS))
 
 
 if __name__ == "__main__":

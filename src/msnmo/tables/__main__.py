@@ -10,8 +10,8 @@ from typing import get_args
 
 import pandas as pd
 
+from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
 from msnmo.cohort.excluded import exclusion_note, read_excluded
-from msnmo.cohort.folds import COHORT_COLUMNS, Split, folds_note
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
@@ -25,6 +25,7 @@ from msnmo.tables.layout import (
     LESIONS,
     MAPS,
     ROBUSTNESS,
+    SHORTCUTS,
     SITES,
     TABLES,
     WITH_SITE_ALONE,
@@ -36,17 +37,19 @@ from msnmo.tables.model import Page, write_page
 from msnmo.tables.render import FORMATS, SECOND, page_to_tsv, to_tsv
 from msnmo.tables.robustness import page_of_robustness
 from msnmo.tables.robustness import read_judged as read_robustness
+from msnmo.tables.shortcuts import page_of_shortcuts, told_of_shortcuts
+from msnmo.tables.shortcuts import read_judged as read_shortcuts
 from msnmo.tables.sites import page_of_sites, read_sites
 
 STATISTICS_COLUMNS = {
-    **dict.fromkeys(("table", "metric", "space", "method", "test"), str),
+    **dict.fromkeys(("table", "metric", "space", "method", "interval", "test"), str),
     **dict.fromkeys(("n_scans", "n_subjects"), int),
     **dict.fromkeys(("ci_low", "ci_high", "p", "p_holm"), float),
 }
 
 
 SITE_ALONE_COLUMNS = {
-    "metric": str,
+    **dict.fromkeys(("metric", "interval"), str),
     **dict.fromkeys(NUMBERS, float),
     **dict.fromkeys(COUNTS, int),
 }
@@ -69,6 +72,7 @@ KINDS = {
     MAPS: "maps",
     SITES: "sites",
     LESIONS: "lesions",
+    SHORTCUTS: "shortcuts",
     ROBUSTNESS: "robustness",
 }
 """Of the tables that do not compare metrics."""
@@ -102,6 +106,11 @@ def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page
     return table, dict.fromkeys(FORMATS, page_of_lesions(table, given.smallest_lesion_mm3))
 
 
+def _of_shortcuts(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
+    table = read_shortcuts(given.shortcuts)
+    return table, dict.fromkeys(FORMATS, page_of_shortcuts(table))
+
+
 def _of_robustness(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = read_robustness(given.robustness)
     return table, dict.fromkeys(FORMATS, page_of_robustness(table))
@@ -121,6 +130,8 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     if LESION_WISE in table.metrics:
         note = counted_note(given.smallest_lesion_mm3)
         pages = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
+    told = told_of_shortcuts(read_shortcuts(given.shortcuts)) if given.shortcuts else []
+    pages = {name: replace(each, notes=(*each.notes, *told)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 
 
@@ -136,6 +147,7 @@ MADE_BY = {
     "maps": _of_maps,
     "sites": _of_sites,
     "lesions": _of_lesions,
+    "shortcuts": _of_shortcuts,
     "robustness": _of_robustness,
     "compared": _compared,
 }
@@ -144,6 +156,7 @@ NEEDED = {
     "maps": ("localisation", "cohort", "split", "k"),
     "sites": ("sites", "cohort", "split", "k"),
     "lesions": ("lesions", "smallest-lesion-mm3", "cohort", "split", "k"),
+    "shortcuts": ("shortcuts", "cohort", "split", "k"),
     "robustness": ("robustness", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
@@ -200,6 +213,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
     )
     parser.add_argument(
+        "--shortcuts",
+        type=Path,
+        nargs="*",
+        help=f"tables of msnmo.evaluate.statistics.shortcuts, one a method, for {SHORTCUTS}; of "
+        "another table's methods, to say below it which tell classes without lesions",
+    )
+    parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
@@ -212,7 +232,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     needed += ("site-alone",) if given.table in WITH_SITE_ALONE else ()
     if LESION_WISE in TABLE_METRICS.get(given.table, ()):
         needed = (*needed, "smallest-lesion-mm3")
-    if missing := [name for name in needed if getattr(given, name.replace("-", "_")) is None]:
+    values = {name: getattr(given, name.replace("-", "_")) for name in needed}
+    if missing := [name for name, value in values.items() if value in (None, [])]:
         parser.error(f"table {given.table} needs --{' and --'.join(missing)}")
     return given
 

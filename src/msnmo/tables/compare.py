@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.core.numbers import rounded
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, Space, space_of
 from msnmo.tables.layout import Layout
 
@@ -33,6 +34,8 @@ class Ours:
         Trainings of each fold.
     n_scans, n_undefined_scans : int
         Scans evaluated, and how many of these are in no mean because their value is undefined.
+    n_penalised_scans : int
+        Scans with the worst value of the metric, for one empty mask.
     """
 
     mean: float
@@ -43,6 +46,7 @@ class Ours:
     n_seeds: int
     n_scans: int
     n_undefined_scans: int
+    n_penalised_scans: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ class Sureness:
     test : str or None
         The test's name.
     n_scans, n_subjects : int
-        That the interval is made of.
+        That the number is of: of sensitivity and specificity those of their class.
+    interval : str or None
+        How the interval is made: bootstrap or exact; None where there is none.
     """
 
     low: float
@@ -68,6 +74,7 @@ class Sureness:
     test: str | None
     n_scans: int
     n_subjects: int
+    interval: str | None = "bootstrap"
 
 
 @dataclass(frozen=True)
@@ -97,12 +104,18 @@ class ComparedCell:
     sureness: Sureness | None = None
 
     @property
+    def n_scans(self) -> int | None:
+        """The scans that the number is of; None if the method was not run."""
+        if self.sureness is not None:
+            return self.sureness.n_scans
+        return None if self.ours is None else self.ours.n_scans
+
+    @property
     def difference(self) -> float | None:
-        """Ours as shown (rounded) minus the reported number, in percentage points."""
+        """Ours as shown minus the reported number, in percentage points: as readers subtract."""
         if self.ours is None or self.reported is None or math.isnan(self.ours.mean):
             return None
-        # adding 0.0 turns -0.0 into 0.0
-        return round(round(self.ours.mean, DECIMALS) - self.reported, DECIMALS) + 0.0
+        return rounded(rounded(self.ours.mean, DECIMALS) - self.reported, DECIMALS)
 
 
 @dataclass(frozen=True)
@@ -173,9 +186,12 @@ def reference_row(table: Layout, judged: pd.DataFrame) -> ComparedRow:
 
 def _reference_cell(row: Any) -> ComparedCell:
     scans, folds = int(row.n_scans), (int(row.n_folds), int(row.n_undefined_folds))
-    ours = Ours(float(row.mean), float(row.sd), math.nan, *folds, 1, scans, 0)
     tested = (math.nan, math.nan, None)
-    sure = Sureness(float(row.ci_low), float(row.ci_high), *tested, scans, int(row.n_subjects))
+    ours = Ours(float(row.mean), float(row.sd), math.nan, *folds, 1, scans, 0)
+    made = None if pd.isna(row.interval) else str(row.interval)
+    sure = Sureness(
+        float(row.ci_low), float(row.ci_high), *tested, scans, int(row.n_subjects), made
+    )
     return ComparedCell(row.metric, NOT_APPLICABLE, ours, None, None, sure)
 
 
@@ -184,7 +200,8 @@ def _sureness(row: Any) -> Sureness | None:
         return None
     test = None if pd.isna(row.test) else str(row.test)
     low, high, p, p_holm = map(float, (row.ci_low, row.ci_high, row.p, row.p_holm))
-    return Sureness(low, high, p, p_holm, test, int(row.n_scans), int(row.n_subjects))
+    made = None if pd.isna(row.interval) else str(row.interval)
+    return Sureness(low, high, p, p_holm, test, int(row.n_scans), int(row.n_subjects), made)
 
 
 def ours_of(row: Any) -> Ours | None:
@@ -193,8 +210,9 @@ def ours_of(row: Any) -> Ours | None:
         return None
     scale = METRICS[row.metric].scale
     numbers = (scale * each for each in (row.mean, row.sd, row.sd_seeds))
-    counts = (row.n_folds, row.n_undefined_folds, row.n_seeds, row.n_scans, row.n_undefined_scans)
-    return Ours(*numbers, *(int(count) for count in counts))
+    counts = (row.n_folds, row.n_undefined_folds, row.n_seeds)
+    scans = (row.n_scans, row.n_undefined_scans, row.n_penalised_scans)
+    return Ours(*numbers, *(int(count) for count in (*counts, *scans)))
 
 
 def ranks(means: Sequence[float | None], best: str) -> list[int | None]:
@@ -209,7 +227,9 @@ def ranks(means: Sequence[float | None], best: str) -> list[int | None]:
         None or NaN where there is no value.
     best : {"highest", "lowest"}
     """
-    shown = [None if mean is None or math.isnan(mean) else round(mean, DECIMALS) for mean in means]
+    shown = [
+        None if mean is None or math.isnan(mean) else rounded(mean, DECIMALS) for mean in means
+    ]
     values = [value for value in shown if value is not None]
     if len(values) < 2:
         return [None] * len(shown)

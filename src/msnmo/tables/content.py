@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
+from msnmo.core.numbers import fixed
+from msnmo.evaluate.metrics import (
+    EXACT,
+    METRICS,
+    NOT_APPLICABLE,
+    PROPORTIONS,
+    primary_first,
+    tasks_of,
+)
 from msnmo.settings.methods import Task
 from msnmo.tables.compare import (
     DECIMALS,
@@ -24,23 +32,32 @@ NOT_RUN = "not run"
 OURS, REPORTED, DIFFERENCE = "ours", "reported", "difference"
 SEEDS = "between seeds"
 """Names of lines."""
-DETAILS = (OURS, "interval from", "to", "test", "p", "p (Holm)", "scans", "subjects")
+DETAILS = (
+    *(OURS, "endpoint", "interval from", "to", "interval by"),
+    *("test", "p", "p (Holm)", "scans", "subjects"),
+)
 """Columns of the intervals and tests, a line for each metric of each method."""
 WIDEST = 4
 """Columns that stand side by side."""
 TESTS = {
-    "wilcoxon": "Wilcoxon's signed rank",
-    "mcnemar": "McNemar's exact test",
+    "signed_rank": "Wilcoxon's signed rank of subjects' means",
+    "sign_flip": "permutation of subjects' signs (mid-p; McNemar's where each has one scan)",
     "bootstrap": "bootstrap of the difference",
 }
 ABOUT_METRICS = {
-    "LTPR": "LTPR, LFPR: lesions found and wrongly found (26-connected, touched by one voxel); "
-    "LF1: their harmonic mean.",
-    "HD95": "HD95, ASD: 95th centile and mean of surface distances; AVD: volume difference; VC: "
+    "LTPR": "LTPR: share of lesions found; LFPR: share of predicted ones that are none "
+    "(26-connected, touched by one voxel); LF1: harmonic mean of LTPR and 1 - LFPR.",
+    "HD95": "HD95, ASD: 95th centile and mean of surface distances, the diagonal of the scan's "
+    "grid where one mask alone is empty and 0 where both are; AVD: volume difference; VC: "
     "Pearson's r of the volumes.",
     "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
 }
 """By the first metric that they are about."""
+EXACT_WHERE_ALL_ARE_EQUAL = (
+    "Where every value is 0, or every one 100 %, the CI is exact (Clopper and Pearson), of the "
+    "number of subjects."
+)
+"""For tables whose intervals are too many to name those."""
 ABOUT_SITE_ALONE = (
     f"{SITE_ALONE}: no network; a scan's score is the share of NMOSD among the fold's training "
     "scans of its site, or among all of them where none is of its site. A method that is no better "
@@ -84,12 +101,18 @@ def _panels(table: Layout, rows: list[ComparedRow], level: str) -> Iterator[Pane
             shown = [[cell for cell in row.cells if cell.metric in some] for row in rows]
             yield Panel(
                 task.capitalize(),
-                tuple(f"{metric} ({METRICS[metric].unit})" for metric in some),
+                tuple(map(_heading, some)),
                 tuple(
                     Block(row.label, tuple(_lines(cells, level)))
                     for row, cells in zip(rows, shown, strict=True)
                 ),
             )
+
+
+def _heading(metric: str) -> str:
+    """Return a column's heading: the paper's order stays, so the primary endpoint is marked."""
+    mark = ", primary" if METRICS[metric].endpoint == "primary" else ""
+    return f"{metric} ({METRICS[metric].unit}){mark}"
 
 
 def batched(values: Sequence[str], most: int) -> Iterator[Sequence[str]]:
@@ -140,17 +163,23 @@ def _details(rows: list[ComparedRow]) -> Panel | None:
 
 
 def _sureness_lines(row: ComparedRow) -> Iterator[Line]:
-    for cell in row.cells:
+    """Yield a line for each number that was made, those of primary endpoints first."""
+    made = {cell.metric: cell for cell in row.cells}
+    for metric in primary_first(made):
+        cell = made[metric]
         if cell.ours is not None and cell.sureness is not None:
-            yield Line(cell.metric, _sureness_cells(cell.ours, cell.sureness))
+            yield Line(metric, _sureness_cells(metric, cell.ours, cell.sureness))
 
 
-def _sureness_cells(ours: Ours, sure: Sureness) -> tuple[Text, ...]:
+def _sureness_cells(metric: str, ours: Ours, sure: Sureness) -> tuple[Text, ...]:
     return (
-        *map(text_of, (ours.mean, sure.low, sure.high)),
-        Text(sure.test or NOTHING),
+        text_of(ours.mean),
+        Text(METRICS[metric].endpoint),
+        *map(text_of, (sure.low, sure.high)),
+        Text(sure.interval or NOTHING),
+        Text(NOTHING if sure.test is None else sure.test.replace("_", " ")),
         *(Text(_probability(each), value=_known(each)) for each in (sure.p, sure.p_holm)),
-        *(Text(f"{each}", value=each) for each in (ours.n_scans, sure.n_subjects)),
+        *(Text(f"{each}", value=each) for each in (sure.n_scans, sure.n_subjects)),
     )
 
 
@@ -184,21 +213,19 @@ def _p(sureness: Sureness | None) -> str:
 def _probability(p: float) -> str:
     if math.isnan(p):
         return NOTHING
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+    return fixed(p, 3) if p >= 0.001 else "<0.001"
 
 
 def _number(value: float | None, sign: str = "") -> str:
-    if value is None:
-        return NOTHING
-    plus = sign if value > 0 else ""
-    return f"{plus}{value:.{DECIMALS}f}".replace("-", "−")
+    return NOTHING if value is None else fixed(value, DECIMALS, sign)
 
 
 def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> list[str]:
     """Return the sentences below a table: what its numbers are and what is in no mean."""
     cells = [cell for row in rows for cell in row.cells if cell.ours is not None]
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
-    sentences += [*_gap_notes(rows), *_sureness_notes(cells, level), *_seed_notes(cells)]
+    sentences += [*_endpoint_notes(table), *_gap_notes(rows)]
+    sentences += [*_sureness_notes(cells, level), *_exact_notes(rows, level), *_seed_notes(cells)]
     if any(row.label == SITE_ALONE for row in rows):
         sentences.append(ABOUT_SITE_ALONE)
     if any(cell.rank for cell in cells):
@@ -233,11 +260,52 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
             for test, metrics in tests.items()
         )
         yield (
-            f"p: two-sided, against the joint model on the same scans: {named}; Holm's correction "
-            "over the methods of the table, for each metric."
+            "p: two-sided, against the joint model on the same scans, with subjects as units: "
+            f"{named}; Holm's correction over the methods of the table, for each metric."
         )
-    if tests.keys() - {"bootstrap"}:
-        yield "The paired tests take scans as independent, also those of one subject."
+
+
+def _exact_notes(rows: list[ComparedRow], level: str) -> Iterator[str]:
+    """Yield where the bootstrap has nothing to say, since no replicate differs."""
+    exact: dict[str, list[str]] = {}
+    without: dict[str, list[str]] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.sureness is not None and cell.sureness.interval == EXACT:
+                told = f"{cell.metric} ({cell.sureness.n_subjects})"
+                exact.setdefault(row.label, []).append(told)
+            elif _is_bound(cell) and cell.sureness is not None and not cell.sureness.interval:
+                without.setdefault(row.label, []).append(cell.metric)
+    if exact:
+        yield (
+            f"{level} CI of a share of 0 or 100 %: exact (Clopper and Pearson), of the number of "
+            f"subjects: {_by_label(exact)}."
+        )
+    if without:
+        yield f"No {level} CI, the bootstrap's has no width at 0 or 100 %: {_by_label(without)}."
+
+
+def _is_bound(cell: ComparedCell) -> bool:
+    return METRICS[cell.metric].unit == "%" and cell.ours is not None and cell.ours.mean in (0, 100)
+
+
+def _by_label(where: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{label} {', '.join(told)}" for label, told in where.items())
+
+
+def _endpoint_notes(table: Layout) -> Iterator[str]:
+    primary = [name for name in table.metrics if METRICS[name].endpoint == "primary"]
+    if primary:
+        verb = "are" if len(primary) > 1 else "is"
+        yield (
+            f"{' and '.join(primary)} {verb} primary. The other metrics are secondary: they "
+            "describe, and their p are not corrected for their number."
+        )
+    else:
+        yield (
+            "All metrics of this table are secondary: they describe, and their p are not "
+            "corrected for their number."
+        )
 
 
 def _seed_notes(cells: list[ComparedCell]) -> Iterator[str]:
@@ -275,31 +343,44 @@ def _ours_notes(cells: list[ComparedCell]) -> list[str]:
         )
     for task, (cell, ours) in first.items():
         where = "" if cell.space == NOT_APPLICABLE else f", masks compared in {cell.space} space"
-        texts.append(f"{task.capitalize()}: {ours.n_scans} test scans{where}.")
+        counted = _counted(cells) if task == "classification" else ""
+        texts.append(f"{task.capitalize()}: {ours.n_scans} test scans{where}{counted}.")
     return texts
 
 
+def _counted(cells: list[ComparedCell]) -> str:
+    """Return which of the scans the metrics of one class count."""
+    counts = {cell.metric: cell.sureness.n_scans for cell in cells if cell.sureness is not None}
+    told = [
+        f"{metric} counts the {counts[metric]} of {classes[0]}"
+        for metric, classes in PROPORTIONS.items()
+        if len(classes) == 1 and metric in counts
+    ]
+    return "".join(f"; {each}" for each in told)
+
+
 def _gap_notes(rows: list[ComparedRow]) -> list[str]:
-    """Return what is in no mean: a sentence per reason, with methods and metrics."""
+    """Return what is in no mean, or there by a rule: a sentence per reason, with methods."""
     gaps: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         for cell in row.cells:
             for reason in _gaps(cell.ours):
                 gaps.setdefault(reason, {}).setdefault(row.label, []).append(cell.metric)
-    return [
-        f"Undefined {reason}, left out: "
-        + "; ".join(f"{label} {', '.join(metrics)}" for label, metrics in where.items())
-        + "."
-        for reason, where in gaps.items()
-    ]
+    return [f"{reason}: {_by_label(where)}." for reason, where in gaps.items()]
 
 
 def _gaps(ours: Ours | None) -> Iterator[str]:
     if ours is not None and ours.n_undefined_scans:
-        count = ours.n_undefined_scans
-        yield f"for {count} scan{'' if count == 1 else 's'} without a true lesion"
+        yield f"Undefined for {_scans(ours.n_undefined_scans)} without a true lesion, left out"
     if ours is not None and ours.n_undefined_folds:
-        yield f"in {ours.n_undefined_folds} of {ours.n_folds + ours.n_undefined_folds} folds"
+        folds = ours.n_folds + ours.n_undefined_folds
+        yield f"Undefined in {ours.n_undefined_folds} of {folds} folds, left out"
+    if ours is not None and ours.n_penalised_scans:
+        yield f"The diagonal of the grid for {_scans(ours.n_penalised_scans)} with one empty mask"
+
+
+def _scans(count: int) -> str:
+    return f"{count} scan{'' if count == 1 else 's'}"
 
 
 def _task(cell: ComparedCell) -> Task:

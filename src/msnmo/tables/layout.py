@@ -40,10 +40,15 @@ SITES_CAPTION = "Every metric by site"
 LESIONS = "S5"
 """The table of lesions by size and load, whose panels are kinds of lesions and scans."""
 LESIONS_CAPTION = "Lesions by size, scans by load, and agreement of raters"
+SHORTCUTS = "S6"
+"""The table of classifiers with lesions filled, whose columns are not metrics alone."""
+SHORTCUTS_CAPTION = "Classification without lesions"
+TOLD_OF_SHORTCUTS = "4"
+"""The paper's table of classifiers, which says below which of them tell classes without lesions."""
 ROBUSTNESS = "S7"
 """The table of perturbed scans, whose panels are perturbations."""
 ROBUSTNESS_CAPTION = "Robustness to perturbed scans"
-TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS, ROBUSTNESS)
+TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
@@ -125,7 +130,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     ----------
     table : str
         One of `TABLES`; those of the cohort show none, the supplement and that of lesions all that
-        segment, that of maps all that have them, those of sites and of perturbed scans all.
+        segment, that of maps all that have them, those of sites and of perturbed scans all, that of
+        shortcuts all that classify.
     chosen : sequence of str
         Names of methods.
     """
@@ -137,6 +143,8 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
         return list(chosen)
     if table == LESIONS:
         return methods_of(SUPPLEMENT, chosen)
+    if table == SHORTCUTS:
+        return [name for name in chosen if "classification" in METHODS[name].tasks]
     shown = [name for name in chosen if is_row(METHODS[name], table)]
     # the joint model alone is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown

@@ -12,7 +12,8 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_tsv
-from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.core.numbers import fixed
+from msnmo.evaluate.metrics import EXACT, NOT_APPLICABLE
 from msnmo.evaluate.statistics.lesions import (
     BY_LOAD,
     COLUMNS,
@@ -23,7 +24,7 @@ from msnmo.evaluate.statistics.lesions import (
     WHOLE,
 )
 from msnmo.settings.methods import get_method
-from msnmo.tables.content import SEEDS, counted_note
+from msnmo.tables.content import EXACT_WHERE_ALL_ARE_EQUAL, SEEDS, counted_note
 from msnmo.tables.layout import LESIONS, LESIONS_CAPTION
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 
@@ -144,27 +145,31 @@ def _lines(cells: Sequence[Any], level: str) -> Iterator[Line]:
 def _mean(cell: Any) -> Text:
     if math.isnan(cell.mean):
         return Text(NOT_APPLICABLE)
-    sd = NOT_APPLICABLE if math.isnan(cell.sd) else f"{100 * cell.sd:.1f}"
-    return Text(f"{100 * cell.mean:.1f} ± {sd}", value=100 * cell.mean)
+    sd = NOT_APPLICABLE if math.isnan(cell.sd) else _percent(cell.sd)
+    return Text(f"{_percent(cell.mean)} ± {sd}", value=100 * cell.mean)
 
 
 def _between_seeds(cell: Any) -> Text:
     if math.isnan(cell.sd_seeds):
         return Text(NOTHING)
-    return Text(f"± {100 * cell.sd_seeds:.1f}", value=100 * cell.sd_seeds)
+    return Text(f"± {_percent(cell.sd_seeds)}", value=100 * cell.sd_seeds)
 
 
 def _interval(cell: Any) -> Text:
     if math.isnan(cell.ci_low):
         return Text(NOTHING)
-    return Text(f"{100 * cell.ci_low:.1f}–{100 * cell.ci_high:.1f}")
+    return Text(f"{_percent(cell.ci_low)}–{_percent(cell.ci_high)}")
+
+
+def _percent(share: float) -> str:
+    return fixed(100 * share, 1)
 
 
 def _made_of(cell: Any) -> Text:
     scans = cell.n_scans - cell.n_undefined_scans
     of_all = f" of {cell.n_scans}" if cell.n_undefined_scans else ""
     # a mean over seeds, and over raters, need not be whole
-    lesions = f"{cell.n_lesions:.1f}".removesuffix(".0")
+    lesions = fixed(cell.n_lesions, 1).removesuffix(".0")
     return Text(f"{scans}{of_all} ({lesions})", value=float(scans))
 
 
@@ -185,6 +190,8 @@ def _notes(table: pd.DataFrame, level: str, smallest_mm3: float) -> Iterator[str
             f"the folds' values; {SEEDS}: that of the seeds' values."
         )
         yield f"{drawn} and {first['n_seeds']} seeds."
+    if (table["interval"] == EXACT).any():
+        yield EXACT_WHERE_ALL_ARE_EQUAL
     yield counted_note(smallest_mm3)
     yield from EXPLAINED
     yield (

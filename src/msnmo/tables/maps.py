@@ -11,11 +11,12 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_tsv
+from msnmo.core.numbers import fixed
 from msnmo.evaluate.localisation import AUROC, CAM, ENERGY, GRADCAM_MAP, INTENSITY, PEAK, RANDOM
-from msnmo.evaluate.metrics import NOT_APPLICABLE
+from msnmo.evaluate.metrics import EXACT, NOT_APPLICABLE
 from msnmo.evaluate.statistics.maps import COLUMNS
 from msnmo.settings.methods import get_method
-from msnmo.tables.content import SEEDS
+from msnmo.tables.content import EXACT_WHERE_ALL_ARE_EQUAL, SEEDS
 from msnmo.tables.layout import MAPS, MAPS_CAPTION
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 
@@ -72,7 +73,8 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     first, *others = tables
     common = {path: _untrained(table) for path, table in tables.items()}
     for path in others:
-        if not common[path].equals(common[first]):
+        # processors of different kinds may add up to another last digit
+        if not common[path].round(9).equals(common[first].round(9)):
             expected = f"the intensity and random map of {first}: the same test scans"
             raise bad_input(path, expected, "others", MAKE_AGAIN)
     own = pd.concat([table[~table["map"].isin(UNTRAINED)] for table in tables.values()])
@@ -155,7 +157,7 @@ def _interval(cell: Any, scale: int) -> Text:
 
 def number(value: float, scale: int) -> str:
     """Return a number of the table, as `SHOWN` scales its metric, with fixed decimals."""
-    return f"{value:.3f}" if scale == 1 else f"{value:.1f}"
+    return fixed(value, 3 if scale == 1 else 1)
 
 
 def _notes(table: pd.DataFrame, verdicts: dict[str, bool | None], level: str) -> Iterator[str]:
@@ -170,6 +172,8 @@ def _notes(table: pd.DataFrame, verdicts: dict[str, bool | None], level: str) ->
         yield f"{drawn} and {seeds} seeds. A fold's value is the mean of its seeds'."
         if GRADCAM_MAP in set(table["map"]):
             yield "Grad-CAM is of the trainings of the first seed alone."
+    if (table["interval"] == EXACT).any():
+        yield EXACT_WHERE_ALL_ARE_EQUAL
     yield f"{first['n_scans']} test scans in model space, voxels of the brain alone."
     if without := first["n_undefined_scans"]:
         scans = f"{without} scan{'' if without == 1 else 's'}"

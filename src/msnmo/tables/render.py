@@ -10,8 +10,10 @@ import pandas as pd
 from jinja2 import Environment
 from tabulate import tabulate
 
+from msnmo.core.numbers import plain
 from msnmo.core.templates import templates
-from msnmo.tables.compare import DECIMALS, ComparedRow, Ours, Sureness
+from msnmo.evaluate.metrics import METRICS
+from msnmo.tables.compare import DECIMALS, ComparedCell, ComparedRow, Ours, Sureness
 from msnmo.tables.content import NOT_RUN
 from msnmo.tables.layout import Layout
 from msnmo.tables.model import Page, Panel, Text
@@ -48,30 +50,33 @@ TEX_MARKS = {
 def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
-    Columns table, label, method, metric, space, status (run, not run, or reference: of no method),
-    ours_mean, ours_sd,
-    ours_sd_seeds, n_folds, n_undefined_folds, n_seeds, n_scans, n_undefined_scans, n_subjects,
-    ci_low, ci_high, reported, difference, rank, test, p, p_holm. Numbers are in the metric's unit
-    and are text already, so that equal results give equal bytes.
+    Columns table, label, method, endpoint (primary or secondary), metric, space, status (run, not
+    run, or reference: of no method), ours_mean, ours_sd, ours_sd_seeds, n_folds, n_undefined_folds,
+    n_seeds, n_scans (of the metric: those of its class for SN and SP), n_undefined_scans,
+    n_penalised_scans, n_subjects, ci_low, ci_high, interval (bootstrap or exact), reported,
+    difference, rank, test, p, p_holm. Numbers are text, in the metric's unit, and not rounded;
+    reported and difference have the paper's two decimals.
     """
     return pd.DataFrame(
         {
             "table": table.number,
             "label": row.label,
             "method": row.method,
+            "endpoint": METRICS[cell.metric].endpoint,
             "metric": cell.metric,
             "space": cell.space,
             "status": NOT_RUN if cell.ours is None else "run" if row.method else REFERENCE,
-            **_ours_columns(cell.ours),
-            "n_subjects": _fixed(_of(cell.sureness, "n_subjects"), 0),
-            "ci_low": _fixed(_of(cell.sureness, "low"), 4),
-            "ci_high": _fixed(_of(cell.sureness, "high"), 4),
-            "reported": _fixed(cell.reported, DECIMALS),
-            "difference": _fixed(cell.difference, DECIMALS),
-            "rank": _fixed(cell.rank, 0),
+            **_ours_columns(cell),
+            "n_subjects": _whole(_of(cell.sureness, "n_subjects")),
+            "ci_low": _plain(_of(cell.sureness, "low")),
+            "ci_high": _plain(_of(cell.sureness, "high")),
+            "interval": _of(cell.sureness, "interval"),
+            "reported": _paper(cell.reported),
+            "difference": _paper(cell.difference),
+            "rank": _whole(cell.rank),
             "test": _of(cell.sureness, "test"),
-            "p": _fixed(_of(cell.sureness, "p"), 6),
-            "p_holm": _fixed(_of(cell.sureness, "p_holm"), 6),
+            "p": _plain(_of(cell.sureness, "p")),
+            "p_holm": _plain(_of(cell.sureness, "p_holm")),
         }
         for row in rows
         for cell in row.cells
@@ -99,14 +104,16 @@ def page_to_tsv(page: Page) -> pd.DataFrame:
     )
 
 
-def _ours_columns(ours: Ours | None) -> dict[str, str | None]:
+def _ours_columns(cell: ComparedCell) -> dict[str, str | None]:
+    ours = cell.ours
     counts = ("n_folds", "n_undefined_folds", "n_seeds", "n_scans", "n_undefined_scans")
-    return {
-        "ours_mean": _fixed(_of(ours, "mean"), 4),
-        "ours_sd": _fixed(_of(ours, "sd"), 4),
-        "ours_sd_seeds": _fixed(_of(ours, "sd_seeds"), 4),
-        **{name: _fixed(_of(ours, name), 0) for name in counts},
+    columns = {
+        "ours_mean": _plain(_of(ours, "mean")),
+        "ours_sd": _plain(_of(ours, "sd")),
+        "ours_sd_seeds": _plain(_of(ours, "sd_seeds")),
+        **{name: _whole(_of(ours, name)) for name in (*counts, "n_penalised_scans")},
     }
+    return columns | {"n_scans": _whole(cell.n_scans)}
 
 
 def _of(numbers: Ours | Sureness | None, name: str) -> Any:
@@ -114,8 +121,16 @@ def _of(numbers: Ours | Sureness | None, name: str) -> Any:
     return None if numbers is None else getattr(numbers, name)
 
 
-def _fixed(value: float | None, decimals: int) -> str | None:
-    return None if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+def _whole(count: int | None) -> str | None:
+    return None if count is None else str(count)
+
+
+def _plain(value: float | None) -> str | None:
+    return None if value is None or math.isnan(value) else plain(value)
+
+
+def _paper(value: float | None) -> str | None:
+    return None if value is None else f"{value:.{DECIMALS}f}"
 
 
 def to_md(page: Page) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_tsv
+from msnmo.core.numbers import fixed
 from msnmo.robustness.conditions import PERTURBATIONS, UNPERTURBED
 from msnmo.robustness.statistics import COLUMNS
 from msnmo.settings.methods import get_method
@@ -120,14 +121,15 @@ def _share(value: float) -> Text:
 def _with_interval(value: float, low: float, high: float) -> Text:
     if math.isnan(value):
         return Text(NOTHING)
+    if math.isnan(low):
+        return Text(f"{_percent(value)} (no interval)", value=100 * value)
     # a dash before a minus sign cannot be read
     dash = " to " if low < 0 else "–"
     return Text(f"{_percent(value)} ({_percent(low)}{dash}{_percent(high)})", value=100 * value)
 
 
 def _percent(value: float) -> str:
-    # a rounded -0.0 would read as a direction
-    return f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "−")
+    return fixed(100 * value, 1)
 
 
 def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
@@ -137,7 +139,10 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
         f"{first['seed']} alone. DSC: mean over folds, of the scans with a mask "
         f"({table['n_dsc'].max()})."
     )
-    yield f"{level} of the difference: bootstrap of subjects, of the networks as trained."
+    yield (
+        f"{level} of the difference: bootstrap of subjects, of the networks as trained; none where "
+        "all scans differ by the same."
+    )
     yield from EXPLAINED
     own = table[table["method"] == first["method"]]
     for row in own[own["n_left_out"] > 0].itertuples():

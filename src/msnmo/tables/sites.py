@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.cohort.folds import NO_SITE
+from msnmo.cohort.balance import NO_SITE
 from msnmo.core.files import read_tsv
-from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
+from msnmo.core.numbers import fixed
+from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
+from msnmo.evaluate.metrics import EXACT, METRICS, NOT_APPLICABLE
 from msnmo.evaluate.statistics.sites import COLUMNS, COUNTS, NUMBERS
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import (
     ABOUT_METRICS,
+    EXACT_WHERE_ALL_ARE_EQUAL,
     WIDEST,
     batched,
     interval_text,
@@ -32,7 +35,10 @@ TYPES = {
     **dict.fromkeys((*NUMBERS, "n_pairs"), float),
     **dict.fromkeys((each for each in COUNTS if each != "n_pairs"), int),
 }
-DETAILS = ("value", "interval from", "to", "scans", "MS", "NMOSD", "pairs", "subjects")
+DETAILS = (
+    *("value", "interval from", "to", "interval by"),
+    *("scans", "MS", "NMOSD", "pairs", "subjects"),
+)
 EXPLAINED = (
     "A number is the mean over scans, and over seeds where there are several: no mean over folds, "
     "so that of all sites is not that of the other tables.",
@@ -141,7 +147,7 @@ def _counts(cells: Iterable[Any]) -> dict[str, Text]:
     """Return the most scans of each class that a number of the line is of, and its pairs."""
     ms, nmosd = (max(getattr(each, name) for each in cells) for name in ("n_ms", "n_nmosd"))
     (pairs,) = [each.n_pairs for each in cells if each.metric == "AUC"] or [math.nan]
-    shown = Text(NOTHING) if math.isnan(pairs) else Text(f"{pairs:.0f}", value=pairs)
+    shown = Text(NOTHING) if math.isnan(pairs) else Text(fixed(pairs, 0), value=pairs)
     return {"MS / NMOSD": Text(f"{ms} / {nmosd}"), "pairs": shown}
 
 
@@ -156,8 +162,9 @@ def _detail(row: Any) -> tuple[Text, ...]:
     counts = (row.n_scans, row.n_ms, row.n_nmosd, row.n_pairs, row.n_subjects)
     return (
         *map(text_of, (row.value, row.ci_low, row.ci_high)),
+        Text(NOTHING if pd.isna(row.interval) else row.interval),
         *(
-            Text(NOTHING) if math.isnan(each) else Text(f"{each:.0f}", value=each)
+            Text(NOTHING) if math.isnan(each) else Text(fixed(each, 0), value=each)
             for each in counts
         ),
     )
@@ -169,6 +176,10 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     subjects, seeds = of_all["n_subjects"].max(), of_all["n_seeds"].max()
     trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
     yield f"{level} CI: bootstrap of {subjects} subjects of all sites{trained}."
+    if (table["interval"] == EXACT).any():
+        yield EXACT_WHERE_ALL_ARE_EQUAL
+    if _few_volumes(table):
+        yield f"VC: n/a of fewer than {FEWEST_FOR_CORRELATION} scans."
     first = table[table["scope"] == "site"].drop_duplicates("site")
     if len(first) == 1:
         yield f"All scans are of one site: {first['line'].iloc[0]}."
@@ -182,6 +193,11 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     if lowest := [name for name in _ordered(table["metric"]) if METRICS[name].best == "lowest"]:
         yield f"{', '.join(lowest)}: lower is better."
     yield from (note for name, note in ABOUT_METRICS.items() if name in set(table["metric"]))
+
+
+def _few_volumes(table: pd.DataFrame) -> bool:
+    of_volumes = table[table["metric"] == "VC"]
+    return bool((of_volumes["n_scans"] < FEWEST_FOR_CORRELATION).any())
 
 
 def _ordered(metrics: pd.Series) -> list[str]:

@@ -9,6 +9,7 @@ the bootstrap over subjects and seeds, with Holm's correction over all claims.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,15 +23,16 @@ from tabulate import tabulate
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_text
+from msnmo.core.numbers import fixed
 from msnmo.core.templates import templates
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import METRICS, space_of
-from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import Measured, by_method, compare_metric
 from msnmo.settings.methods import JOINT, METHODS, get_method
 from msnmo.tables.maps import SHOWN as OF_MAPS
 from msnmo.tables.maps import number, read_judged
+from msnmo.tables.model import NOTHING
 
 SHOWN = ("DSC", "AUC", "LL")
 CLAIMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -49,7 +51,7 @@ class Study:
     """The metrics of a finished study and what the bootstrap draws from them."""
 
     metrics: pd.DataFrame
-    scans: pd.DataFrame
+    folds: pd.DataFrame
     drawn: Drawn
     confidence: float
     maps: pd.DataFrame | None
@@ -66,7 +68,8 @@ class Study:
             if METHODS[name].has_maps
         ]
         maps = read_judged(judged) if judged else None
-        return cls(metrics, scans_of(metrics, folds), drawn, confidence, maps)
+        tested = folds[folds["scan"].isin(metrics["scan"])]
+        return cls(metrics, tested, drawn, confidence, maps)
 
     @property
     def methods(self) -> list[str]:
@@ -80,7 +83,7 @@ class Study:
 
     @cached_property
     def _measured(self) -> dict[str, Measured]:
-        return by_method(self.scans)
+        return by_method(self.metrics, self.folds)
 
     def _compare(self, metric: str) -> dict[str, dict[str, Any]]:
         rows = compare_metric(
@@ -120,8 +123,8 @@ def _cells(
             continue
         spread = summary.loc[(name, metric, space_of(metric, "model"))]
         scale, digits = METRICS[metric].scale, 1 if METRICS[metric].unit == "%" else 3
-        sds = (f"{scale * spread[each]:.{digits}f}" for each in ("sd", "sd_seeds"))
-        yield f"{row['estimate']:.{digits}f} ({', '.join(sds)})"
+        sds = (_number(scale * spread[each], digits) for each in ("sd", "sd_seeds"))
+        yield f"{_number(row['estimate'], digits)} ({', '.join(sds)})"
         yield _difference(row, digits)
 
 
@@ -129,8 +132,12 @@ def _difference(row: Mapping[str, Any], digits: int) -> str:
     if "difference" not in row:
         return ""
     numbers = (row[each] for each in ("difference", "difference_low", "difference_high"))
-    own, low, high = (f"{number:+.{digits}f}" for number in numbers)
-    return f"{own} ({low} to {high}), p {row['p_holm']:.3f}"
+    own, low, high = (_number(each, digits, "+") for each in numbers)
+    return f"{own} ({low} to {high}), p {fixed(row['p_holm'], 3)}"
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return NOTHING if math.isnan(value) else fixed(value, digits, sign)
 
 
 def maps_table(study: Study) -> str:
@@ -175,8 +182,9 @@ def _claim(row: Mapping[str, Any], p: float) -> list[str]:
     better = -row["difference"] if METRICS[row["metric"]].best == "highest" else row["difference"]
     verdict = "open" if p >= SIGNIFICANT else "holds" if better > 0 else "refuted"
     ends = sorted((-row["difference_low"], -row["difference_high"]))
-    size = f"{-row['difference']:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})"
-    return [row["table"], str(row["label"]), row["metric"], size, f"{p:.3f}", verdict]
+    own, low, high = (_number(each, 1, "+") for each in (-row["difference"], *ends))
+    size = f"{own} ({low} to {high})"
+    return [row["table"], str(row["label"]), row["metric"], size, fixed(p, 3), verdict]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -201,8 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             methods=methods_table(study),
             maps=maps_table(study),
             claims=claims_table(study),
-            scans=study.scans["scan"].nunique(),
-            subjects=study.scans["subject"].nunique(),
+            scans=study.folds["scan"].nunique(),
+            subjects=study.folds["subject"].nunique(),
             folds=metrics["fold"].nunique(),
             seeds=metrics["seed"].nunique(),
             replicates=given.replicates,

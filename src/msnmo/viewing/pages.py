@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.core.numbers import fixed
 from msnmo.core.templates import templates
 
 NOTHING = "–"
@@ -120,11 +121,6 @@ def _to_cell(value: Any, decimals: int) -> Cell:
     if isinstance(value, Integral):
         return Cell(fixed(int(value), 0), float(value))
     return Cell(fixed(float(value), decimals), float(value))
-
-
-def fixed(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number with its decimals and a true minus sign."""
-    return f"{value:{sign}.{decimals}f}".replace("-", "−")
 
 
 def fill(template: str, *packages: str, **content: Any) -> str:

@@ -6,10 +6,12 @@ import pytest
 from scipy import stats
 
 from msnmo.cohort.folds import split_folds
-from msnmo.core.files import write_tsv
+from msnmo.core.files import read_tsv, write_tsv
+from msnmo.core.numbers import as_text, fixed
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
-from msnmo.evaluate.metrics import TABLE_METRICS, metrics_of
-from msnmo.evaluate.statistics.__main__ import main, scans_of
+from msnmo.evaluate.aggregate import across_folds
+from msnmo.evaluate.metrics import METRICS, TABLE_METRICS, metrics_of, primary_first
+from msnmo.evaluate.statistics.__main__ import main
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
@@ -20,12 +22,14 @@ from msnmo.evaluate.statistics.bootstrap import (
     p_value,
     replicate,
 )
-from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
+from msnmo.evaluate.statistics.compare import COLUMNS, COUNTS, NUMBERS, compare_tables
 from msnmo.settings.methods import METHODS
 from tests.command import run_here
+from tests.evaluate.statistics.test_paired import by_scipy
 from tests.measured import with_folds
 
 SCANS = 40
+WRITTEN = (*NUMBERS, *COUNTS)
 BOTH = ("DSC", "PPV", "TPR", "VD")
 
 
@@ -71,11 +75,16 @@ def metrics(folds):
     return pd.concat(parts, ignore_index=True).fillna({"space": "n/a"})
 
 
+def evaluated(metrics, folds):
+    """The metrics of scans, and of the folds as evaluation writes them."""
+    return with_folds(metrics, folds.set_index("scan")["diagnosis"])
+
+
 def compare(table, metrics, folds, **options):
     seeds = sorted(set(metrics["seed"]))
     drawn = Drawn(draw_subjects(folds, 300, 1), draw_seeds(seeds, 300, 2))
     given = {"confidence": 0.95, "space": "model"} | options
-    return compare_tables([table], scans_of(metrics, folds), drawn, **given)
+    return compare_tables([table], evaluated(metrics, folds), folds, drawn, **given)
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +115,41 @@ def test_estimates_are_the_means_over_folds_of_the_folds_means(compared, metrics
     assert difference["difference_low"] < difference["difference"] < difference["difference_high"]
 
 
-def test_masks_are_compared_by_wilcoxons_signed_rank(compared, metrics):
-    table = compared.set_index(["metric", "method"])
-    for name in ("without_sharing", "only_local", "only_global"):
-        expected = stats.wilcoxon(*(values_of(metrics, n, "DSC") for n in (name, "joint"))).pvalue
-        assert table.loc[("DSC", name), "p"] == pytest.approx(expected)
-        assert table.loc[("DSC", name), "test"] == "wilcoxon"
+def of_subjects(metrics, folds, metric, space="model"):
+    """The mean of each subject's scans, of only_local and of the joint model."""
+    subjects = folds.set_index("scan")["subject"]
+    tables = []
+    for name in ("only_local", "joint"):
+        rows = metrics[(metrics["method"] == name) & (metrics["metric"] == metric)]
+        rows = rows[rows["space"] == space].set_index("scan")["value"]
+        tables.append(rows.groupby(subjects).mean())
+    return tables
 
 
-def test_classes_are_compared_by_mcnemars_exact_test_within_their_scans(compared, metrics, folds):
+def test_masks_are_compared_by_wilcoxons_signed_rank_of_subjects(compared, metrics, folds):
+    row = compared.set_index(["metric", "method"]).loc[("DSC", "only_local")]
+    own, joint = of_subjects(metrics, folds, "DSC")
+    assert len(own) == 20
+    assert row["p"] == pytest.approx(stats.wilcoxon(own, joint).pvalue)
+    assert row["test"] == "signed_rank"
+
+
+def test_classes_are_compared_by_the_permutation_of_subjects_signs(compared, metrics, folds):
     table = compared.set_index(["metric", "method"])
-    order = folds.sort_values("scan")["diagnosis"].to_numpy()
-    own, joint = (values_of(metrics, n, "ACC", "n/a") == 1 for n in ("only_local", "joint"))
-    for metric, scans in (("ACC", order != ""), ("SN", order == "NMOSD"), ("SP", order == "MS")):
-        better, worse = (own & ~joint)[scans].sum(), (~own & joint)[scans].sum()
-        expected = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
+    about = folds.set_index("scan")
+    own, joint = (
+        metrics[(metrics["method"] == name) & (metrics["metric"] == "ACC")].set_index("scan")[
+            "value"
+        ]
+        for name in ("only_local", "joint")
+    )
+    for metric, classes in (("ACC", ("MS", "NMOSD")), ("SN", ("NMOSD",)), ("SP", ("MS",))):
+        counted = about.index[about["diagnosis"].isin(classes)]
+        expected = by_scipy((own - joint)[counted], about["subject"][counted])
         row = table.loc[(metric, "only_local")]
         assert row["p"] == pytest.approx(expected)
-        assert row["n_scans"] == scans.sum()
+        assert row["test"] == "sign_flip"
+        assert (row["n_scans"], row["n_subjects"]) == (len(counted), len(counted) / 2)
 
 
 def test_sensitivity_and_specificity_are_means_over_folds_of_their_class(compared, metrics, folds):
@@ -154,12 +180,13 @@ def test_equal_methods_have_no_difference_and_p_one(metrics, folds):
 def test_scans_without_a_value_are_in_no_pair(metrics, folds):
     scan = folds["scan"][0]
     gone = metrics.copy()
-    gone.loc[(gone["scan"] == scan) & (gone["metric"] == "TPR"), "value"] = np.nan
+    missing = (gone["scan"] == scan) & (gone["metric"] == "TPR")
+    gone.loc[missing & (gone["method"] == "joint"), "value"] = np.nan
     row = compare("7", gone, folds).set_index(["metric", "method"]).loc[("TPR", "only_local")]
-    kept = gone.dropna(subset="value")
-    pair = [values_of(kept, name, "TPR") for name in ("only_local", "joint")]
-    assert row["p"] == pytest.approx(stats.wilcoxon(*pair).pvalue)
-    assert len(pair[0]) == SCANS - 1
+    own, joint = of_subjects(gone[~missing], folds, "TPR")
+    assert row["p"] == pytest.approx(stats.wilcoxon(own, joint).pvalue)
+    whole, _ = of_subjects(gone, folds, "TPR")
+    assert (own != whole).sum() == 1
 
 
 def test_tables_hold_the_methods_that_were_run_in_the_registrys_order(metrics, folds):
@@ -169,7 +196,7 @@ def test_tables_hold_the_methods_that_were_run_in_the_registrys_order(metrics, f
     supplement = compare("S1", metrics, folds)
     assert set(supplement["method"]) == set(metrics["method"])
     assert set(supplement["space"]) == {"native"}
-    assert supplement["metric"].unique().tolist() == list(TABLE_METRICS["S1"])
+    assert supplement["metric"].unique().tolist() == primary_first(TABLE_METRICS["S1"])
     assert set(supplement.loc[supplement["metric"] == "VC", "test"].dropna()) == {"bootstrap"}
 
 
@@ -185,7 +212,7 @@ def run(tmp_path, *words, out="statistics.tsv"):
 
 def test_the_command_gives_equal_bytes_whatever_the_order_of_rows(metrics, folds, tmp_path):
     texts = []
-    metrics = with_folds(metrics)
+    metrics = evaluated(metrics, folds)
     for seed in (0, 1):
         write_tsv(tmp_path / "metrics.tsv", metrics.sample(frac=1, random_state=seed))
         write_tsv(tmp_path / "folds.tsv", folds.sample(frac=1, random_state=seed))
@@ -303,8 +330,8 @@ def test_an_interval_widens_with_the_spread_between_seeds(folds):
 
 def test_one_seed_gives_what_subjects_alone_give(metrics, folds):
     """To the last byte, whatever the seed is called: nothing of it is drawn."""
-    text = as_text(compare("7", metrics, folds))
-    renamed = as_text(compare("7", metrics.assign(seed=77), folds))
+    text = as_text(compare("7", metrics, folds), WRITTEN)
+    renamed = as_text(compare("7", metrics.assign(seed=77), folds), WRITTEN)
     assert text.to_csv() == renamed.to_csv()
 
     subjects = draw_subjects(folds, 300, 1)
@@ -330,9 +357,9 @@ def test_one_seed_gives_what_subjects_alone_give(metrics, folds):
     }
     row = text[(text["metric"] == "DSC") & (text["method"] == "only_local")].iloc[0]
     assert {name: row[name] for name in wanted} == {
-        name: f"{value:.4f}" for name, value in wanted.items()
+        name: f"{value:.12g}" for name, value in wanted.items()
     }
-    assert (row["test"], row["n_seeds"]) == ("wilcoxon", "1")
+    assert (row["test"], row["n_seeds"]) == ("signed_rank", "1")
 
 
 def test_of_several_seeds_every_p_is_the_bootstraps(metrics, folds):
@@ -378,7 +405,7 @@ def test_of_several_seeds_every_p_is_the_bootstraps(metrics, folds):
 
 
 def test_the_order_of_rows_and_so_of_seeds_is_of_no_consequence(folds, moving_together, tmp_path):
-    metrics = with_folds(moving_together[1])
+    metrics = evaluated(moving_together[1], folds)
     write_tsv(tmp_path / "folds.tsv", folds)
     texts = set()
     for state in (0, 1, 2):
@@ -390,6 +417,75 @@ def test_the_order_of_rows_and_so_of_seeds_is_of_no_consequence(folds, moving_to
     assert len(texts) == 1
     table = pd.read_csv(out, sep="\t")
     assert set(table.loc[table["metric"] == "DSC", "n_seeds"]) == {5}
+
+
+def test_primary_endpoints_stand_first_and_all_are_named(compared, metrics, folds):
+    primary = compared["endpoint"] == "primary"
+    assert compared.loc[primary, "metric"].unique().tolist() == ["DSC", "AUC"]
+    assert compared.loc[~primary, "metric"].unique().tolist() == [
+        *("PPV", "TPR", "VD", "ACC", "SN", "SP")
+    ]
+    assert primary.tolist() == sorted(primary, reverse=True)
+    assert set(compare("S1", metrics, folds)["endpoint"]) == {"secondary"}
+
+
+@pytest.mark.parametrize(("right", "bounds"), [(1.0, (None, 100)), (0.0, (0, None))])
+def test_a_share_of_all_or_none_has_the_exact_interval_of_its_subjects(right, bounds, folds):
+    """Of n subjects all right, the lower bound is the share of which 2.5 % have n of n."""
+    rows = []
+    for name, p_true in (("joint", right), ("only_local", 0.6)):
+        table = method_rows(name, folds)
+        rows.append(table[table["metric"].isin(("P_NMOSD", "ACC"))])
+        nmosd = rows[-1]["scan"].map(folds.set_index("scan")["diagnosis"]) == "NMOSD"
+        of_class = np.where(nmosd, p_true, 1 - p_true)
+        values = np.where(rows[-1]["metric"] == "ACC", float(p_true > 0.5), of_class)
+        rows[-1] = rows[-1].assign(value=values, space="n/a")
+    table = compare("7", pd.concat(rows), folds).set_index(["metric", "method"])
+    for metric, subjects in (("ACC", 20), ("SN", 8), ("SP", 12)):
+        row = table.loc[(metric, "joint")]
+        assert row["n_subjects"] == subjects
+        edge = 100 * 0.025 ** (1 / subjects)
+        low, high = bounds
+        expected = (edge if low is None else low, 100 - edge if high is None else high)
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx(expected)
+        assert row["interval"] == "exact"
+    # all pairs are in order, or none: of an AUC nothing is known beside it
+    assert table.loc[("AUC", "joint"), ["ci_low", "ci_high", "interval"]].isna().all()
+    assert table.loc[("AUC", "joint"), "estimate"] == 100 * right
+
+
+def test_two_shares_of_all_have_no_interval_of_their_difference(folds):
+    one = method_rows("joint", folds)
+    one = one[one["metric"] == "ACC"].assign(value=1.0, space="n/a")
+    both = pd.concat([one, one.assign(method="only_local")])
+    row = compare("7", both, folds).set_index(["metric", "method"]).loc[("ACC", "only_local")]
+    assert (row["difference"], row["p"]) == (0, 1)
+    assert row[["difference_low", "difference_high"]].isna().all()
+
+
+def test_every_other_interval_is_the_bootstraps(compared):
+    assert set(compared["interval"]) == {"bootstrap"}
+
+
+def test_estimates_are_the_numbers_of_the_tables_to_the_last_bit(compared, metrics, folds):
+    """So that the same number cannot be rounded to another one in another place."""
+    summary = across_folds(evaluated(metrics, folds)).set_index(["method", "metric", "space"])
+    for row in compared.itertuples():
+        shown = METRICS[row.metric].scale * summary.loc[(row.method, row.metric, row.space), "mean"]
+        assert row.estimate == shown
+        if row.method != "joint":
+            joint = compared[(compared["metric"] == row.metric) & (compared["method"] == "joint")]
+            assert row.difference == row.estimate - joint["estimate"].iloc[0]
+
+
+def test_what_is_written_is_read_as_the_same_numbers(compared, tmp_path):
+    write_tsv(tmp_path / "statistics.tsv", as_text(compared, WRITTEN))
+    numbers = ["estimate", "ci_low", "ci_high", "difference", "p", "p_holm"]
+    read = read_tsv(tmp_path / "statistics.tsv", dict.fromkeys(numbers, float))
+    pd.testing.assert_frame_equal(read[numbers], compared[numbers].astype(float), rtol=1e-11)
+    for name in numbers:
+        shown = [[fixed(each, 2) for each in table[name].dropna()] for table in (read, compared)]
+        assert shown[0] == shown[1]
 
 
 def test_the_command_says_what_is_missing(tmp_path):

@@ -89,9 +89,15 @@ def test_of_a_class_the_mean_is_over_the_scans_that_have_such_a_lesion(study):
     assert float(row["sd"]) == pytest.approx(np.std([0.75, 0.2], ddof=1), abs=1e-4)
     counts = ["n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans", "n_subjects"]
     assert row[counts].tolist() == ["2", "0", "6", "2", "4"]
-    assert row["n_lesions"] == "12.0"
+    assert row["n_lesions"] == "12"
     assert float(row["ci_low"]) < float(row["mean"]) < float(row["ci_high"])
-    assert table.loc["size", SIZES[0], "joint", "LFPR"]["n_lesions"] == "18.0"
+    assert table.loc["size", SIZES[0], "joint", "LFPR"]["n_lesions"] == "18"
+    # all found: the interval of four scans of as many subjects
+    every = table.loc["size", SIZES[1], "joint", "LTPR"]
+    assert (every["mean"], every["interval"]) == ("1", "exact")
+    of_subjects = 0.025 ** (1 / int(every["n_subjects"]))
+    assert float(every["ci_low"]) == pytest.approx(of_subjects)
+    assert (row["interval"], every["ci_high"]) == ("bootstrap", "1")
     nothing = table.loc["size", SIZES[1], "joint", "LFPR"]
     assert nothing[["mean", "sd", "ci_low", "ci_high"]].isna().all()
     assert nothing[["n_folds", "n_undefined_folds", "n_undefined_scans"]].tolist() == [
@@ -115,7 +121,7 @@ def test_scans_are_parted_by_thirds_of_their_load(study):
 def test_all_lesions_are_told_as_in_the_other_tables(study):
     row = run(study(("joint", 1, 0.0))).loc["all", "all", "joint", "DSC"]
     assert float(row["mean"]) == pytest.approx((0.4 + 0.7) / 2, abs=1e-4)
-    assert (row["n_scans"], row["n_undefined_scans"], row["n_lesions"]) == ("6", "0", "54.0")
+    assert (row["n_scans"], row["n_undefined_scans"], row["n_lesions"]) == ("6", "0", "54")
 
 
 def test_raters_stand_beside_methods_on_the_same_scans(study):
@@ -129,7 +135,7 @@ def test_raters_stand_beside_methods_on_the_same_scans(study):
     expected = [(0.7 + 0.9) / 2, (0.3 + 0.7) / 2, (0.4 + 0.8) / 2]
     assert dsc["mean"].astype(float).tolist() == pytest.approx(expected, abs=1e-4)
     assert set(dsc["n_scans"]) == {"3"}
-    assert dsc["n_lesions"].tolist() == ["13.5", "27.0", "27.0"]
+    assert dsc["n_lesions"].tolist() == ["13.5", "27", "27"]
     by_kind = table.reset_index().groupby("kind")["metric"].agg(set)
     assert [kind for kind, metrics in by_kind.items() if "LF1" in metrics] == ["raters"]
 
@@ -153,9 +159,9 @@ def test_several_seeds_are_averaged_and_drawn(study):
     row = table.loc["all", "all", "joint", "DSC"]
     assert float(row["mean"]) == pytest.approx(0.55 - 0.05, abs=1e-4)
     assert float(row["sd_seeds"]) == pytest.approx(np.std([0.55, 0.45], ddof=1), abs=1e-4)
-    assert (row["n_seeds"], row["n_scans"], row["n_lesions"]) == ("2", "6", "54.0")
+    assert (row["n_seeds"], row["n_scans"], row["n_lesions"]) == ("2", "6", "54")
     # predicted lesions differ between seeds: 3 and 4 in each of six scans
-    assert table.loc["size", SIZES[0], "joint", "LFPR"]["n_lesions"] == "21.0"
+    assert table.loc["size", SIZES[0], "joint", "LFPR"]["n_lesions"] == "21"
     of_raters = table.loc["raters", "raters", "raters", "DSC"]
     assert of_raters["n_seeds"] == "1"
     assert pd.isna(of_raters["sd_seeds"])

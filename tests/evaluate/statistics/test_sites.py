@@ -7,7 +7,6 @@ import pytest
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
-from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import Drawn, auc
 from msnmo.evaluate.statistics.sites import COLUMNS, by_site, main
 from tests.measured import with_folds
@@ -49,9 +48,10 @@ def measured(folds, seeds=(1,)):
 
 
 def compared(folds, sites, **options):
-    metrics = measured(folds, **options)
+    diagnoses = folds.set_index("scan")["diagnosis"]
+    metrics = with_folds(measured(folds, **options), diagnoses)
     drawn = Drawn.draw(folds, metrics["seed"], 400, 3)
-    table = by_site(scans_of(metrics, folds), sites, drawn, confidence=0.95, space="model")
+    table = by_site(metrics, folds, sites, drawn, confidence=0.95, space="model")
     return table.set_index(["metric", "scope", table["site"].fillna("")]).sort_index()
 
 
@@ -101,6 +101,32 @@ def test_each_number_says_what_it_is_of(folds, sites):
     assert table["n_pairs"].drop("AUC").isna().all()
 
 
+def test_a_share_of_none_has_the_exact_interval_of_its_subjects(folds, sites):
+    """The one scan of NMOSD of site A is named MS."""
+    none = compared(folds, sites).loc[("SN", "site", "A")]
+    assert (none["value"], none["ci_low"], none["interval"]) == (0, 0, "exact")
+    assert none["ci_high"] == pytest.approx(100 * (1 - 0.025 ** (1 / none["n_subjects"])))
+
+
+def test_volumes_of_two_scans_have_no_correlation(folds, sites):
+    metrics = measured(folds)
+    true = dict(zip(folds["scan"], (1.0, 2.0, 1.0, 2.0, 3.0, 5.0, 8.0), strict=True))
+    volumes = [
+        ("joint", scan.fold, 1, scan.scan, name, true[scan.scan] * part, "native")
+        for scan in folds.itertuples()
+        for name, part in (("V_TRUE", 1), ("V_PRED", -1))
+    ]
+    metrics = pd.concat([metrics, pd.DataFrame(volumes, columns=list(METRIC_COLUMNS))])
+    metrics = with_folds(metrics, folds.set_index("scan")["diagnosis"])
+    drawn = Drawn.draw(folds, [1], 400, 3)
+    two = sites.where(~sites.index.isin(["sub-a3"]), "B")
+    for where, value in ((sites, -1), (two, np.nan)):
+        table = by_site(metrics, folds, where, drawn, confidence=0.95, space="model")
+        of_site = table[(table["metric"] == "VC") & (table["site"] == "A")].iloc[0]
+        assert of_site["value"] == pytest.approx(value, nan_ok=True)
+        assert np.isnan(of_site["ci_low"]) == np.isnan(value)
+
+
 def test_a_site_of_one_class_has_no_auc_and_no_rate_of_the_other(folds, sites):
     one = sites.where(sites != "A", folds.set_index("scan")["diagnosis"].map({"MS": "A"}.get))
     table = compared(folds, one.fillna("B"))
@@ -121,10 +147,13 @@ def test_several_seeds_are_averaged_and_their_scores_never_paired(folds, sites):
 
 def test_intervals_hold_the_number_and_follow_from_the_draws(folds, sites):
     table = compared(folds, sites)
-    assert (table["ci_low"] <= table["value"]).all()
-    assert (table["value"] <= table["ci_high"]).all()
-    # an AUC of one pair is right or not however often it is drawn
-    assert table.loc[("AUC", "site", "A"), ["ci_low", "ci_high"]].tolist() == [0, 0]
+    drawn = table[table["interval"].notna()]
+    assert (drawn["ci_low"] <= drawn["value"]).all()
+    assert (drawn["value"] <= drawn["ci_high"]).all()
+    # an AUC of one pair is right or not however often it is drawn: that says nothing
+    of_pair = table.loc[("AUC", "site", "A")]
+    assert of_pair["value"] == 0
+    assert of_pair[["ci_low", "ci_high", "interval"]].isna().all()
     acc = table.loc[("ACC", "all", "")]
     assert acc["ci_low"] < acc["value"] < acc["ci_high"]
 

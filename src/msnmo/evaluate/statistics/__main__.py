@@ -1,10 +1,11 @@
 """Compare the methods of tables with the joint model: intervals, paired tests, Holm's correction.
 
-Intervals are bootstrapped over subjects and, where there are several, over the trainings' seeds:
-then the bootstrap tests every difference. With one seed, Wilcoxon's signed rank (metrics of a scan)
-and McNemar's exact test (scans classified right) pair scans, and take those of one subject for
-independent: where subjects have several scans, the interval of the difference is the safer reading.
-AUC and volume correlation, which no scan has, are tested by the bootstrap of their difference.
+The units are subjects. Intervals are bootstrapped over subjects and, where there are several, over
+the trainings' seeds: then the bootstrap tests every difference. With one seed a metric of a scan is
+tested by Wilcoxon's signed rank of the subjects' mean differences, and the shares of scans
+classified right (ACC, SN, SP) by the permutation of the subjects' signs. AUC and volume
+correlation, which no scan has, are tested by the bootstrap of their difference. A share of 0 or
+100 % has an exact interval.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_tsv, write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.evaluate.aggregate import read_metrics
-from msnmo.evaluate.metrics import NOT_APPLICABLE, TABLE_METRICS, Space
+from msnmo.evaluate.metrics import TABLE_METRICS, Space
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.compare import COLUMNS, as_text, compare_tables
-
-
-def scans_of(metrics: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of single scans with each scan's subject and diagnosis."""
-    of_scan = metrics[metrics["scan"] != NOT_APPLICABLE]
-    return of_scan.merge(folds[["scan", "subject", "diagnosis"]], on="scan", validate="m:1")
+from msnmo.evaluate.statistics.compare import (
+    COLUMNS,
+    COUNTS,
+    NUMBERS,
+    compare_tables,
+    in_order,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.combine:
         text = dict.fromkeys(COLUMNS, str)
         parts = [read_tsv(path, text).astype(object) for path in given.combine]
-        write_tsv(given.out, pd.concat(parts))
+        write_tsv(given.out, in_order(pd.concat(parts)))
         return
     if missing := [n for n in ("metrics", "folds", "tables", "seed") if getattr(given, n) is None]:
         parser.error(f"without --combine, --{', --'.join(missing)} must be given")
@@ -60,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     metrics = read_metrics(given.metrics)
     drawn = Drawn.draw(folds, metrics["seed"], given.replicates, given.seed)
     compared = compare_tables(
-        *(given.tables, scans_of(metrics, folds), drawn),
+        *(given.tables, metrics, folds, drawn),
         confidence=given.confidence,
         space=given.space,
     )
-    write_tsv(given.out, as_text(compared))
+    write_tsv(given.out, as_text(compared, (*NUMBERS, *COUNTS)))
 
 
 if __name__ == "__main__":

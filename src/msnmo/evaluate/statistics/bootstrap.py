@@ -15,8 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
 from msnmo.core.seeds import derive_seed
+from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
+from msnmo.evaluate.metrics import BOOTSTRAP, EXACT
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
@@ -147,7 +150,8 @@ def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
-    """Return Pearson's r; undefined where either is the same in all scans drawn."""
+    """Return Pearson's r; undefined for few scans, or where either is the same in all drawn."""
+    few = len(first) < FEWEST_FOR_CORRELATION
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         total = counts.sum(axis=1)
@@ -155,7 +159,8 @@ def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
         product = (counts * centred[0] * centred[1]).sum(axis=1)
         spread = np.prod([(counts * each**2).sum(axis=1) for each in centred], axis=0)
         # of numbers that are equal but for the last digits there is no spread
-        return _divide(product, np.sqrt(np.where(spread > 1e-18, spread, 0.0)))
+        varies = (spread > 1e-18) & (not few)
+        return _divide(product, np.sqrt(np.where(varies, spread, 0.0)))
 
     return statistic
 
@@ -199,6 +204,37 @@ def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def share_interval(
+    replicates: np.ndarray, subjects: int, confidence: float, whole: float
+) -> tuple[float, float, str | None]:
+    """Return the interval of a mean of shares, and how it is made: None where there is none.
+
+    Where each scan has 0, or each the whole, so has every replicate, and the bootstrap's interval
+    has no width. It is then the exact one (Clopper and Pearson 1934) of as many subjects, of whom
+    none, or each, reaches the bound. It holds for the mean, too: those who do not reach the bound
+    are not farther from it than the other bound is.
+
+    Parameters
+    ----------
+    replicates : (R,) ndarray
+        In [0, whole]; NaN where undefined.
+    subjects : int
+        That the mean is of.
+    confidence : float
+        Within 0 and 1.
+    whole : float
+        What is all of a scan: 1, or 100 in percent.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined):
+        return np.nan, np.nan, None
+    if set(defined) not in ({0.0}, {whole}):
+        return *interval(replicates, confidence), BOOTSTRAP
+    reached = subjects if defined[0] > 0 else 0
+    low, high = proportion_confint(reached, subjects, alpha=1 - confidence, method="beta")
+    return float(whole * low), float(whole * high), EXACT
 
 
 def p_value(differences: np.ndarray) -> float:

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
-from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import (
+    BOOTSTRAP,
     METRICS,
     NOT_APPLICABLE,
+    PROPORTIONS,
+    SHARES,
     TABLE_METRICS,
     Space,
     is_row,
+    primary_first,
     space_of,
 )
-from msnmo.evaluate.statistics import summary
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
@@ -32,25 +34,17 @@ from msnmo.evaluate.statistics.bootstrap import (
     over_seeds,
     p_value,
     replicate,
+    share_interval,
 )
+from msnmo.evaluate.statistics.paired import sign_flip, signed_rank
 from msnmo.settings.methods import JOINT, METHODS
-
-PROPORTIONS: Mapping[str, tuple[str, ...]] = {
-    "ACC": ("MS", "NMOSD"),
-    "SN": ("NMOSD",),
-    "SP": ("MS",),
-}
-"""Metrics that are the share of scans classified right, and the classes whose scans they count."""
-DECIMALS = 4
-P_DECIMALS = 6
-
 
 KEY = ["scan", "seed"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one method's scans.
+    """What was measured of one method.
 
     Parameters
     ----------
@@ -58,21 +52,30 @@ class Measured:
         A row per scan and seed, by both; columns fold, subject, diagnosis.
     values : mapping of (str, str) to Series of float
         By metric and space, the values of the scans that have such a row, by scan and seed.
+    means : mapping of (str, str) to float
+        By metric and space, the number that tables show, in the metric's unit; empty where none
+        does.
     """
 
     about: pd.DataFrame
     values: Mapping[tuple[str, str], pd.Series]
+    means: Mapping[tuple[str, str], float]
 
 
-def by_method(scans: pd.DataFrame) -> dict[str, Measured]:
+def by_method(metrics: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Measured]:
     """Return what was measured of each method.
 
     Parameters
     ----------
-    scans : DataFrame
-        Columns method, fold, seed, scan, metric, value, space, subject, diagnosis: a row per scan
-        and seed.
+    metrics : DataFrame
+        As `msnmo.evaluate.aggregate.read_metrics` returns: scans and, if tables show their
+        numbers, whole folds.
+    folds : DataFrame
+        Columns scan, subject, diagnosis.
     """
+    of_scan = metrics[metrics["scan"] != NOT_APPLICABLE]
+    scans = of_scan.merge(folds[["scan", "subject", "diagnosis"]], on="scan", validate="m:1")
+    means = _means(metrics)
     return {
         str(name): Measured(
             rows.drop_duplicates(KEY).set_index(KEY)[["fold", "subject", "diagnosis"]],
@@ -80,9 +83,21 @@ def by_method(scans: pd.DataFrame) -> dict[str, Measured]:
                 place: part.set_index(KEY)["value"].rename(place[0])
                 for place, part in rows.groupby(["metric", "space"])
             },
+            means.get(str(name), {}),
         )
         for name, rows in scans.groupby("method")
     }
+
+
+def _means(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]:
+    """Return the tables' numbers as tables have them, to the last bit, by method."""
+    means: dict[str, dict[tuple[str, str], float]] = {}
+    if not (metrics["scan"] == NOT_APPLICABLE).any():
+        return means
+    for row in across_folds(metrics).itertuples():
+        shown = METRICS[row.metric].scale * row.mean
+        means.setdefault(row.method, {})[row.metric, row.space] = shown
+    return means
 
 
 @dataclass(frozen=True)
@@ -94,17 +109,15 @@ class Comparison:
     scans : DataFrame
         A row per scan and seed, by both; columns fold, subject, diagnosis and what the metric is
         made of.
-    replicates : (R + 1,) ndarray
-        The table's number in the cohort (first) and in each bootstrap replicate.
+    estimate : float
+        The table's number: mean over folds and seeds.
+    replicates : (R,) ndarray
+        The same in each bootstrap replicate.
     """
 
     scans: pd.DataFrame
+    estimate: float
     replicates: np.ndarray
-
-    @property
-    def estimate(self) -> float:
-        """The table's number: mean over folds and seeds."""
-        return float(self.replicates[0])
 
     @property
     def seeds(self) -> int:
@@ -114,7 +127,8 @@ class Comparison:
 
 def compare_tables(
     tables: Sequence[str],
-    scans: pd.DataFrame,
+    metrics: pd.DataFrame,
+    folds: pd.DataFrame,
     drawn: Drawn,
     *,
     confidence: float,
@@ -122,11 +136,13 @@ def compare_tables(
 ) -> pd.DataFrame:
     """Return the statistics of tables: a row per table, metric and method that was run.
 
+    Primary endpoints stand first.
+
     Parameters
     ----------
     tables : sequence of str
         Their numbers.
-    scans : DataFrame
+    metrics, folds : DataFrame
         As of `by_method`.
     drawn : Drawn
     confidence : float
@@ -134,21 +150,28 @@ def compare_tables(
     space : {"model", "native"}
         Where masks are compared.
     """
-    measured = by_method(scans)
+    measured = by_method(metrics, folds)
     run = [name for name in METHODS if name in measured]
     rows = []
     for table in tables:
-        for metric in TABLE_METRICS[table]:
+        for metric in primary_first(TABLE_METRICS[table]):
             shown = [name for name in run if is_row(METHODS[name], table)]
             where = space_of(metric, space)
             place = {"table": table, "metric": metric, "space": where}
+            place["endpoint"] = METRICS[metric].endpoint
             rows += [
                 place | row
                 for row in compare_metric(
                     *(metric, shown, measured, drawn), confidence=confidence, space=where
                 )
             ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return in_order(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def in_order(statistics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of primary endpoints, then the others, each in the order they have."""
+    secondary = statistics["endpoint"] != "primary"
+    return pd.concat([statistics[~secondary], statistics[secondary]], ignore_index=True)
 
 
 def compare_metric(
@@ -184,6 +207,7 @@ def compare_metric(
 
 COLUMNS = (
     "table",
+    "endpoint",
     "metric",
     "space",
     "method",
@@ -195,6 +219,7 @@ COLUMNS = (
     "estimate",
     "ci_low",
     "ci_high",
+    "interval",
     "difference",
     "difference_low",
     "difference_high",
@@ -203,7 +228,11 @@ COLUMNS = (
     "p_holm",
     "family_size",
 )
-NUMBERS = ("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high")
+NUMBERS = (
+    *("estimate", "ci_low", "ci_high", "difference", "difference_low", "difference_high"),
+    *("p", "p_holm"),
+)
+COUNTS = ("n_scans", "n_subjects", "n_folds", "n_seeds", "family_size")
 
 
 def comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Comparison:
@@ -222,8 +251,10 @@ def comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Com
         seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")
     }
     if not of_seeds:
-        return Comparison(table, np.full(drawn.subjects.shape[1], np.nan))
-    return Comparison(table, METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds))
+        return Comparison(table, np.nan, np.full(drawn.subjects.shape[1] - 1, np.nan))
+    # the first is the cohort's own: but for the last bit what tables show
+    own, *replicates = METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds)
+    return Comparison(table, measured.means.get((metric, space), own), np.array(replicates))
 
 
 def scans_of_metric(metric: str, measured: Measured, space: str) -> pd.DataFrame:
@@ -293,25 +324,29 @@ def _row(
     metric: str, method: str, compared: Mapping[str, Comparison], confidence: float
 ) -> dict[str, object]:
     own, joint = compared[method], compared.get(JOINT)
-    low, high = interval(own.replicates[1:], confidence)
+    subjects = own.scans.dropna()["subject"].nunique()
+    low, high, made = interval_of(metric, own.replicates, subjects, confidence)
     row = {
         "method": method,
         "label": METHODS[method].label,
         "n_scans": own.scans.index.get_level_values("scan").nunique(),
-        "n_subjects": own.scans["subject"].nunique(),
+        "n_subjects": subjects,
         "n_folds": own.scans["fold"].nunique(),
         "n_seeds": own.seeds,
         "estimate": own.estimate,
         "ci_low": low,
         "ci_high": high,
+        "interval": made,
     }
     if joint is None or method == JOINT:
         return row
     differences = own.replicates - joint.replicates
-    low, high = interval(differences[1:], confidence)
-    test, p = _test(metric, own, joint, differences[1:])
+    low, high = (np.nan, np.nan)
+    if not all(_never_varies(metric, each.replicates) for each in (own, joint)):
+        low, high = interval(differences, confidence)
+    test, p = _test(metric, own, joint, differences)
     return row | {
-        "difference": differences[0],
+        "difference": own.estimate - joint.estimate,
         "difference_low": low,
         "difference_high": high,
         "test": test,
@@ -319,27 +354,55 @@ def _row(
     }
 
 
+def interval_of(
+    metric: str, replicates: np.ndarray, subjects: int, confidence: float
+) -> tuple[float, float, str | None]:
+    """Return the interval of a number and how it is made.
+
+    An AUC that is 0, or 100, in every replicate has none: the bootstrap's has no width.
+
+    Parameters
+    ----------
+    metric : str
+    replicates : (R,) ndarray
+        In the metric's unit.
+    subjects : int
+        That the number is of.
+    confidence : float
+        Within 0 and 1.
+    """
+    if metric in SHARES:
+        return share_interval(replicates, subjects, confidence, METRICS[metric].scale)
+    if _never_varies(metric, replicates):
+        return np.nan, np.nan, None
+    low, high = interval(replicates, confidence)
+    return low, high, None if np.isnan(low) else BOOTSTRAP
+
+
+def _never_varies(metric: str, replicates: np.ndarray) -> bool:
+    """Return whether a share, or an AUC, is 0 in every replicate or 100 in every one."""
+    if metric not in (*SHARES, "AUC"):
+        return False
+    return set(replicates[~np.isnan(replicates)]) in ({0.0}, {100.0})
+
+
 def _test(
     metric: str, own: Comparison, joint: Comparison, differences: np.ndarray
 ) -> tuple[str, float]:
     """Return the name and the two-sided p of the paired test of a metric.
 
-    The tests of scans know nothing of seeds: of several trainings a difference is the bootstrap's.
+    The tests of subjects know nothing of seeds: of several trainings a difference is the
+    bootstrap's.
     """
     if (METRICS[metric].of_fold and metric not in PROPORTIONS) or own.seeds > 1:
         return "bootstrap", p_value(differences)
     name = "ACC" if metric in PROPORTIONS else metric
-    pairs = own.scans[[name]].join(joint.scans[[name]], rsuffix="_joint", how="inner").dropna()
-    first, second = (pairs[column].to_numpy() for column in pairs)
+    pairs = own.scans[["subject", name]].join(joint.scans[[name]], rsuffix="_joint", how="inner")
+    pairs = pairs.dropna()
+    of_scans = pairs[name] - pairs[f"{name}_joint"]
     if metric in PROPORTIONS:
-        table = pd.crosstab(first == 1, second == 1)
-        table = table.reindex(index=[True, False], columns=[True, False], fill_value=0)
-        return "mcnemar", float(mcnemar(table.to_numpy(), exact=True).pvalue)
-    if not len(pairs):
-        return "wilcoxon", np.nan
-    # scipy's statistic is undefined without any difference, where nothing speaks against equality
-    same = np.array_equal(first, second)
-    return "wilcoxon", 1.0 if same else float(wilcoxon(first, second).pvalue)
+        return "sign_flip", sign_flip(of_scans, pairs["subject"])
+    return "signed_rank", signed_rank(of_scans, pairs["subject"])
 
 
 def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -350,10 +413,3 @@ def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for row, p in zip(tested, corrected, strict=True):
             row |= {"p_holm": float(p), "family_size": len(tested)}
     return rows
-
-
-def as_text(statistics: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes."""
-    counts = ("n_scans", "n_subjects", "n_folds", "n_seeds", "family_size")
-    decimals = dict.fromkeys(NUMBERS, DECIMALS) | dict.fromkeys(("p", "p_holm"), P_DECIMALS)
-    return summary.as_text(statistics, decimals | dict.fromkeys(counts, 0))

@@ -18,9 +18,10 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.numbers import as_text, fixed
 from msnmo.evaluate.lesion_sizes import ALL, LOAD
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
+from msnmo.evaluate.statistics.summary import summarise, with_subjects
 
 SIZE, WHOLE, RATERS = "size", "all", "raters"
 BY_LOAD = "load"
@@ -35,10 +36,10 @@ MEASURED_COLUMNS = {
 }
 COLUMNS = (
     *("method", "kind", "group", "metric", "mean", "sd", "sd_seeds", "ci_low", "ci_high"),
-    *("confidence", "n_folds", "n_undefined_folds", "n_seeds", "n_scans", "n_undefined_scans"),
-    *("n_subjects", "n_lesions"),
+    *("interval", "confidence", "n_folds", "n_undefined_folds", "n_seeds", "n_scans"),
+    *("n_undefined_scans", "n_subjects", "n_lesions"),
 )
-DECIMALS = dict.fromkeys(("mean", "sd", "sd_seeds", "ci_low", "ci_high"), 4) | {"n_lesions": 1}
+NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "n_lesions")
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ def terciles(loads: pd.Series) -> dict[str, frozenset[str]]:
         In ml, by scan.
     """
     low, high = np.quantile(loads, [1 / 3, 2 / 3])
+    first, second = (fixed(each, 2) for each in (low, high))
     parts = {
-        f"up to {low:.2f} ml": loads <= low,
-        f"over {low:.2f}, up to {high:.2f} ml": (loads > low) & (loads <= high),
-        f"over {high:.2f} ml": loads > high,
+        f"up to {first} ml": loads <= low,
+        f"over {first}, up to {second} ml": (loads > low) & (loads <= high),
+        f"over {second} ml": loads > high,
     }
     return {name: frozenset(loads.index[part]) for name, part in parts.items() if part.any()}
 
@@ -245,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raters = read_raters(given.raters).merge(folds[["scan", "subject", "fold"]], on="scan")
     drawn = Drawn.draw(folds, measured["seed"], given.replicates, given.seed)
     described = describe(measured, raters, drawn, given.confidence)
-    write_tsv(given.out, as_text(described, DECIMALS))
+    write_tsv(given.out, as_text(described, NUMBERS))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,14 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.numbers import as_text, plain
 from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
 from msnmo.evaluate.statistics.bootstrap import Drawn
-from msnmo.evaluate.statistics.summary import as_text, summarise, with_subjects
+from msnmo.evaluate.statistics.summary import summarise, with_subjects
 from msnmo.evaluate.verdict import CHANCE
 
 UNTRAINED_COLUMNS = {**dict.fromkeys(("scan", "map", "metric"), str), "fold": int, "value": float}
 MEASURED_COLUMNS = {"method": str, "seed": int} | UNTRAINED_COLUMNS
-DECIMALS = 4
-NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance")
 
 
 def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFrame:
@@ -63,14 +62,15 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
     table["beats_chance"] = None
     judged = (table["metric"] == AUROC) & table["ci_low"].notna()
     # as written: whoever reads the interval comes to the same verdict
-    better = np.where(table["ci_low"].round(DECIMALS) > CHANCE, "yes", "no")
+    better = np.where(table["ci_low"].map(plain).astype(float) > CHANCE, "yes", "no")
     table["beats_chance"] = table["beats_chance"].where(~judged, pd.Series(better, table.index))
     return table[list(COLUMNS)]
 
 
+NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance")
 COLUMNS = (
-    *("method", "map", "metric", "mean", "sd", "sd_seeds", "ci_low", "ci_high", "confidence"),
-    *("chance", "beats_chance", "n_folds", "n_undefined_folds"),
+    *("method", "map", "metric", "mean", "sd", "sd_seeds", "ci_low", "ci_high", "interval"),
+    *("confidence", "chance", "beats_chance", "n_folds", "n_undefined_folds"),
     *("n_scans", "n_undefined_scans", "n_subjects", "n_maps", "n_flat"),
 )
 
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds = measured["seed"].dropna().astype(int)
     drawn = Drawn.draw(folds, seeds, given.replicates, given.seed)
     judged = judge(measured, drawn, given.confidence)
-    write_tsv(given.out, as_text(judged, dict.fromkeys(NUMBERS, DECIMALS)))
+    write_tsv(given.out, as_text(judged, NUMBERS))
 
 
 if __name__ == "__main__":

@@ -16,23 +16,21 @@ import pandas as pd
 from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.classification import classification_metrics, predicted_nmosd
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of
-from msnmo.evaluate.statistics.__main__ import scans_of
-from msnmo.evaluate.statistics.bootstrap import Drawn, interval
-from msnmo.evaluate.statistics.compare import by_method, comparison
+from msnmo.evaluate.statistics.bootstrap import Drawn
+from msnmo.evaluate.statistics.compare import by_method, comparison, interval_of
 from msnmo.evaluate.statistics.sites import read_sites
-from msnmo.evaluate.statistics.summary import as_text
 
 SITE_ALONE = "site_alone"
 """In the column method; the registry has no such method."""
 NO_SEED = 0
 NUMBERS = ("mean", "sd", "ci_low", "ci_high")
 COUNTS = ("n_folds", "n_undefined_folds", "n_scans", "n_subjects")
-COLUMNS = ("metric", *NUMBERS, *COUNTS)
-DECIMALS = 4
+COLUMNS = ("metric", *NUMBERS, "interval", *COUNTS)
 
 
 def score_scans(folds: pd.DataFrame, sites: pd.Series) -> pd.Series:
@@ -101,11 +99,12 @@ def judge(
         Of the interval, within 0 and 1.
     """
     summary = across_folds(metrics).set_index("metric")
-    measured = by_method(scans_of(metrics, folds))[SITE_ALONE]
+    measured = by_method(metrics, folds)[SITE_ALONE]
     rows = []
     for metric in metrics_of("classification"):
         compared = comparison(metric, measured, NOT_APPLICABLE, drawn)
-        low, high = interval(compared.replicates[1:], confidence)
+        subjects = compared.scans["subject"].nunique()
+        low, high, made = interval_of(metric, compared.replicates, subjects, confidence)
         row, scale = summary.loc[metric], METRICS[metric].scale
         rows.append(
             {
@@ -114,10 +113,11 @@ def judge(
                 "sd": scale * row["sd"],
                 "ci_low": low,
                 "ci_high": high,
+                "interval": made,
                 "n_folds": int(row["n_folds"]),
                 "n_undefined_folds": int(row["n_undefined_folds"]),
                 "n_scans": int(row["n_scans"]),
-                "n_subjects": compared.scans["subject"].nunique(),
+                "n_subjects": subjects,
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = Drawn.draw(folds, [NO_SEED], given.replicates, given.seed)
     metrics = metrics_of_sites(folds, sites, given.tested)
     judged = judge(metrics, folds, drawn, given.confidence)
-    write_tsv(given.out, as_text(judged, dict.fromkeys(NUMBERS, DECIMALS)))
+    write_tsv(given.out, as_text(judged, NUMBERS))
 
 
 if __name__ == "__main__":

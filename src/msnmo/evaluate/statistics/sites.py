@@ -17,38 +17,38 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from msnmo.cohort.folds import COHORT_COLUMNS, read_folds, site_of_scans
+from msnmo.cohort.balance import COHORT_COLUMNS, site_of_scans
+from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.numbers import as_text
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.metrics import METRICS, Space, space_of
-from msnmo.evaluate.statistics.__main__ import scans_of
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
-    interval,
     over_seeds,
     replicate,
 )
 from msnmo.evaluate.statistics.compare import (
     Measured,
     by_method,
+    interval_of,
     scans_of_metric,
     statistic_of,
 )
-from msnmo.evaluate.statistics.summary import as_text
 from msnmo.settings.methods import METHODS
 
 Scope = Literal["all", "within", "site"]
 """All scans; pairs within sites; one site's scans."""
 NUMBERS = ("value", "ci_low", "ci_high", "confidence")
 COUNTS = ("n_scans", "n_undefined_scans", "n_subjects", "n_ms", "n_nmosd", "n_pairs", "n_seeds")
-COLUMNS = ("method", "metric", "space", "scope", "site", *NUMBERS, *COUNTS)
-DECIMALS = 4
+COLUMNS = ("method", "metric", "space", "scope", "site", *NUMBERS, "interval", *COUNTS)
 
 
 def by_site(
-    scans: pd.DataFrame,
+    metrics: pd.DataFrame,
+    folds: pd.DataFrame,
     sites: pd.Series,
     drawn: Drawn,
     *,
@@ -59,7 +59,7 @@ def by_site(
 
     Parameters
     ----------
-    scans : DataFrame
+    metrics, folds : DataFrame
         As of `msnmo.evaluate.statistics.compare.by_method`.
     sites : Series of str
         Of each scan, by scan.
@@ -74,10 +74,11 @@ def by_site(
     DataFrame
         Columns `COLUMNS`. By method, metric (those of its tasks) and scope: all, within (of the AUC
         alone), and a row of each site, sorted. Values are in the metric's unit; NaN where undefined
-        (an AUC without a pair). n_scans have a value, n_undefined_scans have none and are in no
-        mean; n_ms and n_nmosd are of n_scans; n_pairs (of one seed) is missing but for the AUC.
+        (an AUC without a pair, a VC of fewer than three scans). n_scans have a value,
+        n_undefined_scans have none and are in no mean; n_ms and n_nmosd are of n_scans; n_pairs (of
+        one seed) is missing but for the AUC.
     """
-    measured = by_method(scans)
+    measured = by_method(metrics, folds)
     rows = [
         {"method": name, "metric": metric, "space": space_of(metric, space)} | row
         for name in METHODS
@@ -120,15 +121,17 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
     once = defined[~defined.index.get_level_values("scan").duplicated()]
     ms, nmosd = ((once["diagnosis"] == name).sum() for name in ("MS", "NMOSD"))
     replicates = _replicates(metric, scans, drawn)
-    low, high = interval(replicates[1:], confidence)
+    subjects = once["subject"].nunique()
+    low, high, made = interval_of(metric, replicates[1:], subjects, confidence)
     return {
         "value": float(replicates[0]),
         "ci_low": low,
         "ci_high": high,
+        "interval": made,
         "confidence": confidence,
         "n_scans": len(once),
         "n_undefined_scans": scans.index.get_level_values("scan").nunique() - len(once),
-        "n_subjects": once["subject"].nunique(),
+        "n_subjects": subjects,
         "n_ms": int(ms),
         "n_nmosd": int(nmosd),
         "n_pairs": _pairs(once) if metric == "AUC" else None,
@@ -189,9 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     metrics = read_metrics(given.metrics)
     sites = read_sites(given.cohort, folds)
     drawn = Drawn.draw(folds, metrics["seed"], given.replicates, given.seed)
-    scans = scans_of(metrics, folds)
-    table = by_site(scans, sites, drawn, confidence=given.confidence, space=given.space)
-    write_tsv(given.out, as_text(table, dict.fromkeys(NUMBERS, DECIMALS) | {"n_pairs": 0}))
+    table = by_site(metrics, folds, sites, drawn, confidence=given.confidence, space=given.space)
+    write_tsv(given.out, as_text(table, (*NUMBERS, "n_pairs")))
 
 
 if __name__ == "__main__":

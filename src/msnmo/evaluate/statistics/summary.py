@@ -12,10 +12,10 @@ from msnmo.core.files import MAKE_AGAIN
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
-    interval,
     mean,
     over_seeds,
     replicate,
+    share_interval,
 )
 
 
@@ -66,13 +66,15 @@ def over_trainings(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
     return over_seeds(of_seeds, drawn.seeds) if len(of_seeds) > 1 else next(iter(of_seeds.values()))
 
 
-def summarise(values: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, float]:
+def summarise(
+    values: pd.DataFrame, drawn: Drawn, confidence: float
+) -> dict[str, float | str | None]:
     """Return the number of a table, how it spreads, and what it is made of.
 
     Parameters
     ----------
     values : DataFrame
-        As of `over_trainings`, with a column scan.
+        As of `over_trainings`, with a column scan; values are in [0, 1].
     drawn : Drawn
     confidence : float
         Of the interval, within 0 and 1.
@@ -82,40 +84,27 @@ def summarise(values: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str
     dict
         mean (of the folds' means over seeds of means over scans), sd (sample standard deviation of
         the folds', NaN for one fold), sd_seeds (the same of the seeds' means over folds, NaN for
-        one seed), ci_low, ci_high, n_folds, n_undefined_folds, n_scans, n_undefined_scans (without
-        a value in some seed), n_subjects (of the scans with one).
+        one seed), ci_low, ci_high, interval (bootstrap or exact, None for none), n_folds,
+        n_undefined_folds, n_scans, n_undefined_scans (without a value in some seed), n_subjects (of
+        the scans with one).
     """
     replicates = over_trainings(values, drawn)
-    low, high = interval(replicates[1:], confidence)
     of_trainings = values.groupby(["fold", "seed"], dropna=False)["value"].mean()
     of_folds, of_seeds = (
         of_trainings.groupby(each, dropna=False).mean() for each in ("fold", "seed")
     )
-    defined = values.dropna(subset=["value"])
+    subjects = values.dropna(subset=["value"])["subject"].nunique()
+    low, high, made = share_interval(replicates[1:], subjects, confidence, whole=1)
     return {
         "mean": float(replicates[0]),
         "sd": float(of_folds.std()),
         "sd_seeds": float(of_seeds.std()),
         "ci_low": low,
         "ci_high": high,
+        "interval": made,
         "n_folds": int(of_folds.notna().sum()),
         "n_undefined_folds": int(of_folds.isna().sum()),
         "n_scans": values["scan"].nunique(),
         "n_undefined_scans": values.loc[values["value"].isna(), "scan"].nunique(),
-        "n_subjects": defined["subject"].nunique(),
+        "n_subjects": subjects,
     }
-
-
-def as_text(table: pd.DataFrame, decimals: dict[str, int]) -> pd.DataFrame:
-    """Return the table with numbers of fixed decimals, so that equal results give equal bytes.
-
-    Parameters
-    ----------
-    table : DataFrame
-    decimals : dict of str to int
-        By column.
-    """
-    text = table.astype(object)
-    for name, digits in decimals.items():
-        text[name] = [None if pd.isna(x) else f"{x:.{digits}f}" for x in table[name]]
-    return text

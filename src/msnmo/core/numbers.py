@@ -1,0 +1,54 @@
+"""The one place that turns a number into text.
+
+Tables for machines have twelve digits of a number, and what people are shown is rounded from these,
+once: a number that was rounded to four decimals and then to two can differ in the last from the
+same number beside it. What lies beyond twelve digits is no result: it depends on the order in which
+a processor adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+
+def plain(value: float) -> str:
+    """Return a number as tables for machines have it: twelve digits, fewer where they are 0."""
+    return f"{value:.12g}"
+
+
+def as_text(table: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
+    """Return a table as machines are to have it, so that equal results give equal bytes.
+
+    Parameters
+    ----------
+    table : DataFrame
+    numbers : iterable of str
+        The columns that `plain` makes text of; what is missing stays so.
+    """
+    text = table.astype(object)
+    for name in numbers:
+        text[name] = [None if pd.isna(value) else plain(value) for value in table[name]]
+    return text
+
+
+def rounded(value: float, decimals: int) -> float:
+    """Return a number as it is shown: equal where the text is, and never -0."""
+    return float(f"{float(plain(value)):.{decimals}f}") + 0.0
+
+
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number as people are shown it: with fixed decimals and a true minus sign.
+
+    Parameters
+    ----------
+    value : float
+        Not rounded before, or read from what `plain` wrote: the text is the same.
+    decimals : int
+    sign : {"", "+"}
+        Whether numbers above 0 have a plus. What is shown as 0 has no sign.
+    """
+    shown = rounded(value, decimals)
+    text = f"{abs(shown):.{decimals}f}"
+    return f"−{text}" if shown < 0 else f"{sign if shown > 0 else ''}{text}"
