@@ -119,6 +119,7 @@ def test_a_flip_is_another_likelier_class_whatever_the_truth(write, tmp_path: Pa
     # of none there is an upper bound, too
     none = table.loc[("noise", "0.05"), ["flips_low", "flips_high"]]
     assert none.tolist() == pytest.approx([0.0, 0.4345], abs=5e-5)
+    assert none["flips_low"] == 0
 
 
 def test_what_no_scan_could_be_made_of_stays_in_the_table(write, tmp_path: Path) -> None:

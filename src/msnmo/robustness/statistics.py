@@ -131,8 +131,10 @@ def _mean_difference(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dic
 def _wilson(count: int, of: int, confidence: float) -> tuple[float, float]:
     if not of:
         return np.nan, np.nan
-    low, high = proportion_confint(count, of, alpha=1 - confidence, method="wilson")
-    return float(low), float(high)
+    bounds = proportion_confint(count, of, alpha=1 - confidence, method="wilson")
+    # of no flips the lower bound is 0 but for the last digit
+    low, high = (round(float(each), 12) for each in bounds)
+    return low, high
 
 
 def _reasons(texts: pd.Series) -> Iterator[str]:
