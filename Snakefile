@@ -42,6 +42,7 @@ localrules:
     figures,
     preprocess,
     apply,
+    evaluate_bundle,
     bundle,
     report,
     shortcuts,

@@ -13,6 +13,7 @@ import yaml
 from safetensors.torch import save_file
 
 from msnmo.bundle.__main__ import main as pack
+from msnmo.check.findings import ScanReport
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.aggregate import COLUMNS
@@ -24,6 +25,8 @@ from msnmo.settings.training import Settings
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32
+LEARNED = {"sub-secret1": "01" * 32, "sub-secret2": "02" * 32}
+"""Scans that the folds learned from, and the fingerprints that the check wrote of them."""
 SCANS = {"sub-A": "MS", "sub-B_ses-1": "MS", "sub-B_ses-2": "MS", "sub-C": "NMOSD"}
 
 
@@ -57,7 +60,7 @@ def training(tmp_path_factory: pytest.TempPathFactory, config: dict) -> Path:
             "seed": 1,
             "settings": settings.to_json(),
             "size": [SIZE] * 3,
-            "training_scans": ["sub-secret1", "sub-secret2"],
+            "training_scans": list(LEARNED),
             "epochs": 2,
             "weights_sha256": sha256(weights),
         }
@@ -71,6 +74,8 @@ def training(tmp_path_factory: pytest.TempPathFactory, config: dict) -> Path:
         table = pd.DataFrame(rows, columns=["scan", "diagnosis", "p_ms", "p_nmosd"])
         write_tsv(predictions / "predictions.tsv", table)
     _write_cohort(folder)
+    for scan, digest in LEARNED.items():
+        ScanReport(scan, [], {"voxels": digest}).write(folder / f"{scan}_check.json")
     return folder
 
 
@@ -115,6 +120,7 @@ def make_bundle(training: Path, config: dict) -> Callable[..., None]:
             "method": "joint",
             "cohort": str(training / "cohort.tsv"),
             "brain-sidecar": f"{training}/{{scan}}_brain.json",
+            "check-reports": f"{training}/{{scan}}_check.json",
             "config": json.dumps(shareable(config)),
             "out": str(out),
         } | changed

@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from msnmo.bundle.__main__ import PREPROCESSING, describe_fold, preprocessing_of
-from msnmo.bundle.contents import Certainty, read_bundle
+from msnmo.bundle.__main__ import PREPROCESSING, describe_fold, preprocessing_of, salt_of
+from msnmo.bundle.contents import Certainty, Seals, read_bundle
+from msnmo.check.findings import ScanReport
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256, write_tsv
+from msnmo.core.fingerprint import seal
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
 from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import shareable
+from tests.bundle.made import LEARNED
 
 
 @pytest.fixture
@@ -76,6 +79,52 @@ def test_nothing_in_it_names_a_patient_a_site_or_a_path(bundle: Path, training: 
     for path in bundle.iterdir():
         content = path.read_bytes()
         assert not [text for text in secrets if text.encode() in content], path.name
+
+
+def test_it_knows_the_scans_that_its_folds_learned_from_and_shows_no_one(bundle: Path) -> None:
+    seals = read_bundle(bundle).training_seals
+    assert seals is not None
+    assert all(seals.know(digest) for digest in LEARNED.values())
+    assert not seals.know("03" * 32)
+    told = json.loads((bundle / "bundle.json").read_text())["training_seals"]
+    assert told["seals"] == sorted(seal(digest, told["salt"]) for digest in LEARNED.values())
+    for path in bundle.iterdir():
+        assert not [digest for digest in LEARNED.values() if digest.encode() in path.read_bytes()]
+    assert "holds 2 salted digests" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_bundles_of_other_weights_have_other_salts() -> None:
+    first, second = (salt_of([{"weights_sha256": each * 64}]) for each in "ab")
+    assert first != second
+    assert salt_of([{"weights_sha256": "a" * 64}]) == first
+    digest = LEARNED["sub-secret1"]
+    assert not Seals(second, frozenset({seal(digest, first)})).know(digest)
+
+
+def test_reports_without_a_fingerprint_are_all_named(
+    make_bundle: Callable[..., None], training: Path, tmp_path: Path
+) -> None:
+    reports = tmp_path / "check"
+    reports.mkdir()
+    ScanReport("sub-secret1", []).write(reports / "sub-secret1.json")
+    with pytest.raises(InputError, match="2 input problems") as error:
+        make_bundle(tmp_path / "out", **{"check-reports": f"{reports}/{{scan}}.json"})
+    assert [Path(each.file).name for each in error.value.findings] == [
+        "sub-secret1.json",
+        "sub-secret2.json",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_of_before_has_no_seals_and_loads(broken: Path) -> None:
+    path = broken / "bundle.json"
+    content = json.loads(path.read_text())
+    del content["training_seals"]
+    before = sha256(path)
+    path.write_text(json.dumps(content))
+    sums = broken / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(before, sha256(path)))
+    assert read_bundle(broken).training_seals is None
 
 
 def test_the_card_counts_the_scans_that_the_folds_learned_from(bundle: Path) -> None:
@@ -175,6 +224,8 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"network_version": NETWORK_VERSION + 1}, r"apply the bundle with the msnmo that made it"),
         ({"network_version": "1"}, "network_version"),
         ({"versions": "0.1.0"}, "versions"),
+        ({"training_seals": {"salt": "", "seals": ["ab" * 32]}}, "training_seals.salt"),
+        ({"training_seals": {"salt": "ab" * 32, "seals": ["sub-01"]}}, "training_seals.seals"),
         ({"git": {"commit": "\x1b[31m"}}, "git.commit"),
     ],
 )
@@ -207,7 +258,7 @@ def test_a_bundle_that_was_made_under_the_names_of_before_loads(
     """Its config.yaml has the section export, and locations under predict; nothing reads it."""
     old = shareable(config)
     old["export"] = old.pop("bundle")
-    old["predict"] |= old.pop("apply")
+    old["predict"]["locations"] = old.pop("apply")["locations"]
     make_bundle(tmp_path / "old", config=json.dumps(old))
     content = yaml.safe_load((tmp_path / "old/config.yaml").read_text(encoding="utf-8"))
     assert content["export"]["method"] == "joint"

@@ -1,21 +1,21 @@
 """No subject on both sides, every scan tested once, each class in each fold."""
 
+import re
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msnmo.cohort import folds as folds_module
+from msnmo.cohort.balance import folds_note, strata, told_of_balance
 from msnmo.cohort.folds import (
     count_folds,
-    folds_note,
     leaking_subjects,
     read_folds,
     refuse_leak,
     refuse_one_class,
     split_folds,
-    strata,
-    told_of_balance,
 )
 from msnmo.core.errors import DataLeakageError, InputError
 from msnmo.core.files import write_tsv
@@ -221,7 +221,8 @@ def test_the_note_of_tables_says_the_split_and_every_line():
         note = folds_note(SITES, 2, split)
         assert note.startswith(f"Folds ({split}): ")
         assert note.endswith(".")
-        assert all(line in note for line in told_of_balance(SITES, 2, split))
+        assert all(line[1:] in note for line in told_of_balance(SITES, 2, split))
+        assert not re.search(r"\. [a-z]", note), "a sentence begins with a capital letter"
 
 
 def test_fewer_than_two_sites_or_a_scan_without_one_is_refused_with_a_remedy():
@@ -383,3 +384,13 @@ def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys
     absent = LEAKY.assign(fold=[0, 0, 0, 0, 1])
     folds_module._report(LEAKY, absent, "random", 2)
     assert "warning: fold 1 tests no scan of class NMOSD" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_scans_that_can_only_be_judged_by_are_no_part_of_folds(nothing):
+    cohort = make_cohort({"MS": [1] * 4, "NMOSD": [1] * 4, "": [1]}).assign(lesion_mask="m.nii")
+    cohort.loc[cohort["diagnosis"] == "", "lesion_mask"] = nothing
+    assert len(split_folds(cohort, 2, "grouped", 1)) == 8
+    cohort.loc[[1, 6], "lesion_mask"] = nothing
+    with pytest.raises(InputError, match=r"none of sub-MS1_ses-0, sub-NMOSD2_ses-0"):
+        split_folds(cohort, 2, "grouped", 1)

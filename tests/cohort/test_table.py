@@ -365,3 +365,14 @@ def test_reading_a_scan_table_loads_no_imaging_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_for_a_bundle_a_diagnosis_alone_will_do_and_a_mask_alone_will_not(folder):
+    rows = [row(1, lesion_mask=""), row(2), row(3, diagnosis="")]
+    path = write(folder, rows)
+    assert survey_scan_table(path).cohort["scan"].tolist() == ["sub-02"]
+    survey = survey_scan_table(path, diagnosis_alone=True)
+    assert survey.cohort["scan"].tolist() == ["sub-01", "sub-02"]
+    (wrong,) = survey.findings
+    assert wrong.scans == ("sub-03",)
+    assert wrong.finding.expected.startswith("a diagnosis, as the scan has a lesion mask")

@@ -213,6 +213,22 @@ def test_a_table_that_breaks_off_within_a_line_is_named(tmp_path, lost):
         read_tsv(path, {"scan": str, "value": float})
 
 
+def test_a_cut_number_is_told_with_its_column_and_line(tmp_path):
+    """Of a table that was cut where a value was missing: n/a became n/."""
+    path = tmp_path / "joint.tsv"
+    columns = {"map": str, "ci_low": float}
+    for cut, found in (("", "'n/' in column ci_low of line 3"), ("\n", "breaks off")):
+        whole = "map\tci_low\ncam\t0.5\nrandom\tn/\n"
+        path.write_text(whole.removesuffix(cut) if cut else whole)
+        with pytest.raises(InputError) as caught:
+            read_tsv(path, columns)
+        (finding,) = caught.value.findings
+        assert finding.file == str(path)
+        assert found in finding.found
+        assert finding.expected
+        assert finding.remedy
+
+
 def test_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tsv"):
         read_tsv(tmp_path / "gone.tsv", {"scan": str})

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.faults
 WITHOUT_MODULE = {"all", "tables", "figures", "preprocess", "check", "report", "bundle", "apply"}
 WITHOUT_MODULE |= {"shortcuts"}
 WITHOUT_MODULE |= {"name_accepted"}
+# of a bundle from elsewhere, which this run, whose folds are its own, has none of
+WITHOUT_MODULE |= {"evaluate_bundle", "evaluate_applied", "refuse_overlap"}
 FILL = "cat /dev/zero > {}/ballast 2> /dev/null || true"
 SEAL = "mount --bind {0} {0} && mount -o remount,bind,ro {0}"
 # a training writes its checkpoint first, and it is the next one that the disk does not take

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from msnmo.check.accept import OnBadScan
-from msnmo.cohort.folds import Split
+from msnmo.cohort.balance import Split
 from msnmo.compute.device import Choice
 from msnmo.core.geometry import MaskRule, Mode
 from msnmo.preprocess.raters import How

@@ -140,7 +140,7 @@ STARTED = "started"
 # trainings are kept whatever their code: nights are long
 UNVERSIONED = {"train_fold"}
 # rules that the run may have no job of: each is started and asked for its help
-MAY_NOT_RUN = {"map_regions"}
+MAY_NOT_RUN = {"map_regions", "refuse_overlap", "evaluate_applied"}
 # files that rules rerun for although no job of the run needed them
 CAN_NEED = {
     # engines that the run does not choose
@@ -148,13 +148,19 @@ CAN_NEED = {
     "preprocess/skullstrip/hdbet.py": {"strip_skull"},
     # read by functions of modules that these import for others
     "tables/reported_results.csv": {
-        *("describe_cohort", "make_bundle", "write_map_table", "write_report"),
+        *("describe_cohort", "make_bundle", "write_map_table", "write_report", "evaluate_applied"),
         *("write_lesion_table", "write_shortcut_table", "write_site_table"),
     },
-    **{f"viewing/assets/{name}": {"draw_applied"} for name in NAMES},
+    **{f"viewing/assets/{name}": {"draw_applied", "evaluate_applied"} for name in NAMES},
+    # of a rule that the run has no job of
+    **{f"viewing/{name}.html.jinja": {"evaluate_applied"} for name in ("base", "parts")},
+    **{f"tables/table.{form}.jinja": {"evaluate_applied"} for form in ("html", "md", "tex")},
+    "apply/evaluation.html.jinja": {"evaluate_applied"},
     # which template of its folder is filled is not known before
-    "viewing/listing.html.jinja": {"draw_applied", "write_report", "write_scan_page"},
-    "viewing/scan.html.jinja": {"list_applied", "write_report"},
+    "viewing/listing.html.jinja": {
+        *("draw_applied", "write_report", "write_scan_page", "evaluate_applied"),
+    },
+    "viewing/scan.html.jinja": {"list_applied", "write_report", "evaluate_applied"},
 }
 
 

@@ -114,3 +114,92 @@ rule list_applied:
 rule apply:
     input:
         after_check(rules.list_applied.output),
+
+
+# A bundle on a labelled cohort that it never saw.
+
+EVALUATION = f"{APPLIED}/evaluation"
+
+
+# whether the bundle ever saw a subject is known from the check: nothing is computed before
+checkpoint refuse_overlap:
+    input:
+        bundle=BUNDLE,
+        cohort=rules.accept_cohort.output.cohort,
+        reports=per_scan(rules.check_scan.output[0]),
+    output:
+        f"{EVALUATION}/overlap.tsv",
+    log:
+        f"{LOGS}/refuse_overlap.log",
+    benchmark:
+        f"{BENCHMARKS}/refuse_overlap.tsv"
+    conda:
+        "../../envs/torch-cpu.yaml"
+    params:
+        reports=pattern(REPORT_OF_SCAN),
+        leave_out="--leave-out" if config["apply"]["leave_out_overlap"] else "",
+        code=code("apply.overlap"),
+    shell:
+        "python -m msnmo.apply.overlap --bundle {input.bundle:q} --cohort {input.cohort:q}"
+        " --reports {params.reports:q} {params.leave_out} --out {output:q} > {log:q} 2>&1"
+
+
+rule evaluate_applied:
+    input:
+        bundle=BUNDLE,
+        cohort=rules.accept_cohort.output.cohort,
+        excluded=rules.accept_cohort.output.excluded,
+        overlap=rules.refuse_overlap.output,
+        applied=per_scan(f"{APPLIED}/{{folder}}/anat", labelled=None),
+        truths=per_scan(rules.combine_raters.output[0], labelled=True),
+        # the report that the page is added to
+        listing=rules.list_applied.output,
+    output:
+        tables=expand(
+            f"{EVALUATION}/{{name}}",
+            name=[
+                *["scans.tsv", "metrics.tsv", "table.tsv", "table.json", "table.md"],
+                *["table.tex", "table.html", "figure.png", "figure.svg"],
+            ],
+        ),
+        page=f"{APPLIED}/report/evaluation.html",
+        picture=f"{APPLIED}/report/evaluation.png",
+    log:
+        f"{LOGS}/evaluate_applied.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate_applied.tsv"
+    conda:
+        "../../envs/torch-cpu.yaml"
+    params:
+        folder=APPLIED,
+        truth=pattern(rules.combine_raters.output[0]),
+        settings=config["statistics"],
+        seed=config["seed"],
+        combine=config["lesion_masks"]["combine"],
+        smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
+        code=code("apply.evaluate_bundle"),
+    shell:
+        "python -m msnmo.apply.evaluate_bundle --bundle {input.bundle:q}"
+        " --cohort {input.cohort:q} --excluded {input.excluded:q} --overlap {input.overlap:q}"
+        " --applied {params.folder:q} --truth {params.truth:q} --seed {params.seed}"
+        " --replicates {params.settings[replicates]} --confidence {params.settings[confidence]}"
+        " --combine {params.combine} --smallest-lesion-mm3 {params.smallest_mm3}"
+        " > {log:q} 2>&1"
+
+
+def evaluated(wildcards):
+    """Return what an evaluation makes; it is planned when no overlap was found, or it is left out."""
+    if not config["apply"]["bundle"]:
+        raise WorkflowError(
+            "evaluate_bundle: the folds trained here learned from this very cohort. Name a bundle "
+            "that never saw it in the config (apply.bundle)."
+        )
+    accepted()
+    if runs_jobs():
+        checkpoints.refuse_overlap.get()
+    return [*rules.refuse_overlap.output, *rules.evaluate_applied.output]
+
+
+rule evaluate_bundle:
+    input:
+        evaluated,

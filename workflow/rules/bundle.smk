@@ -21,6 +21,7 @@ rule make_bundle:
         ),
         cohort=rules.accept_cohort.output.cohort,
         sidecars=per_scan(rules.strip_skull.output.sidecar, labelled=True),
+        reports=per_scan(rules.check_scan.output[0], labelled=True),
     output:
         directory(f"{RESULTS}/bundle"),
     log:
@@ -34,6 +35,7 @@ rule make_bundle:
         certain_from=config["bundle"]["certain_from"],
         config=json.dumps(shareable(config)),
         sidecar=pattern(rules.strip_skull.output.sidecar),
+        reports=pattern(REPORT_OF_SCAN),
         predictions=lambda wildcards, input: (
             ["--predictions", *input.predictions] if input.predictions else []
         ),
@@ -45,6 +47,7 @@ rule make_bundle:
         "python -m msnmo.bundle --method {params.method} --weights {input.weights:q}"
         " --runs {input.runs:q} --metrics {input.metrics:q} {params.predictions:q}"
         " {params.localisation:q} --cohort {input.cohort:q} --brain-sidecar {params.sidecar:q}"
+        " --check-reports {params.reports:q}"
         " --config {params.config:q} --certain-from {params.certain_from} --out {output:q}"
         " > {log:q} 2>&1"
 

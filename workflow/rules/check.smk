@@ -50,9 +50,11 @@ rule list_findings:
     params:
         reports=pattern(REPORT_OF_SCAN),
         decisions=[f"--decisions={path}" for path in DECISIONS],
+        diagnosis_alone=DIAGNOSIS_ALONE,
         code=code("check"),
     shell:
         "python -m msnmo.check --scans {input.scans:q} {params.decisions:q}"
+        " {params.diagnosis_alone}"
         " --reports {params.reports:q} --out-table {output.table:q} --out-page {output.page:q}"
         " > {log:q} 2>&1"
 
@@ -75,10 +77,11 @@ checkpoint accept_cohort:
     params:
         on_bad_scan=config["on_bad_scan"],
         decisions=[f"--decisions={path}" for path in DECISIONS],
+        diagnosis_alone=DIAGNOSIS_ALONE,
         code=code("check.accept"),
     shell:
         "python -m msnmo.check.accept --scans {input.scans:q} --findings {input.findings:q}"
-        " {params.decisions:q} --on-bad-scan {params.on_bad_scan}"
+        " {params.decisions:q} --on-bad-scan {params.on_bad_scan} {params.diagnosis_alone}"
         " --out-cohort {output.cohort:q} --out-excluded {output.excluded:q} > {log:q} 2>&1"
 
 

@@ -44,7 +44,10 @@ try:
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
     config["scans"] = find_scans(config["scans"], CHECKOUT)
-    survey = survey_scan_table(Path(config["scans"]).absolute())
+    survey = survey_scan_table(
+        Path(config["scans"]).absolute(),
+        diagnosis_alone=bool(config["apply"]["bundle"]),
+    )
     decisions = Path(
         config["decisions"] or f"{config['results']}/quality/decisions.tsv"
     )
@@ -65,6 +68,8 @@ SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
 if survey.findings and workflow.is_main_process:
     rows = "\n".join(f"  {each.finding}" for each in survey.findings)
     logger.warning(f"The check will report rows that cannot be used:\n{rows}")
+# a bundle is judged by diagnoses alone too; what learns here needs masks with them
+DIAGNOSIS_ALONE = "--diagnosis-alone" if config["apply"]["bundle"] else ""
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 METHODS = config["methods"]

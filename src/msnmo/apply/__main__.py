@@ -1,6 +1,8 @@
 """Apply a bundle to new scans: lesion masks in each scan's own space, class, lesions, pages.
 
-Give NIfTI files, or folders of DICOM with --ids. Research output, not for diagnosis.
+Give NIfTI files, or folders of DICOM with --ids. With --truth and a scan table instead, the bundle
+is also evaluated on the scans whose lesion mask or diagnosis is known, if it never saw their
+subjects. Research output, not for diagnosis.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
+COMBINE = ("intersection", "union", "majority", "staple")
+"""As of `msnmo.preprocess.raters`, which is not imported for its libraries' sake."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Apply a bundle to scans; what is wrong of one stops no other.
@@ -28,9 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     _require_extras(given)
-    from msnmo.apply.scans import apply_to_scans  # noqa: PLC0415 - torch, which --help needs not
+    # torch, which --help needs not
+    if given.truth:
+        from msnmo.apply.cohorts import apply_to_cohort  # noqa: PLC0415
 
-    apply_to_scans(given)
+        apply_to_cohort(given)
+    else:
+        from msnmo.apply.scans import apply_to_scans  # noqa: PLC0415
+
+        apply_to_scans(given)
 
 
 def _require_extras(given: argparse.Namespace) -> None:
@@ -44,11 +55,36 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program("msnmo.apply"),
         description=__doc__,
-        epilog="Example:\n  msnmo apply --bundle results/bundle --out new scan.nii.gz",
+        epilog="Examples:\n  msnmo apply --bundle results/bundle --out new scan.nii.gz\n"
+        "  msnmo apply --bundle results/bundle --out outside --truth scans.tsv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "scans", type=path_argument, nargs="+", help="NIfTI files, or folders of DICOM"
+        "scans", type=path_argument, nargs="*", help="NIfTI files, or folders of DICOM"
+    )
+    parser.add_argument(
+        "--truth",
+        type=path_argument,
+        metavar="TABLE",
+        help="a scan table with masks and diagnoses, instead of scans: evaluate the bundle on them",
+    )
+    parser.add_argument(
+        "--leave-out-overlap",
+        action="store_true",
+        help="with --truth: do not evaluate scans of subjects that the folds learned from, and go "
+        "on; else they are refused",
+    )
+    parser.add_argument(
+        "--combine",
+        choices=COMBINE,
+        default="intersection",
+        help="with --truth: how raters' masks are combined (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--other-grid",
+        choices=("error", "resample"),
+        default="error",
+        help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
@@ -74,7 +110,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)
     parser.set_defaults(threads=len(os.sched_getaffinity(0)))
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    _refuse_mixture(parser, given)
+    return given
+
+
+def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse options of two ways to give scans: a table says itself what the options would."""
+    if bool(given.scans) == bool(given.truth):
+        parser.error("give scans, or a scan table with --truth")
+    of_scans = ("ids", "stripped", "bias_corrected", "dicom_seg")
+    of_table = ("leave_out_overlap",)
+    for name in of_scans if given.truth else of_table:
+        if getattr(given, name):
+            option = f"--{name.replace('_', '-')}"
+            why = "is not for a scan table" if given.truth else "needs --truth"
+            parser.error(f"{option} {why}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from msnmo.apply.lesion_table import label_lesions, lesion_table
 from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.prepared import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
-from msnmo.cohort.folds import DIAGNOSES
+from msnmo.cohort.balance import DIAGNOSES
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
 from msnmo.compute.options import add_arguments
 from msnmo.core.errors import run_command

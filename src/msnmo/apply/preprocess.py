@@ -38,6 +38,8 @@ class Arrived:
         What was done before it arrived.
     dicom : tuple of Path
         The DICOM files that the NIfTI file was made of, if it was.
+    brain : tuple of Path
+        A brain mask that takes the place of skull stripping, if there is one.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Arrived:
     stripped: bool = False
     bias_corrected: bool = False
     dicom: tuple[Path, ...] = ()
+    brain: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -87,7 +90,7 @@ def preprocess(
         model_brain=Path(f"{stem}_space-model_desc-brain_mask.nii.gz"),
     )
     known: dict[str, Any] = {
-        "brain": [],
+        "brain": [str(path) for path in scan.brain],
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
     }

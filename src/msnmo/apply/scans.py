@@ -40,7 +40,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     """
     bundle = read_bundle(given.bundle)
     if bundle.unverified:
-        _tell(f"warning: {bundle.unverified}")
+        tell(f"warning: {bundle.unverified}")
     names = name_scans(given.scans, given.ids)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
@@ -55,25 +55,25 @@ def apply_to_scans(given: argparse.Namespace) -> None:
             if not errors:
                 sound.append(scan)
         if findings:
-            _tell(str(InputError(findings)))
+            tell(str(InputError(findings)))
         # reading the networks takes seconds, so not for nothing
-        done = _apply_all(load_ensemble(bundle, device), sound, given) if sound else 0
+        done = apply_all(load_ensemble(bundle, device), sound, given) if sound else 0
     write_listing(given.out)
-    _tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
+    tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
     if left := len(names) - done:
         raise MsnmoError(f"{left} of {len(names)} scans not done: what is wrong is told above")
 
 
-def _apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace) -> int:
+def apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace) -> int:
     """Apply the networks to each scan, telling what goes wrong of one; return how many are done."""
     done = 0
     for place, scan in enumerate(scans, start=1):
-        _tell(f"{scan.name} ({place} of {len(scans)}): {scan.flair.name}")
+        tell(f"{scan.name} ({place} of {len(scans)}): {scan.flair.name}")
         try:
             _apply(ensemble, scan, given)
             done += 1
         except MsnmoError as error:
-            _tell(str(error))
+            tell(str(error))
     return done
 
 
@@ -82,30 +82,30 @@ def _check(scan: Arrived) -> list[Finding]:
     report = check_scan(scan.name, Files(scan.flair, stripped=scan.stripped))
     for each in report.findings:
         if each.severity == "warning":
-            _tell(f"warning: {each.finding}")
+            tell(f"warning: {each.finding}")
     return [each.finding for each in report.findings if each.severity == "error"]
 
 
 def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None:
     folder = given.out / scan.folder / "anat"
     if not given.again and _is_done(folder, scan, ensemble.bundle, given):
-        _tell(f"{scan.name}: done before with this bundle (--again repeats it)")
+        tell(f"{scan.name}: done before with this bundle (--again repeats it)")
         return
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         settings = ensemble.bundle.preprocessing(given.engine)
-        prepared = preprocess(scan, settings, Path(scratch), lambda step: _tell(f"  {step}"))
+        prepared = preprocess(scan, settings, Path(scratch), lambda step: tell(f"  {step}"))
         regions = _find_regions(prepared, Path(scratch)) if given.locations else None
-        _tell(f"  {len(ensemble.models)} networks")
+        tell(f"  {len(ensemble.models)} networks")
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
     write_page(given.out / SITE, folder, scan.name, scan.flair)
-    _tell(f"{in_words(run)}")
+    tell(f"{in_words(run)}")
 
 
 def _find_regions(prepared: Prepared, folder: Path) -> Path:
     """Return the scan's regions, by a registration to the MNI template."""
-    _tell("  registration to the MNI template")
+    tell("  registration to the MNI template")
     regions = folder / f"{prepared.name}_desc-regions_dseg.nii.gz"
     arguments = ["--image", prepared.n4, "--brain", prepared.brain, "--out", regions]
     run_module(prepared.name, ["-m", "msnmo.apply.location", *map(str, arguments)])
@@ -139,5 +139,6 @@ def _is_done(folder: Path, scan: Arrived, bundle: Bundle, given: argparse.Namesp
     return same and (segmented or not (lesions and given.dicom_seg and scan.dicom))
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """Say something on the terminal at once."""
     print(f"msnmo: {line}", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ The workflow knows all of these files, and does it in one line: `snakemake bundl
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,8 @@ import yaml
 
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
 from msnmo.bundle.reference import reference_pass
-from msnmo.cohort.folds import DIAGNOSES
+from msnmo.check.findings import ScanReport
+from msnmo.cohort.balance import DIAGNOSES
 from msnmo.cohort.manifest import COHORT_COLUMNS
 from msnmo.compute.device import prepare
 from msnmo.core.command import program
@@ -34,6 +36,7 @@ from msnmo.core.files import (
     write_json,
     write_text,
 )
+from msnmo.core.fingerprint import seal
 from msnmo.core.names import path_of_scan
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.templates import templates
@@ -152,6 +155,50 @@ def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[
     return sections
 
 
+def seal_scans(runs: Iterable[Path], reports: str, salt: str) -> dict[str, Any]:
+    """Return seals of the scans that any of the folds learned from.
+
+    They are sorted, so that their order tells nothing; of whom they are is told nowhere.
+
+    Parameters
+    ----------
+    runs : iterable of Path
+        run.json of each fold, of which `describe_fold` has made sure.
+    reports : str
+        Path of the check's report of a scan, with ``{scan}`` and ``{folder}``: the check has read
+        every scan whole.
+    salt : str
+        Hexadecimal.
+
+    Raises
+    ------
+    InputError
+        Naming every report that is missing or has no fingerprint.
+    """
+    scans = sorted({scan for run in runs for scan in read_json(run)["training_scans"]})
+    seals, findings = set(), []
+    for path in (path_of_scan(reports, scan) for scan in scans):
+        try:
+            seals.add(seal(ScanReport.read(path).facts["voxels"], salt))
+        except InputError as error:
+            findings += error.findings
+        except KeyError:
+            expected = "the fingerprint of a scan that a fold learned from"
+            findings.append(Finding(str(path), expected, "none", MAKE_AGAIN))
+    if findings:
+        raise InputError(findings)
+    return {"salt": salt, "seals": sorted(seals)}
+
+
+def salt_of(folds: Iterable[Mapping[str, Any]]) -> str:
+    """Return a salt of 32 bytes that no other bundle has: it follows from the folds' weights.
+
+    It is no secret, and equal trainings are to give equal bundles, so it is not drawn at random.
+    """
+    weights = "".join(fold["weights_sha256"] for fold in folds)
+    return hashlib.sha256(f"salt of training seals {weights}".encode()).hexdigest()
+
+
 def temperature_of(folders: Sequence[Path]) -> Fit:
     """Return the temperature fitted on the held-out predictions of all folds, and its note."""
     tables = [
@@ -188,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "preprocessing": preprocessing_of(config, told["engines"]),
         "folds": folds,
         "training_cohort": told,
+        "training_seals": seal_scans(given.runs, given.check_reports, salt_of(folds)),
         "performance": _performance(metrics),
         "localisation": None if maps is None else maps.to_json(),
         "versions": versions(),
@@ -283,6 +331,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument(
         "--brain-sidecar", required=True, help="JSON of a brain image, with {scan} and {folder}"
+    )
+    parser.add_argument(
+        "--check-reports",
+        required=True,
+        help="JSON of the check of a scan, with {scan} and {folder}: of the fingerprints in them "
+        "salted digests are kept, by which overlap with other cohorts is found",
     )
     parser.add_argument("--config", required=True, metavar="JSON", help="the config, without paths")
     parser.add_argument(

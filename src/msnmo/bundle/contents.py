@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
+from msnmo.core.fingerprint import seal
 from msnmo.core.provenance import NOT_KNOWN
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
@@ -63,6 +64,26 @@ class Certainty:
         if named < self.certain_from:
             doubts.append(f"mean probability {named:.2f}, below {self.certain_from:g}")
         return doubts
+
+
+@dataclass(frozen=True)
+class Seals:
+    """Seals of the scans that the folds learned from (`msnmo.core.fingerprint`).
+
+    Parameters
+    ----------
+    salt : str
+        Hexadecimal.
+    seals : frozenset of str
+        Hexadecimal; nothing tells which scan or fold is whose.
+    """
+
+    salt: str
+    seals: frozenset[str]
+
+    def know(self, digest: str) -> bool:
+        """Whether a scan of this fingerprint is among them."""
+        return seal(digest, self.salt) in self.seals
 
 
 @dataclass(frozen=True)
@@ -127,6 +148,13 @@ class Bundle:
         """Whether maps of its networks find lesions, on held-out scans; None where not known."""
         told = self.content.get("localisation")
         return None if told is None else Verdict.from_json(told)
+
+    @property
+    def training_seals(self) -> Seals | None:
+        """Seals of the scans that the folds learned from; None in a bundle made before."""
+        if (told := self.content.get("training_seals")) is None:
+            return None
+        return Seals(told["salt"], frozenset(told["seals"]))
 
     @property
     def unverified(self) -> str:

@@ -21,10 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--reports", required=True, help="path of a scan's report, with {scan} and {folder}"
     )
+    parser.add_argument(
+        "--diagnosis-alone",
+        action="store_true",
+        help="a scan with a diagnosis needs no lesion mask: nothing is learned from it",
+    )
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
     given = parser.parse_args(arguments)
-    table, count = list_findings(given.scans, given.decisions, given.reports)
+    table, count = list_findings(given.scans, given.decisions, given.reports, given.diagnosis_alone)
     write_tsv(given.out_table, table)
     write_text(given.out_page, to_page(table, count))
     counts = Counter(table["severity"])

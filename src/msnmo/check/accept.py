@@ -20,7 +20,11 @@ OnBadScan = Literal["stop", "exclude"]
 
 
 def accept(
-    scans: Path, findings: pd.DataFrame, decisions: Path | None, on_bad_scan: OnBadScan
+    scans: Path,
+    findings: pd.DataFrame,
+    decisions: Path | None,
+    on_bad_scan: OnBadScan,
+    diagnosis_alone: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the cohort that goes on, and the scans excluded with who excluded them and why.
 
@@ -34,6 +38,8 @@ def accept(
         A rater's decisions.
     on_bad_scan : {"stop", "exclude"}
         What a scan with an error does.
+    diagnosis_alone : bool
+        As of `msnmo.cohort.table.survey_scan_table`.
 
     Raises
     ------
@@ -43,7 +49,7 @@ def accept(
     errors = findings[findings["severity"] == "error"]
     if len(errors) and on_bad_scan == "stop":
         raise InputError(findings_in(findings, "error"))
-    survey = survey_scan_table(scans)
+    survey = survey_scan_table(scans, diagnosis_alone=diagnosis_alone)
     by_rater = excluded_by_rater(survey.names, decisions)
     reasons = errors.groupby("scan", sort=False)[["expected", "found"]].first()
     by_check = pd.DataFrame(
@@ -74,13 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="stop",
         help="what a scan with an error does",
     )
+    parser.add_argument(
+        "--diagnosis-alone",
+        action="store_true",
+        help="a scan with a diagnosis needs no lesion mask: nothing is learned from it",
+    )
     parser.add_argument("--out-cohort", type=Path, required=True, help="the scans that go on (TSV)")
     parser.add_argument(
         "--out-excluded", type=Path, required=True, help="the scans left out, by whom and why (TSV)"
     )
     given = parser.parse_args(arguments)
     findings = read_tsv(given.findings, dict.fromkeys(COLUMNS, str))
-    cohort, excluded = accept(given.scans, findings, given.decisions, given.on_bad_scan)
+    cohort, excluded = accept(
+        given.scans, findings, given.decisions, given.on_bad_scan, given.diagnosis_alone
+    )
     cohort = cohort.mask(cohort == "")  # written as n/a
     counts = cohort["diagnosis"].value_counts()
     classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.check.check_scan import Files, check_scan
-from msnmo.check.findings import findings_in
+from msnmo.check.findings import ScanReport, findings_in
 from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
@@ -71,13 +71,18 @@ def check_cohort(
 
 def _check(job: tuple[dict[str, Any], bool, str]) -> None:
     row, resample, pattern = job
+    check_row(row, resample).write(Path(pattern.format(scan=row["scan"])))
+
+
+def check_row(row: Mapping[str, Any], resample: bool) -> ScanReport:
+    """Return the report of the scan of a row of `msnmo.cohort.table.Survey.cohort`."""
     files = Files(
         Path(row["flair"]),
         tuple(Path(path) for path in row["lesion_mask"].split(";") if path),
         Path(row["brain_mask"]) if row["brain_mask"] else None,
         row["stripped"] == "yes",
     )
-    check_scan(row["scan"], files, resample).write(Path(pattern.format(scan=row["scan"])))
+    return check_scan(row["scan"], files, resample)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

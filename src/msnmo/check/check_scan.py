@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from msnmo.check.findings import Reported, ScanReport
 from msnmo.check.images import Doubt, doubts_of_scan, orientation
 from msnmo.check.masks import lesion_doubts, rater_doubts
 from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
-from msnmo.core.geometry import ras_order, reorder, resample_to_grid
+from msnmo.core.fingerprint import fingerprint
+from msnmo.core.geometry import resample_to_grid
 from msnmo.core.plausibility import volume_doubts
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
 
@@ -133,7 +131,7 @@ def _facts(scan: Volume | None, lesions: dict[str, Volume]) -> dict[str, Any]:
     masks = {
         path: {
             "ml": round(float(mask.data.sum() * mask.grid.voxel_ml), 3),
-            "voxels": _digest(mask),
+            "voxels": fingerprint(mask),
         }
         for path, mask in lesions.items()
     }
@@ -143,15 +141,9 @@ def _facts(scan: Volume | None, lesions: dict[str, Volume]) -> dict[str, Any]:
         "shape": list(scan.grid.shape),
         "voxel_mm": [round(float(size), 3) for size in scan.grid.voxel_mm],
         "orientation": orientation(scan),
-        "voxels": _digest(scan),
+        "voxels": fingerprint(scan),
         "lesion_masks": masks,
     }
-
-
-def _digest(volume: Volume) -> str:
-    """Return a digest of the voxels in RAS+ order, equal for one picture stored in two ways."""
-    upright = np.ascontiguousarray(reorder(volume.data, *ras_order(volume.grid.affine)))
-    return hashlib.sha256(repr(upright.shape).encode() + upright.tobytes()).hexdigest()
 
 
 def _reported(name: str, file: object, doubts: Iterable[Doubt]) -> list[Reported]:

@@ -15,7 +15,9 @@ from msnmo.core.names import path_of_scan
 from msnmo.core.templates import templates
 
 
-def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd.DataFrame, int]:
+def list_findings(
+    scans: Path, decisions: Path | None, pattern: str, diagnosis_alone: bool = False
+) -> tuple[pd.DataFrame, int]:
     """Return every finding, errors first, and how many scans were opened.
 
     Parameters
@@ -26,8 +28,10 @@ def list_findings(scans: Path, decisions: Path | None, pattern: str) -> tuple[pd
         A rater's decisions; scans excluded there are not looked at.
     pattern : str
         Path of a scan's report, with ``{scan}`` and ``{folder}``.
+    diagnosis_alone : bool
+        As of `msnmo.cohort.table.survey_scan_table`.
     """
-    survey = survey_scan_table(scans)
+    survey = survey_scan_table(scans, diagnosis_alone=diagnosis_alone)
     excluded = set(excluded_by_rater(survey.names, decisions)["scan"])
     cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
     reports = [ScanReport.read(path_of_scan(pattern, scan)) for scan in cohort["scan"]]

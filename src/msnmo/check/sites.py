@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import MonteCarloMethod, chi2_contingency, fisher_exact
 
 from msnmo.check.findings import Reported
-from msnmo.cohort.folds import DIAGNOSES, main_site
+from msnmo.cohort.balance import DIAGNOSES, main_site
 from msnmo.core.errors import Finding
 
 TELLING = 0.3

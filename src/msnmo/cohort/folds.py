@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
+from msnmo.cohort.balance import (
+    COHORT_COLUMNS,
+    DIAGNOSES,
+    NO_SITE,
+    Split,
+    main_site,
+    named_sites,
+    named_subjects,
+    strata,
+    told_of_balance,
+    with_diagnosis,
+)
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.seeds import derive_seed
 
-Split = Literal["grouped", "site", "random"]
-DIAGNOSES = ("MS", "NMOSD")
 FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
-COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "site": str}
-NO_SITE = "no site given"
-OTHER_SITES = "other sites"
 MOST_NAMED = 10
 """A message names no more scans than these."""
 
@@ -59,17 +66,15 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     ------
     InputError
         If a class has fewer than `k` subjects (``grouped``) or scans (``random``), or for ``site``
-        a class has no scan, a scan has no site, or there are fewer than two sites.
+        a class has no scan, a scan has no site, or there are fewer than two sites; or scans with a
+        diagnosis lack a lesion mask.
     """
-    folds = _with_diagnosis(cohort).sort_values("scan", ignore_index=True)
+    _refuse_without_mask(cohort)
+    folds = with_diagnosis(cohort).sort_values("scan", ignore_index=True)
     folds["fold"] = -1
     for fold, (_, test) in enumerate(_sides(folds, k, split, seed)):
         folds.loc[test, "fold"] = fold
     return folds[list(FOLD_COLUMNS)]
-
-
-def _with_diagnosis(cohort: pd.DataFrame) -> pd.DataFrame:
-    return cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
 
 
 def _sides(
@@ -103,61 +108,7 @@ def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
 
     Parameters are those of `split_folds`.
     """
-    return main_site(_with_diagnosis(cohort)).nunique() if split == "site" else k
-
-
-def _named(site: pd.Series) -> pd.Series:
-    return site.replace("", None).fillna(NO_SITE)
-
-
-def site_of_scans(cohort: pd.DataFrame) -> pd.Series:
-    """Return the site of each scan, by scan; `NO_SITE` where none is given.
-
-    Parameters
-    ----------
-    cohort : DataFrame
-        Columns scan, site.
-    """
-    return _named(cohort.set_index("scan")["site"])
-
-
-def main_site(scans: pd.DataFrame) -> pd.Series:
-    """Return of each scan its subject's site: that of most of the subject's scans.
-
-    The first by name if several have as many; `NO_SITE` where none is given.
-
-    Parameters
-    ----------
-    scans : DataFrame
-        Columns subject, site.
-    """
-    sites = _named(scans["site"]).groupby(scans["subject"])
-    return scans["subject"].map(sites.agg(lambda each: each.mode().iloc[0]))
-
-
-def strata(scans: pd.DataFrame, k: int) -> pd.Series:
-    """Return of each scan what is balanced over folds: its class and its subject's site.
-
-    Sites with fewer than `k` subjects of a class cannot have one in each fold: within the class
-    they are taken together. A subject with scans of several sites counts for that of most scans,
-    the first by name if several have as many.
-
-    Parameters
-    ----------
-    scans : DataFrame
-        Columns subject, diagnosis, site (missing where none is given).
-    k : int
-        Number of folds.
-
-    Returns
-    -------
-    Series of str
-        As ``MS, site A``; on the index of `scans`.
-    """
-    about = scans.assign(site=main_site(scans))
-    subjects = about.groupby(["diagnosis", "site"])["subject"].transform("nunique")
-    site = about["site"].where(subjects >= k, OTHER_SITES)
-    return about["diagnosis"] + ", " + site
+    return main_site(with_diagnosis(cohort)).nunique() if split == "site" else k
 
 
 def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
@@ -191,7 +142,7 @@ def _check_sites(folds: pd.DataFrame) -> None:
         for name in DIAGNOSES
         if not (folds["diagnosis"] == name).any()
     ]
-    named = _named(folds["site"])
+    named = named_sites(folds["site"])
     without = folds.loc[named == NO_SITE, "scan"]
     if len(without):
         # it may be one of the others', which then would be on both sides
@@ -234,7 +185,7 @@ def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> No
     classes = sorted(set(folds.loc[~tested, "diagnosis"]))
     if len(classes) == len(DIAGNOSES):
         return
-    known = _with_diagnosis(cohort)
+    known = with_diagnosis(cohort)
     sites = main_site(known)[known["scan"].isin(folds.loc[tested, "scan"])]
     where = ", ".join(sorted(set(sites)))
     raise bad_input(
@@ -275,21 +226,13 @@ def refuse_leak(folds: pd.DataFrame, fold: int, allow: bool) -> None:
     leaking = leaking_subjects(folds, fold)
     if not leaking:
         return
-    found = f"{_subjects(leaking)} in the test and in the training scans of fold {fold}"
+    found = f"{named_subjects(leaking)} in the test and in the training scans of fold {fold}"
     if not allow:
         raise DataLeakageError(
             f"{found}. Test figures would be too good. Keep the default split `grouped`, or choose "
             "`random` in the config to repeat the paper's split knowingly."
         )
     print(f"data leak: {found}", flush=True)
-
-
-def _subjects(names: list[str]) -> str:
-    return f"{_number(len(names))} ({', '.join(names)})"
-
-
-def _number(subjects: int) -> str:
-    return f"{subjects} subject{'' if subjects == 1 else 's'}"
 
 
 def read_folds(path: Path | str) -> pd.DataFrame:
@@ -323,69 +266,15 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     return folds
 
 
-def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> list[str]:
-    """Return what folds balance and what they cannot, a line each.
-
-    Parameters
-    ----------
-    cohort : DataFrame
-        As of `split_folds`.
-    k : int
-        Number of folds; of no meaning to ``site``.
-    split : {"grouped", "site", "random"}
-    """
-    known = _with_diagnosis(cohort)
-    if split == "random":
-        return ["nothing is balanced over folds: scans are drawn at random"]
-    return list(_told_of_sites(known) if split == "site" else _told_of_strata(known, k))
-
-
-def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
-    known = known.assign(site=_named(known["site"]), stratum=strata(known, k))
-    pooled = known["stratum"].str.endswith(f", {OTHER_SITES}") & (known["site"] != OTHER_SITES)
-    counts = known.groupby("stratum")["subject"].nunique()
-    each = "; ".join(f"{name} ({_number(count)})" for name, count in counts.items())
-    yield f"balanced over folds: {each}"
-    few = known[pooled].groupby(["diagnosis", "site"])["subject"].nunique()
-    if len(few):
-        named = "; ".join(f"{name}, {site} ({count})" for (name, site), count in few.items())
-        yield f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}"
-
-
-def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
-    scans = known.sort_values("scan", ignore_index=True)
-    site = main_site(scans)
-    counts = pd.crosstab(site, scans["diagnosis"]).reindex(
-        index=site.unique(), columns=list(DIAGNOSES), fill_value=0
-    )
-    each = "; ".join(
-        f"{fold}: {name} ({row.MS} MS, {row.NMOSD} NMOSD scans)"
-        for fold, (name, row) in enumerate(counts.iterrows())
-    )
-    yield f"each fold tests a site that its networks have not seen, and nothing is balanced: {each}"
-    if alone := [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]:
-        yield (
-            "sites of one class alone, whose folds have no AUC and no rate of the other class: "
-            + "; ".join(alone)
-        )
-    moved = scans.loc[_named(scans["site"]) != site, "subject"]
-    if len(moved):
-        names = sorted(set(moved.astype(str)))
-        yield f"with scans of several sites, in the fold of most: {_subjects(names)}"
-
-
-def folds_note(cohort: pd.DataFrame, k: int, split: Split, repeats: int = 1) -> str:
-    """Return what stands under a table of results: how folds were made and what they balance.
-
-    Parameters are those of `told_of_balance`; `repeats` is how often the cross-validation was run.
-    """
-    lines = told_of_balance(cohort, k, split)
-    if repeats > 1:
-        lines.append(
-            f"the cross-validation was repeated {repeats} times, each with a seed and {k} folds of "
-            "its own: what is between seeds is between folds as well"
-        )
-    return f"Folds ({split}): {'. '.join(lines)}."
+def _refuse_without_mask(cohort: pd.DataFrame) -> None:
+    """Refuse scans that a bundle may be judged by, and that nothing can be learned from."""
+    if "lesion_mask" not in cohort:
+        return
+    without = cohort["lesion_mask"].isna() | (cohort["lesion_mask"] == "")
+    if names := sorted(cohort.loc[without & cohort["diagnosis"].isin(DIAGNOSES), "scan"]):
+        remedy = "give the masks, or empty these diagnoses to have the scans predicted only"
+        expected = "a lesion mask of each scan with a diagnosis (training needs both)"
+        raise bad_input("scan table", expected, f"none of {', '.join(names)}", remedy)
 
 
 def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
@@ -398,7 +287,7 @@ def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> 
     print(counts.to_string())
     print("\n".join(told_of_balance(cohort, k, split)))
     leaking = sorted({name for fold in counts.index for name in leaking_subjects(folds, fold)})
-    print(f"data leak: {_subjects(leaking)} on both sides" if leaking else "no data leak")
+    print(f"data leak: {named_subjects(leaking)} on both sides" if leaking else "no data leak")
     for fold, row in counts.iterrows():
         for name in row.index[row == 0]:
             print(f"warning: fold {fold} tests no scan of class {name}")

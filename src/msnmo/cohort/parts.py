@@ -13,14 +13,9 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from msnmo.cohort.folds import COHORT_COLUMNS as SPLIT_BY
-from msnmo.cohort.folds import (
-    FOLD_COLUMNS,
-    Split,
-    refuse_leak,
-    refuse_one_class,
-    split_folds,
-)
+from msnmo.cohort.balance import COHORT_COLUMNS as SPLIT_BY
+from msnmo.cohort.balance import Split
+from msnmo.cohort.folds import FOLD_COLUMNS, refuse_leak, refuse_one_class, split_folds
 from msnmo.cohort.manifest import (
     COHORT_COLUMNS,
     add_files,

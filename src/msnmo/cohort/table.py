@@ -150,11 +150,21 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
     return survey.cohort
 
 
-def survey_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> Survey:
+def survey_scan_table(
+    path: Path | str, labels: Mapping[str, str] | None = None, diagnosis_alone: bool = False
+) -> Survey:
     """Read a scan table with its wrong rows set apart.
 
     Where rows contradict each other (a scan, file or id twice, two diagnoses of a subject) none of
     them can be told to be right, and all are set apart.
+
+    Parameters
+    ----------
+    path, labels
+        As of `read_scan_table`.
+    diagnosis_alone : bool
+        Whether a scan with a diagnosis may lack a lesion mask: nothing can be learned from it, but
+        a bundle can be judged by it.
 
     Raises
     ------
@@ -172,6 +182,8 @@ def survey_scan_table(path: Path | str, labels: Mapping[str, str] | None = None)
     scans: list[_Scan] = []
     for row in rows:
         scan, found = _read_row(header, row, labels or {})
+        if scan and not (diagnosis_alone and scan.cells["diagnosis"]):
+            found += _pair_problems(scan)
         problems += found
         scans += [scan] if scan else []
     folder = path.absolute().parent
@@ -240,7 +252,7 @@ def _read_row(
     if "diagnosis" in given:
         given["diagnosis"] = labels.get(given["diagnosis"].lower(), given["diagnosis"])
     scan = _Scan(row.number, defaults | {name: cell for name, cell in given.items() if cell})
-    return scan, [*_cell_problems(row.number, given), *_pair_problems(scan)]
+    return scan, list(_cell_problems(row.number, given))
 
 
 def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:

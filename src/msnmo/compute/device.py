@@ -21,6 +21,7 @@ import torch
 from msnmo.compute.gpu_lock import Held, hold_gpu, lock_folder
 from msnmo.compute.options import Choice
 from msnmo.core.errors import MsnmoError, bad_input
+from msnmo.settings.training import Precision
 
 GIB = 2**30
 HELD: list[Held] = []
@@ -107,9 +108,7 @@ def move(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
 
 
-def precision(
-    device: torch.device, wanted: Literal["auto", "bfloat16", "float32"] = "auto"
-) -> Literal["bfloat16", "float32"]:
+def precision(device: torch.device, wanted: Precision = "auto") -> Literal["bfloat16", "float32"]:
     """Return the precision of training; ``auto`` is bfloat16 where the GPU computes in it."""
     if wanted != "auto":
         return wanted
@@ -117,9 +116,7 @@ def precision(
     return "bfloat16" if fast else "float32"
 
 
-def autocast(
-    device: torch.device, wanted: Literal["auto", "bfloat16", "float32"] = "auto"
-) -> AbstractContextManager[object]:
+def autocast(device: torch.device, wanted: Precision = "auto") -> AbstractContextManager[object]:
     """Return the context that a training step's forward pass runs in."""
     if precision(device, wanted) == "float32":
         return contextlib.nullcontext()

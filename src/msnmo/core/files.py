@@ -173,6 +173,10 @@ def read_tsv(
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
     try:
+        content = Path(path).read_bytes()
+        if content and not content.endswith(b"\n"):
+            # pandas would fill the last row up with missing values
+            raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
         table = pd.read_csv(
             path,
             sep="\t",
@@ -181,18 +185,35 @@ def read_tsv(
             keep_default_na=False,
             float_precision="round_trip",
         )
-        whole = Path(path).read_bytes().endswith(b"\n")
     except (OSError, ValueError) as error:
-        raise bad_input(path, f"a table with {', '.join(columns)}", str(error), remedy) from error
-    if not whole:
-        # pandas would fill the last row up with missing values
-        raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
+        found = _misread(path, columns) or str(error)
+        raise bad_input(path, f"a table with {', '.join(columns)}", found, remedy) from error
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)
     for name in files:
         table[name] = table[name].map(lambda file: _beside(path, file), na_action="ignore")
     return table
+
+
+def _misread(path: Path | str, columns: Mapping[str, type]) -> str | None:
+    """Return the first value that is no number in a column of numbers, and its line."""
+    import pandas as pd  # noqa: PLC0415 - as in `read_tsv`
+
+    try:
+        text = pd.read_csv(path, sep="\t", dtype=str, na_values=["n/a"], keep_default_na=False)
+    except (OSError, ValueError):
+        return None
+    for name in (name for name, kind in columns.items() if kind in (int, float) and name in text):
+        wrong = pd.to_numeric(text[name], errors="coerce").isna()
+        if columns[name] is float:
+            wrong &= text[name].notna()
+        if wrong.any():
+            line = int(wrong.to_numpy().argmax())
+            value = text[name].iloc[line]
+            shown = "nothing" if pd.isna(value) else f"{value!r}"
+            return f"{shown} in column {name} of line {line + 2}, where a number should be"
+    return None
 
 
 def _beside(path: Path | str, file: str) -> str:

@@ -21,7 +21,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 
-from msnmo.cohort.folds import DIAGNOSES, read_folds
+from msnmo.cohort.balance import DIAGNOSES
+from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import PREDICT_AGAIN, write_tsv
 from msnmo.core.numbers import as_text

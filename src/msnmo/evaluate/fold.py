@@ -83,7 +83,7 @@ def evaluate_fold(
     if findings:
         raise InputError(findings)
     if "classification" in tasks:
-        by_scan, by_fold = _classification_rows(tests, predictions)
+        by_scan, by_fold = classification_rows(tests, predictions)
         scores += by_scan
         fold_scores += by_fold
     ordered = pd.DataFrame(scores, columns=COLUMNS).sort_values("scan", kind="stable")
@@ -97,7 +97,7 @@ def _segmentation_rows(
     findings: list[Finding] = []
     for pair in mask_pairs(directory, manifest, scans):
         try:
-            metrics = _mask_metrics(pair, smallest_mm3)
+            metrics = mask_metrics(pair, smallest_mm3)
         except InputError as error:
             findings += error.findings
             continue
@@ -105,7 +105,20 @@ def _segmentation_rows(
     return rows, findings
 
 
-def _mask_metrics(pair: MaskPair, smallest_mm3: float) -> dict[str, float]:
+def mask_metrics(pair: MaskPair, smallest_mm3: float) -> dict[str, float]:
+    """Return all that is measured of the masks of one scan in one space.
+
+    Parameters
+    ----------
+    pair : MaskPair
+    smallest_mm3 : float
+        Volume from which a lesion is counted.
+
+    Raises
+    ------
+    InputError
+        As `MaskPair.load`.
+    """
     prediction, truth, grid = pair.load()
     metrics = overlap_metrics(prediction, truth)
     if pair.space == "native":
@@ -128,9 +141,18 @@ def _fold_rows(rows: list[Score]) -> list[Score]:
     return of_fold
 
 
-def _classification_rows(
+def classification_rows(
     tests: pd.DataFrame, predictions: pd.DataFrame
 ) -> tuple[list[Score], list[Score]]:
+    """Return what is measured of the classes of single scans, and of all of them together.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        Columns scan, diagnosis (MS or NMOSD).
+    predictions : DataFrame
+        Columns scan, p_nmosd.
+    """
     p_nmosd = predictions.set_index("scan").loc[tests["scan"], "p_nmosd"].to_numpy()
     nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)

@@ -19,6 +19,8 @@ from msnmo.core.volumes import Grid
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3
 """Of a lesion's volume: rounding of headers decides nothing, so 3 voxels of 1 mm3 are 3 mm3."""
+FEWEST_FOR_CORRELATION = 3
+"""Scans: of two a correlation is 1 or -1, whatever their volumes."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,8 @@ def volume_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dic
 def volume_correlation(true: np.ndarray, predicted: np.ndarray) -> float:
     """Return Pearson's r of the scans' true and predicted lesion volumes.
 
-    NaN for fewer than three scans, or where either volume is the same in all.
+    NaN for fewer than `FEWEST_FOR_CORRELATION` scans, or where either volume is the same in all.
     """
-    if len(true) < 3 or np.ptp(true) == 0 or np.ptp(predicted) == 0:
+    if len(true) < FEWEST_FOR_CORRELATION or np.ptp(true) == 0 or np.ptp(predicted) == 0:
         return math.nan
     return float(np.corrcoef(true, predicted)[0, 1])

@@ -139,7 +139,9 @@ class Config(Section):
         MethodSettings, "settings of single methods, over those of the sections above"
     )
     predict: Predict = within(Predict, "from probabilities to masks")
-    apply: Apply = within(Apply, "a bundle, applied to new scans by `snakemake apply`")
+    apply: Apply = within(
+        Apply, "a bundle, applied to new scans by `snakemake apply` or `evaluate_bundle`"
+    )
     bundle: Bundle = within(Bundle, "what `snakemake bundle` packs")
     calibration: Calibration = within(Calibration, "class probabilities of new scans")
     compute: Compute = within(Compute, "what the networks run on")

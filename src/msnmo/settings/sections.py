@@ -202,7 +202,7 @@ class Predict(Section):
 
 
 class Apply(Section):
-    """A bundle, applied to new scans by `snakemake apply`."""
+    """A bundle, applied to new scans by `snakemake apply` or `evaluate_bundle`."""
 
     bundle: PathOrNone = key(
         "",
@@ -211,6 +211,11 @@ class Apply(Section):
     )
     locations: bool = key(
         False, "whether lesions of new scans are located, by a registration to the MNI template"
+    )
+    leave_out_overlap: bool = key(
+        False,
+        "whether `snakemake evaluate_bundle` goes on without the scans of subjects that the "
+        "bundle's folds learned from; else they stop it",
     )
 
 

@@ -14,6 +14,7 @@ from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key
 from msnmo.settings.methods import LossWeights, Method
 
 Network = TypeVar("Network", bound=Section)
+Precision = Literal["auto", "bfloat16", "float32"]
 SegmentationLoss = Literal["dice", "dice_ce"]
 CrossSegmentation = Literal["logits", "probabilities", "lesion_map"]
 Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
@@ -59,7 +60,7 @@ class OptimiserSettings(Section):
         "sum with the voxels' mean cross-entropy (dice_ce)",
         "paper",
     )
-    precision: Literal["auto", "bfloat16", "float32"] = key(
+    precision: Precision = key(
         "auto",
         "of the multiplications in training; auto: bfloat16 on a GPU that computes in it, else "
         "float32; some processors compute faster in bfloat16 too",

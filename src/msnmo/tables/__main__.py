@@ -10,8 +10,8 @@ from typing import get_args
 
 import pandas as pd
 
+from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
 from msnmo.cohort.excluded import exclusion_note, read_excluded
-from msnmo.cohort.folds import COHORT_COLUMNS, Split, folds_note
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics

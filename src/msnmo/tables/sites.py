@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.cohort.folds import NO_SITE
+from msnmo.cohort.balance import NO_SITE
 from msnmo.core.files import read_tsv
 from msnmo.core.numbers import fixed
+from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
 from msnmo.evaluate.metrics import EXACT, METRICS, NOT_APPLICABLE
-from msnmo.evaluate.statistics.sites import COLUMNS, COUNTS, LEAST_SCANS_OF_VC, NUMBERS
+from msnmo.evaluate.statistics.sites import COLUMNS, COUNTS, NUMBERS
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import (
     ABOUT_METRICS,
@@ -178,7 +179,7 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     if (table["interval"] == EXACT).any():
         yield EXACT_WHERE_ALL_ARE_EQUAL
     if _few_volumes(table):
-        yield f"VC: n/a of fewer than {LEAST_SCANS_OF_VC} scans."
+        yield f"VC: n/a of fewer than {FEWEST_FOR_CORRELATION} scans."
     first = table[table["scope"] == "site"].drop_duplicates("site")
     if len(first) == 1:
         yield f"All scans are of one site: {first['line'].iloc[0]}."
@@ -196,7 +197,7 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
 
 def _few_volumes(table: pd.DataFrame) -> bool:
     of_volumes = table[table["metric"] == "VC"]
-    return bool((of_volumes["n_scans"] < LEAST_SCANS_OF_VC).any())
+    return bool((of_volumes["n_scans"] < FEWEST_FOR_CORRELATION).any())
 
 
 def _ordered(metrics: pd.Series) -> list[str]:

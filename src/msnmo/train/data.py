@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from msnmo.cohort.folds import DIAGNOSES
+from msnmo.cohort.balance import DIAGNOSES
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import sha256
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume

@@ -18,6 +18,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from msnmo.core.seeds import derive_seed
+from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
 from msnmo.evaluate.metrics import BOOTSTRAP, EXACT
 
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -149,7 +150,8 @@ def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
-    """Return Pearson's r; undefined where either is the same in all scans drawn."""
+    """Return Pearson's r; undefined for few scans, or where either is the same in all drawn."""
+    few = len(first) < FEWEST_FOR_CORRELATION
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         total = counts.sum(axis=1)
@@ -157,7 +159,8 @@ def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
         product = (counts * centred[0] * centred[1]).sum(axis=1)
         spread = np.prod([(counts * each**2).sum(axis=1) for each in centred], axis=0)
         # of numbers that are equal but for the last digits there is no spread
-        return _divide(product, np.sqrt(np.where(spread > 1e-18, spread, 0.0)))
+        varies = (spread > 1e-18) & (not few)
+        return _divide(product, np.sqrt(np.where(varies, spread, 0.0)))
 
     return statistic
 

@@ -53,7 +53,8 @@ class Measured:
     values : mapping of (str, str) to Series of float
         By metric and space, the values of the scans that have such a row, by scan and seed.
     means : mapping of (str, str) to float
-        By metric and space, the number that tables show, in the metric's unit.
+        By metric and space, the number that tables show, in the metric's unit; empty where none
+        does.
     """
 
     about: pd.DataFrame
@@ -67,7 +68,8 @@ def by_method(metrics: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Measured]
     Parameters
     ----------
     metrics : DataFrame
-        As `msnmo.evaluate.aggregate.read_metrics` returns: scans and whole folds.
+        As `msnmo.evaluate.aggregate.read_metrics` returns: scans and, if tables show their
+        numbers, whole folds.
     folds : DataFrame
         Columns scan, subject, diagnosis.
     """
@@ -81,7 +83,7 @@ def by_method(metrics: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Measured]
                 place: part.set_index(KEY)["value"].rename(place[0])
                 for place, part in rows.groupby(["metric", "space"])
             },
-            means[str(name)],
+            means.get(str(name), {}),
         )
         for name, rows in scans.groupby("method")
     }
@@ -90,6 +92,8 @@ def by_method(metrics: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Measured]
 def _means(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]:
     """Return the tables' numbers as tables have them, to the last bit, by method."""
     means: dict[str, dict[tuple[str, str], float]] = {}
+    if not (metrics["scan"] == NOT_APPLICABLE).any():
+        return means
     for row in across_folds(metrics).itertuples():
         shown = METRICS[row.metric].scale * row.mean
         means.setdefault(row.method, {})[row.metric, row.space] = shown
@@ -243,15 +247,14 @@ def comparison(metric: str, measured: Measured, space: str, drawn: Drawn) -> Com
     drawn : Drawn
     """
     table = scans_of_metric(metric, measured, space)
-    estimate = measured.means.get((metric, space), np.nan)
     of_seeds = {
         seed: _replicates(metric, rows, drawn.subjects) for seed, rows in table.groupby("seed")
     }
     if not of_seeds:
-        return Comparison(table, estimate, np.full(drawn.subjects.shape[1] - 1, np.nan))
-    # the first is the cohort's own, which is the estimate
-    replicates = METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds)[1:]
-    return Comparison(table, estimate, replicates)
+        return Comparison(table, np.nan, np.full(drawn.subjects.shape[1] - 1, np.nan))
+    # the first is the cohort's own: but for the last bit what tables show
+    own, *replicates = METRICS[metric].scale * over_seeds(of_seeds, drawn.seeds)
+    return Comparison(table, measured.means.get((metric, space), own), np.array(replicates))
 
 
 def scans_of_metric(metric: str, measured: Measured, space: str) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from msnmo.cohort.folds import COHORT_COLUMNS, read_folds, site_of_scans
+from msnmo.cohort.balance import COHORT_COLUMNS, site_of_scans
+from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text
@@ -43,8 +44,6 @@ Scope = Literal["all", "within", "site"]
 NUMBERS = ("value", "ci_low", "ci_high", "confidence")
 COUNTS = ("n_scans", "n_undefined_scans", "n_subjects", "n_ms", "n_nmosd", "n_pairs", "n_seeds")
 COLUMNS = ("method", "metric", "space", "scope", "site", *NUMBERS, "interval", *COUNTS)
-LEAST_SCANS_OF_VC = 3
-"""Of two scans a correlation is 1 or -1, whatever their volumes."""
 
 
 def by_site(
@@ -122,8 +121,6 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
     once = defined[~defined.index.get_level_values("scan").duplicated()]
     ms, nmosd = ((once["diagnosis"] == name).sum() for name in ("MS", "NMOSD"))
     replicates = _replicates(metric, scans, drawn)
-    if metric == "VC" and len(once) < LEAST_SCANS_OF_VC:
-        replicates = np.full_like(replicates, np.nan)
     subjects = once["subject"].nunique()
     low, high, made = interval_of(metric, replicates[1:], subjects, confidence)
     return {

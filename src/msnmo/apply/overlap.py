@@ -1,0 +1,114 @@
+"""Scans of a cohort whose subjects a bundle's folds learned from: on them nothing can be tested."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from msnmo.bundle.contents import Bundle, read_bundle
+from msnmo.check.findings import ScanReport
+from msnmo.core.errors import Finding, InputError, run_command
+from msnmo.core.files import read_tsv, write_tsv
+from msnmo.core.names import path_of_scan
+
+COLUMNS = {"scan": str, "reason": str}
+COHORT_COLUMNS = {"scan": str, "subject": str, "flair": str}
+NO_SEALS = (
+    "made before bundles held seals of the scans that their folds learned from. Whether scans of "
+    "this cohort are among them is not known. To be sure, make the bundle again"
+)
+"""What is said of a bundle of before: no overlap with it can be found."""
+
+
+def find_overlap(
+    bundle: Bundle, cohort: pd.DataFrame, fingerprints: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the scans of subjects that the bundle's folds learned from, with the reason.
+
+    A subject is known by any of its scans, also by one without truth: its other visits are left out
+    with it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    cohort : DataFrame
+        Columns scan, subject.
+    fingerprints : mapping of str to str
+        By scan, of `msnmo.core.fingerprint`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`, in the cohort's order; no row for a bundle without seals.
+    """
+    seals = bundle.training_seals
+    rows = []
+    if seals is not None:
+        known = {scan for scan, digest in fingerprints.items() if seals.know(digest)}
+        first = cohort[cohort["scan"].isin(known)].groupby("subject")["scan"].first()
+        for row in cohort.itertuples():
+            if row.scan in known:
+                rows.append((row.scan, "the very voxels of a scan that the folds learned from"))
+            elif row.subject in first.index:
+                other = first[row.subject]
+                rows.append(
+                    (row.scan, f"a visit of a subject whose {other} the folds learned from")
+                )
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+
+
+def findings_of(overlap: pd.DataFrame, cohort: pd.DataFrame) -> list[Finding]:
+    """Return what is wrong of each scan that overlaps.
+
+    Parameters
+    ----------
+    overlap : DataFrame
+        As `find_overlap` returns.
+    cohort : DataFrame
+        Columns scan, flair.
+    """
+    flairs = dict(zip(cohort["scan"], cohort["flair"], strict=True))
+    expected = "a scan of a subject that none of the bundle's folds learned from"
+    remedy = (
+        "remove the subject from the table, or leave it out of the evaluation: --leave-out-overlap "
+        "(in the workflow apply.leave_out_overlap)"
+    )
+    return [
+        Finding(f"{flairs[row.scan]} ({row.scan})", expected, row.reason, remedy)
+        for row in overlap.itertuples()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the scans to leave out; refuse all of them at once, unless they are to be left out."""
+    parser = argparse.ArgumentParser(prog="python -m msnmo.apply.overlap", description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    parser.add_argument(
+        "--reports", required=True, help="JSON of the check of a scan, with {scan} and {folder}"
+    )
+    parser.add_argument("--leave-out", action="store_true", help="do not refuse them")
+    parser.add_argument("--out", type=Path, required=True, help="TSV: scan and reason")
+    given = parser.parse_args(arguments)
+    bundle = read_bundle(given.bundle)
+    cohort = read_tsv(given.cohort, COHORT_COLUMNS)
+    reports = [ScanReport.read(path_of_scan(given.reports, scan)) for scan in cohort["scan"]]
+    overlap = find_overlap(bundle, cohort, fingerprints_of(reports))
+    if bundle.training_seals is None:
+        print(f"warning: {bundle.path}: {NO_SEALS}")
+    if len(overlap) and not given.leave_out:
+        raise InputError(findings_of(overlap, cohort))
+    print(f"{len(overlap)} of {len(cohort)} scans are of subjects that the folds learned from")
+    write_tsv(given.out, overlap)
+
+
+def fingerprints_of(reports: Sequence[ScanReport]) -> dict[str, str]:
+    """Return the fingerprint of each scan that the check could read."""
+    return {each.scan: each.facts["voxels"] for each in reports if "voxels" in each.facts}
+
+
+if __name__ == "__main__":
+    run_command(main)

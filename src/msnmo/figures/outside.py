@@ -1,0 +1,118 @@
+"""A bundle on an outside cohort: overlap of each scan's masks by site, and the ROC curve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from msnmo.core.numbers import fixed
+from msnmo.figures.roc import Roc, roc
+from msnmo.figures.style import (
+    BLACK,
+    DIAGNOSIS_STYLE,
+    GREY,
+    SMALL,
+    WIDTH,
+    count_scans,
+    house_style,
+    panel_grid,
+    put_below,
+    wrapped,
+)
+
+HEIGHT = 3.4
+STRIP = 0.3
+"""How far the points of a site spread to either side; sites are 1 apart."""
+MOST_UPRIGHT = 5
+"""Names of more sites than these are turned."""
+
+
+def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
+    """Draw a strip of DSC for each site, and the ROC curve of all scans.
+
+    Parameters
+    ----------
+    masks : DataFrame
+        Scans judged by their mask: columns scan, subject, site, diagnosis, DSC; may be empty.
+    classes : DataFrame
+        Scans judged by their diagnosis: columns scan, subject, diagnosis, P_NMOSD; may be empty.
+    """
+    shown = [table for table in (masks, classes) if len(table)]
+    with house_style():
+        figure, panels = panel_grid(max(len(shown), 1), 2, HEIGHT)
+        free = iter(panels)
+        notes: list[str] = []
+        handles: list[Line2D] = []
+        if len(masks):
+            _draw_strips(next(free), masks)
+            handles = _handles(masks)
+            counted = count_scans([masks])
+            notes.append(f"DSC in native space, a point a scan, lines at the medians; {counted}.")
+        if len(classes):
+            curve = roc(classes)
+            _draw_roc(next(free), curve)
+            area = "no curve: scans of one diagnosis" if curve is None else f"AUC {_area(curve)}"
+            notes.append(f"ROC of all sites, NMOSD positive, {area}; {count_scans([classes])}.")
+        if not shown:
+            panels[0].set_axis_off()
+            notes.append("No scan has truth that this method can be judged by.")
+        put_below(figure, " ".join(notes), handles, columns=max(len(handles), 1))
+    return figure
+
+
+def _draw_strips(axes: Axes, masks: pd.DataFrame) -> None:
+    sites = sorted(masks["site"].unique())
+    for place, site in enumerate(sites):
+        rows = masks[masks["site"] == site].sort_values("scan")
+        # spread by their order, which is the scans': no draw, and no two points in one place
+        count = len(rows)
+        steps = [STRIP * (2 * (each + 0.5) / count - 1) for each in range(count)]
+        for name, style in DIAGNOSIS_STYLE.items():
+            some = (rows["diagnosis"] == name).to_numpy()
+            across = [place + step for step, chosen in zip(steps, some, strict=True) if chosen]
+            axes.plot(across, rows.loc[some, "DSC"], **_POINTS, **style)
+        median = rows["DSC"].median()
+        axes.plot([place - 0.4, place + 0.4], [median, median], color=BLACK, linewidth=1.2)
+    axes.set(title="Overlap by site", ylabel="DSC", ylim=(-0.03, 1.03))
+    axes.set_xlim(-0.6, len(sites) - 0.4)
+    width = 0.8 * WIDTH / 2 / len(sites) if len(sites) <= MOST_UPRIGHT else 1.2
+    axes.set_xticks(range(len(sites)), [wrapped(site, width, SMALL) for site in sites])
+    if len(sites) > MOST_UPRIGHT:
+        axes.tick_params(axis="x", rotation=90)
+
+
+_POINTS: dict[str, Any] = {
+    "linestyle": "none",
+    "markersize": 3.5,
+    "markeredgewidth": 0.7,
+    "fillstyle": "none",
+}
+
+
+def _handles(masks: pd.DataFrame) -> list[Line2D]:
+    found = set(masks["diagnosis"])
+    named = {name: style for name, style in DIAGNOSIS_STYLE.items() if name in found}
+    points = [Line2D([], [], label=name, **_POINTS, **style) for name, style in named.items()]
+    return [*points, Line2D([], [], label="median", color=BLACK, linewidth=1.2)]
+
+
+def _draw_roc(axes: Axes, curve: Roc | None) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, label="chance")
+    if curve is not None:
+        axes.plot(curve.fpr, curve.tpr, color=BLACK, linewidth=1.3, label="ensemble")
+    axes.set(
+        title="NMOSD against MS",
+        xlabel="False positive rate (1 − specificity)",
+        ylabel="True positive rate (sensitivity)",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        aspect="equal",
+    )
+
+
+def _area(curve: Roc) -> str:
+    return f"{fixed(100 * curve.auc, 1)} %"
