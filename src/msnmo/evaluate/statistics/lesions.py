@@ -143,34 +143,45 @@ def describe(
         of raters.
     """
     rows: list[Mapping[str, object]] = []
+    # raters have no seeds, so that their folds are those of one
+    tested = measured.drop_duplicates("fold").drop(columns="seed")
     for group in groups_of(measured, frozenset(raters["scan"])):
         if group.kind == RATERS:
             agreed = raters.assign(seed=np.nan, size=ALL)
-            rows += _rows(None, group, agreed, drawn, confidence)
+            rows += _rows(None, group, agreed, tested, drawn, confidence)
         for method, of_method in measured.groupby("method", sort=False):
-            rows += _rows(str(method), group, of_method, drawn, confidence)
+            rows += _rows(str(method), group, of_method, of_method, drawn, confidence)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(
-    method: str | None, group: Group, measured: pd.DataFrame, drawn: Drawn, confidence: float
+    method: str | None,
+    group: Group,
+    measured: pd.DataFrame,
+    tested: pd.DataFrame,
+    drawn: Drawn,
+    confidence: float,
 ) -> Iterator[Mapping[str, object]]:
-    folds = len(measured[fold_of(measured)].drop_duplicates())
+    fold = fold_of(tested)
     for metric in group.metrics:
         values = group.of(measured, metric)
         seeds, scans = values["seed"].nunique(dropna=False), values["scan"].nunique()
         defined = values.dropna(subset=["value"])
         yield (
             {"method": method, "kind": group.kind, "group": group.name, "metric": metric}
-            | (summary := summarise(values, drawn, confidence))
+            | summarise(values, drawn, confidence, fold)
             | {
-                "n_undefined_folds": folds - summary["n_folds"],
+                "n_undefined_folds": _count(tested, fold) - _count(defined, fold),
                 "confidence": confidence,
                 "n_seeds": seeds,
                 "n_undefined_scans": scans - defined["scan"].nunique(),
                 "n_lesions": values["lesions"].sum() / seeds,
             }
         )
+
+
+def _count(measured: pd.DataFrame, fold: Sequence[str]) -> int:
+    return len(measured[list(fold)].drop_duplicates())
 
 
 def read_measured(paths: Sequence[Path]) -> pd.DataFrame:

@@ -172,7 +172,7 @@ def read_images(
         expected = f"each scan once in each training of {metrics} that it is tested in"
         raise bad_input(where, expected, "other scans, folds or seeds", MAKE_AGAIN)
     # of several repeats of the cross-validation features have the folds of the first
-    first = of_filled[of_filled["seed"] == of_filled["seed"].iloc[0]]
+    first = of_filled[of_filled["seed"] == of_filled["seed"].min()]
     if _keys(of_features, key[::2]) != _keys(first, key[::2]):
         raise bad_input(features, f"the scans and folds of {where}", "others", MAKE_AGAIN)
     tables = {EVALUATED: with_mask, FILLED: of_filled, FEATURES: of_features}

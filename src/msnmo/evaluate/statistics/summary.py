@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def over_trainings(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
 
 
 def summarise(
-    values: pd.DataFrame, drawn: Drawn, confidence: float
+    values: pd.DataFrame, drawn: Drawn, confidence: float, fold: Sequence[str] = ()
 ) -> dict[str, float | str | None]:
     """Return the number of a table, how it spreads, and what it is made of.
 
@@ -79,6 +80,8 @@ def summarise(
     drawn : Drawn
     confidence : float
         Of the interval, within 0 and 1.
+    fold : sequence of str, optional
+        The columns that tell a fold from every other, where the values alone may not say it.
 
     Returns
     -------
@@ -92,7 +95,8 @@ def summarise(
     replicates = over_trainings(values, drawn)
     of_trainings = values.groupby(["fold", "seed"], dropna=False)["value"].mean()
     of_folds, of_seeds = (
-        of_trainings.groupby(each, dropna=False).mean() for each in (fold_of(values), "seed")
+        of_trainings.groupby(each, dropna=False).mean()
+        for each in ([*fold] or fold_of(values), "seed")
     )
     subjects = values.dropna(subset=["value"])["subject"].nunique()
     low, high, made = share_interval(replicates[1:], subjects, confidence, whole=1)
