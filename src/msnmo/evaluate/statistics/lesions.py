@@ -148,9 +148,9 @@ def describe(
     for group in groups_of(measured, frozenset(raters["scan"])):
         if group.kind == RATERS:
             agreed = raters.assign(seed=np.nan, size=ALL)
-            rows += _rows(None, group, agreed, tested, drawn, confidence)
+            rows += _rows(None, group, agreed, drawn, confidence, tested=tested)
         for method, of_method in measured.groupby("method", sort=False):
-            rows += _rows(str(method), group, of_method, of_method, drawn, confidence)
+            rows += _rows(str(method), group, of_method, drawn, confidence, tested=of_method)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -158,9 +158,10 @@ def _rows(
     method: str | None,
     group: Group,
     measured: pd.DataFrame,
-    tested: pd.DataFrame,
     drawn: Drawn,
     confidence: float,
+    *,
+    tested: pd.DataFrame,
 ) -> Iterator[Mapping[str, object]]:
     fold = fold_of(tested)
     for metric in group.metrics:
