@@ -225,6 +225,13 @@ def test_the_note_of_tables_says_the_split_and_every_line():
         assert not re.search(r"\. [a-z]", note), "a sentence begins with a capital letter"
 
 
+def test_the_note_of_tables_says_how_often_folds_were_drawn():
+    once, twice = (folds_note(SITES, 2, "grouped", repeats) for repeats in (1, 2))
+    assert "repeated" not in once
+    assert twice.startswith(once)
+    assert "repeated 2 times, each with a seed and 2 folds of its own" in twice
+
+
 def test_fewer_than_two_sites_or_a_scan_without_one_is_refused_with_a_remedy():
     with pytest.raises(InputError, match=r"found:\s+one: Bern") as caught:
         split_folds(SITES[SITES["site"] == "Bern"], 5, "site", 0)

@@ -219,6 +219,26 @@ def test_mean_and_both_spreads_of_several_seeds_by_hand():
     assert (dsc["n_undefined_folds"], dsc["n_undefined_scans"]) == (0, 0)
 
 
+def test_with_folds_of_its_own_each_training_of_a_seed_is_a_fold():
+    """Two repeats of two folds: with the second seed the scans are tested the other way round."""
+    values = {5: {0: 0.2, 1: 0.6}, 6: {0: 0.5, 1: 0.9}}
+    tables = {
+        f"{fold}-{seed}.tsv": fold_table(
+            "joint", fold, {f"sub-{fold if seed == 5 else 1 - fold}": value}, seed, AUC=value
+        )
+        for seed, folds in values.items()
+        for fold, value in folds.items()
+    }
+    table = combine_folds(tables, ["joint"], [0, 1], [5, 6])
+    dsc = across_folds(table).set_index(["metric", "space"]).loc[("DSC", "model")]
+    assert dsc["mean"] == pytest.approx(0.55)
+    # of four folds: deviations -0.35, 0.05, -0.05 and 0.35
+    assert dsc["sd"] == pytest.approx(math.sqrt((2 * 0.35**2 + 2 * 0.05**2) / 3))
+    # of two repeats: 0.4 and 0.7
+    assert dsc["sd_seeds"] == pytest.approx(0.3 / math.sqrt(2))
+    assert (dsc["n_folds"], dsc["n_seeds"], dsc["n_scans"]) == (4, 2, 2)
+
+
 def test_one_seed_has_no_spread_between_seeds():
     one = {5: THREE_SEEDS[5]}
     dsc = summary_of_seeds(one, one).loc[("DSC", "model")]

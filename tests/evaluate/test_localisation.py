@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.volumes import Grid, save_volume
-from msnmo.evaluate.localisation import AUROC, ENERGY, FLAT, PEAK, main, measure, random_map
-from msnmo.evaluate.maps import as_share, read_class_evidence
+from msnmo.evaluate.localisation import main, measure, random_map
+from msnmo.evaluate.maps import AUROC, ENERGY, FLAT, PEAK, as_share, read_class_evidence
 
 SHAPE = (4, 5, 6)
 GRID = Grid.from_affine(SHAPE, np.diag([2.0, 2.0, 3.0, 1.0]))

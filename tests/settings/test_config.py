@@ -134,6 +134,8 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"folds": {"only": [1, 1]}}, "folds.only", "1 more than once"),
         ({"folds": {"only": [0, 5]}}, "folds.only", "folds from 0 to 4, as folds.k is 5"),
         ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
+        ({"folds": {"split": "site", "repeats": 2}}, "folds.repeats", "the same each time"),
+        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "a seed of its own"),
         ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "at least 0"),
         ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one or more"),
         ({"metrics": {"lesion_sizes_ml": [0]}}, "metrics.lesion_sizes_ml.0", "above 0"),

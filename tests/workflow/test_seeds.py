@@ -72,6 +72,34 @@ def test_the_table_of_maps_is_of_all_seeds(plan, clone):
     assert counts["judge_maps"] == 1
 
 
+def test_each_repeat_of_the_cross_validation_has_folds_and_a_seed_of_its_own(plan, clone):
+    code, output = plan([], "tables", folds={"k": 2, "repeats": 3}, seed=7)
+    assert code == 0, output
+    assert seeds_trained(output) == ["/seed-7", "/seed-8", "/seed-9"]
+    assert len(trained(output)) == 6
+    commands = re.findall(r"python -m msnmo.cohort.parts ([^\n]*)", output)
+    lists = {
+        re.search(r"--seed (\d+) --fold (\d) --side (\w+)", each).groups() for each in commands
+    }
+    assert lists == {(s, k, side) for s in "789" for k in "01" for side in ("train", "test")}
+    for command in re.findall(r"python -m (?:msnmo.train|msnmo.predict.fold) ([^\n]*)", output):
+        # it reads its own repeat's lists
+        place = re.search(r"/folds/(fold-\d/seed-\d)/", command)[1]
+        assert command.count(place) >= 2
+    notes = re.findall(r"python -m msnmo.tables ([^\n]*)", output)
+    assert all("--repeats=3" in each for each in notes if "--metrics" in each)
+
+
+def test_the_bundle_and_the_folds_shown_are_of_the_first_repeat(plan):
+    code, output = plan(
+        [], "bundle", folds={"k": 2, "repeats": 2}, seed=7, bundle={"method": "unet"}
+    )
+    assert code == 0, output
+    assert seeds_trained(output) == ["/seed-7"]
+    (split,) = re.findall(r"python -m msnmo.cohort.folds ([^\n]*)", output) or ["--seed 7 "]
+    assert "--seed 7 " in split
+
+
 @pytest.mark.parametrize(("seeds", "seed"), [([7], "7"), ([], "2024")])
 def test_one_seed_has_no_folder(plan, clone, seeds, seed):
     code, output = plan(seeds, "table_3")

@@ -73,8 +73,10 @@ DIAGNOSIS_ALONE = "--diagnosis-alone" if config["apply"]["bundle"] else ""
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 METHODS = config["methods"]
+# each repeat of the cross-validation draws other folds, from a seed that is its trainings' too
+REPEATS = config["folds"]["repeats"]
 # the seed of each training of a fold, by its place; one alone has no folder of its own
-SEEDS = config["seeds"] or [config["seed"]]
+SEEDS = config["seeds"] or [config["seed"] + repeat for repeat in range(REPEATS)]
 SEED_OF = (
     {f"{os.sep}seed-{seed}": seed for seed in SEEDS}
     if len(SEEDS) > 1

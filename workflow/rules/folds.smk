@@ -29,9 +29,9 @@ rule list_part:
     output:
         PART,
     log:
-        f"{LOGS}/list_part/fold-{{fold}}/{{part}}.log",
+        f"{LOGS}/list_part/{NAME_OF_PART}.log",
     benchmark:
-        f"{BENCHMARKS}/list_part/fold-{{fold}}/{{part}}.tsv"
+        f"{BENCHMARKS}/list_part/{NAME_OF_PART}.tsv"
     conda:
         "../../envs/image.yaml"
     params:
@@ -39,7 +39,7 @@ rule list_part:
         cohort=rules.accept_cohort.output.cohort,
         k=config["folds"]["k"],
         split=config["folds"]["split"],
-        seed=config["seed"],
+        seed=seed_of_folds,
         side=lambda wildcards: PARTS[wildcards.part][0],
         leak="--allow-leak" if config["folds"]["split"] == "random" else "",
         # of one class may be what the other sites have

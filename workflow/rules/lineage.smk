@@ -37,13 +37,16 @@ def follows_from(before=None, lesion=False):
 def part_follows_from(wildcards):
     """Return a digest of a part's rows and of all that the files of its scans follow from."""
     scans = tuple(accepted()["scan"])
-    return of_part_among(scans, wildcards.fold, wildcards.part)
+    return of_part_among(
+        scans, wildcards.fold, wildcards.part, seed_of_folds(wildcards)
+    )
 
 
 @cache
-def of_part_among(scans, fold, part):
+def of_part_among(scans, fold, part, seed):
     """Return that digest among the scans that go on: all methods ask for the same few."""
-    rows, files = rows_of(scans, fold, part), set(PARTS[part][1].values())
+    rows = rows_among(scans, fold, part, seed)
+    files = set(PARTS[part][1].values())
     told = [rows.to_csv(index=False)]
     if files & {MODEL_IMAGE, MODEL_LESION}:
         told += [image_follows_from(scan) for scan in rows["scan"]]
@@ -55,4 +58,6 @@ def of_part_among(scans, fold, part):
 
 def of_part(part):
     """Return a params function: what a part of the job's fold follows from."""
-    return lambda job: part_follows_from(Of(fold=job.fold, part=name_of(part, job)))
+    return lambda job: part_follows_from(
+        Of(fold=job.fold, part=name_of(part, job), seed=place_of_folds(job))
+    )

@@ -1,7 +1,9 @@
 # What each fold's jobs read, and how a training is started.
 
 
-PART = f"{RESULTS}/folds/fold-{{fold}}/{{part}}.tsv"
+# of several repeats each has a folder
+NAME_OF_PART = f"fold-{{fold}}{'{seed}' if REPEATS > 1 else ''}/{{part}}"
+PART = f"{RESULTS}/folds/{NAME_OF_PART}.tsv"
 # what jobs of a fold read, and no more of: the side of the fold, and the files of its scans
 PARTS = {
     "train_images": ("train", {"image": MODEL_IMAGE}),
@@ -14,22 +16,37 @@ PARTS = {
 }
 
 
+def place_of_folds(job):
+    """Return which of several repeats a job is of; one without a seed is of the first."""
+    return job.get("seed") or FIRST_SEED
+
+
+def seed_of_folds(job):
+    """Return the seed that the folds of a job are drawn from."""
+    return config["seed"] if REPEATS == 1 else SEED_OF[place_of_folds(job)]
+
+
 @cache
-def fold_of_each(scans):
+def fold_of_each(scans, seed):
     """Return the cohort's scans that are in a fold, and in which."""
     cohort = SCANS.loc[list(scans)].reset_index(drop=True)
     settings = config["folds"]
     try:
-        return split_folds(cohort, settings["k"], settings["split"], config["seed"])
+        return split_folds(cohort, settings["k"], settings["split"], seed)
     except MsnmoError:
         # the rule split_folds says why there are no folds; a plan without folds has all scans
         return cohort[cohort["diagnosis"].isin(DIAGNOSES)].assign(fold=-1)
 
 
-def rows_of(scans, fold, part):
+def rows_of(scans, job, part):
+    """Return the rows of those of the scans that a part of a job's fold lists."""
+    return rows_among(scans, job.fold, part, seed_of_folds(job))
+
+
+def rows_among(scans, fold, part, seed):
     """Return the rows of those of the scans that a part of a fold lists."""
     side, _ = PARTS[part]
-    folds = fold_of_each(scans)
+    folds = fold_of_each(scans, seed)
     tested = folds["fold"] == int(fold)
     return folds[(tested == (side == "test")) | (folds["fold"] < 0)]
 
@@ -37,7 +54,7 @@ def rows_of(scans, fold, part):
 def files_of_part(wildcards):
     """Return the files of the scans that a part lists."""
     _, columns = PARTS[wildcards.part]
-    rows = rows_of(tuple(accepted()["scan"]), wildcards.fold, wildcards.part)
+    rows = rows_of(tuple(accepted()["scan"]), wildcards, wildcards.part)
     scans = SCANS.loc[rows["scan"]]
     return [
         str(path_of_scan(str(path), scan.scan))
@@ -49,7 +66,11 @@ def files_of_part(wildcards):
 
 def part_of_fold(part):
     """Return an input function: a list of what a fold's job reads, planned after the check."""
-    return after_check(lambda job: PART.format(fold=job.fold, part=name_of(part, job)))
+    return after_check(
+        lambda job: PART.format(
+            fold=job.fold, part=name_of(part, job), seed=place_of_folds(job)
+        )
+    )
 
 
 def name_of(part, wildcards):

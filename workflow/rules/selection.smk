@@ -6,7 +6,9 @@ from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
 # under every table of results stands what its folds balance
-HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
+HOW_SPLIT = [
+    f"--{name}={config['folds'][name]}" for name in ("split", "k", "repeats")
+]
 FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
@@ -80,7 +82,7 @@ def measured_lesions(wildcards):
 
 def filled_of_fold(wildcards):
     """Return the images with lesions filled of the test scans of a fold that have a mask."""
-    rows = rows_of(tuple(accepted()["scan"]), wildcards.fold, "test")
+    rows = rows_of(tuple(accepted()["scan"]), wildcards, "test")
     masks = SCANS.loc[rows["scan"], "lesion_mask"]
     image = rules.fill_lesions.output[0]
     return [str(path_of_scan(image, scan)) for scan in masks[masks != ""].index]

@@ -43,7 +43,7 @@ from msnmo.core.templates import templates
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
-from msnmo.evaluate.localisation import CAM
+from msnmo.evaluate.maps import CAM
 from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.networks import NETWORK_VERSION
 from msnmo.predict.fold import RETRAIN, load_model

@@ -125,12 +125,17 @@ def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
         yield f"with scans of several sites, in the fold of most: {named_subjects(names)}"
 
 
-def folds_note(cohort: pd.DataFrame, k: int, split: Split) -> str:
+def folds_note(cohort: pd.DataFrame, k: int, split: Split, repeats: int = 1) -> str:
     """Return what stands under a table of results: how folds were made and what they balance.
 
-    Parameters are those of `told_of_balance`.
+    Parameters are those of `told_of_balance`; `repeats` is how often all folds were drawn.
     """
     first, *others = told_of_balance(cohort, k, split)
+    if repeats > 1:
+        others.append(
+            f"the cross-validation was repeated {repeats} times, each with a seed and {k} folds of "
+            "its own: what is between seeds is between folds as well"
+        )
     sentences = [first, *(each[0].upper() + each[1:] for each in others)]
     return f"Folds ({split}): {'. '.join(sentences)}."
 

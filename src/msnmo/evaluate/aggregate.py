@@ -216,6 +216,22 @@ def _differing_scans(table: pd.DataFrame) -> list[Finding]:
     ]
 
 
+def drawn_anew(scans: pd.DataFrame) -> bool:
+    """Return whether each seed has folds of its own: the cross-validation was repeated.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Columns fold and scan, of all seeds.
+    """
+    return bool((scans.groupby("scan")["fold"].nunique() > 1).any())
+
+
+def fold_of(scans: pd.DataFrame) -> list[str]:
+    """Return the columns that tell a fold from every other, as of `drawn_anew`."""
+    return ["fold", "seed"] if drawn_anew(scans) else ["fold"]
+
+
 def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and spread over folds and seeds of every metric.
 
@@ -229,17 +245,17 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         A row per method, metric and space, in the order of `table`. Columns mean (of the folds'
         values, as the paper's section 4.1; with several seeds a fold's value is the mean of its
-        seeds'), sd (sample standard deviation of the folds' values, ddof = 1; NaN for one fold),
-        sd_seeds (the same of the seeds' values, each a mean over folds; NaN for one seed), n_folds
-        (folds with a value), n_undefined_folds, n_seeds, n_scans (scans the metric's task was
-        evaluated on), n_undefined_scans (of these, scans without a value in some seed, which is in
-        no mean), n_penalised_scans (scans with one empty mask in some seed, where the metric has
-        its worst value for it).
+        seeds', but where each seed has folds of its own each of them is a fold), sd (sample
+        standard deviation of the folds' values, ddof = 1; NaN for one fold), sd_seeds (the same of
+        the seeds' values, each a mean over folds; NaN for one seed), n_folds (folds with a value),
+        n_undefined_folds, n_seeds, n_scans (scans the metric's task was evaluated on),
+        n_undefined_scans (of these, scans without a value in some seed, which is in no mean).
     """
     key = ["method", "metric", "space"]
     of_fold = table["scan"] == NOT_APPLICABLE
     values = table[of_fold]
-    by_fold = values.groupby([*key, "fold"], sort=False)["value"].mean().groupby(key, sort=False)
+    folds = [*key, *fold_of(table[~of_fold])]
+    by_fold = values.groupby(folds, sort=False)["value"].mean().groupby(key, sort=False)
     by_seed = values.groupby([*key, "seed"], sort=False)["value"].mean().groupby(key, sort=False)
     summary = by_fold.agg(mean="mean", sd="std", n_folds="count", size="size")
     summary["n_undefined_folds"] = summary.pop("size") - summary["n_folds"]

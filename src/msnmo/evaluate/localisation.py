@@ -22,14 +22,21 @@ from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, write_tsv
 from msnmo.core.numbers import as_text
 from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
-from msnmo.evaluate.maps import GRADCAM, read_class_evidence
+from msnmo.evaluate.maps import (
+    AUROC,
+    CAM,
+    ENERGY,
+    FLAT,
+    GRADCAM,
+    GRADCAM_MAP,
+    INTENSITY,
+    METRICS,
+    PEAK,
+    RANDOM,
+    read_class_evidence,
+)
 from msnmo.settings.methods import get_method
 
-CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
-"""Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""
-AUROC, PEAK, ENERGY, FLAT = "auroc", "peak", "energy", "flat"
-METRICS = (AUROC, PEAK, ENERGY)
-"""What judges a map. `FLAT` only tells of one: 1 where it shows no place, else 0."""
 SEED = 0
 """Of the random maps: the same noise whatever the config's seed, so that chance is one number."""
 

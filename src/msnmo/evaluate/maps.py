@@ -10,6 +10,11 @@ import numpy as np
 from msnmo.core.files import PREDICT_AGAIN
 from msnmo.core.volumes import Volume, check_same_grid, load_volume
 
+CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
+"""Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""
+AUROC, PEAK, ENERGY, FLAT = "auroc", "peak", "energy", "flat"
+METRICS = (AUROC, PEAK, ENERGY)
+"""What judges a map. `FLAT` only tells of one: 1 where it shows no place, else 0."""
 CLASS_EVIDENCE = "{scan}_space-model_desc-localisation{scale}_map.nii.gz"
 """V_1 to V_3 in the folder of a fold's predictions, by scale."""
 GRADCAM = "{scan}_space-model_desc-gradcam_map.nii.gz"

@@ -14,8 +14,15 @@ from msnmo.core.errors import bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.choose import QUARTILES, choose_in_each_class
-from msnmo.evaluate.localisation import CAM, GRADCAM_MAP
-from msnmo.evaluate.maps import CLASS_EVIDENCE, GRADCAM, SCALES, as_share, read_class_evidence
+from msnmo.evaluate.maps import (
+    CAM,
+    CLASS_EVIDENCE,
+    GRADCAM,
+    GRADCAM_MAP,
+    SCALES,
+    as_share,
+    read_class_evidence,
+)
 from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_method
 from msnmo.figures.inputs import Inputs

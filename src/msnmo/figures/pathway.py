@@ -17,8 +17,7 @@ from msnmo.core.names import path_of_scan
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.choose import choose_scan
-from msnmo.evaluate.localisation import CAM
-from msnmo.evaluate.maps import as_share, read_class_evidence
+from msnmo.evaluate.maps import CAM, as_share, read_class_evidence
 from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.figures.style import house_style
 from msnmo.viewing.slices import (

@@ -12,7 +12,7 @@ import pandas as pd
 
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
-from msnmo.evaluate.localisation import CAM
+from msnmo.evaluate.maps import CAM
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
 from msnmo.evaluate.verdict import NOT_TOLD, Verdict, read_verdicts
 from msnmo.figures.cases import reference_method

@@ -10,7 +10,9 @@ from pydantic import (
     AfterValidator,
     Field,
     ValidationError,
+    ValidationInfo,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -18,6 +20,7 @@ from msnmo.core.errors import InputError
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
     TOGETHER,
+    Refusal,
     Section,
     key,
     within,
@@ -149,6 +152,16 @@ class Config(Section):
         Robustness,
         "held-out scans, perturbed by `snakemake robustness`; an empty list leaves one out",
     )
+
+    @field_validator("folds")
+    @classmethod
+    def _has_one_seed(cls, folds: Folds, info: ValidationInfo) -> Folds:
+        seeds = info.data.get("seeds", ())
+        if folds.repeats > 1 and seeds:
+            expected = "repeats 1 where `seeds` are named: each repeat has a seed of its own"
+            remedy = "leave out `seeds`, or folds.repeats"
+            raise Refusal(expected, f"{folds.repeats} and {len(seeds)} seeds", remedy)
+        return folds
 
     @model_validator(mode="before")
     @classmethod

@@ -163,9 +163,24 @@ class Folds(Section):
         "site that its networks have not seen; random: as the paper, with its leak",
         "ours",
     )
+    repeats: int = key(
+        1,
+        "how often the cross-validation is repeated: each time other folds are drawn and all is "
+        "trained again, with `seed`, `seed` + 1 and so on; not with split site nor with `seeds`",
+        "ours",
+        ge=1,
+    )
     only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(each_once)] = key(
         (), "folds to train and evaluate, such as [0] for a first look; none means all"
     )
+
+    @field_validator("repeats")
+    @classmethod
+    def _draws_anew(cls, repeats: int, info: ValidationInfo) -> int:
+        if repeats > 1 and info.data.get("split") == "site":
+            expected = "1 with folds.split site, whose folds are the same each time"
+            raise Refusal(expected, f"{repeats}", "set repeats to 1, and name several seeds")
+        return repeats
 
     @field_validator("only")
     @classmethod

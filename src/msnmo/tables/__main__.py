@@ -82,7 +82,7 @@ def _notes(given: argparse.Namespace) -> Iterator[str]:
     """Yield what is told of the run under each of its tables; those of the cohort have no folds."""
     if _kind(given.table) != "described":
         cohort = read_tsv(given.cohort, COHORT_COLUMNS)
-        yield folds_note(cohort, given.k, given.split)
+        yield folds_note(cohort, given.k, given.split, given.repeats)
     yield exclusion_note(read_excluded(given.excluded))
 
 
@@ -181,6 +181,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cohort", type=Path, help="cohort.tsv")
     parser.add_argument("--split", choices=get_args(Split), help="how folds were made")
     parser.add_argument("--k", type=int, help="how many folds were asked for")
+    parser.add_argument("--repeats", type=int, default=1, help="of the cross-validation")
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
     parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")

@@ -12,7 +12,7 @@ import pandas as pd
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_tsv
 from msnmo.core.numbers import fixed
-from msnmo.evaluate.localisation import AUROC, CAM, ENERGY, GRADCAM_MAP, INTENSITY, PEAK, RANDOM
+from msnmo.evaluate.maps import AUROC, CAM, ENERGY, GRADCAM_MAP, INTENSITY, PEAK, RANDOM
 from msnmo.evaluate.metrics import EXACT, NOT_APPLICABLE
 from msnmo.evaluate.statistics.maps import COLUMNS
 from msnmo.settings.methods import get_method

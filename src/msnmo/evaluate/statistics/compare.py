@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from msnmo.evaluate.aggregate import across_folds
+from msnmo.evaluate.aggregate import across_folds, fold_of
 from msnmo.evaluate.metrics import (
     BOOTSTRAP,
     METRICS,
@@ -331,7 +331,7 @@ def _row(
         "label": METHODS[method].label,
         "n_scans": own.scans.index.get_level_values("scan").nunique(),
         "n_subjects": subjects,
-        "n_folds": own.scans["fold"].nunique(),
+        "n_folds": _count_folds(own.scans.reset_index()),
         "n_seeds": own.seeds,
         "estimate": own.estimate,
         "ci_low": low,
@@ -384,6 +384,10 @@ def _never_varies(metric: str, replicates: np.ndarray) -> bool:
     if metric not in (*SHARES, "AUC"):
         return False
     return set(replicates[~np.isnan(replicates)]) in ({0.0}, {100.0})
+
+
+def _count_folds(scans: pd.DataFrame) -> int:
+    return len(scans[fold_of(scans)].drop_duplicates())
 
 
 def _test(

@@ -19,6 +19,7 @@ from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text, fixed
+from msnmo.evaluate.aggregate import fold_of
 from msnmo.evaluate.lesion_sizes import ALL, LOAD
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.summary import summarise, with_subjects
@@ -142,34 +143,46 @@ def describe(
         of raters.
     """
     rows: list[Mapping[str, object]] = []
+    # raters have no seeds, so that their folds are those of one
+    tested = measured.drop_duplicates("fold").drop(columns="seed")
     for group in groups_of(measured, frozenset(raters["scan"])):
         if group.kind == RATERS:
             agreed = raters.assign(seed=np.nan, size=ALL)
-            rows += _rows(None, group, agreed, drawn, confidence)
+            rows += _rows(None, group, agreed, drawn, confidence, tested=tested)
         for method, of_method in measured.groupby("method", sort=False):
-            rows += _rows(str(method), group, of_method, drawn, confidence)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table["n_undefined_folds"] = measured["fold"].nunique() - table["n_folds"]
-    return table
+            rows += _rows(str(method), group, of_method, drawn, confidence, tested=of_method)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rows(
-    method: str | None, group: Group, measured: pd.DataFrame, drawn: Drawn, confidence: float
+    method: str | None,
+    group: Group,
+    measured: pd.DataFrame,
+    drawn: Drawn,
+    confidence: float,
+    *,
+    tested: pd.DataFrame,
 ) -> Iterator[Mapping[str, object]]:
+    fold = fold_of(tested)
     for metric in group.metrics:
         values = group.of(measured, metric)
         seeds, scans = values["seed"].nunique(dropna=False), values["scan"].nunique()
         defined = values.dropna(subset=["value"])
         yield (
             {"method": method, "kind": group.kind, "group": group.name, "metric": metric}
-            | summarise(values, drawn, confidence)
+            | summarise(values, drawn, confidence, fold)
             | {
+                "n_undefined_folds": _count(tested, fold) - _count(defined, fold),
                 "confidence": confidence,
                 "n_seeds": seeds,
                 "n_undefined_scans": scans - defined["scan"].nunique(),
                 "n_lesions": values["lesions"].sum() / seeds,
             }
         )
+
+
+def _count(measured: pd.DataFrame, fold: Sequence[str]) -> int:
+    return len(measured[list(fold)].drop_duplicates())
 
 
 def read_measured(paths: Sequence[Path]) -> pd.DataFrame:
@@ -190,7 +203,7 @@ def read_measured(paths: Sequence[Path]) -> pd.DataFrame:
     where = ", ".join(map(str, paths))
     if table.empty:
         raise bad_input(where, "test scans with a lesion mask", "none", MAKE_AGAIN)
-    row = ["fold", "scan", "size", "metric"]
+    row = ["scan", "size", "metric"]
     counts = table.groupby(["method", "seed", *row]).size()
     if (counts > 1).any():
         raise bad_input(where, "each scan of a training once", "some repeatedly", MAKE_AGAIN)

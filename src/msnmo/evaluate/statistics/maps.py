@@ -17,7 +17,7 @@ from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text, plain
-from msnmo.evaluate.localisation import AUROC, FLAT, METRICS, RANDOM
+from msnmo.evaluate.maps import AUROC, FLAT, METRICS, RANDOM
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.summary import summarise, with_subjects
 from msnmo.evaluate.verdict import CHANCE

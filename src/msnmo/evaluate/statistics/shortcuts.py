@@ -19,7 +19,7 @@ from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text, plain
-from msnmo.evaluate.aggregate import read_metrics
+from msnmo.evaluate.aggregate import fold_of, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
@@ -73,9 +73,10 @@ def judge(
     for name in (EVALUATED, FILLED, DIFFERENCE, FEATURES):
         table = images[EVALUATED if name == DIFFERENCE else name]
         numbers = _numbers(of_seeds[name], drawn, confidence)
-        undefined = _undefined_folds(table)
+        classes = table.groupby(fold_of(table))["diagnosis"].nunique()
+        undefined = int((classes < 2).sum())
         counts = {
-            "n_folds": table["fold"].nunique() - undefined,
+            "n_folds": len(classes) - undefined,
             "n_undefined_folds": undefined,
             "n_seeds": len(of_seeds[name]),
             "n_scans": table["scan"].nunique(),
@@ -120,10 +121,6 @@ def _numbers(of_seeds: dict[int, np.ndarray], drawn: Drawn, confidence: float) -
     low, high = interval(replicates[1:], confidence)
     spread = float(pd.Series([each[0] for each in of_seeds.values()]).std())
     return {"auc": float(replicates[0]), "sd_seeds": spread, "ci_low": low, "ci_high": high}
-
-
-def _undefined_folds(table: pd.DataFrame) -> int:
-    return int((table.groupby("fold")["diagnosis"].nunique() < 2).sum())
 
 
 def read_images(
@@ -174,7 +171,9 @@ def read_images(
     if _keys(of_filled, key) != _keys(with_mask, key) or len(of_filled) != len(with_mask):
         expected = f"each scan once in each training of {metrics} that it is tested in"
         raise bad_input(where, expected, "other scans, folds or seeds", MAKE_AGAIN)
-    if _keys(of_features, key[::2]) != _keys(of_filled, key[::2]):
+    # of several repeats of the cross-validation features have the folds of the first
+    first = of_filled[of_filled["seed"] == of_filled["seed"].min()]
+    if _keys(of_features, key[::2]) != _keys(first, key[::2]):
         raise bad_input(features, f"the scans and folds of {where}", "others", MAKE_AGAIN)
     tables = {EVALUATED: with_mask, FILLED: of_filled, FEATURES: of_features}
     ordered = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN
+from msnmo.evaluate.aggregate import fold_of
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
     FoldStatistic,
@@ -67,7 +69,7 @@ def over_trainings(values: pd.DataFrame, drawn: Drawn) -> np.ndarray:
 
 
 def summarise(
-    values: pd.DataFrame, drawn: Drawn, confidence: float
+    values: pd.DataFrame, drawn: Drawn, confidence: float, fold: Sequence[str] = ()
 ) -> dict[str, float | str | None]:
     """Return the number of a table, how it spreads, and what it is made of.
 
@@ -78,20 +80,23 @@ def summarise(
     drawn : Drawn
     confidence : float
         Of the interval, within 0 and 1.
+    fold : sequence of str, optional
+        The columns that tell a fold from every other, where the values alone may not say it.
 
     Returns
     -------
     dict
         mean (of the folds' means over seeds of means over scans), sd (sample standard deviation of
-        the folds', NaN for one fold), sd_seeds (the same of the seeds' means over folds, NaN for
-        one seed), ci_low, ci_high, interval (bootstrap or exact, None for none), n_folds,
-        n_undefined_folds, n_scans, n_undefined_scans (without a value in some seed), n_subjects (of
-        the scans with one).
+        the folds', as `msnmo.evaluate.aggregate.across_folds` counts them, NaN for one fold),
+        sd_seeds (the same of the seeds' means over folds, NaN for one seed), ci_low, ci_high,
+        interval (bootstrap or exact, None for none), n_folds, n_undefined_folds, n_scans,
+        n_undefined_scans (without a value in some seed), n_subjects (of the scans with one).
     """
     replicates = over_trainings(values, drawn)
     of_trainings = values.groupby(["fold", "seed"], dropna=False)["value"].mean()
     of_folds, of_seeds = (
-        of_trainings.groupby(each, dropna=False).mean() for each in ("fold", "seed")
+        of_trainings.groupby(each, dropna=False).mean()
+        for each in ([*fold] or fold_of(values), "seed")
     )
     subjects = values.dropna(subset=["value"])["subject"].nunique()
     low, high, made = share_interval(replicates[1:], subjects, confidence, whole=1)
