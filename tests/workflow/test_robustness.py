@@ -53,6 +53,16 @@ def test_the_key_names_methods_and_the_first_seed_is_tested(plan):
     assert all("--seed 3 " in command for command in commands)
 
 
+def test_of_a_repeated_cross_validation_the_first_is_tested(plan, clone):
+    code, output = plan("robustness", folds={"k": 2, "repeats": 2}, seed=5)
+    assert code == 0, output
+    assert seeds_trained(output) == ["/seed-5"]
+    counts = jobs(output)
+    assert (counts["perturb_scan"], counts["predict_perturbed"]) == (6, 4)
+    commands = re.findall(r"python -m msnmo.robustness.predict ([^\n]*)", output)
+    assert all("/seed-5/test.tsv" in command for command in commands)
+
+
 def test_a_version_of_its_code_holds_what_its_processes_run():
     """Of steps that a module names by text, those alone that the rules say."""
     perturb, predict = (

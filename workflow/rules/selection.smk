@@ -6,9 +6,7 @@ from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
 # under every table of results stands what its folds balance
-HOW_SPLIT = [
-    f"--{name}={config['folds'][name]}" for name in ("split", "k", "repeats")
-]
+HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k", "repeats")]
 FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
