@@ -138,12 +138,13 @@ def test_the_page_says_what_it_is_of_and_is_written_twice_alike(results, tmp_pat
     texts = []
     for name in ("one.md", "two.md"):
         main(["--results", str(results), "--replicates", "200", "--out", str(tmp_path / name)])
-        texts.append((tmp_path / name).read_text(encoding="utf-8"))
+        texts.append((tmp_path / name).read_text(encoding="utf-8").replace(name, "out"))
     assert texts[0] == texts[1]
-    assert "16 subjects, 16 scans, 2 folds, 3 seeds" in texts[0]
+    assert "16 subjects, 16 scans, 2 folds, seeds 1, 2, 3." in texts[0]
     assert "simulated" in texts[0]
     assert "Not run yet" not in texts[0]
-    words = ["--replicates", "50", "--planned", "joint", "unet", "lgm_dot"]
+    words = ["--replicates", "50", "--planned", "joint", "unet", "lgm_dot", "--configs", "a", "b"]
     main(["--results", str(results), *words, "--out", str(tmp_path / "part.md")])
     said = (tmp_path / "part.md").read_text(encoding="utf-8")
     assert "**Not run yet:** `unet`, `lgm_dot`." in said
+    assert "--configfile a b\n" in said

@@ -1,4 +1,4 @@
-"""Write docs/study.md: the methods of a study side by side, and what becomes of the paper's claims.
+"""Write docs/study.md or study-gpu.md: the methods of a study side by side, and what becomes of the paper's claims.
 
 A claim is that of a row of the paper's Tables 5 to 9: the joint model is better than without one of
 its parts. It holds where the joint model is better in the study and the corrected p is below 0.05,
@@ -44,6 +44,7 @@ CLAIMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """By table: the methods that the joint model is said to be better than, and in what."""
 SIGNIFICANT = 0.05
+CONFIG = "workflow/configs/study.yaml"
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--planned", nargs="+", default=[], help="methods of the config; those not run are named"
     )
+    parser.add_argument(
+        "--configs", nargs="+", default=[CONFIG], help="config files of the run, for its recipe"
+    )
     parser.add_argument("--out", type=Path, required=True, help="Markdown")
     given = parser.parse_args(arguments)
     study = Study.read(given.results, given.replicates, given.confidence, given.seed)
@@ -212,7 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             scans=study.folds["scan"].nunique(),
             subjects=study.folds["subject"].nunique(),
             folds=metrics["fold"].nunique(),
-            seeds=metrics["seed"].nunique(),
+            seeds=", ".join(map(str, sorted(metrics["seed"].unique()))),
+            configs=given.configs,
+            results=given.results,
+            out=given.out,
             replicates=given.replicates,
             missing=", ".join(f"`{name}`" for name in missing),
         ),
