@@ -1,4 +1,4 @@
-"""Write docs/study.md or study-gpu.md: the methods of a study side by side, and what becomes of the paper's claims.
+"""Write a page of a study: its methods side by side, and what becomes of the paper's claims.
 
 A claim is that of a row of the paper's Tables 5 to 9: the joint model is better than without one of
 its parts. It holds where the joint model is better in the study and the corrected p is below 0.05,
