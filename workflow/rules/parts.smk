@@ -23,7 +23,7 @@ def fold_of_each(scans):
         return split_folds(cohort, settings["k"], settings["split"], config["seed"])
     except MsnmoError:
         # the rule split_folds says why there are no folds; a plan without folds has all scans
-        return cohort[cohort["diagnosis"].isin(DIAGNOSES)].assign(fold=-1)
+        return learned(cohort).assign(fold=-1)
 
 
 def rows_of(scans, fold, part):
@@ -59,6 +59,8 @@ def name_of(part, wildcards):
 
 def training_part(wildcards):
     """Return the name of the part that a method is trained on."""
+    if wildcards.method in LEFT_OUT:
+        raise WorkflowError(left_out_note([wildcards.method], CLASSES))
     segments = "segmentation" in REGISTRY[wildcards.method].tasks
     return "train" if segments else "train_images"
 

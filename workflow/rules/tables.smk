@@ -1,7 +1,8 @@
 # Every table of the paper, each of our numbers beside the reported one, and what reviewers ask for.
 
-# under every table of results stands what its folds balance
+# under every table of results stands what its folds balance, and what is left out of one class
 HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k")]
+HOW_SPLIT += [f"--left-out={name}" for name in LEFT_OUT]
 # complexity is shown at the size of the config and at the paper's
 SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 

@@ -19,6 +19,7 @@ from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.table import MISSING
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.paths import path_argument
 
@@ -81,7 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MS|NMOSD=LABEL[,LABEL]",
-        help="what the column calls the diagnoses besides MS and NMOSD; others are left out",
+        help="what the column calls the two classes besides their labels (--diagnoses); others are "
+        "left out",
     )
     parser.add_argument(
         "--entities",
@@ -234,7 +236,7 @@ def _known(cell: str | None) -> str:
 def _diagnosis(
     flair: Named, people: _Participants, labels: Mapping[str, str], found: _Findings
 ) -> str | None:
-    """Return MS, NMOSD, empty where it is not known, or None for a scan to leave out."""
+    """Return the label of a class, empty where it is not known, or None for a scan to leave out."""
     subject = flair.visit[0]
     if subject not in people.labels:
         remedy = "add the subject's row"
@@ -244,7 +246,7 @@ def _diagnosis(
         return None
     label = people.labels[subject]
     if label and label.lower() not in labels:
-        reason = f"diagnosis {label!r}, which is neither MS nor NMOSD by --diagnosis"
+        reason = f"diagnosis {label!r}, which is neither {' nor '.join(diagnoses())} by --diagnosis"
         found.left_out.append(LeftOut(flair.path, reason))
         return None
     if not label:

@@ -11,12 +11,12 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses, in_words
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.seeds import derive_seed
 
 Split = Literal["grouped", "site", "random"]
-DIAGNOSES = ("MS", "NMOSD")
 FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
 COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "site": str}
 NO_SITE = "no site given"
@@ -26,14 +26,14 @@ MOST_NAMED = 10
 
 
 def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.DataFrame:
-    """Return the fold in which each scan with a diagnosis is tested.
+    """Return the fold in which each scan to learn from is tested.
 
     ``grouped`` keeps all scans of a subject in one fold and balances the scans of each class and
     site over the folds (scikit-learn's `StratifiedGroupKFold` of `strata`). As every subject is of
     one stratum, that algorithm hands out each stratum's subjects, those of most scans first, to the
     fold with fewest scans of the stratum: so each fold has each class as soon as the class has `k`
     subjects. It is preferred to a stratified split of subjects, which balances subjects and leaves
-    scans uneven.
+    scans uneven. Of a cohort of one class, or of none, sites alone are balanced.
     ``site`` leaves one site out: all its scans are a fold (scikit-learn's `LeaveOneGroupOut`). A
     subject with scans of several sites is of that of most scans, as in `strata`.
     ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
@@ -41,8 +41,9 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis (MS, NMOSD or missing) and, where there is one, site. The
-        order of its rows is of no consequence. Scans without a diagnosis are left out.
+        Columns scan, subject, diagnosis (the label of a class, or missing) and, where there are
+        any, site and lesion_mask. The order of its rows is of no consequence. Scans without a
+        diagnosis and a lesion mask are left out.
     k : int
         Number of folds, at least 2; of no meaning to ``site``.
     split : {"grouped", "site", "random"}
@@ -52,24 +53,53 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, fold (from 0 on), sorted by scan. Of ``site``, folds are
-        numbered in the order in which their sites come then: the name of a site moves no fold.
+        Columns scan, subject, diagnosis (`NO_DIAGNOSIS` where there is a mask alone), fold (from 0
+        on), sorted by scan. Of ``site``, folds are numbered in the order in which their sites come
+        then: the name of a site moves no fold.
 
     Raises
     ------
     InputError
-        If a class has fewer than `k` subjects (``grouped``) or scans (``random``), or for ``site``
-        a class has no scan, a scan has no site, or there are fewer than two sites.
+        If a class that there is, or a cohort of one class or none, has fewer than `k` subjects
+        (``grouped``) or scans (``random``), or for ``site`` a scan has no site, or there are fewer
+        than two sites.
     """
-    folds = _with_diagnosis(cohort).sort_values("scan", ignore_index=True)
+    folds = learned(cohort).sort_values("scan", ignore_index=True)
     folds["fold"] = -1
     for fold, (_, test) in enumerate(_sides(folds, k, split, seed)):
         folds.loc[test, "fold"] = fold
     return folds[list(FOLD_COLUMNS)]
 
 
-def _with_diagnosis(cohort: pd.DataFrame) -> pd.DataFrame:
-    return cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
+def learned(cohort: pd.DataFrame) -> pd.DataFrame:
+    """Return the scans to learn from: those of a class, and those with a lesion mask alone.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        As of `split_folds`.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, subject, diagnosis, site; the diagnosis is `NO_DIAGNOSIS` of a mask alone.
+    """
+    known = cohort["diagnosis"].isin(diagnoses())
+    masks = cohort.get("lesion_mask", pd.Series("", cohort.index)).fillna("")
+    named = cohort.assign(diagnosis=cohort["diagnosis"].where(known, NO_DIAGNOSIS))
+    return named[known | (masks != "")].reindex(columns=list(COHORT_COLUMNS))
+
+
+def classes_of(scans: pd.DataFrame) -> list[str]:
+    """Return the classes that scans have, by their order; `NO_DIAGNOSIS` last.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Column diagnosis.
+    """
+    there = set(scans["diagnosis"])
+    return [name for name in (*diagnoses(), NO_DIAGNOSIS) if name in there]
 
 
 def _sides(
@@ -103,7 +133,7 @@ def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
 
     Parameters are those of `split_folds`.
     """
-    return main_site(_with_diagnosis(cohort)).nunique() if split == "site" else k
+    return main_site(learned(cohort)).nunique() if split == "site" else k
 
 
 def _named(site: pd.Series) -> pd.Series:
@@ -154,24 +184,33 @@ def strata(scans: pd.DataFrame, k: int) -> pd.Series:
     Series of str
         As ``MS, site A``; on the index of `scans`.
     """
-    about = scans.assign(site=main_site(scans))
+    about = scans.assign(site=main_site(scans), diagnosis=_balanced(scans))
     subjects = about.groupby(["diagnosis", "site"])["subject"].transform("nunique")
     site = about["site"].where(subjects >= k, OTHER_SITES)
     return about["diagnosis"] + ", " + site
 
 
+def _balanced(scans: pd.DataFrame) -> pd.Series:
+    """Return of each scan the class that is balanced; one name for all where there are not two."""
+    there = classes_of(scans)
+    if set(diagnoses()) <= set(there):
+        return scans["diagnosis"]
+    return pd.Series(" or ".join(there), scans.index, name="diagnosis", dtype=object)
+
+
 def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
     if k < 2:
         raise bad_input("config key folds", "at least 2 folds", f"{k}", "set folds to 2 or more")
-    counts = {name: folds.loc[folds["diagnosis"] == name, unit].nunique() for name in DIAGNOSES}
+    counts = folds.groupby(_balanced(folds))[unit].nunique().to_dict() or {NO_DIAGNOSIS: 0}
+    counts = {name: counts[name] for name in sorted(counts, key=_place)}
     most = min(counts.values())
     lower = f" or set folds to at most {most}" if most >= 2 else ""
     findings = [
         Finding(
-            f"cohort, class {name}",
+            f"cohort, class {name}" if name in diagnoses() else "cohort",
             f"at least {k} {unit}s for {k} folds",
-            f"{count} {unit}{'' if count == 1 else 's'} with this diagnosis",
-            f"add {unit}s with diagnosis {name}{lower}",
+            f"{count} {unit}{'' if count == 1 else 's'} {_with(name)}",
+            f"add {unit}s {_with(name, named=True)}{lower}",
         )
         for name, count in counts.items()
         if count < k
@@ -180,22 +219,24 @@ def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
         raise InputError(findings)
 
 
+def _place(name: str) -> int:
+    return diagnoses().index(name) if name in diagnoses() else len(diagnoses())
+
+
+def _with(name: str, named: bool = False) -> str:
+    """Return what scans of a class have, and those of a cohort without two classes."""
+    if name not in diagnoses():
+        return "with a lesion mask"
+    return f"with diagnosis {name}" if named else "with this diagnosis"
+
+
 def _check_sites(folds: pd.DataFrame) -> None:
-    findings = [
-        Finding(
-            f"cohort, class {name}",
-            "scans of both classes",
-            "none with this diagnosis",
-            f"add scans with diagnosis {name}",
-        )
-        for name in DIAGNOSES
-        if not (folds["diagnosis"] == name).any()
-    ]
+    findings = []
     named = _named(folds["site"])
     without = folds.loc[named == NO_SITE, "scan"]
     if len(without):
         # it may be one of the others', which then would be on both sides
-        expected = "the site of every scan with a diagnosis, as folds.split is site"
+        expected = "the site of every scan with a lesion mask, as folds.split is site"
         found = f"none of {_some(list(without))}"
         remedy = "fill the column site of the scan table, or set folds.split: grouped"
         findings.append(Finding("cohort, column site", expected, found, remedy))
@@ -232,14 +273,14 @@ def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> No
     """
     tested = folds["fold"] == fold
     classes = sorted(set(folds.loc[~tested, "diagnosis"]))
-    if len(classes) == len(DIAGNOSES):
+    if set(classes) >= set(diagnoses()):
         return
-    known = _with_diagnosis(cohort)
+    known = learned(cohort)
     sites = main_site(known)[known["scan"].isin(folds.loc[tested, "scan"])]
     where = ", ".join(sorted(set(sites)))
     raise bad_input(
         f"fold {fold}, which tests site {where}",
-        f"training scans of {' and '.join(DIAGNOSES)}, as a method of the config names the class",
+        f"training scans of {' and '.join(diagnoses())}, as a method of the config names the class",
         f"{' and '.join(classes)} alone: all others are of site {where}",
         "leave the fold out (folds.only), give sites that share a centre or scanner one name, set "
         "folds.split: grouped, or train methods that segment alone",
@@ -307,10 +348,11 @@ def read_folds(path: Path | str) -> pd.DataFrame:
         0 to k-1.
     """
     folds = read_tsv(path, FOLD_COLUMNS)[list(FOLD_COLUMNS)]
-    unknown = folds.loc[~folds["diagnosis"].isin(DIAGNOSES), "scan"].astype(str)
+    known = folds["diagnosis"].isin([*diagnoses(), NO_DIAGNOSIS])
+    unknown = folds.loc[~known, "scan"].astype(str)
     if len(unknown):
         found = f"another diagnosis for {', '.join(unknown)}"
-        raise bad_input(path, f"diagnosis {' or '.join(DIAGNOSES)}", found, MAKE_AGAIN)
+        raise bad_input(path, f"diagnosis {in_words()}", found, MAKE_AGAIN)
     if folds[["scan", "subject"]].isna().any(axis=None):
         raise bad_input(path, "a scan and a subject in every row", "an empty cell", MAKE_AGAIN)
     twice = folds.loc[folds["scan"].duplicated(), "scan"]
@@ -334,7 +376,7 @@ def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> l
         Number of folds; of no meaning to ``site``.
     split : {"grouped", "site", "random"}
     """
-    known = _with_diagnosis(cohort)
+    known = learned(cohort)
     if split == "random":
         return ["nothing is balanced over folds: scans are drawn at random"]
     return list(_told_of_sites(known) if split == "site" else _told_of_strata(known, k))
@@ -346,7 +388,8 @@ def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
     counts = known.groupby("stratum")["subject"].nunique()
     each = "; ".join(f"{name} ({_number(count)})" for name, count in counts.items())
     yield f"balanced over folds: {each}"
-    few = known[pooled].groupby(["diagnosis", "site"])["subject"].nunique()
+    few = known[pooled].assign(diagnosis=_balanced(known)).groupby(["diagnosis", "site"])
+    few = few["subject"].nunique()
     if len(few):
         named = "; ".join(f"{name}, {site} ({count})" for (name, site), count in few.items())
         yield f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}"
@@ -355,15 +398,17 @@ def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
 def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
     scans = known.sort_values("scan", ignore_index=True)
     site = main_site(scans)
+    classes = classes_of(scans)
     counts = pd.crosstab(site, scans["diagnosis"]).reindex(
-        index=site.unique(), columns=list(DIAGNOSES), fill_value=0
+        index=site.unique(), columns=classes, fill_value=0
     )
     each = "; ".join(
-        f"{fold}: {name} ({row.MS} MS, {row.NMOSD} NMOSD scans)"
+        f"{fold}: {name} ({', '.join(f'{row[label]} {label}' for label in classes)} scans)"
         for fold, (name, row) in enumerate(counts.iterrows())
     )
     yield f"each fold tests a site that its networks have not seen, and nothing is balanced: {each}"
-    if alone := [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]:
+    alone = [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]
+    if alone and len(classes) > 1:
         yield (
             "sites of one class alone, whose folds have no AUC and no rate of the other class: "
             + "; ".join(alone)
@@ -386,7 +431,7 @@ def folds_note(cohort: pd.DataFrame, k: int, split: Split) -> str:
 def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
     without = len(cohort) - len(folds)
     if without:
-        print(f"{without} scans without a diagnosis are in no fold (prediction only)")
+        print(f"{without} scans without a lesion mask are in no fold (prediction only)")
     counts = folds.pivot_table(
         index="fold", columns="diagnosis", values="scan", aggfunc="count", fill_value=0
     )

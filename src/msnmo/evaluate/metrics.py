@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from msnmo.core.diagnoses import score
 from msnmo.settings.methods import JOINT, Method, Task
 
 Space = Literal["model", "native"]
@@ -69,8 +70,14 @@ METRICS = {
         Metric("LL", "classification", best="lowest", unit="nat", paper=False),
     )
 }
-DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
-"""Per scan, neither good nor bad: predicted probability of NMOSD; true, predicted volume in ml."""
+
+
+def descriptors() -> tuple[str, ...]:
+    """Return what is told of a scan and is neither good nor bad.
+
+    Predicted probability of class 1 (P_NMOSD); true, predicted volume in ml.
+    """
+    return score(), "V_TRUE", "V_PRED"
 
 
 def metrics_of(task: Task, paper: bool = True) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from msnmo.core.diagnoses import positive
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, tasks_of
 from msnmo.settings.methods import Task
 from msnmo.tables.compare import (
@@ -41,11 +42,15 @@ ABOUT_METRICS = {
     "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
 }
 """By the first metric that they are about."""
-ABOUT_SITE_ALONE = (
-    f"{SITE_ALONE}: no network; a scan's score is the share of NMOSD among the fold's training "
-    "scans of its site, or among all of them where none is of its site. A method that is no better "
-    "may have learned the site."
-)
+
+
+def about_site_alone() -> str:
+    """Return what the row of sites alone is."""
+    return (
+        f"{SITE_ALONE}: no network; a scan's score is the share of {positive()} among the fold's "
+        "training scans of its site, or among all of them where none is of its site. A method that "
+        "is no better may have learned the site."
+    )
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -200,7 +205,7 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     sentences = _ours_notes(cells) if cells else ["None of these methods was run."]
     sentences += [*_gap_notes(rows), *_sureness_notes(cells, level), *_seed_notes(cells)]
     if any(row.label == SITE_ALONE for row in rows):
-        sentences.append(ABOUT_SITE_ALONE)
+        sentences.append(about_site_alone())
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:

@@ -12,6 +12,7 @@ from scipy.stats import wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from msnmo.core.diagnoses import diagnoses, positive, score
 from msnmo.evaluate.metrics import (
     METRICS,
     NOT_APPLICABLE,
@@ -35,11 +36,7 @@ from msnmo.evaluate.statistics.bootstrap import (
 )
 from msnmo.settings.methods import JOINT, METHODS
 
-PROPORTIONS: Mapping[str, tuple[str, ...]] = {
-    "ACC": ("MS", "NMOSD"),
-    "SN": ("NMOSD",),
-    "SP": ("MS",),
-}
+PROPORTIONS: Mapping[str, tuple[int, ...]] = {"ACC": (0, 1), "SN": (1,), "SP": (0,)}
 """Metrics that are the share of scans classified right, and the classes whose scans they count."""
 DECIMALS = 4
 P_DECIMALS = 6
@@ -245,7 +242,9 @@ def scans_of_metric(metric: str, measured: Measured, space: str) -> pd.DataFrame
     needed = _made_of(metric, space)
     parts = [measured.values.get(place, none).rename(place[0]) for place in needed]
     table = measured.about.join(parts, how="inner").sort_index()
-    return table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+    if metric not in PROPORTIONS:
+        return table
+    return table[table["diagnosis"].isin([diagnoses()[each] for each in PROPORTIONS[metric]])]
 
 
 def _replicates(metric: str, scans: pd.DataFrame, subjects: pd.DataFrame) -> np.ndarray:
@@ -262,7 +261,7 @@ def _made_of(metric: str, space: str) -> list[tuple[str, str]]:
     if metric in PROPORTIONS:
         return [("ACC", NOT_APPLICABLE)]
     if metric == "AUC":
-        return [("P_NMOSD", NOT_APPLICABLE)]
+        return [(score(), NOT_APPLICABLE)]
     if metric == "VC":
         return [("V_TRUE", "native"), ("V_PRED", "native")]
     return [(metric, space)]
@@ -282,8 +281,8 @@ def statistic_of(metric: str, scans: pd.DataFrame, group: np.ndarray | None = No
     if metric in PROPORTIONS:
         return mean(scans["ACC"].to_numpy())
     if metric == "AUC":
-        nmosd = (scans["diagnosis"] == "NMOSD").to_numpy()
-        return auc(nmosd, scans["P_NMOSD"].to_numpy(), group)
+        nmosd = (scans["diagnosis"] == positive()).to_numpy()
+        return auc(nmosd, scans[score()].to_numpy(), group)
     if metric == "VC":
         return correlation(scans["V_TRUE"].to_numpy(), scans["V_PRED"].to_numpy())
     return mean(scans[metric].to_numpy())

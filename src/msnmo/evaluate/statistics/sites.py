@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from msnmo.cohort.folds import COHORT_COLUMNS, read_folds, site_of_scans
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.evaluate.aggregate import read_metrics
@@ -42,9 +43,24 @@ from msnmo.settings.methods import METHODS
 Scope = Literal["all", "within", "site"]
 """All scans; pairs within sites; one site's scans."""
 NUMBERS = ("value", "ci_low", "ci_high", "confidence")
-COUNTS = ("n_scans", "n_undefined_scans", "n_subjects", "n_ms", "n_nmosd", "n_pairs", "n_seeds")
-COLUMNS = ("method", "metric", "space", "scope", "site", *NUMBERS, *COUNTS)
+PLACE = ("method", "metric", "space", "scope", "site")
 DECIMALS = 4
+
+
+def of_classes() -> tuple[str, str]:
+    """Return the columns of how many scans of a class there are: n_ms and n_nmosd."""
+    first, second = (f"n_{label.lower()}" for label in diagnoses())
+    return first, second
+
+
+def counts() -> tuple[str, ...]:
+    """Return the columns of counts."""
+    return ("n_scans", "n_undefined_scans", "n_subjects", *of_classes(), "n_pairs", "n_seeds")
+
+
+def columns() -> tuple[str, ...]:
+    """Return the columns of the table."""
+    return (*PLACE, *NUMBERS, *counts())
 
 
 def by_site(
@@ -72,10 +88,10 @@ def by_site(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`. By method, metric (those of its tasks) and scope: all, within (of the AUC
+        Of `columns`. By method, metric (those of its tasks) and scope: all, within (of the AUC
         alone), and a row of each site, sorted. Values are in the metric's unit; NaN where undefined
         (an AUC without a pair). n_scans have a value, n_undefined_scans have none and are in no
-        mean; n_ms and n_nmosd are of n_scans; n_pairs (of one seed) is missing but for the AUC.
+        mean; those of `of_classes` are of n_scans; n_pairs (of one seed) is of the AUC alone.
     """
     measured = by_method(scans)
     rows = [
@@ -88,7 +104,7 @@ def by_site(
             (metric, space_of(metric, space)), measured[name], sites, drawn, confidence
         )
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(columns()))
 
 
 def _rows(
@@ -118,7 +134,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
     values = scans.drop(columns=["fold", "subject", "diagnosis", "group"])
     defined = scans[values.notna().all(axis=1)]
     once = defined[~defined.index.get_level_values("scan").duplicated()]
-    ms, nmosd = ((once["diagnosis"] == name).sum() for name in ("MS", "NMOSD"))
+    of_class = [int((once["diagnosis"] == name).sum()) for name in diagnoses()]
     replicates = _replicates(metric, scans, drawn)
     low, high = interval(replicates[1:], confidence)
     return {
@@ -129,8 +145,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
         "n_scans": len(once),
         "n_undefined_scans": scans.index.get_level_values("scan").nunique() - len(once),
         "n_subjects": once["subject"].nunique(),
-        "n_ms": int(ms),
-        "n_nmosd": int(nmosd),
+        **dict(zip(of_classes(), of_class, strict=True)),
         "n_pairs": _pairs(once) if metric == "AUC" else None,
         "n_seeds": scans.index.get_level_values("seed").nunique(),
     }
@@ -138,7 +153,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
 
 def _pairs(scans: pd.DataFrame) -> int:
     counts = pd.crosstab(scans["group"], scans["diagnosis"])
-    return int(counts.reindex(columns=["MS", "NMOSD"], fill_value=0).prod(axis=1).sum())
+    return int(counts.reindex(columns=list(diagnoses()), fill_value=0).prod(axis=1).sum())
 
 
 def _replicates(metric: str, scans: pd.DataFrame, drawn: Drawn) -> np.ndarray:
