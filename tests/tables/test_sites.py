@@ -10,7 +10,7 @@ import pytest
 
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.metrics import METRICS
-from msnmo.evaluate.statistics.sites import COLUMNS
+from msnmo.evaluate.statistics.sites import columns
 from msnmo.report.tables import details_of, shown_tables
 from msnmo.settings.methods import METHODS
 from msnmo.tables.__main__ import main
@@ -54,7 +54,7 @@ def judged(methods=("joint", "unet"), sites=("Bern", "Rome", "no site given"), *
                     }
                     | changed
                 )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(columns()))
 
 
 @pytest.fixture

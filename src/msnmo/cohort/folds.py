@@ -403,7 +403,7 @@ def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
         index=site.unique(), columns=classes, fill_value=0
     )
     each = "; ".join(
-        f"{fold}: {name} ({', '.join(f'{row[label]} {label}' for label in classes)} scans)"
+        f"{fold}: {name} ({_counted(row)} scans)"
         for fold, (name, row) in enumerate(counts.iterrows())
     )
     yield f"each fold tests a site that its networks have not seen, and nothing is balanced: {each}"
@@ -417,6 +417,13 @@ def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
     if len(moved):
         names = sorted(set(moved.astype(str)))
         yield f"with scans of several sites, in the fold of most: {_subjects(names)}"
+
+
+def _counted(scans: pd.Series) -> str:
+    """Return how many scans there are of each class; of no class, how many there are."""
+    if list(scans.index) == [NO_DIAGNOSIS]:
+        return str(scans[NO_DIAGNOSIS])
+    return ", ".join(f"{count} {name}" for name, count in scans.items())
 
 
 def folds_note(cohort: pd.DataFrame, k: int, split: Split) -> str:
