@@ -61,7 +61,7 @@ def accept(
     if cohort.empty:
         remedy = "mend the scans that the check names, or the decisions"
         raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
-    _refuse_lost_class(scans, survey.classes(by_rater["scan"]), cohort, survey.named, by_check)
+    _refuse_lost_class(scans, survey.classes(set(by_rater["scan"])), cohort, survey.named, by_check)
     return cohort.reset_index(drop=True), excluded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ class Survey:
         wrong = (name for each in self.findings for name in each.scans)
         return list(dict.fromkeys([*self.cohort["scan"], *wrong]))
 
-    def classes(self, excluded: Collection[str] = ()) -> list[str]:
+    def classes(self, excluded: Set[str] = frozenset()) -> list[str]:
         """Return the labels that the table gives, usable or not, but for scans excluded."""
         given = {label for scan, label in self.named.items() if scan not in excluded}
         return [label for label in diagnoses() if label in given]
@@ -278,7 +278,8 @@ def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
     if diagnosis not in ("", *diagnoses()) and "diagnosis" not in told:
         told.add("diagnosis")
         expected = f"{in_words()}; empty for a scan to predict only"
-        remedy = _remedy_of_choice(diagnosis, list(diagnoses()))
+        # of diseases with like names none is taken for the other
+        remedy = _remedy_of_choice(diagnosis, list(diagnoses()), alike=0.7)
         yield _Problem(row, "diagnosis", expected, _quoted(diagnosis), f"{remedy}{OTHER_LABELS}")
     for column, cell in cells.items():
         if CONTROL.search(cell) and column not in told:
@@ -308,8 +309,9 @@ def _remedy(column: str, cell: str) -> str:
     return "convert the file to NIfTI (e.g. dcm2niix)"
 
 
-def _remedy_of_choice(cell: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(cell.lower(), [choice.lower() for choice in choices], n=1)
+def _remedy_of_choice(cell: str, choices: list[str], alike: float = 0.6) -> str:
+    lower = [choice.lower() for choice in choices]
+    close = difflib.get_close_matches(cell.lower(), lower, n=1, cutoff=alike)
     if close:
         right = next(choice for choice in choices if choice.lower() == close[0])
         return f"write {right}"
