@@ -11,10 +11,7 @@ from msnmo.apply.pages import facts, write_index
 from msnmo.bundle.contents import Bundle
 
 FOLDS = np.array([[0.3, 0.7], [0.1, 0.9]])
-NUMBERS = {
-    "certain_from": 0.75,
-    "temperature": 1.0,
-}
+NUMBERS = {"certain_from": 0.75, "temperature": 1.0}
 
 
 def said(tmp_path, labels):
@@ -22,14 +19,12 @@ def said(tmp_path, labels):
     return _class(Bundle(tmp_path, content, "id"), Consensus(None, (), FOLDS, None))
 
 
-def run_of(name, of_class, lesions=True):
+def run_of(name, of_class):
     return {
         "scan": name,
         "bundle": {"id": "id", "method": "joint"},
         "class": of_class,
-        "lesions": {"count": 2, "load_ml": 1.5, "load_ml_of_folds": [1.0, 2.0]}
-        if lesions
-        else None,
+        "lesions": {"count": 2, "load_ml": 1.5, "load_ml_of_folds": [1.0, 2.0]},
         "input": {"voxel_mm": [1, 1, 3], "shape": [4, 4, 4], "form_conflict": ""},
         "skullstrip": {},
     }
@@ -78,3 +73,5 @@ def test_a_bundle_that_names_no_class_makes_no_column_of_classes(tmp_path):
     page = write_index(tmp_path, runs, table).read_text(encoding="utf-8")
     assert "P(" not in page
     assert "folds agreeing" not in page
+    assert "Lesions of new scans" in page
+    assert "not named, as the networks segment alone" in page

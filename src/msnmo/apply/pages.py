@@ -35,6 +35,7 @@ LABELS = {
     "longest_axis_mm": "longest axis, mm",
 }
 """Columns of tables in words."""
+NO_CLASS = "not named, as the networks segment alone"
 OF_CLASS = ("folds_agreeing", "uncertain", "doubts")
 OF_LESIONS = ("lesions", "load_ml")
 
@@ -168,18 +169,19 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
+    nameless = bool(runs) and not rules
     judged = sorted({run["localisation"]["told"] for run in runs if run.get("localisation")})
     told = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("scans", str(len(runs))),
         ("bundles", ", ".join(bundles)),
-        *(("a class is", rule) for rule in rules),
+        *(("a class is", rule) for rule in ([NO_CLASS] if nameless else rules)),
         *(("localisation maps", said) for said in judged),
     ]
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame("Lesions and class of new scans", "Scans", NAVIGATION, ""),
+        **frame(f"Lesions{'' if nameless else ' and class'} of new scans", "Scans", NAVIGATION, ""),
         facts=told,
         tables=[table_of("Scans", shown)],
     )
@@ -196,7 +198,9 @@ def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[st
         scores[score] = score_in_words(labels)
         spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
     names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS]
-    there = [name for name in names if name in table and table[name].notna().any()]
+    there = [
+        name for name in names if name == "scan" or (name in table and table[name].notna().any())
+    ]
     in_words = LABELS | scores | spreads
     return {name: in_words.get(name, name) for name in there}
 
