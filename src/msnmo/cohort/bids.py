@@ -25,6 +25,7 @@ from msnmo.core.paths import path_argument
 
 NAME = "bids"
 HELP = "a BIDS dataset with diagnoses in participants.tsv"
+FOR_PREDICTION = "taken for prediction only"
 EXAMPLE = (
     "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
@@ -76,7 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=path_argument, help="the dataset: holds dataset_description.json"
     )
-    parser.add_argument("--diagnosis-column", required=True, help="column of participants.tsv")
+    parser.add_argument(
+        "--diagnosis-column",
+        help="column of participants.tsv; without it no scan has a diagnosis, and segmentation is "
+        "learned from the lesion masks alone",
+    )
     parser.add_argument(
         "--diagnosis",
         nargs="+",
@@ -126,15 +131,16 @@ def collect(arguments: argparse.Namespace) -> Import:
     flairs = _flairs(arguments.folder, _wanted(arguments.entities), found)
     people = _Participants.read(arguments)
     masks = _Masks.find(arguments)
+    classless = arguments.diagnosis_column is None
     scans = []
     for visit, flair in sorted(flairs.items()):
-        diagnosis = _diagnosis(flair, people, labels, found)
+        diagnosis = "" if classless else _diagnosis(flair, people, labels, found)
         if diagnosis is None:
             continue
-        chosen = masks.of(flair, found) if diagnosis else ()
-        if diagnosis and not chosen:
-            reason = f"diagnosis {diagnosis}, but no lesion mask: taken for prediction only"
-            found.left_out.append(LeftOut(flair.path, reason))
+        chosen = masks.of(flair, found) if diagnosis or classless else ()
+        if (diagnosis or classless) and not chosen:
+            has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
+            found.left_out.append(LeftOut(flair.path, f"{has} lesion mask: {FOR_PREDICTION}"))
         scans.append(
             ImportedScan(
                 visit[0],
@@ -211,8 +217,10 @@ class _Participants:
     @classmethod
     def read(cls, arguments: argparse.Namespace) -> _Participants:
         path = arguments.folder / "participants.tsv"
-        header, *rows = read_rows(path)
         columns = [arguments.diagnosis_column, arguments.site_column]
+        if not any(columns):
+            return cls(path, {}, {})
+        header, *rows = read_rows(path)
         missing = [
             name for name in ("participant_id", *columns) if name and name not in header.cells
         ]
@@ -250,7 +258,7 @@ def _diagnosis(
         found.left_out.append(LeftOut(flair.path, reason))
         return None
     if not label:
-        found.left_out.append(LeftOut(flair.path, "no diagnosis: taken for prediction only"))
+        found.left_out.append(LeftOut(flair.path, f"no diagnosis: {FOR_PREDICTION}"))
     return labels[label.lower()] if label else ""
 
 
