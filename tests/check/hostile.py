@@ -371,9 +371,7 @@ def make_hostile_cohort(folder: Path) -> list[Case]:
     for seed, name in enumerate(GOOD):
         write_good(folder / name, seed)
         session = {"good3": "1", "good7": "1"}.get(name, "")
-        # both classes are there to go on with
-        diagnosis = "NMOSD" if name == "good12" else "MS"
-        rows.append(_row(name, {"session": session, "diagnosis": diagnosis}))
+        rows.append(_row(name, {"session": session}))
     for seed, case in enumerate(CASES, start=100):
         write_good(folder / case.name, seed)
         case.make(folder / case.name)

@@ -112,31 +112,6 @@ def test_wrong_decisions_are_named_by_row(scans):
     assert said == ["row 2", "row 4"]
 
 
-@pytest.fixture
-def two_classes(scans):
-    """The scan 03 is the only one of NMOSD."""
-    scans.write_text(scans.read_text().replace("03\tMS", "03\tNMOSD"))
-    return scans
-
-
-def test_a_class_that_the_check_leaves_no_scan_of_stops_the_run_and_names_them(two_classes):
-    with pytest.raises(InputError) as stopped:
-        accept(two_classes, table(error("sub-03", found="NaN")), None, "exclude")
-    (finding,) = stopped.value.findings
-    assert finding.file == f"{two_classes}, class NMOSD"
-    assert "sub-03 (expected finite values; found NaN)" in finding.found
-    assert "remove the rows of NMOSD" in finding.remedy
-
-
-def test_a_class_that_is_still_there_goes_on_and_so_does_one_that_a_rater_excludes(two_classes):
-    cohort, _ = accept(two_classes, table(error("sub-01")), None, "exclude")
-    assert cohort["diagnosis"].tolist() == ["MS", "NMOSD", ""]
-    decisions = decide(two_classes, ("sub-03", "exclude", "motion"))
-    cohort, excluded = accept(two_classes, table(), decisions, "stop")
-    assert set(cohort["diagnosis"]) == {"MS", ""}
-    assert excluded["scan"].tolist() == ["sub-03"]
-
-
 def test_masks_without_a_diagnosis_are_counted_apart(scans):
     scans.write_text(scans.read_text().replace("\tMS\t", "\t\t"))
     done, _ = run_module(scans, table())

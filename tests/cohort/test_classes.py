@@ -3,7 +3,16 @@
 import pandas as pd
 import pytest
 
-from msnmo.cohort.classes import left_out_note, note_of, packed, refuse_none_left, trainable
+from msnmo.cohort.classes import (
+    left_out_note,
+    note_of,
+    packed,
+    refuse_lost_class,
+    refuse_none_left,
+    trainable,
+)
+from msnmo.cohort.excluded import COLUMNS
+from msnmo.cohort.table import Survey
 from msnmo.core.errors import InputError
 from msnmo.settings.methods import METHODS
 
@@ -66,3 +75,30 @@ def test_the_note_is_of_the_scans_that_are_learned_from():
     assert "one class (MS): joint." in note_of(cohort, ["joint"])
     nobody = cohort.assign(diagnosis=None)
     assert note_of(nobody, ["joint"]) == "Left out, since the cohort has no diagnosis: joint."
+
+
+NAMED = {"sub-1": "MS", "sub-2": "MS", "sub-3": "NMOSD", "sub-4": ""}
+
+
+def judge(*excluded, named=NAMED):
+    table = pd.DataFrame(excluded, columns=list(COLUMNS))
+    left = {scan: name for scan, name in named.items() if scan not in set(table["scan"])}
+    cohort = pd.DataFrame(left.items(), columns=["scan", "diagnosis"])
+    refuse_lost_class(Survey(cohort, [], named), cohort, table)
+
+
+def test_a_class_that_the_check_leaves_no_scan_of_is_refused_and_its_scans_named():
+    with pytest.raises(InputError) as stopped:
+        judge(("sub-3", "check", "found NaN"), ("sub-1", "check", "cut"))
+    (finding,) = stopped.value.findings
+    assert finding.file == "cohort, class NMOSD"
+    assert finding.found == "all scans of NMOSD are excluded: sub-3 (by the check: found NaN)"
+    assert "remove the rows of NMOSD" in finding.remedy
+
+
+def test_a_class_of_which_a_scan_is_left_goes_on():
+    judge(("sub-1", "check", "cut"))
+    # a rater's decisions are known when methods are planned: of one class then
+    judge(("sub-3", "rater", "motion"))
+    judge(("sub-3", "rater", "motion"), ("sub-1", "check", "cut"))
+    judge(("sub-1", "check", "cut"), named={"sub-1": "MS", "sub-2": "MS"})

@@ -110,6 +110,27 @@ def test_the_order_of_labels_is_part_of_what_a_training_follows_from(clone, rela
     assert first != second
 
 
+def test_a_class_that_the_check_takes_away_stops_trainings_and_names_its_scans(
+    clone, relabelled, tmp_path
+):
+    folder = relabelled({"MS": "MS", "NMOSD": "NMOSD"})
+    table = pd.read_csv(folder / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    gone = table["diagnosis"] == "NMOSD"
+    table.loc[gone, "flair"] = [str(tmp_path / f"{n}_FLAIR.nii.gz") for n in range(gone.sum())]
+    table.to_csv(folder / "scans.tsv", sep="\t", index=False)
+    config = write_config(clone, folder, "taken_away", **FEW, on_bad_scan="exclude")
+    code, output = run(clone, config, "table_3")
+    assert code == 1
+    assert "all scans of NMOSD are excluded: sub-NMOSD01_ses-1 (by the check: " in output
+    assert "remove the rows of NMOSD from the scan table" in output
+    assert "rule train_fold" not in output
+    # what tells no classes apart goes on
+    config = write_config(clone, folder, "taken_away", methods=["unet"], on_bad_scan="exclude")
+    code, output = run(clone, config, "--dry-run", "table_3")
+    assert code == 0, output
+    assert trained(output) == [("unet", "0"), ("unet", "1")]
+
+
 @pytest.mark.heavy
 def test_open_ms_goes_from_the_importer_to_tables_and_a_bundle_that_is_applied(clone, tmp_path):
     heads = tmp_path / "heads"

@@ -20,8 +20,15 @@ sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
 from msnmo.workflow.code_version import code_version, reads
-from msnmo.cohort.classes import left_out_note, packed, refuse_none_left, trainable
+from msnmo.cohort.classes import (
+    left_out_note,
+    packed,
+    refuse_lost_class,
+    refuse_none_left,
+    trainable,
+)
 from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.excluded import read_excluded
 from msnmo.cohort.folds import count_folds, learned, split_folds
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
@@ -58,7 +65,7 @@ try:
         )
     by_rater = excluded_by_rater(survey.names, decisions.absolute())
     # those that the table gives, whatever the check will say of a scan: if it leaves none of one
-    # of two, accept_cohort names the scans
+    # of two, the plan of trainings stops and names the scans
     CLASSES = survey.classes(set(by_rater["scan"]))
     METHODS, LEFT_OUT = config["methods"], []
     # where there is nothing to learn from, as for `apply`, nothing is said of methods

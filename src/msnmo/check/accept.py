@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,8 +13,8 @@ from msnmo.check.findings import COLUMNS, findings_in
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.table import survey_scan_table
-from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
-from msnmo.core.errors import Finding, InputError, bad_input, run_command
+from msnmo.core.diagnoses import NO_DIAGNOSIS
+from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import read_tsv, write_tsv
 
 OnBadScan = Literal["stop", "exclude"]
@@ -39,8 +39,7 @@ def accept(
     Raises
     ------
     InputError
-        With every error there is, if bad scans stop the run; or if no scan is left, or those of
-        one class are all excluded by the check.
+        With every error there is, if bad scans stop the run; or if no scan is left.
     """
     errors = findings[findings["severity"] == "error"]
     if len(errors) and on_bad_scan == "stop":
@@ -61,35 +60,7 @@ def accept(
     if cohort.empty:
         remedy = "mend the scans that the check names, or the decisions"
         raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
-    _refuse_lost_class(scans, survey.classes(set(by_rater["scan"])), cohort, survey.named, by_check)
     return cohort.reset_index(drop=True), excluded
-
-
-def _refuse_lost_class(
-    scans: Path,
-    classes: list[str],
-    cohort: pd.DataFrame,
-    named: Mapping[str, str],
-    excluded: pd.DataFrame,
-) -> None:
-    """Stop where the check leaves no scan of one of two classes, which methods were planned for."""
-    lost = [name for name in classes if name not in set(cohort["diagnosis"])]
-    if len(classes) < len(diagnoses()) or not lost:
-        return
-    findings = []
-    for name in lost:
-        rows = excluded[excluded["scan"].map(lambda scan, name=name: named.get(scan) == name)]
-        told = "; ".join(f"{row.scan} ({row.reason})" for row in rows.itertuples())
-        findings.append(
-            Finding(
-                f"{scans}, class {name}",
-                f"a scan of {' and of '.join(classes)} to go on with, as methods tell them apart",
-                f"the check excludes each scan of {name}: {told}",
-                f"mend one of them; or remove the rows of {name} from the table: of a cohort of "
-                "one class, methods that classify are left out",
-            )
-        )
-    raise InputError(findings)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

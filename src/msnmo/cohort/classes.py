@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from msnmo.cohort.excluded import RATER
 from msnmo.cohort.folds import classes_of, learned
+from msnmo.cohort.table import Survey
 from msnmo.core.diagnoses import diagnoses
-from msnmo.core.errors import bad_input
+from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.settings.methods import METHODS, SEGMENTATION, get_method
 
 ONLY_SEG = "only_seg"
@@ -53,6 +55,45 @@ def refuse_none_left(kept: Sequence[str], left_out: Sequence[str], classes: Sequ
         f"{', '.join(left_out)}, which classify",
         f"name some of {', '.join(segmenting)}; or add scans of the other class to the scan table",
     )
+
+
+def refuse_lost_class(survey: Survey, cohort: pd.DataFrame, excluded: pd.DataFrame) -> None:
+    """Stop where the check left no scan of one of two classes: methods were planned for both.
+
+    Parameters
+    ----------
+    survey : Survey
+        Of the scan table.
+    cohort : DataFrame
+        The scans that go on.
+    excluded : DataFrame
+        As `msnmo.cohort.excluded.read_excluded` returns.
+
+    Raises
+    ------
+    InputError
+        Naming each scan of the class, and why the check excluded it.
+    """
+    planned = survey.classes(set(excluded.loc[excluded["by"] == RATER, "scan"]))
+    lost = [name for name in planned if name not in set(cohort["diagnosis"])]
+    if len(planned) < len(diagnoses()) or not lost:
+        return
+    both = " and of ".join(planned)
+    findings = []
+    for name in lost:
+        of_class = [survey.named.get(scan) == name for scan in excluded["scan"]]
+        rows = excluded[of_class].itertuples()
+        told = "; ".join(f"{row.scan} (by the {row.by}: {row.reason})" for row in rows)
+        findings.append(
+            Finding(
+                f"cohort, class {name}",
+                f"a scan of {both} to go on with, as methods that tell them apart are planned",
+                f"all scans of {name} are excluded: {told}",
+                f"mend one of them; or remove the rows of {name} from the scan table: of a cohort "
+                "of one class, methods that classify are left out",
+            )
+        )
+    raise InputError(findings)
 
 
 def packed(method: str, trained: Sequence[str], classes: Sequence[str]) -> str:
