@@ -107,6 +107,6 @@ def _note(inputs: Inputs, method: str) -> str:
         " lower and upper quartile of DSC, at the height of most annotated lesion. Maps of the"
         " predicted class: class activation of the three scales, fine to coarse, and their sum;"
         " Grad-CAM of the first residual block; below 0 cut off, divided by the maximum in the"
-        " scan's brain, a quarter of it and less left clear. {score_in_words()} is the predicted"
+        f" scan's brain, a quarter of it and less left clear. {score_in_words()} is the predicted"
         f" probability. All {CONVENTION_NOTE}"
     )
