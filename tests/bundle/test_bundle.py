@@ -15,8 +15,9 @@ import yaml
 from msnmo.bundle.__main__ import PREPROCESSING, describe_fold, preprocessing_of, salt_of
 from msnmo.bundle.contents import Certainty, Seals, read_bundle
 from msnmo.check.findings import ScanReport
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
-from msnmo.core.files import sha256, write_tsv
+from msnmo.core.files import read_tsv, sha256, write_tsv
 from msnmo.core.fingerprint import seal
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
@@ -220,7 +221,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"folds": []}, "folds"),
         ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
         ({"localisation": "better"}, "localisation maps find lesions"),
-        ({"labels": {"0": "NMOSD", "1": "MS"}}, "class 0 is MS"),
+        ({"labels": {"0": "MS"}}, "labels of class 0 and class 1"),
+        ({"labels": {"0": "MS", "1": "no one"}}, "a label of letters and digits"),
+        ({"labels": {"0": "MS", "1": "NMOSD", "2": "MOGAD"}}, "labels of class 0 and class 1"),
         ({"network_version": NETWORK_VERSION + 1}, r"apply the bundle with the msnmo that made it"),
         ({"network_version": "1"}, "network_version"),
         ({"versions": "0.1.0"}, "versions"),
@@ -328,3 +331,46 @@ def test_a_class_is_uncertain_by_the_stated_rule(named: float, agreeing: int, co
 
 def test_a_bundle_holds_the_settings_of_every_step():
     assert tuple(step.section for step in STEPS.values() if step.section) == PREPROCESSING
+
+
+def _relabel(training: Path, folder: Path, labels: dict[str, str | None]) -> Path:
+    """Return the cohort's table with other labels."""
+    table = read_tsv(training / "cohort.tsv", {"scan": str, "subject": str})
+    table["diagnosis"] = table["diagnosis"].map(labels)
+    write_tsv(folder / "cohort.tsv", table)
+    return folder / "cohort.tsv"
+
+
+def test_a_bundle_of_other_labels_says_them(
+    training: Path,
+    make_bundle: Callable[..., None],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    cohort = _relabel(training, tmp_path, {"MS": "MS", "NMOSD": "MOGAD"})
+    make_bundle(tmp_path / "made", cohort=str(cohort))
+    # whatever the labels are of the process that reads it
+    monkeypatch.setenv(VARIABLE, "MS,NMOSD")
+    read = read_bundle(tmp_path / "made")
+    assert read.labels == ("MS", "MOGAD")
+    assert read_bundle(bundle).labels == ("MS", "NMOSD")
+    of_one, of_other = (
+        each.content["folds"][0]["reference"] for each in (read, read_bundle(bundle))
+    )
+    assert list(of_one) == ["lesion_logits", "class_logits", "evidence_ms", "evidence_mogad"]
+    assert list(of_one.values()) == list(of_other.values())
+    card = (tmp_path / "made/MODEL_CARD.md").read_text()
+    assert "tells multiple\nsclerosis (MS) from MOGAD." in card
+    assert "| MOGAD | 1 | 1 |" in card
+    assert "NMOSD" not in card
+
+
+def test_a_bundle_of_masks_without_a_diagnosis_counts_its_scans(
+    training: Path, make_bundle: Callable[..., None], tmp_path: Path
+) -> None:
+    cohort = _relabel(training, tmp_path, {"MS": None, "NMOSD": None})
+    make_bundle(tmp_path / "made", cohort=str(cohort))
+    (row,) = read_bundle(tmp_path / "made").content["training_cohort"]["classes"]
+    assert (row["diagnosis"], row["scans"]) == ("no diagnosis", 4)

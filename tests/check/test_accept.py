@@ -110,3 +110,11 @@ def test_wrong_decisions_are_named_by_row(scans):
         accept(scans, table(), decisions, "stop")
     said = [finding.file.rpartition(", ")[2] for finding in caught.value.findings]
     assert said == ["row 2", "row 4"]
+
+
+def test_masks_without_a_diagnosis_are_counted_apart(scans):
+    scans.write_text(scans.read_text().replace("\tMS\t", "\t\t"))
+    done, _ = run_module(scans, table())
+    assert done.returncode == 0, done.stderr
+    assert "3 scans with a lesion mask and no diagnosis" in done.stdout
+    assert "1 scans without a diagnosis: prediction only" in done.stdout

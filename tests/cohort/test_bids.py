@@ -4,9 +4,18 @@ import json
 
 import pytest
 
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.demo.cohort import Plan, make_cohort
 
 DIAGNOSES = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS,SPMS", "NMOSD=NMO"]
+
+LABELS = ["--diagnoses", "MS", "MOGAD"]
+
+
+@pytest.fixture(autouse=True)
+def the_papers_labels(monkeypatch):
+    """An importer that is run here sets the labels of the process; each test begins anew."""
+    monkeypatch.setenv(VARIABLE, "MS,NMOSD")
 
 
 @pytest.fixture
@@ -141,3 +150,27 @@ def test_the_demo_cohort_is_a_dataset_too(imported, tmp_path):
     table, _ = imported("bids", root, "--diagnosis-column", "group", out=root / "imported.tsv")
     assert table["lesion_mask"].tolist() == made["lesion_mask"].tolist()
     assert table["flair"].tolist() == made["flair"].tolist()
+
+
+def test_without_a_column_of_diagnoses_the_masks_alone_are_taken(dataset, imported, tmp_path):
+    (dataset / "participants.tsv").unlink()
+    folder = dataset / "derivatives/lesions/sub-03/anat"
+    for mask in folder.iterdir():
+        mask.unlink()
+    table, notes = imported("bids", dataset, out=tmp_path / "scans.tsv")
+    assert set(table["diagnosis"]) == {""}
+    assert (table["lesion_mask"] != "").tolist() == [True, True, True, False]
+    assert list(notes.values()) == ["no lesion mask: taken for prediction only"]
+
+
+def test_other_labels_than_the_papers_are_named(dataset, imported, tmp_path):
+    words = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS", "MOGAD=NMO"]
+    table, _ = imported("bids", dataset, *words, *LABELS, out=tmp_path / "scans.tsv")
+    assert table["diagnosis"].tolist() == ["MS", "MS", "MOGAD"]
+
+
+def test_a_class_that_is_not_named_is_refused(dataset, refused, tmp_path):
+    words = ["--diagnosis-column", "group", "--diagnosis", "MOGAD=NMO"]
+    said = refused("bids", dataset, *words, out=tmp_path / "scans.tsv")
+    assert "expected: MS or NMOSD=LABEL" in said
+    assert "--diagnoses" in said

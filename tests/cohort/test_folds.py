@@ -17,6 +17,7 @@ from msnmo.cohort.folds import (
     refuse_one_class,
     split_folds,
 )
+from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import DataLeakageError, InputError
 from msnmo.core.files import write_tsv
 
@@ -244,9 +245,7 @@ def test_fewer_than_two_sites_or_a_scan_without_one_is_refused_with_a_remedy():
     many = make_cohort({"MS": [1] * 6, "NMOSD": [1] * 6}).assign(site=None)
     with pytest.raises(InputError, match="sub-NMOSD3_ses-0 and 2 more"):
         split_folds(many, 5, "site", 0)
-    with pytest.raises(InputError, match="class NMOSD"):
-        split_folds(SITES[SITES["diagnosis"] == "MS"], 5, "site", 0)
-    with pytest.raises(InputError, match="class MS"):
+    with pytest.raises(InputError, match=r"found:\s+none"):
         split_folds(SITES[:0], 5, "site", 0)
 
 
@@ -296,11 +295,70 @@ def test_too_few_subjects_names_every_class_and_the_remedy():
     assert nmosd.found.startswith("4 subjects")
 
 
-def test_a_cohort_of_one_class_or_one_fold_is_refused():
-    with pytest.raises(InputError, match="0 subjects with this diagnosis"):
-        split_folds(make_cohort({"MS": [1] * 9}), 2, "grouped", 0)
+def test_one_fold_is_refused():
     with pytest.raises(InputError, match="at least 2 folds"):
         split_folds(PAPER, 1, "grouped", 0)
+
+
+@pytest.mark.parametrize("split", ["grouped", "random", "site"])
+def test_a_cohort_of_one_class_is_split(split):
+    cohort = make_cohort({"MS": [3, 1, 1, 1, 2, 1]}).assign(site=list("AAAAAABBB"))
+    folds = split_folds(cohort, 2, split, 0)
+    assert sorted(folds["scan"]) == sorted(cohort["scan"])
+    assert sorted(folds["fold"].unique()) == [0, 1]
+    assert set(folds["diagnosis"]) == {"MS"}
+    if split != "random":
+        assert not leaking_subjects(folds, 0)
+    assert "NMOSD" not in folds_note(cohort, 2, split)
+
+
+def unnamed(visits):
+    """Scans with lesion masks and no diagnosis, and one without a mask."""
+    cohort = make_cohort({"": [*visits, 1]})
+    masks = ["mask.nii.gz"] * (len(cohort) - 1) + [None]
+    return cohort.assign(site="Bern", lesion_mask=masks)
+
+
+def test_masks_without_a_diagnosis_are_split_and_balanced_by_site():
+    cohort = unnamed([2, 1, 1, 1])
+    folds = split_folds(cohort, 2, "grouped", 0)
+    assert sorted(folds["scan"]) == sorted(cohort["scan"][:-1])
+    assert set(folds["diagnosis"]) == {NO_DIAGNOSIS}
+    assert told_of_balance(cohort, 2) == ["balanced over folds: no diagnosis, Bern (4 subjects)"]
+    sites = cohort.assign(site=["A", "A", "B", "B", "C", "C"][: len(cohort)])
+    assert "0: A (2 scans); 1: B (2 scans)" in told_of_balance(sites, 2, "site")[0]
+
+
+def test_a_class_and_masks_without_one_are_split_together():
+    cohort = unnamed([1, 1]).assign(diagnosis=["MS", "", ""])
+    folds = split_folds(cohort, 2, "grouped", 0)
+    assert sorted(folds["fold"]) == [0, 1]
+    assert set(folds["diagnosis"]) == {"MS", NO_DIAGNOSIS}
+
+
+@pytest.mark.parametrize(
+    ("cohort", "found", "remedy"),
+    [
+        (make_cohort({"MS": [4, 4]}), "2 subjects with this diagnosis", "with diagnosis MS or set"),
+        (unnamed([4, 4]), "2 subjects with a lesion mask", "subjects with a lesion mask or set"),
+        (unnamed([]), "0 subjects with a lesion mask", "subjects with a lesion mask"),
+    ],
+)
+def test_fewer_subjects_than_folds_are_refused_whatever_their_class(cohort, found, remedy):
+    with pytest.raises(InputError) as refused:
+        split_folds(cohort, 3, "grouped", 0)
+    (finding,) = refused.value.findings
+    assert finding.found == found
+    assert remedy in finding.remedy
+
+
+def test_folds_follow_the_labels_of_the_config(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    cohort = make_cohort({"MS": [1] * 4, "MOGAD": [1] * 4, "NMOSD": [1] * 4}).assign(site="A")
+    folds = split_folds(cohort, 2, "grouped", 0)
+    assert set(folds["diagnosis"]) == {"MS", "MOGAD"}
+    assert told_of_balance(cohort, 2, "site")[0].endswith("0: A (4 MS, 4 MOGAD scans)")
+    assert folds.groupby("fold")["diagnosis"].value_counts().eq(2).all()
 
 
 LEAKY = pd.DataFrame(
@@ -368,7 +426,7 @@ def test_command_prints_leaks_left_out_scans_and_absent_classes(tmp_path, capsys
     arguments = ["--cohort", tmp_path / "cohort.tsv", "--k", 2, "--seed", 2]
     run_main(*arguments, "--split", "random", "--out", tmp_path / "random.tsv")
     printed = capsys.readouterr().out
-    assert "3 scans without a diagnosis" in printed
+    assert "3 scans without a lesion mask" in printed
     assert "data leak: 2 subjects (MS0, MS1)" in printed
     assert "nothing is balanced" in printed
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table, survey_scan_table
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
 
 HEADER = ["subject", "session", "diagnosis", "flair", "lesion_mask", "stripped", "site"]
@@ -376,3 +377,46 @@ def test_for_a_bundle_a_diagnosis_alone_will_do_and_a_mask_alone_will_not(folder
     (wrong,) = survey.findings
     assert wrong.scans == ("sub-03",)
     assert wrong.finding.expected.startswith("a diagnosis, as the scan has a lesion mask")
+
+
+def test_a_label_beside_the_two_is_named_with_its_row(folder):
+    path = write(folder, [row(1), row(2, diagnosis="MOGAD"), row(3, diagnosis="nmosd")])
+    other, case = findings_of(path)
+    assert other.file == f"{path}, row 3, column diagnosis"
+    assert other.expected.startswith("MS or NMOSD")
+    assert other.found == "'MOGAD'"
+    assert other.remedy.startswith("write MS or NMOSD, or leave the cell empty; other labels")
+    assert "the config (diagnoses)" in other.remedy
+    assert case.remedy.startswith("write NMOSD")
+
+
+def test_labels_are_those_of_the_config(folder, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    rows = [row(1), row(2, diagnosis="MOGAD")]
+    assert read_scan_table(write(folder, rows))["diagnosis"].tolist() == ["MS", "MOGAD"]
+    (finding,) = findings_of(write(folder, [*rows, row(3, diagnosis="NMOSD")]))
+    assert (finding.found, finding.expected.partition(";")[0]) == ("'NMOSD'", "MS or MOGAD")
+
+
+@pytest.mark.parametrize("first", ["MS", ""])
+def test_masks_without_a_diagnosis_are_learned_from_where_there_are_not_two_classes(folder, first):
+    path = write(folder, [row(1, diagnosis=first), row(2, diagnosis="")])
+    survey = survey_scan_table(path)
+    assert not survey.findings
+    assert survey.cohort["diagnosis"].tolist() == [first, ""]
+    assert survey.classes() == [name for name in ("MS",) if first]
+
+
+def test_masks_need_a_diagnosis_where_there_are_two_classes(folder):
+    path = write(folder, [row(1), row(2, diagnosis="NMOSD"), row(3, diagnosis="")])
+    (finding,) = findings_of(path)
+    assert finding.file == f"{path}, row 4, column diagnosis"
+    assert finding.found == "no diagnosis"
+
+
+def test_classes_are_those_that_rows_name_usable_or_not(folder):
+    (folder / "f2.nii.gz").unlink()
+    survey = survey_scan_table(write(folder, [row(1), row(2, diagnosis="NMOSD")]))
+    assert survey.cohort["scan"].tolist() == ["sub-01"]
+    assert survey.classes() == ["MS", "NMOSD"]
+    assert survey.classes({"sub-02"}) == ["MS"]

@@ -15,6 +15,7 @@ from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
 
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
 from msnmo.core.numbers import plain
@@ -379,3 +380,14 @@ def test_a_scan_of_another_fold_is_refused(run, tmp_path):
     write_tsv(path, pd.concat([pd.read_csv(path, sep="\t"), stray]))
     with pytest.raises(InputError, match="does not test: sub-001"):
         run("joint")
+
+
+def test_other_labels_give_the_same_temperatures(monkeypatch):
+    table = predictions()
+    expected = calibrate(table)
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    other = table.rename(columns={"p_nmosd": "p_mogad"}).replace({"diagnosis": {"NMOSD": "MOGAD"}})
+    pd.testing.assert_frame_equal(calibrate(other), expected)
+    assert deployed_fit(other).temperature == float(expected["temperature"].iloc[-1])
+    with pytest.raises(InputError, match="a diagnosis MS or MOGAD and a probability p_mogad"):
+        deployed_fit(other.assign(diagnosis="NMOSD"))

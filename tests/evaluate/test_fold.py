@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
+from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.volumes import Grid, load_volume, save_volume
 from msnmo.evaluate import __main__ as command
+from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.lesion_detection import diagonal_mm
 from msnmo.evaluate.metrics import metrics_of
@@ -283,3 +285,41 @@ def test_a_cut_table_of_predictions_is_mended_by_deleting_its_folder(study):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(InputError, match="delete the folder of predictions"):
         evaluate(study)
+
+
+def relabelled(study):
+    """The study with MOGAD in the place of NMOSD."""
+    names = {"NMOSD": "MOGAD"}
+    study.folds = study.folds.replace({"diagnosis": names})
+    study.predictions = study.predictions.replace({"diagnosis": names})
+    study.predictions = study.predictions.rename(columns={"p_nmosd": "p_mogad"})
+    study.write()
+    return study
+
+
+def test_other_labels_give_the_same_numbers_under_their_names(study, monkeypatch):
+    expected = evaluate(study).replace({"metric": {"P_NMOSD": "P_MOGAD"}})
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    pd.testing.assert_frame_equal(evaluate(relabelled(study)), expected)
+
+
+def test_the_second_label_is_the_positive_class(study, monkeypatch):
+    before = evaluate(study)
+    monkeypatch.setenv(VARIABLE, "NMOSD,MS")
+    after = evaluate(study)
+    for one, other in (("SN", "SP"), ("SP", "SN"), ("AUC", "AUC"), ("ACC", "ACC")):
+        assert value(after, "n/a", one) == value(before, "n/a", other)
+    assert value(after, "sub-A", "P_MS") == pytest.approx(0.9)
+
+
+def test_segmentation_of_scans_without_a_diagnosis_warns_of_no_class(study, capsys):
+    study.folds["diagnosis"] = study.predictions["diagnosis"] = NO_DIAGNOSIS
+    study.predictions[["p_ms", "p_nmosd"]] = np.nan
+    study.write()
+    words = ["--predictions", str(study.directory), "--scans", str(study.root / "truth.tsv")]
+    words += ["--method", "only_seg", "--fold", "0", "--seed", "7", "--smallest-lesion-mm3", "3"]
+    command.main([*words, "--out", str(study.root / "metrics.tsv")])
+    metrics = read_metrics(study.root / "metrics.tsv")
+    assert set(metrics["metric"]) >= {"DSC", "LTPR", "V_TRUE"}
+    assert not set(metrics["metric"]) & {"ACC", "AUC", "P_NMOSD"}
+    assert "no test scan of class" not in capsys.readouterr().out

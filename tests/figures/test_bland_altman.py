@@ -113,3 +113,21 @@ def test_methods_that_only_classify_have_no_panel():
     assert [axes.get_title().split(",")[0] for axes in figure.axes] == ["3D UNet"]
     with pytest.raises(InputError, match="segmentation"):
         bland_altman.draw(inputs(methods=("resnet50",)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown", "counted"),
+    [
+        (("MS", "MS"), ["MS"], "3 scans (3 MS) of"),
+        (("no diagnosis",) * 2, ["no diagnosis"], "3 scans (3 no diagnosis) of"),
+        (("MS", "NMOSD"), ["MS", "NMOSD"], "3 scans (2 MS, 1 NMOSD) of"),
+    ],
+)
+def test_the_legend_names_the_classes_that_are_there(labels, shown, counted):
+    first, second = labels
+    scans = [(first if name == "MS" else second, *rest) for name, *rest in SCANS]
+    figure = bland_altman.draw(inputs(scans, methods=("only_seg",)))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][: len(shown)] == shown
+    assert len(legend.get_texts()) == len(shown) + 2
+    assert counted in " ".join(figure.texts[0].get_text().split())

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.figures import confusion
 from msnmo.figures.catalogue import DRAWN
@@ -123,3 +124,15 @@ def test_all_methods_that_classify_have_a_panel_and_none_overlap():
 def test_methods_that_only_segment_are_refused():
     with pytest.raises(InputError, match="classification"):
         confusion.draw(inputs(methods=("unet", "only_seg")))
+
+
+def test_other_labels_are_drawn_under_their_names(monkeypatch):
+    before = squares(confusion.draw(inputs()).axes[0])
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    given = inputs([(fold, name.replace("NMOSD", "MOGAD"), p) for fold, name, p in SCANS])
+    given.metrics["metric"] = "P_MOGAD"
+    figure = confusion.draw(given)
+    named = {tuple(name.replace("NMOSD", "MOGAD") for name in key): n for key, n in before.items()}
+    assert squares(figure.axes[0]) == named
+    assert "MOGAD is predicted where its probability exceeds 0.5" in text_of(figure)
+    assert "NMOSD" not in text_of(figure)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.figures.localisation import SUM, draw
 
@@ -66,3 +68,14 @@ def test_what_was_not_measured_says_so(write_run):
     figure = draw(replace(write_run(("joint",)), verdicts={}))
     assert figure.axes[4].get_title() == f"{SUM}\nnot measured"
     assert "Whether this map finds lesions was not measured." in words_of(figure)
+
+
+def test_the_class_is_named_by_the_labels_of_the_config(write_run, monkeypatch):
+    assert "P(NMOSD) is the predicted probability" in words_of(draw(write_run(("joint",))))
+    inputs = write_run(("joint",))
+    for path in Path(inputs.predictions.format(method="joint", fold=0)).parent.rglob("*.tsv"):
+        path.write_text(path.read_text().replace("p_nmosd", "p_mogad"))
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    figure = draw(inputs)
+    assert "P(MOGAD) is the predicted probability" in words_of(figure)
+    assert figure.axes[0].get_title() == "sub-M2\nMS\nP(MOGAD) 0.25"

@@ -15,7 +15,7 @@ from msnmo.core.errors import InputError
 from msnmo.core.volumes import load_mask
 from msnmo.report.results import Results, add_arguments
 from msnmo.report.scan_page import layers_of as scan_layers
-from msnmo.report.summary import overview_facts
+from msnmo.report.summary import lead, left_out_facts, overview_facts
 from msnmo.viewing.pages import PAGES
 from tests.report.small_run import HOSTILE, SCANS, WITHOUT_LESION, judge_maps, make_run
 
@@ -243,3 +243,17 @@ def test_pages_of_scans_that_were_excluded_since_are_removed(run, site, tmp_path
     run.write_site(copy)
     left = sorted(path.name for path in (copy / "scans").iterdir())
     assert left == sorted(f"{scan}{ending}" for scan in SCANS for ending in (".html", ".js"))
+
+
+def test_what_is_left_out_of_one_class_is_named_with_its_tables_and_figures(run):
+    results = read_results(run.options(run.folder / "report"))
+    cohort = results.cohort.assign(diagnosis="MS", lesion_mask="mask.nii.gz")
+    shown = replace(results, cohort=cohort, methods=("only_seg", "unet"))
+    facts = dict(left_out_facts(shown, ["joint", "only_cls"]))
+    assert facts["left out"] == ("Left out, since the cohort has one class (MS): joint, only_cls.")
+    assert facts["tables left out with them"] == "4, 6, 7, 8, 9, S2"
+    assert "ROC curves without and with joint learning" in facts["figures left out with them"]
+    assert left_out_facts(shown, []) == []
+    assert "NMOSD" not in dict(overview_facts(shown))
+    assert lead(["joint"]) == "Lesion segmentation"
+    assert lead([]) == "Joint lesion segmentation and classification of MS and NMOSD"

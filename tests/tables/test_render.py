@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.core.files import write_tsv
+from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.aggregate import across_folds
 from msnmo.evaluate.metrics import METRICS, TABLE_METRICS
@@ -460,3 +460,21 @@ def test_tex_compiles_alone_and_within_a_document(number, every, text, tmp_path)
         assert done.returncode == 0, done.stdout[-2000:]
         assert "Overfull" not in done.stdout
         assert "too large for page" not in done.stdout
+
+
+def test_what_is_left_out_of_a_cohort_of_one_class_is_told(as_metrics, statistics, tmp_path):
+    metrics = as_metrics({"only_seg": {metric: [0.5, 0.7] for metric in TABLE_METRICS["5"]}})
+    write_tsv(tmp_path / "all.tsv", metrics)
+    write_tsv(tmp_path / "sure.tsv", statistics(across_folds(metrics)))
+    (tmp_path / "excluded.tsv").write_text("scan\tby\treason\n")
+    words = of_folds(tmp_path)
+    cohort = read_tsv(tmp_path / "cohort.tsv", {"scan": str}).assign(diagnosis="MS")
+    write_tsv(tmp_path / "cohort.tsv", cohort)
+    given = {"metrics": "all.tsv", "statistics": "sure.tsv", "excluded": "excluded.tsv"}
+    given |= {f"out-{name}": f"out.{name}" for name in ("tsv", "json", *FORMATS)}
+    words += [f"--{name}={tmp_path / file}" for name, file in given.items()]
+    main(["--table", "5", *words, "--left-out=joint", "--left-out=only_cls"])
+    said = "Left out, since the cohort has one class (MS): joint, only_cls."
+    assert said in (tmp_path / "out.html").read_text()
+    main(["--table", "5", *words])
+    assert "Left out" not in (tmp_path / "out.html").read_text()

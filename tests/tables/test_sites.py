@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.metrics import METRICS
-from msnmo.evaluate.statistics.sites import COLUMNS
+from msnmo.evaluate.statistics.sites import columns
 from msnmo.report.tables import details_of, shown_tables
 from msnmo.settings.methods import METHODS
 from msnmo.tables.__main__ import main
@@ -55,7 +56,7 @@ def judged(methods=("joint", "unet"), sites=("Bern", "Rome", "no site given"), *
                     }
                     | changed
                 )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(columns()))
 
 
 @pytest.fixture
@@ -165,3 +166,22 @@ def test_the_command_writes_every_format_and_again_equal_bytes(tmp_path):
     )
     assert len(table) == len(judged())
     assert table.loc[table["scope"] == "within", "value"].tolist() == [55.5]
+
+
+def test_scans_are_counted_by_the_labels_of_the_config(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    made = judged(("joint",)).rename(columns={"n_nmosd": "n_mogad"})
+    made["n_mogad"] = judged(("joint",))["n_nmosd"]
+    write_tsv(tmp_path / "sites.tsv", made)
+    page = page_of_sites(read_sites(tmp_path / "sites.tsv"))
+    assert page.panels[0].columns[-1] == "MS / MOGAD"
+    assert "pairs of one MOGAD and one MS scan" in " ".join(page.notes)
+    assert "NMOSD" not in str(page)
+
+
+def test_of_no_class_scans_alone_are_counted(page):
+    made = page(("unet",), n_ms=0, n_nmosd=0)
+    (panel,) = made.panels
+    assert panel.columns[-1] == "scans"
+    assert lines_of(panel, "3D UNet")["site Bern"][-1] == "6"
+    assert "AUC" not in " ".join(made.notes)

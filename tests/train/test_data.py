@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from msnmo.cohort.parts import read_part
+from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
 from msnmo.core.volumes import load_mask, load_volume, save_volume
-from msnmo.train.data import load_training_scans
+from msnmo.train.data import UNLABELLED, load_training_scans, refuse_unlabelled
 
 
 def test_the_scans_themselves(blob_cohort: Path) -> None:
@@ -62,3 +63,24 @@ def test_a_method_without_segmentation_needs_no_lesion_masks(blob_cohort: Path) 
     scans = load_training_scans(table, with_lesions=False)
     assert not any(scan.lesion.any() for scan in scans)
     assert all(set(scan.content) == {"image"} for scan in scans)
+
+
+def test_labels_are_numbered_in_the_order_of_the_config(
+    blob_cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = read_part(blob_cohort / "train-1.tsv", ("image",))
+    before = [scan.label for scan in load_training_scans(table, with_lesions=False)]
+    monkeypatch.setenv(VARIABLE, "NMOSD,MS")
+    after = [scan.label for scan in load_training_scans(table, with_lesions=False)]
+    assert set(before) == {0, 1}
+    assert after == [1 - label for label in before]
+
+
+def test_a_scan_without_a_class_is_for_segmentation_alone(blob_cohort: Path) -> None:
+    table = read_part(blob_cohort / "train-1.tsv", ("image", "lesion"))
+    table.loc[0, "diagnosis"] = NO_DIAGNOSIS
+    scans = load_training_scans(table, with_lesions=True)
+    assert scans[0].label == UNLABELLED
+    refuse_unlabelled(scans[1:])
+    with pytest.raises(InputError, match=f"none of {scans[0].scan}\n"):
+        refuse_unlabelled(scans)

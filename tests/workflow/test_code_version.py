@@ -339,3 +339,11 @@ def test_every_python_here_reads_all_modules_alike(tmp_path):
     assert len(first) > 100
     for other in others:
         assert other == first
+
+
+def test_labels_count_as_code_of_what_can_read_them():
+    labels = "msnmo.core.diagnoses"
+    assert versions.reads(labels, "msnmo.cohort.folds", SOURCE)
+    assert versions.reads(labels, "msnmo.evaluate", SOURCE)
+    assert not versions.reads(labels, "msnmo.preprocess.n4", SOURCE)
+    assert not versions.reads(labels, "msnmo.preprocess.resize", SOURCE)

@@ -1,6 +1,8 @@
 # Trained folds as a bundle, which is applied to new scans without the data they learned from.
 
 BUNDLED = config["bundle"]["method"]
+if ONE_CLASS:
+    BUNDLED = packed(BUNDLED, METHODS, CLASSES)
 CLASSIFIES = "classification" in REGISTRY[BUNDLED].tasks
 
 

@@ -19,11 +19,21 @@ SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
-from msnmo.workflow.code_version import code_version
+from msnmo.workflow.code_version import code_version, reads
+from msnmo.cohort.classes import (
+    left_out_note,
+    packed,
+    refuse_lost_class,
+    refuse_none_left,
+    trainable,
+)
 from msnmo.cohort.decisions import excluded_by_rater
-from msnmo.cohort.folds import DIAGNOSES, count_folds, split_folds
+from msnmo.cohort.excluded import read_excluded
+from msnmo.cohort.balance import learned
+from msnmo.cohort.folds import count_folds, split_folds
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
+from msnmo.core.diagnoses import DEFAULT, use_diagnoses
 from msnmo.core.files import read_tsv
 from msnmo.settings.config import complete_config, method_settings, shareable
 from msnmo.workflow.environment import (
@@ -43,6 +53,7 @@ try:
         # the networks know no other; an engine that the config names stays
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
+    use_diagnoses(config["diagnoses"])
     config["scans"] = find_scans(config["scans"], CHECKOUT)
     survey = survey_scan_table(
         Path(config["scans"]).absolute(),
@@ -57,6 +68,16 @@ try:
             "config: decisions", "a rater's table", found, "correct the path"
         )
     by_rater = excluded_by_rater(survey.names, decisions.absolute())
+    # those that the table gives, whatever the check will say of a scan: if it leaves none of one
+    # of two, the plan of trainings stops and names the scans
+    CLASSES = survey.classes(set(by_rater["scan"]))
+    METHODS, LEFT_OUT = config["methods"], []
+    # where there is nothing to learn from, as for `apply`, nothing is said of methods
+    ONE_CLASS = len(CLASSES) < len(DEFAULT) and len(learned(survey.cohort)) > 0
+    if ONE_CLASS:
+        METHODS, LEFT_OUT = trainable(METHODS, CLASSES)
+    if not config["apply"]["bundle"]:
+        refuse_none_left(METHODS, LEFT_OUT, CLASSES)
 except MsnmoError as error:
     raise WorkflowError(str(error)) from error
 
@@ -70,9 +91,12 @@ if survey.findings and workflow.is_main_process:
     logger.warning(f"The check will report rows that cannot be used:\n{rows}")
 # a bundle is judged by diagnoses alone too; what learns here needs masks with them
 DIAGNOSIS_ALONE = "--diagnosis-alone" if config["apply"]["bundle"] else ""
+if LEFT_OUT and workflow.is_main_process:
+    logger.warning(left_out_note(LEFT_OUT, CLASSES))
+# of the classes' labels, in what is compared: nothing of the paper's
+LABELS = [] if tuple(config["diagnoses"]) == DEFAULT else list(config["diagnoses"])
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
-METHODS = config["methods"]
 # each repeat of the cross-validation draws other folds, from a seed that is its trainings' too
 REPEATS = config["folds"]["repeats"]
 # the seed of each training of a fold, by its place; one alone has no folder of its own
@@ -155,4 +179,8 @@ def code(module, *chosen):
     `chosen` are the modules that the job imports where its code could import one of several.
     """
     chosen = tuple(f"msnmo.{name}" for name in chosen)
-    return code_version(f"msnmo.{module}", SOURCE, chosen)
+    version = code_version(f"msnmo.{module}", SOURCE, chosen)
+    # the labels are no params of rules, but part of what such a module's code means
+    if LABELS and reads("msnmo.core.diagnoses", f"msnmo.{module}", SOURCE, chosen):
+        return f"{version} {' '.join(LABELS)}"
+    return version

@@ -47,7 +47,8 @@ def of_part_among(scans, fold, part, seed):
     """Return that digest among the scans that go on: all methods ask for the same few."""
     rows = rows_among(scans, fold, part, seed)
     files = set(PARTS[part][1].values())
-    told = [rows.to_csv(index=False)]
+    # their order makes the classes' numbers
+    told = [rows.to_csv(index=False), *LABELS]
     if files & {MODEL_IMAGE, MODEL_LESION}:
         told += [image_follows_from(scan) for scan in rows["scan"]]
     if files & {MODEL_LESION, LESIONS}:

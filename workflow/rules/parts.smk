@@ -35,7 +35,7 @@ def fold_of_each(scans, seed):
         return split_folds(cohort, settings["k"], settings["split"], seed)
     except MsnmoError:
         # the rule split_folds says why there are no folds; a plan without folds has all scans
-        return cohort[cohort["diagnosis"].isin(DIAGNOSES)].assign(fold=-1)
+        return learned(cohort).assign(fold=-1)
 
 
 def rows_of(scans, job, part):
@@ -80,6 +80,8 @@ def name_of(part, wildcards):
 
 def training_part(wildcards):
     """Return the name of the part that a method is trained on."""
+    if wildcards.method in LEFT_OUT:
+        raise WorkflowError(left_out_note([wildcards.method], CLASSES))
     segments = "segmentation" in REGISTRY[wildcards.method].tasks
     return "train" if segments else "train_images"
 

@@ -31,7 +31,23 @@ def tested_folds():
 
     With one fold a site there are as many as the scans that go on have sites.
     """
+    refuse_lost(tuple(accepted()["scan"]))
     return folds_among(tuple(accepted()["scan"]))
+
+
+@cache
+def refuse_lost(scans):
+    """Stop if the check left no scan of one of two classes that methods are to tell apart.
+
+    What needs no training, such as preprocessing, goes on.
+    """
+    excluded = Path(RESULTS) / "excluded.tsv"
+    if not CLASSIFYING or config["on_bad_scan"] == "stop" or not excluded.exists():
+        return
+    try:
+        refuse_lost_class(survey, SCANS.loc[list(scans)], read_excluded(excluded))
+    except MsnmoError as error:
+        raise WorkflowError(str(error)) from error
 
 
 @cache

@@ -91,6 +91,7 @@ rule write_report:
         histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
         folds=lambda wildcards: tested_folds(),
+        left_out=[f"--left-out={name}" for name in LEFT_OUT],
         benchmarks=BENCHMARKS,
         config=lambda wildcards: json.dumps(config, sort_keys=True),
         methods=METHODS,
@@ -102,7 +103,7 @@ rule write_report:
         " --figures {input.figures:q} {input.pathway:q} {input.robustness_figure:q}"
         " --runs {params.runs:q}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
-        " --evaluated {params.folds} --benchmarks {params.benchmarks:q}"
+        " --evaluated {params.folds} {params.left_out} --benchmarks {params.benchmarks:q}"
         " --config {params.config:q}"
         " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
         " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"

@@ -5,8 +5,9 @@ from msnmo.settings.methods import BOTH_TASKS, JOINT, get_method
 from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
-# under every table of results stands what its folds balance
+# under every table of results stands what its folds balance, and what is left out of one class
 HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k", "repeats")]
+HOW_SPLIT += [f"--left-out={name}" for name in LEFT_OUT]
 FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured

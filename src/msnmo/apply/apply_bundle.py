@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from msnmo.apply.classes import labels_of, names_of, told_of_labels
 from msnmo.apply.ensemble import Consensus, Ensemble, consult, load_ensemble
 from msnmo.apply.lesion_table import label_lesions, lesion_table
 from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.prepared import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
-from msnmo.cohort.balance import DIAGNOSES
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
 from msnmo.compute.options import add_arguments
+from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
@@ -136,18 +137,20 @@ def _class(bundle: Bundle, consensus: Consensus) -> dict[str, Any] | None:
     agreeing = int((folds.argmax(axis=1) == named).sum())
     doubts = bundle.certainty.doubts(float(mean[named]), agreeing, len(folds))
     spread = float(folds[:, 1].std(ddof=1)) if len(folds) > 1 else None
+    first, second, of_folds = names_of(bundle.labels)
     return {
-        "named": DIAGNOSES[named],
-        "p_ms": round(float(mean[0]), 6),
-        "p_nmosd": round(float(mean[1]), 6),
-        "sd_nmosd": None if spread is None else round(spread, 6),
-        "p_nmosd_of_folds": [round(float(value), 6) for value in folds[:, 1]],
+        "named": bundle.labels[named],
+        first: round(float(mean[0]), 6),
+        second: round(float(mean[1]), 6),
+        of_folds: None if spread is None else round(spread, 6),
+        f"{second}_of_folds": [round(float(value), 6) for value in folds[:, 1]],
         "folds_agreeing": agreeing,
         "folds": len(folds),
         "uncertain": bool(doubts),
         "doubts": doubts,
         "rule": bundle.certainty.rule,
         "temperature": bundle.temperature,
+        **told_of_labels(bundle.labels),
     }
 
 
@@ -234,7 +237,9 @@ def in_words(run: Mapping[str, Any]) -> str:
         parts.append(f"{run['lesions']['count']} lesions, {run['lesions']['load_ml']:.2f} ml")
     if said := run["class"]:
         doubt = f", uncertain: {'; '.join(said['doubts'])}" if said["uncertain"] else ""
-        parts.append(f"{said['named']} (P(NMOSD) {said['p_nmosd']:.2f}{doubt})")
+        labels = labels_of(run)
+        _, column, _ = names_of(labels)
+        parts.append(f"{said['named']} ({score_in_words(labels)} {said[column]:.2f}{doubt})")
     return f"{run['scan']}: {'; '.join(parts)}. {NOT_FOR_DIAGNOSIS}"
 
 

@@ -43,8 +43,8 @@ class Consensus:
     lesion_voxels : (F,) tuple of int
         Voxels that each fold alone calls lesion; empty if the method does not segment.
     class_probabilities : (F, 2) ndarray of float64, optional
-        Each fold's probabilities of MS and NMOSD, scaled by the bundle's temperature; None if the
-        method does not classify.
+        Each fold's probabilities of class 0 and 1 (MS and NMOSD), scaled by the bundle's
+        temperature; None if the method does not classify.
     localisation : (X, Y, Z) ndarray of float32, optional
         What speaks for the class named, as a share of its maximum, 0 to 1, and 0 outside the brain;
         None if the method has no localisation maps.
@@ -57,7 +57,7 @@ class Consensus:
 
     @property
     def mean(self) -> np.ndarray | None:
-        """(2,) mean probabilities of MS and NMOSD."""
+        """(2,) mean probabilities of class 0 and 1: MS and NMOSD."""
         return None if self.class_probabilities is None else self.class_probabilities.mean(axis=0)
 
     @property
@@ -102,7 +102,7 @@ def refuse_changed(model: nn.Module, weights: Path, run: Mapping[str, Any], bund
     """
     if "reference" not in run:  # a bundle of before
         return
-    if changed := difference(run["reference"], reference_pass(model)):
+    if changed := difference(run["reference"], reference_pass(model, bundle.labels)):
         expected = f"weights that give the reference pass told in {bundle.path / DESCRIPTION}"
         raise bad_input(weights, expected, changed, bundle.remedy)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from msnmo.apply.pages import RUN_ENDING
 from msnmo.bundle.contents import Bundle
-from msnmo.cohort.balance import DIAGNOSES
+from msnmo.core.diagnoses import diagnoses, probabilities, score
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_json
 from msnmo.core.names import path_of_scan
@@ -31,8 +31,6 @@ COHORT_COLUMNS = dict.fromkeys(
     ("scan", "subject", "diagnosis", "lesion_mask", "site", "flair"), str
 )
 RUN_AGAIN = "delete the scan's folder and apply the bundle again"
-EACH_HAS: dict[Task, str] = {"segmentation": "V_TRUE", "classification": "P_NMOSD"}
-"""What each scan has that is judged of a task."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def evaluate(
     for scan in tests["scan"]:
         path = folders[scan] / f"{scan}{RUN_ENDING}"
         try:
-            chances[scan] = float(read_json(path)["class"]["p_nmosd"])
+            chances[scan] = float(read_json(path)["class"][probabilities()[1]])
         except InputError as error:
             findings += error.findings
         except (KeyError, TypeError, ValueError) as error:
@@ -147,7 +145,7 @@ def evaluate(
     if findings:
         raise InputError(findings)
     if len(tests):
-        told = pd.DataFrame({"scan": list(chances), "p_nmosd": list(chances.values())})
+        told = pd.DataFrame({"scan": list(chances), probabilities()[1]: list(chances.values())})
         rows += classification_rows(tests, told)[0]
     metrics = pd.DataFrame(rows, columns=["scan", "metric", "value", "space"])
     metrics = metrics.sort_values("scan", kind="stable", ignore_index=True)
@@ -216,7 +214,7 @@ def _statistics_of_group(
     measured = by_method(group.drop(columns=["subject", "site", "diagnosis"]), about)
     name = bundle.method.name
     rows = []
-    for task, always in EACH_HAS.items():
+    for task, always in each_has().items():
         # drawn are those who have this truth: others would leave draws with fewer scans
         known = group[group["metric"] == always].drop_duplicates("scan")
         if known.empty:
@@ -237,9 +235,17 @@ def _statistics_of_group(
     return rows
 
 
+def each_has() -> dict[Task, str]:
+    """Return what each scan has that is judged of a task."""
+    return {"segmentation": "V_TRUE", "classification": score()}
+
+
 def _can_vary(metric: str, known: pd.DataFrame) -> bool:
     """Whether the bootstrap has a choice: it draws as many subjects of a diagnosis as there are."""
-    rows = known[known["diagnosis"].isin(PROPORTIONS.get(metric, DIAGNOSES))]
+    rows = known
+    if metric in PROPORTIONS:
+        counted = [diagnoses()[number] for number in PROPORTIONS[metric]]
+        rows = known[known["diagnosis"].isin(counted)]
     return bool(rows.groupby("diagnosis")["subject"].nunique().gt(1).any())
 
 

@@ -15,6 +15,7 @@ from msnmo.apply.overlap import NO_SEALS
 from msnmo.apply.pages import NAVIGATION
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.cohort.excluded import exclusion_note
+from msnmo.core.diagnoses import score, score_in_words
 from msnmo.core.files import write_text, write_tsv
 from msnmo.core.numbers import as_text, fixed
 from msnmo.evaluate.metrics import EXACT, METRICS, tasks_of
@@ -39,7 +40,7 @@ FOLDER, SITE = "evaluation", "report"
 PAGE, PICTURE = "evaluation.html", "evaluation.png"
 HERE = "Evaluation"
 OVERALL = "All sites"
-SHOWN = ("DSC", "LF1", "AVD", "P_NMOSD")
+SHOWN = ("DSC", "LF1", "AVD")
 """Metrics of single scans that the page lists."""
 
 
@@ -237,11 +238,11 @@ def _scan_table(evaluation: Evaluation) -> Table:
         scan=[Cell(name, href=f"scans/{name}.html") for name in scans["scan"]],
         diagnosis=scans["diagnosis"].replace("", None),
     )
-    for metric in SHOWN:
+    for metric in (*SHOWN, score()):
         if metric in values:
             unit = f", {METRICS[metric].unit}" if metric in METRICS else ""
             scale = METRICS[metric].scale if metric in METRICS else 1.0
-            name = "P(NMOSD)" if metric == "P_NMOSD" else f"{metric}{unit}"
+            name = score_in_words() if metric == score() else f"{metric}{unit}"
             shown[name] = (scale * values[metric].reindex(scans["scan"])).to_numpy()
     shown["left out, because"] = scans["reason"].replace("", None)
     return table_of("Scans", shown)

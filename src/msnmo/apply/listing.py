@@ -9,16 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.apply.classes import columns_of, labels_of, names_of
 from msnmo.apply.pages import RUN_ENDING, write_index
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
 from msnmo.core.provenance import versions
 
-COLUMNS = (
-    *("scan", "class", "p_ms", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts"),
-    *("lesions", "load_ml", "load_ml_least", "load_ml_most", "bundle", "warning"),
-)
+LESIONS = ("lesions", "load_ml", "load_ml_least", "load_ml_most")
 
 
 def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -47,8 +45,12 @@ def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[s
 
 
 def list_runs(runs: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row a scan: class and how sure the folds are, number and volume of the lesions."""
-    return pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
+    """Return a row a scan: class and how sure the folds are, number and volume of the lesions.
+
+    Where no bundle names classes there are no columns of them.
+    """
+    columns = ["scan", *columns_of(runs), *LESIONS, "bundle", "warning"]
+    return pd.DataFrame([_row(run) for run in runs], columns=columns)
 
 
 def _row(run: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _row(run: dict[str, Any]) -> dict[str, Any]:
             "uncertain": "yes" if said["uncertain"] else "no",
             "doubts": "; ".join(said["doubts"]) or None,
         }
-        row |= {name: said[name] for name in ("p_ms", "p_nmosd", "sd_nmosd")}
+        row |= {name: said[name] for name in names_of(labels_of(run))}
     if lesions := run["lesions"]:
         of_folds = lesions["load_ml_of_folds"]
         row |= {"lesions": lesions["count"], "load_ml": lesions["load_ml"]}

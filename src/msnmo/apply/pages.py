@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.apply.classes import labels_of, names_of
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
@@ -23,8 +25,6 @@ RUN_ENDING = "_run.json"
 NAVIGATION = (("Scans", "index.html"),)
 LESION_COLUMNS = {"lesion": int, "volume_ml": float}
 LABELS = {
-    "p_nmosd": "P(NMOSD)",
-    "sd_nmosd": "SD over folds",
     "folds_agreeing": "folds agreeing",
     "doubts": "why",
     "load_ml": "load, ml",
@@ -35,10 +35,9 @@ LABELS = {
     "longest_axis_mm": "longest axis, mm",
 }
 """Columns of tables in words."""
-SHOWN = (
-    *("scan", "class", "p_nmosd", "sd_nmosd", "folds_agreeing", "uncertain", "doubts"),
-    *("lesions", "load_ml"),
-)
+NO_CLASS = "not named, as the networks segment alone"
+OF_CLASS = ("folds_agreeing", "uncertain", "doubts")
+OF_LESIONS = ("lesions", "load_ml")
 
 
 def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, Path]:
@@ -97,10 +96,11 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     said, lesions, source = run["class"], run["lesions"], run["input"]
     told = [("use", NOT_FOR_DIAGNOSIS)]
     if said:
-        spread = "" if said["sd_nmosd"] is None else f" ± {said['sd_nmosd']:.2f} over folds"
+        _, score, of_folds = names_of(labels_of(run))
+        spread = "" if said[of_folds] is None else f" ± {said[of_folds]:.2f} over folds"
         told += [
             ("class", f"{said['named']}, by {said['folds_agreeing']} of {said['folds']} folds"),
-            ("P(NMOSD)", f"{said['p_nmosd']:.2f}{spread}"),
+            (score_in_words(labels_of(run)), f"{said[score]:.2f}{spread}"),
             ("certain", "; ".join(["no", *said["doubts"]]) if said["uncertain"] else "yes"),
             ("rule", said["rule"]),
         ]
@@ -143,7 +143,8 @@ def _label_of_map(run: Mapping[str, Any]) -> str:
 def _of_folds(run: Mapping[str, Any]) -> pd.DataFrame:
     columns = {}
     if run["class"]:
-        columns["P(NMOSD)"] = run["class"]["p_nmosd_of_folds"]
+        _, score, _ = names_of(labels_of(run))
+        columns[score_in_words(labels_of(run))] = run["class"][f"{score}_of_folds"]
     if run["lesions"]:
         columns["lesions, ml (model space)"] = run["lesions"]["load_ml_of_folds"]
     table = pd.DataFrame(columns)
@@ -163,28 +164,45 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
         A row a scan, of `msnmo.apply.listing`.
     """
     write_assets(site)
-    named = [name for name in SHOWN if name == "scan" or table[name].notna().any()]
-    shown = table[named].rename(columns=LABELS)
+    named = _headings(runs, table)
+    shown = table[list(named)].rename(columns=named)
     shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
+    nameless = bool(runs) and not rules
     judged = sorted({run["localisation"]["told"] for run in runs if run.get("localisation")})
     told = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("scans", str(len(runs))),
         ("bundles", ", ".join(bundles)),
-        *(("a class is", rule) for rule in rules),
+        *(("a class is", rule) for rule in ([NO_CLASS] if nameless else rules)),
         *(("localisation maps", said) for said in judged),
     ]
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame("Lesions and class of new scans", "Scans", NAVIGATION, ""),
+        **frame(f"Lesions{'' if nameless else ' and class'} of new scans", "Scans", NAVIGATION, ""),
         facts=told,
         tables=[table_of("Scans", shown)],
     )
     write_text(page, text)
     return page
+
+
+def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[str, str]:
+    """Return the columns that the list of scans shows, those that have anything, in words."""
+    pairs = dict.fromkeys(labels_of(run) for run in runs if run["class"])
+    scores, spreads = {}, {}
+    for labels in pairs:
+        _, score, spread = names_of(labels)
+        scores[score] = score_in_words(labels)
+        spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
+    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS]
+    there = [
+        name for name in names if name == "scan" or (name in table and table[name].notna().any())
+    ]
+    in_words = LABELS | scores | spreads
+    return {name: in_words.get(name, name) for name in there}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,10 +21,10 @@ import yaml
 from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
 from msnmo.bundle.reference import reference_pass
 from msnmo.check.findings import ScanReport
-from msnmo.cohort.balance import DIAGNOSES
 from msnmo.cohort.manifest import COHORT_COLUMNS
 from msnmo.compute.device import prepare
 from msnmo.core.command import program
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import (
     MAKE_AGAIN,
@@ -43,6 +43,7 @@ from msnmo.core.templates import templates
 from msnmo.core.volumes import load_volume
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.calibration import Fit, deployed_fit
+from msnmo.evaluate.inputs import PREDICTION_TABLE, prediction_columns
 from msnmo.evaluate.maps import CAM
 from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.networks import NETWORK_VERSION
@@ -55,7 +56,11 @@ CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
 # of the steps that have settings; their list names modules, all of which would count as this code
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
-PREDICTIONS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
+DISEASES = {
+    "MS": "multiple\nsclerosis (MS)",
+    "NMOSD": "neuromyelitis optica spectrum disorder (NMOSD)",
+}
+"""Labels in full, as the card begins."""
 
 
 def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
     sidecar : str
         Where the JSON files beside the brain images are, with ``{scan}`` and ``{folder}``.
     """
-    learned = cohort[cohort["lesion_mask"].notna()]
+    learned = cohort[cohort["lesion_mask"].notna()].fillna({"diagnosis": NO_DIAGNOSIS})
     volumes = metrics[(metrics["metric"] == "V_TRUE") & (metrics["scan"] != "n/a")]
     by_scan = volumes.groupby("scan")["value"].first()
     paths = [path_of_scan(sidecar, scan) for scan in learned["scan"]]
@@ -122,7 +127,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
             "sites": int(rows["site"].nunique()),
             "lesion_ml": _median_and_range(by_scan.reindex(rows["scan"]).dropna()),
         }
-        for diagnosis in DIAGNOSES
+        for diagnosis in (*diagnoses(), NO_DIAGNOSIS)
         if len(rows := learned[learned["diagnosis"] == diagnosis])
     ]
     return {
@@ -202,7 +207,8 @@ def salt_of(folds: Iterable[Mapping[str, Any]]) -> str:
 def temperature_of(folders: Sequence[Path]) -> Fit:
     """Return the temperature fitted on the held-out predictions of all folds, and its note."""
     tables = [
-        read_tsv(folder / "predictions.tsv", PREDICTIONS, PREDICT_AGAIN) for folder in folders
+        read_tsv(folder / PREDICTION_TABLE, prediction_columns(), PREDICT_AGAIN)
+        for folder in folders
     ]
     return deployed_fit(pd.concat(tables, ignore_index=True))
 
@@ -226,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "network_version": NETWORK_VERSION,
         "warning": NOT_FOR_DIAGNOSIS,
         "method": method.name,
-        "labels": {str(label): name for label, name in enumerate(DIAGNOSES)},
+        "labels": {str(label): name for label, name in enumerate(diagnoses())},
         "threshold": config["predict"]["threshold"],
         "temperature": scaling.temperature,
         "temperature_note": scaling.note,
@@ -311,6 +317,8 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame, maps: Verdict | Non
                 "cohort": content["training_cohort"],
                 "performance": summarise(metrics),
                 "maps": maps,
+                "diseases": [DISEASES.get(label, label) for label in content["labels"].values()],
+                "learned": [row["diagnosis"] for row in content["training_cohort"]["classes"]],
             }
         )
     )

@@ -110,6 +110,11 @@ class Bundle:
         return get_method(self.content["method"])
 
     @property
+    def labels(self) -> tuple[str, str]:
+        """The labels of class 0 and of class 1."""
+        return self.content["labels"]["0"], self.content["labels"]["1"]
+
+    @property
     def size(self) -> tuple[int, int, int]:
         """Shape of model space in voxels."""
         x, y, z = self.content["preprocessing"]["resize"]["size"]

@@ -7,12 +7,13 @@ made-up scan is kept beside its weights, and compared when they are loaded.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from msnmo.core.diagnoses import diagnoses
 from msnmo.networks.localisation import evidence
 from msnmo.networks.outputs import Outputs
 
@@ -36,29 +37,36 @@ def reference_image() -> np.ndarray:
 
 
 @torch.inference_mode()
-def reference_pass(model: nn.Module) -> dict[str, list[float]]:
+def reference_pass(model: nn.Module, labels: Sequence[str] | None = None) -> dict[str, list[float]]:
     """Return what a network on the CPU says of `reference_image`.
+
+    Parameters
+    ----------
+    model : Module
+    labels : sequence of str, optional
+        Of the two classes; by default those of this process.
 
     Returns
     -------
     dict
         ``lesion_logits`` (mean, standard deviation, voxels), ``class_logits`` (MS, NMOSD) and
-        ``evidence_ms``, ``evidence_nmosd`` (as of lesions), those that the network has; six
-        significant digits.
+        ``evidence_ms``, ``evidence_nmosd`` (as of lesions; or as the classes are labelled), those
+        that the network has; six significant digits.
     """
     outputs = model(torch.from_numpy(reference_image())[None, None])
-    return {name: [float(f"{each:.6g}") for each in of] for name, of in _numbers(outputs).items()}
+    numbers = _numbers(outputs, labels or diagnoses())
+    return {name: [float(f"{each:.6g}") for each in of] for name, of in numbers.items()}
 
 
-def _numbers(outputs: Outputs) -> dict[str, list[float]]:
+def _numbers(outputs: Outputs, labels: Sequence[str]) -> dict[str, list[float]]:
     numbers = {}
     if outputs.lesion_logits is not None:
         numbers["lesion_logits"] = _summary(outputs.lesion_logits)
     if outputs.class_logits is not None:
         numbers["class_logits"] = outputs.class_logits[0].tolist()
     if outputs.features:
-        ms, nmosd = evidence(outputs, SHAPE)
-        numbers |= {"evidence_ms": _summary(ms), "evidence_nmosd": _summary(nmosd)}
+        for label, of_class in zip(labels, evidence(outputs, SHAPE), strict=True):
+            numbers[f"evidence_{label.lower()}"] = _summary(of_class)
     return numbers
 
 

@@ -13,6 +13,7 @@ from msnmo.check.findings import COLUMNS, findings_in
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.diagnoses import NO_DIAGNOSIS
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import read_tsv, write_tsv
 
@@ -98,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     counts = cohort["diagnosis"].value_counts()
     classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     print(f"{len(cohort)} scans of {cohort['subject'].nunique()} subjects: {classes or 'none'}")
-    if unknown := len(cohort) - counts.sum():
+    if unnamed := int((cohort["diagnosis"].isna() & cohort["lesion_mask"].notna()).sum()):
+        print(f"{unnamed} scans with a lesion mask and {NO_DIAGNOSIS}")
+    if unknown := len(cohort) - counts.sum() - unnamed:
         print(f"{unknown} scans without a diagnosis: prediction only")
     for row in excluded.itertuples():
         print(f"excluded by {row.by}: {row.scan}: {row.reason}")

@@ -23,6 +23,7 @@ from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
+from msnmo.core.diagnoses import add_diagnoses, use_given
 from msnmo.core.errors import InputError, MsnmoError, run_command
 from msnmo.core.files import write_text, write_tsv
 from msnmo.core.paths import path_argument
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         With every error there is.
     """
     given = _parse(arguments)
+    use_given(given.diagnoses)
     resample = given.other_grid == "resample"
     table, count = check_cohort(given.scans, given.decisions, resample, given.processes)
     if given.out:
@@ -119,6 +121,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--decisions", type=path_argument, help="a rater's decisions: whom to leave out"
     )
+    add_diagnoses(parser)
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),

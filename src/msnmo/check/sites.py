@@ -16,7 +16,8 @@ import pandas as pd
 from scipy.stats import MonteCarloMethod, chi2_contingency, fisher_exact
 
 from msnmo.check.findings import Reported
-from msnmo.cohort.balance import DIAGNOSES, main_site
+from msnmo.cohort.balance import main_site
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding
 
 TELLING = 0.3
@@ -65,7 +66,7 @@ def telling_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
 
 def count_subjects(cohort: pd.DataFrame) -> pd.DataFrame:
     """Return how many subjects of each class a site has: a row per site, a column per class."""
-    known = cohort[cohort["diagnosis"].isin(DIAGNOSES) & (cohort["site"] != "")]
+    known = cohort[cohort["diagnosis"].isin(diagnoses()) & (cohort["site"] != "")]
     subjects = known.assign(site=main_site(known)).drop_duplicates("subject")
     return pd.crosstab(subjects["site"], subjects["diagnosis"])
 

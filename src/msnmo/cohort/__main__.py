@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
+from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
 from msnmo.core.errors import run_command
 from msnmo.core.extras import EXTRAS, require_extra
 from msnmo.core.paths import path_argument
@@ -18,11 +19,14 @@ IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scan table, and beside it what was left out and why."""
     given = _parser().parse_args(arguments)
+    use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
     imported = IMPORTERS[given.importer].collect(given)
     cohort = write_scan_table(given.out, imported)
-    counts = cohort["diagnosis"].replace("", "for prediction only").value_counts().sort_index()
+    names = cohort["diagnosis"].where(cohort["diagnosis"] != "", "for prediction only")
+    unnamed = (cohort["diagnosis"] == "") & (cohort["lesion_mask"] != "")
+    counts = names.mask(unnamed, NO_DIAGNOSIS).value_counts().sort_index()
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{given.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
     for each in imported.left_out:
@@ -48,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         importer.add_arguments(subparser)
+        add_diagnoses(subparser)
         subparser.add_argument(
             "--out", type=path_argument, required=True, help="the scan table to write"
         )

@@ -7,16 +7,43 @@ from typing import Literal
 
 import pandas as pd
 
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
+
 Split = Literal["grouped", "site", "random"]
-DIAGNOSES = ("MS", "NMOSD")
 COHORT_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "site": str}
 NO_SITE = "no site given"
 OTHER_SITES = "other sites"
 
 
-def with_diagnosis(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans that are in folds, with the columns that folds are made by."""
-    return cohort[cohort["diagnosis"].isin(DIAGNOSES)].reindex(columns=list(COHORT_COLUMNS))
+def learned(cohort: pd.DataFrame) -> pd.DataFrame:
+    """Return the scans to learn from: those of a class, and those with a lesion mask alone.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        As of `msnmo.cohort.folds.split_folds`.
+
+    Returns
+    -------
+    DataFrame
+        Columns scan, subject, diagnosis, site; the diagnosis is `NO_DIAGNOSIS` of a mask alone.
+    """
+    known = cohort["diagnosis"].isin(diagnoses())
+    masks = cohort.get("lesion_mask", pd.Series("", cohort.index)).fillna("")
+    named = cohort.assign(diagnosis=cohort["diagnosis"].where(known, NO_DIAGNOSIS))
+    return named[known | (masks != "")].reindex(columns=list(COHORT_COLUMNS))
+
+
+def classes_of(scans: pd.DataFrame) -> list[str]:
+    """Return the classes that scans have, by their order; `NO_DIAGNOSIS` last.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        Column diagnosis.
+    """
+    there = set(scans["diagnosis"])
+    return [name for name in (*diagnoses(), NO_DIAGNOSIS) if name in there]
 
 
 def named_sites(site: pd.Series) -> pd.Series:
@@ -68,10 +95,18 @@ def strata(scans: pd.DataFrame, k: int) -> pd.Series:
     Series of str
         As ``MS, site A``; on the index of `scans`.
     """
-    about = scans.assign(site=main_site(scans))
+    about = scans.assign(site=main_site(scans), diagnosis=balanced(scans))
     subjects = about.groupby(["diagnosis", "site"])["subject"].transform("nunique")
     site = about["site"].where(subjects >= k, OTHER_SITES)
     return about["diagnosis"] + ", " + site
+
+
+def balanced(scans: pd.DataFrame) -> pd.Series:
+    """Return of each scan the class that is balanced; one name for all where there are not two."""
+    there = classes_of(scans)
+    if set(diagnoses()) <= set(there):
+        return scans["diagnosis"]
+    return pd.Series(" or ".join(there), scans.index, name="diagnosis", dtype=object)
 
 
 def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> list[str]:
@@ -80,12 +115,12 @@ def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> l
     Parameters
     ----------
     cohort : DataFrame
-        As of `split_folds`.
+        As of `msnmo.cohort.folds.split_folds`.
     k : int
         Number of folds; of no meaning to ``site``.
     split : {"grouped", "site", "random"}
     """
-    known = with_diagnosis(cohort)
+    known = learned(cohort)
     if split == "random":
         return ["nothing is balanced over folds: scans are drawn at random"]
     return list(_told_of_sites(known) if split == "site" else _told_of_strata(known, k))
@@ -97,7 +132,8 @@ def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
     counts = known.groupby("stratum")["subject"].nunique()
     each = "; ".join(f"{name} ({_number(count)})" for name, count in counts.items())
     yield f"balanced over folds: {each}"
-    few = known[pooled].groupby(["diagnosis", "site"])["subject"].nunique()
+    few = known[pooled].assign(diagnosis=balanced(known)).groupby(["diagnosis", "site"])
+    few = few["subject"].nunique()
     if len(few):
         named = "; ".join(f"{name}, {site} ({count})" for (name, site), count in few.items())
         yield f"fewer than {k} subjects, balanced within {OTHER_SITES} only: {named}"
@@ -106,15 +142,17 @@ def _told_of_strata(known: pd.DataFrame, k: int) -> Iterator[str]:
 def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
     scans = known.sort_values("scan", ignore_index=True)
     site = main_site(scans)
+    classes = classes_of(scans)
     counts = pd.crosstab(site, scans["diagnosis"]).reindex(
-        index=site.unique(), columns=list(DIAGNOSES), fill_value=0
+        index=site.unique(), columns=classes, fill_value=0
     )
     each = "; ".join(
-        f"{fold}: {name} ({row.MS} MS, {row.NMOSD} NMOSD scans)"
+        f"{fold}: {name} ({_counted(row)} scans)"
         for fold, (name, row) in enumerate(counts.iterrows())
     )
     yield f"each fold tests a site that its networks have not seen, and nothing is balanced: {each}"
-    if alone := [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]:
+    alone = [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]
+    if alone and len(classes) > 1:
         yield (
             "sites of one class alone, whose folds have no AUC and no rate of the other class: "
             + "; ".join(alone)
@@ -123,6 +161,13 @@ def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
     if len(moved):
         names = sorted(set(moved.astype(str)))
         yield f"with scans of several sites, in the fold of most: {named_subjects(names)}"
+
+
+def _counted(scans: pd.Series) -> str:
+    """Return how many scans there are of each class; of no class, how many there are."""
+    if list(scans.index) == [NO_DIAGNOSIS]:
+        return str(scans[NO_DIAGNOSIS])
+    return ", ".join(f"{count} {name}" for name, count in scans.items())
 
 
 def folds_note(cohort: pd.DataFrame, k: int, split: Split, repeats: int = 1) -> str:

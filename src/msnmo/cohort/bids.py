@@ -19,11 +19,13 @@ from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.table import MISSING
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.paths import path_argument
 
 NAME = "bids"
 HELP = "a BIDS dataset with diagnoses in participants.tsv"
+FOR_PREDICTION = "taken for prediction only"
 EXAMPLE = (
     "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
@@ -75,13 +77,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=path_argument, help="the dataset: holds dataset_description.json"
     )
-    parser.add_argument("--diagnosis-column", required=True, help="column of participants.tsv")
+    parser.add_argument(
+        "--diagnosis-column",
+        help="column of participants.tsv; without it no scan has a diagnosis, and segmentation is "
+        "learned from the lesion masks alone",
+    )
     parser.add_argument(
         "--diagnosis",
         nargs="+",
         default=[],
         metavar="MS|NMOSD=LABEL[,LABEL]",
-        help="what the column calls the diagnoses besides MS and NMOSD; others are left out",
+        help="what the column calls the two classes besides their labels (--diagnoses); others are "
+        "left out",
     )
     parser.add_argument(
         "--entities",
@@ -124,15 +131,16 @@ def collect(arguments: argparse.Namespace) -> Import:
     flairs = _flairs(arguments.folder, _wanted(arguments.entities), found)
     people = _Participants.read(arguments)
     masks = _Masks.find(arguments)
+    classless = arguments.diagnosis_column is None
     scans = []
     for visit, flair in sorted(flairs.items()):
-        diagnosis = _diagnosis(flair, people, labels, found)
+        diagnosis = "" if classless else _diagnosis(flair, people, labels, found)
         if diagnosis is None:
             continue
-        chosen = masks.of(flair, found) if diagnosis else ()
-        if diagnosis and not chosen:
-            reason = f"diagnosis {diagnosis}, but no lesion mask: taken for prediction only"
-            found.left_out.append(LeftOut(flair.path, reason))
+        chosen = masks.of(flair, found) if diagnosis or classless else ()
+        if (diagnosis or classless) and not chosen:
+            has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
+            found.left_out.append(LeftOut(flair.path, f"{has} lesion mask: {FOR_PREDICTION}"))
         scans.append(
             ImportedScan(
                 visit[0],
@@ -209,8 +217,10 @@ class _Participants:
     @classmethod
     def read(cls, arguments: argparse.Namespace) -> _Participants:
         path = arguments.folder / "participants.tsv"
-        header, *rows = read_rows(path)
         columns = [arguments.diagnosis_column, arguments.site_column]
+        if not any(columns):
+            return cls(path, {}, {})
+        header, *rows = read_rows(path)
         missing = [
             name for name in ("participant_id", *columns) if name and name not in header.cells
         ]
@@ -234,7 +244,7 @@ def _known(cell: str | None) -> str:
 def _diagnosis(
     flair: Named, people: _Participants, labels: Mapping[str, str], found: _Findings
 ) -> str | None:
-    """Return MS, NMOSD, empty where it is not known, or None for a scan to leave out."""
+    """Return the label of a class, empty where it is not known, or None for a scan to leave out."""
     subject = flair.visit[0]
     if subject not in people.labels:
         remedy = "add the subject's row"
@@ -244,11 +254,11 @@ def _diagnosis(
         return None
     label = people.labels[subject]
     if label and label.lower() not in labels:
-        reason = f"diagnosis {label!r}, which is neither MS nor NMOSD by --diagnosis"
+        reason = f"diagnosis {label!r}, which is neither {' nor '.join(diagnoses())} by --diagnosis"
         found.left_out.append(LeftOut(flair.path, reason))
         return None
     if not label:
-        found.left_out.append(LeftOut(flair.path, "no diagnosis: taken for prediction only"))
+        found.left_out.append(LeftOut(flair.path, f"no diagnosis: {FOR_PREDICTION}"))
     return labels[label.lower()] if label else ""
 
 

@@ -42,6 +42,7 @@ from msnmo.cohort.dicom_series import (
 )
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.cohort.table import COLUMNS, MISSING
+from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import write_tsv
 from msnmo.core.names import folder_of, name_of_scan
@@ -50,7 +51,6 @@ from msnmo.core.paths import path_argument
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
 EXAMPLE = "msnmo cohort dicom export --nifti nifti --salt-file secret.salt --out nifti/scans.tsv"
-DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)
 MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SERIES_COLUMNS = (
     *("subject", "session", "series_number", "description", "decision", "reason"),
@@ -120,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the hashes' secret key; made if it is missing. Whoever has it can find out whose "
         "scan is whose: keep it as you keep the names",
     )
-    parser.add_argument("--diagnosis", choices=DIAGNOSES, help="of all patients")
+    parser.add_argument("--diagnosis", metavar="LABEL", help="of all patients")
 
 
 def collect(arguments: argparse.Namespace) -> Import:
@@ -176,6 +176,8 @@ def _patients(arguments: argparse.Namespace, folder: Folder) -> dict[str, Patien
     if findings:
         raise InputError(findings)
     diagnosis = arguments.diagnosis
+    if diagnosis and diagnosis not in diagnoses():
+        raise bad_input("--diagnosis", in_words(), diagnosis, "correct it, or name --diagnoses")
     return {
         patient: Patient(who.subject, who.diagnosis or diagnosis or "", who.site)
         for patient, who in known.items()
@@ -209,7 +211,10 @@ def read_map(path: Path) -> dict[str, Patient]:
                 COLUMNS["subject"]["description"],
             ),
             (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
-            (cells["diagnosis"] not in ("", *DIAGNOSES), "MS, NMOSD or an empty diagnosis"),
+            (
+                cells["diagnosis"] not in ("", *diagnoses()),
+                f"{', '.join(diagnoses())} or an empty diagnosis",
+            ),
         ):
             if wrong:
                 where = f"{path}, row {row.number}"

@@ -13,16 +13,17 @@ import pandas as pd
 
 from msnmo.cohort.balance import (
     COHORT_COLUMNS,
-    DIAGNOSES,
     NO_SITE,
     Split,
+    balanced,
+    learned,
     main_site,
     named_sites,
     named_subjects,
     strata,
     told_of_balance,
-    with_diagnosis,
 )
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses, in_words
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.seeds import derive_seed
@@ -33,14 +34,14 @@ MOST_NAMED = 10
 
 
 def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.DataFrame:
-    """Return the fold in which each scan with a diagnosis is tested.
+    """Return the fold in which each scan to learn from is tested.
 
     ``grouped`` keeps all scans of a subject in one fold and balances the scans of each class and
     site over the folds (scikit-learn's `StratifiedGroupKFold` of `strata`). As every subject is of
     one stratum, that algorithm hands out each stratum's subjects, those of most scans first, to the
     fold with fewest scans of the stratum: so each fold has each class as soon as the class has `k`
     subjects. It is preferred to a stratified split of subjects, which balances subjects and leaves
-    scans uneven.
+    scans uneven. Of a cohort of one class, or of none, sites alone are balanced.
     ``site`` leaves one site out: all its scans are a fold (scikit-learn's `LeaveOneGroupOut`). A
     subject with scans of several sites is of that of most scans, as in `strata`.
     ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
@@ -48,8 +49,9 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis (MS, NMOSD or missing) and, where there is one, site. The
-        order of its rows is of no consequence. Scans without a diagnosis are left out.
+        Columns scan, subject, diagnosis (the label of a class, or missing) and, where there are
+        any, site and lesion_mask. The order of its rows is of no consequence. Scans without a
+        diagnosis and a lesion mask are left out.
     k : int
         Number of folds, at least 2; of no meaning to ``site``.
     split : {"grouped", "site", "random"}
@@ -59,18 +61,19 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, fold (from 0 on), sorted by scan. Of ``site``, folds are
-        numbered in the order in which their sites come then: the name of a site moves no fold.
+        Columns scan, subject, diagnosis (`NO_DIAGNOSIS` where there is a mask alone), fold (from 0
+        on), sorted by scan. Of ``site``, folds are numbered in the order in which their sites come
+        then: the name of a site moves no fold.
 
     Raises
     ------
     InputError
-        If a class has fewer than `k` subjects (``grouped``) or scans (``random``), or for ``site``
-        a class has no scan, a scan has no site, or there are fewer than two sites; or scans with a
-        diagnosis lack a lesion mask.
+        If a class that there is, or a cohort of one class or none, has fewer than `k` subjects
+        (``grouped``) or scans (``random``), or for ``site`` a scan has no site, or there are fewer
+        than two sites; or scans with a diagnosis lack a lesion mask.
     """
     _refuse_without_mask(cohort)
-    folds = with_diagnosis(cohort).sort_values("scan", ignore_index=True)
+    folds = learned(cohort).sort_values("scan", ignore_index=True)
     folds["fold"] = -1
     for fold, (_, test) in enumerate(_sides(folds, k, split, seed)):
         folds.loc[test, "fold"] = fold
@@ -108,21 +111,22 @@ def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
 
     Parameters are those of `split_folds`.
     """
-    return main_site(with_diagnosis(cohort)).nunique() if split == "site" else k
+    return main_site(learned(cohort)).nunique() if split == "site" else k
 
 
 def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
     if k < 2:
         raise bad_input("config key folds", "at least 2 folds", f"{k}", "set folds to 2 or more")
-    counts = {name: folds.loc[folds["diagnosis"] == name, unit].nunique() for name in DIAGNOSES}
+    counts = folds.groupby(balanced(folds))[unit].nunique().to_dict() or {NO_DIAGNOSIS: 0}
+    counts = {name: counts[name] for name in sorted(counts, key=_place)}
     most = min(counts.values())
     lower = f" or set folds to at most {most}" if most >= 2 else ""
     findings = [
         Finding(
-            f"cohort, class {name}",
+            f"cohort, class {name}" if name in diagnoses() else "cohort",
             f"at least {k} {unit}s for {k} folds",
-            f"{count} {unit}{'' if count == 1 else 's'} with this diagnosis",
-            f"add {unit}s with diagnosis {name}{lower}",
+            f"{count} {unit}{'' if count == 1 else 's'} {_with(name)}",
+            f"add {unit}s {_with(name, named=True)}{lower}",
         )
         for name, count in counts.items()
         if count < k
@@ -131,22 +135,24 @@ def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
         raise InputError(findings)
 
 
+def _place(name: str) -> int:
+    return diagnoses().index(name) if name in diagnoses() else len(diagnoses())
+
+
+def _with(name: str, named: bool = False) -> str:
+    """Return what scans of a class have, and those of a cohort without two classes."""
+    if name not in diagnoses():
+        return "with a lesion mask"
+    return f"with diagnosis {name}" if named else "with this diagnosis"
+
+
 def _check_sites(folds: pd.DataFrame) -> None:
-    findings = [
-        Finding(
-            f"cohort, class {name}",
-            "scans of both classes",
-            "none with this diagnosis",
-            f"add scans with diagnosis {name}",
-        )
-        for name in DIAGNOSES
-        if not (folds["diagnosis"] == name).any()
-    ]
+    findings = []
     named = named_sites(folds["site"])
     without = folds.loc[named == NO_SITE, "scan"]
     if len(without):
         # it may be one of the others', which then would be on both sides
-        expected = "the site of every scan with a diagnosis, as folds.split is site"
+        expected = "the site of every scan with a lesion mask, as folds.split is site"
         found = f"none of {_some(list(without))}"
         remedy = "fill the column site of the scan table, or set folds.split: grouped"
         findings.append(Finding("cohort, column site", expected, found, remedy))
@@ -183,14 +189,14 @@ def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> No
     """
     tested = folds["fold"] == fold
     classes = sorted(set(folds.loc[~tested, "diagnosis"]))
-    if len(classes) == len(DIAGNOSES):
+    if set(classes) >= set(diagnoses()):
         return
-    known = with_diagnosis(cohort)
+    known = learned(cohort)
     sites = main_site(known)[known["scan"].isin(folds.loc[tested, "scan"])]
     where = ", ".join(sorted(set(sites)))
     raise bad_input(
         f"fold {fold}, which tests site {where}",
-        f"training scans of {' and '.join(DIAGNOSES)}, as a method of the config names the class",
+        f"training scans of {' and '.join(diagnoses())}, as a method of the config names the class",
         f"{' and '.join(classes)} alone: all others are of site {where}",
         "leave the fold out (folds.only), give sites that share a centre or scanner one name, set "
         "folds.split: grouped, or train methods that segment alone",
@@ -250,10 +256,11 @@ def read_folds(path: Path | str) -> pd.DataFrame:
         0 to k-1.
     """
     folds = read_tsv(path, FOLD_COLUMNS)[list(FOLD_COLUMNS)]
-    unknown = folds.loc[~folds["diagnosis"].isin(DIAGNOSES), "scan"].astype(str)
+    known = folds["diagnosis"].isin([*diagnoses(), NO_DIAGNOSIS])
+    unknown = folds.loc[~known, "scan"].astype(str)
     if len(unknown):
         found = f"another diagnosis for {', '.join(unknown)}"
-        raise bad_input(path, f"diagnosis {' or '.join(DIAGNOSES)}", found, MAKE_AGAIN)
+        raise bad_input(path, f"diagnosis {in_words()}", found, MAKE_AGAIN)
     if folds[["scan", "subject"]].isna().any(axis=None):
         raise bad_input(path, "a scan and a subject in every row", "an empty cell", MAKE_AGAIN)
     twice = folds.loc[folds["scan"].duplicated(), "scan"]
@@ -271,7 +278,7 @@ def _refuse_without_mask(cohort: pd.DataFrame) -> None:
     if "lesion_mask" not in cohort:
         return
     without = cohort["lesion_mask"].isna() | (cohort["lesion_mask"] == "")
-    if names := sorted(cohort.loc[without & cohort["diagnosis"].isin(DIAGNOSES), "scan"]):
+    if names := sorted(cohort.loc[without & cohort["diagnosis"].isin(diagnoses()), "scan"]):
         remedy = "give the masks, or empty these diagnoses to have the scans predicted only"
         expected = "a lesion mask of each scan with a diagnosis (training needs both)"
         raise bad_input("scan table", expected, f"none of {', '.join(names)}", remedy)
@@ -280,7 +287,7 @@ def _refuse_without_mask(cohort: pd.DataFrame) -> None:
 def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
     without = len(cohort) - len(folds)
     if without:
-        print(f"{without} scans without a diagnosis are in no fold (prediction only)")
+        print(f"{without} scans without a lesion mask are in no fold (prediction only)")
     counts = folds.pivot_table(
         index="fold", columns="diagnosis", values="scan", aggfunc="count", fill_value=0
     )

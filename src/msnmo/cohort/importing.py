@@ -23,7 +23,8 @@ class ImportedScan:
     subject, session : str
         Ids of letters and digits; session empty where a subject has one scan.
     diagnosis : str
-        MS or NMOSD; empty for a scan to predict only, which then has no lesion mask either.
+        The label of a class; empty for a scan to predict only, which then has no lesion mask
+        either, and in a cohort of one class or none.
     flair : Path
     lesion_masks : tuple of Path
         One a rater.

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, clean_id
-from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.cohort.table import read_scan_table
+from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.paths import WrongPath, locate
 
@@ -18,7 +19,6 @@ EXAMPLE = (
     "msnmo cohort merge isbi=isbi/scans.tsv hospital=hospital/scans.tsv "
     "--labels MS=RRMS,SPMS NMOSD=NMO --out cohort/scans.tsv"
 )
-DIAGNOSES = tuple(choice for choice in COLUMNS["diagnosis"]["enum"] if choice)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MS|NMOSD=LABEL[,LABEL]",
-        help="what the tables may call the diagnoses besides MS and NMOSD",
+        help="what the tables may call the two classes besides their labels (--diagnoses)",
     )
 
 
@@ -67,16 +67,17 @@ def parse_labels(arguments: list[str]) -> dict[str, str]:
     Raises
     ------
     InputError
-        With every argument that names neither MS nor NMOSD, or a label of two diagnoses.
+        With every argument that names neither class, or a label of both.
     """
-    labels = {diagnosis.lower(): diagnosis for diagnosis in DIAGNOSES}
+    labels = {diagnosis.lower(): diagnosis for diagnosis in diagnoses()}
     findings = []
     for argument in arguments:
         diagnosis, _, given = argument.partition("=")
         words = [word.strip().lower() for word in given.split(",") if word.strip()]
-        if diagnosis not in DIAGNOSES or not words:
-            expected = f"{' or '.join(DIAGNOSES)}=LABEL[,LABEL]"
-            findings.append(Finding("command line", expected, argument, "write MS=RRMS,SPMS"))
+        if diagnosis not in diagnoses() or not words:
+            expected = f"{in_words()}=LABEL[,LABEL]"
+            remedy = "write MS=RRMS,SPMS; classes of other labels are named by --diagnoses"
+            findings.append(Finding("command line", expected, argument, remedy))
             continue
         for word in words:
             if labels.setdefault(word, diagnosis) != diagnosis:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import DelimitedRow, read_rows
+from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.names import name_of_scan
 from msnmo.core.paths import CONTROL, WrongPath, locate
@@ -38,6 +39,7 @@ COHORT_COLUMNS = (
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
+OTHER_LABELS = "; other labels than these two are named in the config (diagnoses)"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class _Scan:
     @property
     def name(self) -> str:
         return name_of_scan(self.cells["subject"], self.cells["session"])
+
+    @property
+    def label(self) -> str:
+        """The label of its class; empty where it has none, or another than the classes'."""
+        given = self.cells["diagnosis"]
+        return given if given in diagnoses() else ""
 
     @property
     def is_named(self) -> bool:
@@ -108,16 +116,25 @@ class Survey:
         As `read_scan_table` returns, without the rows that a finding concerns.
     findings : list of RowFinding
         In the table's order.
+    named : mapping of str to str
+        Of each scan that a row names, usable or not, its label; empty where it has none, or another
+        than the classes'.
     """
 
     cohort: pd.DataFrame
     findings: list[RowFinding]
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """Every scan the table names, usable or not."""
         wrong = (name for each in self.findings for name in each.scans)
         return list(dict.fromkeys([*self.cohort["scan"], *wrong]))
+
+    def classes(self, excluded: Set[str] = frozenset()) -> list[str]:
+        """Return the labels that the table gives, usable or not, but for scans excluded."""
+        given = {label for scan, label in self.named.items() if scan not in excluded}
+        return [label for label in diagnoses() if label in given]
 
 
 def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -129,15 +146,15 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
         Tab-separated text; relative paths in it are relative to its folder, ``~`` and variables
         are put in where no file is there just as it is written.
     labels : mapping, optional
-        Diagnosis (MS or NMOSD) of each other label, in lower case, that the table may use.
+        Label of a class of each other word, in lower case, that the table may use.
 
     Returns
     -------
     DataFrame
         One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
-        session, diagnosis (MS or NMOSD), flair (absolute path), lesion_mask (absolute paths joined
-        with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or no), site. All
-        are text, empty where nothing is known.
+        session, diagnosis (the label of a class), flair (absolute path), lesion_mask (absolute
+        paths joined with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or
+        no), site. All are text, empty where nothing is known.
 
     Raises
     ------
@@ -187,6 +204,7 @@ def survey_scan_table(
         problems += found
         scans += [scan] if scan else []
     folder = path.absolute().parent
+    problems += _unlabelled_problems(scans)
     problems += [*_identity_problems(scans), *_file_problems(scans, folder)]
     order = {name: place for place, name in enumerate(COLUMNS)}
     problems.sort(key=lambda problem: (problem.row, order.get(problem.column, -1)))
@@ -196,7 +214,9 @@ def survey_scan_table(
     wrong = frozenset().union(*({problem.row, *problem.others} for problem in problems))
     usable = [scan for scan in scans if scan.row not in wrong]
     return Survey(
-        _as_cohort(usable, folder), [_row_finding(problem, names, path) for problem in problems]
+        _as_cohort(usable, folder),
+        [_row_finding(problem, names, path) for problem in problems],
+        {scan.name: scan.label for scan in scans if scan.is_named},
     )
 
 
@@ -266,6 +286,13 @@ def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
             cell = cells[column]
             expected = COLUMNS[column]["description"]
             yield _Problem(row, column, expected, _quoted(cell), _remedy(column, cell))
+    diagnosis = cells.get("diagnosis", "")
+    if diagnosis not in ("", *diagnoses()) and "diagnosis" not in told:
+        told.add("diagnosis")
+        expected = f"{in_words()}; empty for a scan to predict only"
+        # of diseases with like names none is taken for the other
+        remedy = _remedy_of_choice(diagnosis, list(diagnoses()), alike=0.7)
+        yield _Problem(row, "diagnosis", expected, _quoted(diagnosis), f"{remedy}{OTHER_LABELS}")
     for column, cell in cells.items():
         if CONTROL.search(cell) and column not in told:
             remedy = "remove the tab, line end or other control character"
@@ -294,8 +321,9 @@ def _remedy(column: str, cell: str) -> str:
     return "convert the file to NIfTI (e.g. dcm2niix)"
 
 
-def _remedy_of_choice(cell: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(cell.lower(), [choice.lower() for choice in choices], n=1)
+def _remedy_of_choice(cell: str, choices: list[str], alike: float = 0.6) -> str:
+    lower = [choice.lower() for choice in choices]
+    close = difflib.get_close_matches(cell.lower(), lower, n=1, cutoff=alike)
     if close:
         right = next(choice for choice in choices if choice.lower() == close[0])
         return f"write {right}"
@@ -303,16 +331,26 @@ def _remedy_of_choice(cell: str, choices: list[str]) -> str:
 
 
 def _pair_problems(scan: _Scan) -> Iterator[_Problem]:
-    """Find scans that can be neither learned from (diagnosis and mask) nor only predicted."""
+    """Find scans that can be neither learned from nor only predicted: a diagnosis and no mask."""
     diagnosis, mask = scan.cells["diagnosis"], scan.cells["lesion_mask"]
     if diagnosis and not mask:
         remedy = "give the lesion mask, or empty the diagnosis to have the scan predicted only"
         expected = "a lesion mask, as the scan has a diagnosis (training needs both)"
         yield _Problem(scan.row, "lesion_mask", expected, "no lesion mask", remedy)
-    if mask and not diagnosis:
-        remedy = "give the diagnosis, or empty the lesion mask to have the scan predicted only"
-        expected = "a diagnosis, as the scan has a lesion mask (training needs both)"
-        yield _Problem(scan.row, "diagnosis", expected, "no diagnosis", remedy)
+
+
+def _unlabelled_problems(scans: list[_Scan]) -> Iterator[_Problem]:
+    """Find masks without a diagnosis, where the table names both classes.
+
+    Nobody tells classes apart in a cohort of one or none: masks alone are learned from there.
+    """
+    if len({scan.label for scan in scans} - {""}) < len(diagnoses()):
+        return
+    for scan in scans:
+        if scan.cells["lesion_mask"] and not scan.cells["diagnosis"]:
+            remedy = "give the diagnosis, or empty the lesion mask to have the scan predicted only"
+            expected = "a diagnosis, as the scan has a lesion mask (training needs both)"
+            yield _Problem(scan.row, "diagnosis", expected, "no diagnosis", remedy)
 
 
 def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
@@ -339,8 +377,7 @@ def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
 
 def _diagnosis_problems(scans: list[_Scan]) -> Iterator[_Problem]:
     """Find the rows of a subject whose diagnosis is not that of its first one."""
-    named = {choice for choice in COLUMNS["diagnosis"]["enum"] if choice}
-    known = [scan for scan in scans if scan.cells["diagnosis"] in named]
+    known = [scan for scan in scans if scan.label]
     rows = frozenset(scan.row for scan in scans)
     for scan in known[1:]:
         first = known[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.parts import read_part
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.core.numbers import fixed
@@ -18,7 +19,8 @@ from msnmo.evaluate.inputs import TRUTH_COLUMNS
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
-RATE_OF_CLASS = {"MS": "SP", "NMOSD": "SN"}
+RATES = ("SP", "SN")
+"""Of class 0 and of class 1: the share of its scans that is classified right."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,8 +69,10 @@ def _report(metrics: pd.DataFrame, tests: pd.DataFrame) -> None:
 
 def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) -> None:
     """Say what the figures leave out: nothing is left out silently."""
-    for name in sorted(RATE_OF_CLASS.keys() - set(tests["diagnosis"])):
-        print(f"warning: no test scan of class {name}: {RATE_OF_CLASS[name]} and AUC are n/a")
+    if "ACC" in set(metrics["metric"]):
+        for name, rate in zip(diagnoses(), RATES, strict=True):
+            if name not in set(tests["diagnosis"]):
+                print(f"warning: no test scan of class {name}: {rate} and AUC are n/a")
     unread = manifest.loc[manifest["lesion"].isna(), "scan"]
     if without := sorted(set(tests["scan"]) & set(unread)):
         print(f"warning: without a lesion mask, so masks are not compared: {', '.join(without)}")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
-from msnmo.evaluate.metrics import DESCRIPTORS, METRICS, NOT_APPLICABLE
+from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, descriptors
 from msnmo.settings.methods import get_method
 
 COLUMNS = {
@@ -46,7 +46,7 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
         If a column is missing, a value has another type, a metric is unknown, or rows are missing.
     """
     table = read_tsv(path, COLUMNS)[list(COLUMNS)]
-    known = [*METRICS, *DESCRIPTORS]
+    known = [*METRICS, *descriptors()]
     if unknown := sorted(set(table["metric"].astype(str)) - set(known)):
         expected = f"metrics {', '.join(known)}"
         raise bad_input(path, expected, ", ".join(unknown), MAKE_AGAIN)

@@ -21,8 +21,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 
-from msnmo.cohort.balance import DIAGNOSES
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import diagnoses, in_words, positive, probabilities
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import PREDICT_AGAIN, write_tsv
 from msnmo.core.numbers import as_text
@@ -223,16 +223,17 @@ def deployed_fit(predictions: pd.DataFrame) -> Fit:
     ----------
     predictions : DataFrame
         Of one method, a row per scan, predicted by a network that has not seen it: columns scan,
-        diagnosis (MS or NMOSD) and p_nmosd.
+        diagnosis (MS or NMOSD) and p_nmosd, or as the classes are labelled.
 
     Raises
     ------
     InputError
         Naming the scans without a diagnosis or a probability, or if there is no scan.
     """
-    known = predictions["diagnosis"].isin(DIAGNOSES) & predictions["p_nmosd"].between(0, 1)
+    _, column = probabilities()
+    known = predictions["diagnosis"].isin(diagnoses()) & predictions[column].between(0, 1)
     if predictions.empty or not known.all():
-        expected = "a diagnosis MS or NMOSD and a probability p_nmosd of each held-out scan"
+        expected = f"a diagnosis {in_words()} and a probability {column} of each held-out scan"
         found = f"others for {', '.join(predictions.loc[~known, 'scan'].astype(str))}"
         raise bad_input("predictions", expected, found if len(known) else "no scan", PREDICT_AGAIN)
     return _fit_rows(predictions)
@@ -259,7 +260,7 @@ def fit_other_folds(predictions: pd.DataFrame) -> dict[int, Fit]:
 
 
 def _fit_rows(predictions: pd.DataFrame) -> Fit:
-    return fit(predictions["p_nmosd"].to_numpy(), _nmosd(predictions))
+    return fit(_given(predictions), _nmosd(predictions))
 
 
 def scale_folds(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> np.ndarray | None:
@@ -313,7 +314,7 @@ COLUMNS = [
 
 
 def _scores(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> dict[str, float]:
-    given, nmosd = predictions["p_nmosd"].to_numpy(), _nmosd(predictions)
+    given, nmosd = _given(predictions), _nmosd(predictions)
     scores = {
         "scans": len(predictions),
         "ece": expected_calibration_error(given, nmosd),
@@ -331,8 +332,12 @@ def _scores(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> dict[str, flo
     }
 
 
+def _given(table: pd.DataFrame) -> np.ndarray:
+    return table[probabilities()[1]].to_numpy()
+
+
 def _nmosd(table: pd.DataFrame) -> np.ndarray:
-    return (table["diagnosis"] == "NMOSD").to_numpy()
+    return (table["diagnosis"] == positive()).to_numpy()
 
 
 def _checked(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,7 @@ def choose_scans(
 def choose_in_each_class(
     metrics: pd.DataFrame, folds: pd.DataFrame, method: str, fractions: Sequence[float]
 ) -> pd.DataFrame:
-    """Return scans as `choose_scans`, within each class that has scans: first MS, then NMOSD."""
+    """Return scans as `choose_scans`, within each class that has scans, by label."""
     ordered = _with_diagnosis(metrics, folds, method)
     classes = [rows for _, rows in ordered.groupby("diagnosis")]
     return pd.concat([at_fractions(rows, fractions) for rows in classes], ignore_index=True)

@@ -1,4 +1,7 @@
-"""How well the class probabilities of a fold's test scans separate NMOSD from MS."""
+"""How well the class probabilities of a fold's test scans separate NMOSD from MS.
+
+NMOSD stands for class 1, whatever its label is (`msnmo.core.diagnoses`), and MS for class 0.
+"""
 
 from __future__ import annotations
 

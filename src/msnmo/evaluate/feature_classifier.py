@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import positive
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_tsv
 from msnmo.core.names import path_of_scan
@@ -81,7 +82,7 @@ def predict_folds(
         Columns fold, scan, diagnosis, p_nmosd. Where the other folds have scans of one class alone,
         or none, the probability is that class's share, or one half.
     """
-    nmosd = (folds["diagnosis"] == "NMOSD").to_numpy()
+    nmosd = (folds["diagnosis"] == positive()).to_numpy()
     values = features.loc[folds["scan"]].to_numpy()
     parts = []
     for fold in tested:

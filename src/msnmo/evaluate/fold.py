@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from msnmo.core.diagnoses import positive, probabilities, score
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.evaluate.classification import classification_metrics, log_loss, predicted_nmosd
 from msnmo.evaluate.inputs import (
-    PREDICTION_COLUMNS,
     PREDICTION_TABLE,
     MaskPair,
     find_discrepancies,
     mask_pairs,
+    prediction_columns,
 )
 from msnmo.evaluate.lesion_detection import (
     distance_metrics,
@@ -48,7 +49,7 @@ def evaluate_fold(
     manifest : DataFrame
         Columns scan, lesion, native_lesion (paths, or missing where readers have drawn no mask).
     tests : DataFrame
-        The fold's test scans: columns scan, diagnosis (MS or NMOSD).
+        The fold's test scans: columns scan, diagnosis.
     tasks : collection of {"segmentation", "classification"}
         What the method predicts.
     smallest_mm3 : float
@@ -70,7 +71,7 @@ def evaluate_fold(
         With every discrepancy between predictions, manifest and fold.
     """
     tests = tests.sort_values("scan")
-    predictions = read_tsv(directory / PREDICTION_TABLE, PREDICTION_COLUMNS, PREDICT_AGAIN)
+    predictions = read_tsv(directory / PREDICTION_TABLE, prediction_columns(), PREDICT_AGAIN)
     findings = find_discrepancies(directory, predictions, manifest, tests, tasks)
     scores: list[Score] = []
     fold_scores: list[Score] = []
@@ -149,18 +150,18 @@ def classification_rows(
     Parameters
     ----------
     tests : DataFrame
-        Columns scan, diagnosis (MS or NMOSD).
+        Columns scan, diagnosis (one of the two labels).
     predictions : DataFrame
-        Columns scan, p_nmosd.
+        Columns scan, and the probability of class 1.
     """
-    p_nmosd = predictions.set_index("scan").loc[tests["scan"], "p_nmosd"].to_numpy()
-    nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
+    p_nmosd = predictions.set_index("scan").loc[tests["scan"], probabilities()[1]].to_numpy()
+    nmosd = (tests["diagnosis"] == positive()).to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)
     lost = log_loss(nmosd, p_nmosd)
     by_scan = [
         (scan, metric, value, NOT_APPLICABLE)
         for scan, *values in zip(tests["scan"], right, p_nmosd, lost, strict=True)
-        for metric, value in zip(("ACC", "P_NMOSD", "LL"), values, strict=True)
+        for metric, value in zip(("ACC", score(), "LL"), values, strict=True)
     ]
     metrics = classification_metrics(nmosd, p_nmosd) | {"LL": float(lost.mean())}
     by_fold = [(NOT_APPLICABLE, name, value, NOT_APPLICABLE) for name, value in metrics.items()]

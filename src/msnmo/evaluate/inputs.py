@@ -10,13 +10,13 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.volumes import Grid, load_mask
 from msnmo.evaluate.metrics import Space
 from msnmo.settings.methods import Task
 
-PREDICTION_COLUMNS = {"scan": str, "diagnosis": str, "p_ms": float, "p_nmosd": float}
 PREDICTION_TABLE = "predictions.tsv"
 # The prediction of a scan, and the manifest's column of its truth, by the space that both lie in.
 MASK_NAMES: dict[Space, str] = {
@@ -24,6 +24,11 @@ MASK_NAMES: dict[Space, str] = {
     "native": "{scan}_desc-lesion_mask.nii.gz",
 }
 TRUTH_COLUMNS: dict[Space, str] = {"model": "lesion", "native": "native_lesion"}
+
+
+def prediction_columns() -> dict[str, type]:
+    """Return the columns of `PREDICTION_TABLE`: p_ms and p_nmosd, or as classes are labelled."""
+    return {"scan": str, "diagnosis": str, **dict.fromkeys(probabilities(), float)}
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def find_discrepancies(
     directory : Path
         Folder of the fold's predictions.
     predictions : DataFrame
-        Its table: scan, diagnosis, p_ms, p_nmosd.
+        Its table, of `prediction_columns`.
     manifest : DataFrame
         Columns scan, lesion, native_lesion.
     tests : DataFrame
@@ -133,7 +138,7 @@ def read_class_probabilities(directory: Path, tests: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     DataFrame
-        Columns scan, diagnosis, p_ms, p_nmosd; sorted by scan.
+        Of `prediction_columns`; sorted by scan.
 
     Raises
     ------
@@ -142,7 +147,8 @@ def read_class_probabilities(directory: Path, tests: pd.DataFrame) -> pd.DataFra
         probabilities.
     """
     path = directory / PREDICTION_TABLE
-    predictions = read_tsv(path, PREDICTION_COLUMNS, PREDICT_AGAIN)[list(PREDICTION_COLUMNS)]
+    columns = prediction_columns()
+    predictions = read_tsv(path, columns, PREDICT_AGAIN)[list(columns)]
     tests = tests[["scan", "diagnosis"]]
     findings = _table_findings(path, predictions, tests) + _probability_findings(path, predictions)
     if findings:
@@ -173,12 +179,13 @@ def _table_findings(path: Path, predictions: pd.DataFrame, tests: pd.DataFrame) 
 
 
 def _probability_findings(path: Path, predictions: pd.DataFrame) -> list[Finding]:
-    pair = predictions[["p_ms", "p_nmosd"]]
+    names = probabilities()
+    pair = predictions[list(names)]
     valid = pair.ge(0).all(axis=1) & pair.sum(axis=1, skipna=False).sub(1).abs().lt(1e-3)
     if valid.all():
         return []
     found = f"other values for {', '.join(predictions.loc[~valid, 'scan'].astype(str))}"
-    expected = "probabilities p_ms and p_nmosd, which sum to 1"
+    expected = f"probabilities {' and '.join(names)}, which sum to 1"
     return [Finding(str(path), expected, found, PREDICT_AGAIN)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from msnmo.core.diagnoses import score
 from msnmo.settings.methods import JOINT, Method, Task
 
 Space = Literal["model", "native"]
@@ -76,18 +77,20 @@ METRICS = {
         Metric("LL", "classification", best="lowest", unit="nat", paper=False),
     )
 }
-DESCRIPTORS = ("P_NMOSD", "V_TRUE", "V_PRED")
-"""Per scan, neither good nor bad: predicted probability of NMOSD; true, predicted volume in ml."""
-PROPORTIONS: Mapping[str, tuple[str, ...]] = {
-    "ACC": ("MS", "NMOSD"),
-    "SN": ("NMOSD",),
-    "SP": ("MS",),
-}
+PROPORTIONS: Mapping[str, tuple[int, ...]] = {"ACC": (0, 1), "SN": (1,), "SP": (0,)}
 """Metrics that are the share of scans classified right, and the classes whose scans they count."""
 SHARES = ("DSC", "PPV", "TPR", "ACC", "SN", "SP", "LTPR", "LFPR", "LF1")
 """Metrics that are means of what lies between 0 and 100 % of each scan."""
 BOOTSTRAP, EXACT = "bootstrap", "exact"
 """How an interval is made."""
+
+
+def descriptors() -> tuple[str, ...]:
+    """Return what is told of a scan and is neither good nor bad.
+
+    Predicted probability of class 1 (P_NMOSD); true, predicted volume in ml.
+    """
+    return score(), "V_TRUE", "V_PRED"
 
 
 def metrics_of(task: Task, paper: bool = True) -> list[str]:

@@ -17,11 +17,11 @@ from msnmo.core.numbers import fixed
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
     BLACK,
-    DIAGNOSIS_STYLE,
     GREY,
     SMALL,
     WIDTH,
     count_scans,
+    diagnosis_style,
     house_style,
     panel_grid,
     put_below,
@@ -91,7 +91,7 @@ def draw(inputs: Inputs) -> Figure:
             "Mean of predicted and annotated volume (ml)",
             "Predicted − annotated volume (ml)",
         )
-        put_below(figure, _note(tables), _handles(), columns=4, labels=labels)
+        put_below(figure, _note(tables), _handles(tables), columns=4, labels=labels)
     return figure
 
 
@@ -101,7 +101,7 @@ def _draw_method(axes: Axes, head: str, table: pd.DataFrame) -> None:
     found = agreement(difference.to_numpy())
     axes.set_title(f"{head}\n{found.describe()}", fontsize=SMALL)
     axes.axhline(0, color=GREY, linewidth=0.5, label="no difference")
-    for name, style in DIAGNOSIS_STYLE.items():
+    for name, style in diagnosis_style(table["diagnosis"]).items():
         rows = table["diagnosis"] == name
         axes.plot(mean[rows], difference[rows], label=name, **_POINTS, **style)
     if not math.isnan(found.bias):
@@ -121,10 +121,9 @@ _BIAS: dict[str, Any] = {"color": BLACK, "linewidth": 1.0}
 _LIMITS: dict[str, Any] = {"color": BLACK, "linewidth": 0.9, "linestyle": "--"}
 
 
-def _handles() -> list[Line2D]:
-    handles = [
-        Line2D([], [], label=name, **_POINTS, **style) for name, style in DIAGNOSIS_STYLE.items()
-    ]
+def _handles(tables: Mapping[str, pd.DataFrame]) -> list[Line2D]:
+    styles = diagnosis_style(*(table["diagnosis"] for table in tables.values()))
+    handles = [Line2D([], [], label=name, **_POINTS, **style) for name, style in styles.items()]
     handles.append(Line2D([], [], label="bias (mean difference)", **_BIAS))
     handles.append(Line2D([], [], label=f"limits, bias ± {LIMIT} sd", **_LIMITS))
     return handles

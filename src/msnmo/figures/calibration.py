@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from statsmodels.stats.proportion import proportion_confint
 
+from msnmo.core.diagnoses import positive, probabilities, score
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.calibration import (
     BINS,
@@ -77,7 +78,7 @@ class MethodCalibration:
     @property
     def is_nmosd(self) -> np.ndarray:
         """The (N,) bool diagnoses."""
-        return (self.scans["diagnosis"] == "NMOSD").to_numpy()
+        return (self.scans["diagnosis"] == positive()).to_numpy()
 
     def describe(self) -> str:
         """Return the calibration errors, as a panel's title gives them."""
@@ -97,8 +98,9 @@ def method_calibration(scans: pd.DataFrame) -> MethodCalibration:
     scans : DataFrame
         Columns subject, diagnosis, fold and P_NMOSD, all defined.
     """
-    scans = scans.rename(columns={"P_NMOSD": "p_nmosd"})
-    fits, given = fit_other_folds(scans), scans["p_nmosd"].to_numpy()
+    _, column = probabilities()
+    scans = scans.rename(columns={score(): column})
+    fits, given = fit_other_folds(scans), scans[column].to_numpy()
     temperatures = scale_folds(scans, fits)
     scaled = None if temperatures is None else scale(given, temperatures)
     return MethodCalibration(scans, fits, given, scaled)
@@ -116,7 +118,7 @@ def draw(inputs: Inputs) -> Figure:
         If no method classifies, or there are no metrics.
     """
     methods = inputs.methods_of("classification")
-    drawn = {name: method_calibration(inputs.by_scan(name, ["P_NMOSD"])) for name in methods}
+    drawn = {name: method_calibration(inputs.by_scan(name, [score()])) for name in methods}
     columns = min(len(drawn), COLUMNS)
     with house_style():
         figure, pairs = _paired_panels(len(drawn), columns)

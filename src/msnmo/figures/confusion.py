@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from msnmo.core.diagnoses import diagnoses, positive, score
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.figures.inputs import Inputs
@@ -23,7 +24,6 @@ from msnmo.figures.style import (
     put_below,
 )
 
-CLASSES = ("MS", "NMOSD")
 COLUMNS = 4
 PANEL_WIDTH = 1.35
 DARK = 0.7
@@ -38,8 +38,8 @@ def confusion(scans: pd.DataFrame) -> np.ndarray:
     scans : DataFrame
         Columns diagnosis and P_NMOSD, all defined. Over 0.5 is NMOSD, as for ACC, SN and SP.
     """
-    nmosd = (scans["diagnosis"] == "NMOSD").to_numpy()
-    predicted = predicted_nmosd(scans["P_NMOSD"].to_numpy())
+    nmosd = (scans["diagnosis"] == positive()).to_numpy()
+    predicted = predicted_nmosd(scans[score()].to_numpy())
     if len(scans) == 0:  # which scikit-learn refuses
         return np.zeros((2, 2), dtype=int)
     return confusion_matrix(nmosd, predicted, labels=[False, True])
@@ -60,7 +60,7 @@ def draw(inputs: Inputs) -> Figure:
         If no method classifies, or there are no metrics.
     """
     methods = inputs.methods_of("classification")
-    tables = {name: inputs.by_scan(name, ["P_NMOSD"]) for name in methods}
+    tables = {name: inputs.by_scan(name, [score()]) for name in methods}
     with house_style():
         figure, panels = panel_grid(len(methods), COLUMNS, 2.05, sharex=True, sharey=True)
         for axes, (name, table) in zip(panels, tables.items(), strict=True):
@@ -83,8 +83,8 @@ def _draw_matrix(axes: Axes, title: str, counts: np.ndarray) -> None:
         colour = "white" if part > DARK else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=NORMAL)
     axes.set_title(title)
-    axes.set_xticks([0, 1], CLASSES)
-    axes.set_yticks([0, 1], CLASSES, rotation=90, va="center")
+    axes.set_xticks([0, 1], diagnoses())
+    axes.set_yticks([0, 1], diagnoses(), rotation=90, va="center")
     axes.tick_params(length=0, labelsize=SMALL)
 
 
@@ -93,5 +93,5 @@ def _note(tables: Mapping[str, pd.DataFrame]) -> str:
     return (
         f"{count_scans(list(tables.values()))}. Counts over {folds} fold{'s' * (folds != 1)} and"
         " percent of their row, which also gives the colour (white 0\u00a0%, dark blue 100\u00a0%)."
-        " NMOSD is predicted where its probability exceeds 0.5."
+        f" {positive()} is predicted where its probability exceeds 0.5."
     )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from msnmo.core.diagnoses import probabilities, score_in_words
 from msnmo.core.errors import bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.volumes import load_volume
@@ -102,8 +103,9 @@ def _judged(inputs: Inputs, method: str) -> str:
 
 def _classes(inputs: Inputs, method: str, case: Case) -> str:
     path = case.folder(inputs, method) / "predictions.tsv"
-    table = read_tsv(path, {"scan": str, "p_nmosd": float}, PREDICT_AGAIN).set_index("scan")
-    return f"{case.diagnosis}\nP(NMOSD) {table.loc[case.scan, 'p_nmosd']:.2f}"
+    _, column = probabilities()
+    table = read_tsv(path, {"scan": str, column: float}, PREDICT_AGAIN).set_index("scan")
+    return f"{case.diagnosis}\n{score_in_words()} {table.loc[case.scan, column]:.2f}"
 
 
 def _note(inputs: Inputs, method: str) -> str:
@@ -112,6 +114,6 @@ def _note(inputs: Inputs, method: str) -> str:
         " lower and upper quartile of DSC, at the height of most annotated lesion. Maps of the"
         " predicted class: class activation of the three scales, fine to coarse, and their sum;"
         " Grad-CAM of the first residual block; below 0 cut off, divided by the maximum in the"
-        " scan's brain, a quarter of it and less left clear. P(NMOSD) is the predicted"
+        f" scan's brain, a quarter of it and less left clear. {score_in_words()} is the predicted"
         f" probability. All {CONVENTION_NOTE}"
     )

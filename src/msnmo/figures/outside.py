@@ -9,15 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from msnmo.core.diagnoses import diagnoses, positive
 from msnmo.core.numbers import fixed
 from msnmo.figures.roc import Roc, roc
 from msnmo.figures.style import (
     BLACK,
-    DIAGNOSIS_STYLE,
     GREY,
     SMALL,
     WIDTH,
     count_scans,
+    diagnosis_style,
     house_style,
     panel_grid,
     put_below,
@@ -39,7 +40,8 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
     masks : DataFrame
         Scans judged by their mask: columns scan, subject, site, diagnosis, DSC; may be empty.
     classes : DataFrame
-        Scans judged by their diagnosis: columns scan, subject, diagnosis, P_NMOSD; may be empty.
+        Scans judged by their diagnosis: columns scan, subject, diagnosis and the probability of
+        class 1; may be empty.
     """
     shown = [table for table in (masks, classes) if len(table)]
     with house_style():
@@ -56,7 +58,9 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
             curve = roc(classes)
             _draw_roc(next(free), curve)
             area = "no curve: scans of one diagnosis" if curve is None else f"AUC {_area(curve)}"
-            notes.append(f"ROC of all sites, NMOSD positive, {area}; {count_scans([classes])}.")
+            notes.append(
+                f"ROC of all sites, {positive()} positive, {area}; {count_scans([classes])}."
+            )
         if not shown:
             panels[0].set_axis_off()
             notes.append("No scan has truth that this method can be judged by.")
@@ -71,7 +75,7 @@ def _draw_strips(axes: Axes, masks: pd.DataFrame) -> None:
         # spread by their order, which is the scans': no draw, and no two points in one place
         count = len(rows)
         steps = [STRIP * (2 * (each + 0.5) / count - 1) for each in range(count)]
-        for name, style in DIAGNOSIS_STYLE.items():
+        for name, style in diagnosis_style(masks["diagnosis"]).items():
             some = (rows["diagnosis"] == name).to_numpy()
             across = [place + step for step, chosen in zip(steps, some, strict=True) if chosen]
             axes.plot(across, rows.loc[some, "DSC"], **_POINTS, **style)
@@ -94,8 +98,7 @@ _POINTS: dict[str, Any] = {
 
 
 def _handles(masks: pd.DataFrame) -> list[Line2D]:
-    found = set(masks["diagnosis"])
-    named = {name: style for name, style in DIAGNOSIS_STYLE.items() if name in found}
+    named = diagnosis_style(masks["diagnosis"])
     points = [Line2D([], [], label=name, **_POINTS, **style) for name, style in named.items()]
     return [*points, Line2D([], [], label="median", color=BLACK, linewidth=1.2)]
 
@@ -105,7 +108,7 @@ def _draw_roc(axes: Axes, curve: Roc | None) -> None:
     if curve is not None:
         axes.plot(curve.fpr, curve.tpr, color=BLACK, linewidth=1.3, label="ensemble")
     axes.set(
-        title="NMOSD against MS",
+        title=" against ".join(reversed(diagnoses())),
         xlabel="False positive rate (1 − specificity)",
         ylabel="True positive rate (sensitivity)",
         xlim=(-0.02, 1.02),

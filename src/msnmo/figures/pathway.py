@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from msnmo.core.diagnoses import probabilities, score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
 from msnmo.core.geometry import ModelSpace
@@ -147,8 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folds = read_tsv(given.folds, {"scan": str, "fold": int})
     fold = int(folds.set_index("scan").loc[scan, "fold"])
     folder = Path(given.predictions.format(fold=fold, method=given.method))
-    classes = read_tsv(folder / "predictions.tsv", {"scan": str, "p_nmosd": float}, PREDICT_AGAIN)
-    p_nmosd = float(classes.set_index("scan").loc[scan, "p_nmosd"])
+    _, column = probabilities()
+    classes = read_tsv(folder / "predictions.tsv", {"scan": str, column: float}, PREDICT_AGAIN)
+    p_nmosd = float(classes.set_index("scan").loc[scan, column])
     files = {
         "flair": Path(cohort["flair"]),
         "n4": path_of_scan(given.n4, scan),
@@ -157,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "native_prediction": folder / f"{scan}_desc-lesion_mask.nii.gz",
     } | {name: Path(manifest[name]) for name in ("image", "lesion", "sidecar", "native_lesion")}
     verdict = read_verdicts(given.localisation).get((given.method, CAM))
-    title = f"{scan}, test scan of fold {fold}: {cohort['diagnosis']}, P(NMOSD) = {p_nmosd:.2f}"
+    named = f"{cohort['diagnosis']}, {score_in_words()} = {p_nmosd:.2f}"
+    title = f"{scan}, test scan of fold {fold}: {named}"
     with house_style():
         maps = read_class_evidence(folder, scan).data
         figure = draw_pathway(files, maps, verdict, title)

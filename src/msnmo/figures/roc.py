@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.metrics import auc, roc_curve
 
+from msnmo.core.diagnoses import positive, score
 from msnmo.core.numbers import fixed
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import (
@@ -103,10 +104,10 @@ def roc(scans: pd.DataFrame) -> Roc | None:
     scans : DataFrame
         Columns diagnosis and P_NMOSD.
     """
-    nmosd = (scans["diagnosis"] == "NMOSD").to_numpy()
+    nmosd = (scans["diagnosis"] == positive()).to_numpy()
     if nmosd.all() or not nmosd.any():
         return None
-    fpr, tpr, _ = roc_curve(nmosd, scans["P_NMOSD"].to_numpy())
+    fpr, tpr, _ = roc_curve(nmosd, scans[score()].to_numpy())
     return Roc(fpr, tpr)
 
 
@@ -135,7 +136,7 @@ def draw(inputs: Inputs) -> Figure:
         If no method classifies, or there are no metrics.
     """
     methods = inputs.methods_of("classification")
-    curves = {name: method_roc(inputs.by_scan(name, ["P_NMOSD"])) for name in methods}
+    curves = {name: method_roc(inputs.by_scan(name, [score()])) for name in methods}
     with house_style():
         figure, (left, right) = panel_grid(2, 2, PANEL_HEIGHT)
         _prepare(left, "All folds pooled")
@@ -193,8 +194,9 @@ def _note(curves: Mapping[str, MethodRoc]) -> str:
     folds = {fold for table in tables for fold in table["fold"]}
     texts = [
         f"{count_scans(tables)}, {len(folds)} fold{'s' * (len(folds) != 1)}.",
-        "NMOSD is positive. Area under the curve: of all scans together; mean ± sample standard",
-        "deviation of the folds' areas. Right: curves averaged at equal false positive rates.",
+        f"{positive()} is positive. Area under the curve: of all scans together; mean ± sample "
+        "standard deviation of the folds' areas. Right: curves averaged at equal false positive "
+        "rates.",
     ]
     for fold in sorted(folds):
         without = [name for name, method in curves.items() if fold in method.one_class]

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
 from msnmo.settings.methods import METHODS, get_method
 
 WIDTH = 7.2
@@ -34,10 +35,11 @@ _DASHES = (
     (0, (2.8, 1.2)),
     (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
 )
-DIAGNOSIS_STYLE: dict[str, dict[str, Any]] = {
-    "MS": {"color": BLUE, "marker": "o"},
-    "NMOSD": {"color": VERMILLION, "marker": "^"},
-}
+_CLASS_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": BLUE, "marker": "o"},
+    {"color": VERMILLION, "marker": "^"},
+    {"color": GREY, "marker": "o"},
+)
 
 _POINTS_PER_INCH = 72
 # a character's width and a line's height, in font sizes, of the font used; both on the safe side
@@ -64,6 +66,19 @@ def house_style() -> Iterator[None]:
     }
     with mpl.rc_context({**mpl.rcParamsDefault, **sizes, **thin}):
         yield
+
+
+def diagnosis_style(*there: pd.Series) -> dict[str, dict[str, Any]]:
+    """Return colour and marker of each class that is there; of scans without one last.
+
+    Parameters
+    ----------
+    *there : Series of str
+        Diagnoses of scans.
+    """
+    names = {name for each in there for name in each}
+    styles = zip((*diagnoses(), NO_DIAGNOSIS), _CLASS_STYLES, strict=True)
+    return {name: style for name, style in styles if name in names}
 
 
 def method_style(name: str) -> dict[str, Any]:
@@ -206,7 +221,7 @@ def count_scans(tables: Sequence[pd.DataFrame]) -> str:
     subjects = _span([table["subject"].nunique() for table in tables])
     diagnoses = [
         f"{_span([int((table['diagnosis'] == name).sum()) for table in tables])} {name}"
-        for name in DIAGNOSIS_STYLE
+        for name in diagnosis_style(*(table["diagnosis"] for table in tables))
     ]
     return f"n = {scans} scans ({', '.join(diagnoses)}) of {subjects} subjects"
 

@@ -16,6 +16,7 @@ import pandas as pd
 from msnmo.cohort.parts import read_part
 from msnmo.compute.device import pick_device, prepare
 from msnmo.compute.options import add_arguments
+from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, write_tsv
 from msnmo.core.names import path_of_scan
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prediction = predict_scan(model, scan.image.data, device)
         said = predictions_row(scan.scan, diagnosis, prediction)
         key = (given.method, given.fold, given.seed, scan.scan, diagnosis)
-        rows.append((*key, said["p_nmosd"]))
+        rows.append((*key, said[probabilities()[1]]))
     write_tsv(given.out, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 

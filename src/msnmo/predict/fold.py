@@ -28,6 +28,7 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace
@@ -51,7 +52,7 @@ class Prediction:
     lesion_probability : (X, Y, Z) ndarray of float32, optional
         0 to 1; None if the method does not segment.
     class_probabilities : (2,) ndarray of float32, optional
-        Of MS and NMOSD; None if the method does not classify.
+        Of class 0 and 1 (MS and NMOSD); None if the method does not classify.
     localisation : tuple of (X, Y, Z) ndarray of float32
         V_1 to V_3 of the predicted class (equation 10), fine to coarse, interpolated to model
         space; not normalised: above 0 speaks for the class. Empty if the method has none.
@@ -251,8 +252,8 @@ def write_prediction(
 def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[str, str]:
     """Return a scan's row of predictions.tsv; probabilities with six decimals, or n/a."""
     classes = prediction.class_probabilities
-    ms, nmosd = ("n/a", "n/a") if classes is None else (f"{value:.6f}" for value in classes)
-    return {"scan": scan, "diagnosis": diagnosis, "p_ms": ms, "p_nmosd": nmosd}
+    values = ("n/a", "n/a") if classes is None else (f"{value:.6f}" for value in classes)
+    return {"scan": scan, "diagnosis": diagnosis} | dict(zip(probabilities(), values, strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import yaml
 
 from msnmo.cohort.excluded import read_excluded
+from msnmo.core.diagnoses import NO_DIAGNOSIS
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, write_text
 from msnmo.core.names import path_of_scan
-from msnmo.figures.style import DIAGNOSIS_STYLE
+from msnmo.figures.style import diagnosis_style
 from msnmo.report.costs import OWN, read_costs
 from msnmo.report.pictures import losses_of, shown_figures
 from msnmo.report.records import (
@@ -29,6 +30,8 @@ from msnmo.report.scatter import LEFT, WIDTH
 from msnmo.report.summary import (
     costs_table,
     excluded_table,
+    lead,
+    left_out_facts,
     overview_facts,
     reference_table,
     scan_bytes,
@@ -78,7 +81,8 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
     excluded = read_excluded(given.excluded)
     runs = read_runs(given.runs, results.methods, given.evaluated)
     return {
-        "facts": overview_facts(results),
+        "lead": lead(given.left_out),
+        "facts": [*overview_facts(results), *left_out_facts(results, given.left_out)],
         "reference": reference_table(results, given.tables),
         "excluded": excluded_table(excluded),
         "engines": engines_table(
@@ -109,7 +113,9 @@ def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
 
 
 def _scans(results: Results, sizes: dict[str, int]) -> dict[str, object]:
-    legend = [(name, style["color"]) for name, style in DIAGNOSIS_STYLE.items()]
+    classes = results.cohort["diagnosis"].fillna(NO_DIAGNOSIS)
+    styles = diagnosis_style(classes[classes.index.isin(results.folds.index)])
+    legend = [(name, style["color"], style["marker"]) for name, style in styles.items()]
     return {
         "pictures": strips_of(results),
         "legend": legend,
@@ -165,6 +171,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--sidecars", required=True, help="JSON of a brain mask, with {folder} and {scan}"
+    )
+    parser.add_argument(
+        "--left-out",
+        action="append",
+        default=[],
+        metavar="METHOD",
+        help="a method that classifies, which a cohort of one class has no use of",
     )
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks")
     parser.add_argument("--config", required=True, help="the merged config, JSON")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.core.diagnoses import score, score_in_words
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.maps import CAM
@@ -23,11 +24,11 @@ FOLD_COLUMNS = {"scan": str, "fold": int}
 MANIFEST_COLUMNS = dict.fromkeys(("scan", "sidecar", "native_lesion", "native_brain"), str)
 QUALITY_COLUMNS = {"scan": str, "engine": str, "brain_ml": float, "flags": str}
 VOLUMES = {"V_TRUE": "true lesions (ml)", "V_PRED": "predicted lesions (ml)"}
-P_NMOSD = "P(NMOSD)"
+FIRST = "Every method on this scan, masks compared in model space"
+"""The caption of the table that has the probability of class 1, too."""
 NUMBERS: Mapping[str, Mapping[str, str]] = {
-    "Every method on this scan, masks compared in model space": {
+    FIRST: {
         **{name: f"{name} (%)" for name in metrics_of("segmentation")},
-        "P_NMOSD": P_NMOSD,
     },
     "Lesions, distances and volumes on the scan's own grid": {
         **{name: f"{name} ({METRICS[name].unit})" for name in metrics_of("segmentation", False)},
@@ -158,7 +159,8 @@ def numbers_of_scan(results: Results, scan: str) -> list[tuple[str, pd.DataFrame
     tables = []
     for caption, headings in NUMBERS.items():
         columns: dict[str, Sequence[Any]] = {"method": labels}
-        for metric, heading in headings.items():
+        of_class = {score(): score_in_words()} if caption == FIRST else {}
+        for metric, heading in {**headings, **of_class}.items():
             values = results.of_scans(metric).loc[scan]
             if values.notna().any():
                 columns[heading] = values.to_list()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from msnmo.figures.style import DIAGNOSIS_STYLE
+from msnmo.figures.style import diagnosis_style
 from msnmo.settings.methods import get_method
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 760, 120, 20, 12, 44, 46
@@ -21,7 +21,7 @@ class Point:
 
     x: float
     y: float
-    diagnosis: str
+    marker: str
     colour: str
     told: str
     href: str
@@ -124,14 +124,15 @@ def _x(value: float, top: float) -> float:
 
 
 def _points(
-    known: pd.Series, diagnoses: Mapping[str, str], label: str, y: float, top: float
+    known: pd.Series, diagnoses: pd.Series, label: str, y: float, top: float
 ) -> Sequence[Point]:
+    styles = diagnosis_style(diagnoses)
     return [
         Point(
             _x(float(value), top),
             y + STAGGER[place % len(STAGGER)],
-            str(diagnoses[scan]),
-            DIAGNOSIS_STYLE[diagnoses[scan]]["color"],
+            styles[diagnoses[scan]]["marker"],
+            styles[diagnoses[scan]]["color"],
             f"{scan} ({diagnoses[scan]}), {label}: {value:.3g}",
             f"scans/{scan}.html",
         )

@@ -7,19 +7,35 @@ from pathlib import Path
 
 import pandas as pd
 
+from msnmo.cohort.classes import note_of
+from msnmo.core.diagnoses import (
+    NO_DIAGNOSIS,
+    diagnoses,
+    positive,
+    score,
+    score_in_words,
+)
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.metrics import SUPPLEMENT
-from msnmo.figures.style import DIAGNOSIS_STYLE
-from msnmo.report.results import P_NMOSD, VOLUMES, Results, judged_maps
+from msnmo.figures.catalogue import drawable, get_figure
+from msnmo.report.results import VOLUMES, Results, judged_maps
 from msnmo.report.scatter import Strips, draw_strips
 from msnmo.report.tables import reference_row
 from msnmo.settings.methods import get_method
-from msnmo.tables.layout import DESCRIBED, LESIONS, MAPS, ROBUSTNESS, SHORTCUTS, SITES
+from msnmo.tables.layout import (
+    DESCRIBED,
+    LESIONS,
+    MAPS,
+    ROBUSTNESS,
+    SHORTCUTS,
+    SITES,
+    TABLES,
+    methods_of,
+)
 from msnmo.tables.model import read_page
 from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 
-DIAGNOSES = tuple(DIAGNOSIS_STYLE)
 MEGABYTE = 1e6
 COST_HEADINGS = {
     "jobs": "jobs",
@@ -40,11 +56,11 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
     cohort = results.cohort
     subjects = cohort.groupby("subject")["diagnosis"].first()
     facts = [("scans", f"{len(cohort)} of {cohort['subject'].nunique()} subjects")]
-    for name in DIAGNOSES:
+    for name in (name for name in diagnoses() if name in set(cohort["diagnosis"])):
         scans, people = (cohort["diagnosis"] == name).sum(), (subjects == name).sum()
         facts.append((name, f"{scans} scans of {people} subjects"))
     if unknown := int(cohort["diagnosis"].isna().sum()):
-        facts.append(("no diagnosis", f"{unknown} scans"))
+        facts.append((NO_DIAGNOSIS, f"{unknown} scans"))
     return [
         *facts,
         ("sites", ", ".join(map(str, cohort["site"].dropna().unique())) or NOTHING),
@@ -52,6 +68,28 @@ def overview_facts(results: Results) -> list[tuple[str, str]]:
         *_seeds(results),
         ("methods", ", ".join(get_method(name).label for name in results.methods)),
         *judged_maps(results),
+    ]
+
+
+def lead(left_out: Sequence[str]) -> str:
+    """Return what was done, in a few words."""
+    if left_out:
+        return "Lesion segmentation"
+    return f"Joint lesion segmentation and classification of {' and '.join(diagnoses())}"
+
+
+def left_out_facts(results: Results, left_out: Sequence[str]) -> list[tuple[str, str]]:
+    """Return which methods, tables and figures are left out of a cohort of one class, and why."""
+    if not left_out:
+        return []
+    wanted = [*results.methods, *left_out]
+    tables = [n for n in TABLES if methods_of(n, wanted) and not methods_of(n, results.methods)]
+    done = drawable(results.methods)
+    figures = [get_figure(name).title for name in drawable(wanted) if name not in done]
+    return [
+        ("left out", note_of(results.cohort, left_out)),
+        ("tables left out with them", ", ".join(tables) or NOTHING),
+        ("figures left out with them", "; ".join(figures) or NOTHING),
     ]
 
 
@@ -112,21 +150,21 @@ def size_facts(sizes: dict[str, int]) -> list[tuple[str, str]]:
 
 
 def strips_of(results: Results) -> list[Strips]:
-    """Return the pictures of the list of scans: DSC, and the probability of NMOSD."""
-    diagnoses = results.cohort["diagnosis"]
+    """Return the pictures of the list of scans: DSC, and the probability of class 1."""
+    classes = results.cohort["diagnosis"].fillna(NO_DIAGNOSIS)
     wanted = [
         draw_strips(
             results.of_scans("DSC"),
-            diagnoses,
+            classes,
             "DSC of each scan",
             "DSC in model space (%)",
             top=100,
         ),
         draw_strips(
-            results.of_scans("P_NMOSD"),
-            diagnoses,
-            "Probability of NMOSD of each scan",
-            "predicted probability of NMOSD; right of the line the class is NMOSD",
+            results.of_scans(score()),
+            classes,
+            f"Probability of {positive()} of each scan",
+            f"predicted probability of {positive()}; right of the line the class is {positive()}",
             top=1,
             threshold=0.5,
         ),
@@ -154,7 +192,7 @@ def scans_tables(results: Results, sizes: dict[str, int]) -> list[Table]:
         }
     )
     tables = [table_of("All scans", listed)]
-    for metric, caption in (("DSC", "DSC in model space (%)"), ("P_NMOSD", P_NMOSD)):
+    for metric, caption in (("DSC", "DSC in model space (%)"), (score(), score_in_words())):
         values = results.of_scans(metric).dropna(axis="columns", how="all")
         if len(values.columns):
             named = values.rename(columns=lambda name: get_method(name).label)

@@ -17,6 +17,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import score
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text
@@ -32,8 +33,6 @@ MEASURED_COLUMNS = {
     **{"dsc": float, "p_nmosd": float, "left_out": str},
 }
 """Of the tables of msnmo.robustness.predict."""
-EVALUATED = {"DSC": "dsc_evaluated", "P_NMOSD": "p_nmosd_evaluated"}
-"""The metrics of scans as they are, and what they are called here."""
 COUNTS = ("n_scans", "n_left_out", "n_dsc", "n_subjects", "n_classified", "n_flips")
 NUMBERS = (
     *("dsc", "dsc_low", "dsc_high", "difference", "difference_low", "difference_high"),
@@ -48,6 +47,14 @@ COLUMNS = {
 """Of the table that is written, a row per condition, that of scans as they are first."""
 NO_WIDTH = 1e-9
 """An interval that is narrower has no width but for the last digits of sums."""
+
+
+def _evaluated() -> dict[str, str]:
+    """Return the metrics of scans as they are, and what they are called here.
+
+    p_nmosd is the probability of class 1, whatever its label is.
+    """
+    return {"DSC": "dsc_evaluated", score(): "p_nmosd_evaluated"}
 
 
 def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFrame:
@@ -175,11 +182,12 @@ def read_measured(paths: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFram
         raise bad_input(where, "each condition of each scan once", "others", MAKE_AGAIN)
 
     known = pd.concat([read_metrics(path) for path in metrics], ignore_index=True)
-    chosen = known["metric"].isin(EVALUATED) & known["space"].isin(["native", NOT_APPLICABLE])
+    evaluated = _evaluated()
+    chosen = known["metric"].isin(evaluated) & known["space"].isin(["native", NOT_APPLICABLE])
     known = known[chosen & (known["scan"] != NOT_APPLICABLE)]
     run = ["method", "seed", "fold", "scan"]
-    wide = known.pivot(index=run, columns="metric", values="value").rename(columns=EVALUATED)
-    wide = wide.reindex(columns=list(EVALUATED.values())).reset_index()
+    wide = known.pivot(index=run, columns="metric", values="value").rename(columns=evaluated)
+    wide = wide.reindex(columns=list(evaluated.values())).reset_index()
     listed = set(table[run].itertuples(index=False, name=None))
     if listed - set(wide[run].itertuples(index=False, name=None)):
         expected = f"the trainings and scans of {', '.join(map(str, metrics))}"

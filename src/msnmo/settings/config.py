@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from msnmo.core.diagnoses import DEFAULT
 from msnmo.core.errors import InputError
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
@@ -33,6 +34,7 @@ from msnmo.settings.sections import (
     Bundle,
     Calibration,
     Compute,
+    Diagnoses,
     Folder,
     Folds,
     LesionMasks,
@@ -121,6 +123,12 @@ class Config(Section):
         "names of the methods to train",
         "paper",
         min_length=1,
+    )
+    diagnoses: Diagnoses = key(
+        DEFAULT,
+        "labels of the two classes in the scan table; the second is the positive one of SN, SP and "
+        "AUC",
+        "paper",
     )
     lesion_masks: LesionMasks = within(LesionMasks, "lesion masks as they arrive")
     skull_strip: SkullStrip = within(SkullStrip, "which voxels of a head are brain")

@@ -197,7 +197,7 @@ def in_words(node: Schema, plural: bool = False) -> str:
         return _list_in_words(node)
     if kind in ("integer", "number"):
         return _number_in_words(node, plural)
-    text = "a path" if node.get("format") == "path" else "text"
+    text = "a path" if node.get("format") == "path" else "texts" if plural else "text"
     return {"boolean": "true or false", "string": text}[str(kind)]
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from msnmo.core.diagnoses import LABEL
 from msnmo.core.paths import expand, not_a_folder
 from msnmo.core.sizes import TOKEN
 from msnmo.settings.keys import (
@@ -63,6 +64,48 @@ PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
 Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
 Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
 Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
+
+
+def _two_classes(given: Any) -> Any:
+    """Refuse another number of labels than two, and say what is tied to two."""
+    if not isinstance(given, list | tuple) or len(given) == 2:
+        return given
+    many = ", ".join(map(str, given)) or "none"
+    if len(given) < 2:
+        remedy = (
+            "name two: of a cohort of one class, all scans may have the first; methods that "
+            "classify are left out then"
+        )
+    else:
+        remedy = (
+            "name the two to be told apart, and leave the others' scans out of the scan table, "
+            "or give them one label of the two; or segment alone: empty the column diagnosis of "
+            "all scans"
+        )
+    expected = (
+        "two labels, as the classification head has two outputs, and SN, SP and AUC are of two "
+        "classes"
+    )
+    raise Refusal(expected, f"{len(given)}: {many}", remedy)
+
+
+def _labels(labels: tuple[str, str]) -> tuple[str, str]:
+    """Refuse labels that name no columns, or one column twice."""
+    if wrong := [label for label in labels if not LABEL.fullmatch(label)]:
+        expected = "labels of letters and digits that begin with a letter"
+        raise Refusal(expected, ", ".join(map(repr, wrong)), "rename them, in the scan table too")
+    if labels[0].lower() == labels[1].lower():
+        found = f"{labels[0]} and {labels[1]}"
+        raise Refusal("two labels that differ by more than capital letters", found, "rename one")
+    return labels
+
+
+Diagnoses = Annotated[
+    tuple[str, str],
+    Field(strict=False),
+    AfterValidator(_labels),
+    BeforeValidator(_two_classes),
+]
 
 
 class LesionMasks(Section):

@@ -11,6 +11,7 @@ from typing import get_args
 import pandas as pd
 
 from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
+from msnmo.cohort.classes import note_of
 from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
@@ -83,6 +84,8 @@ def _notes(given: argparse.Namespace) -> Iterator[str]:
     if _kind(given.table) != "described":
         cohort = read_tsv(given.cohort, COHORT_COLUMNS)
         yield folds_note(cohort, given.k, given.split, given.repeats)
+        if given.left_out:
+            yield note_of(cohort, given.left_out)
     yield exclusion_note(read_excluded(given.excluded))
 
 
@@ -182,6 +185,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", choices=get_args(Split), help="how folds were made")
     parser.add_argument("--k", type=int, help="how many folds were asked for")
     parser.add_argument("--repeats", type=int, default=1, help="of the cross-validation")
+    parser.add_argument(
+        "--left-out",
+        action="append",
+        default=[],
+        metavar="METHOD",
+        help="a method that classifies, which a cohort of one class has no use of",
+    )
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
     parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from nibabel.filebasedimages import ImageFileError
 
+from msnmo.core.diagnoses import DEFAULT, NO_DIAGNOSIS, diagnoses
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_tsv
 from msnmo.tables.content import WIDEST, batched
@@ -26,7 +27,6 @@ COHORT_COLUMNS = dict.fromkeys(
 )
 SEQUENCE = "T2-FLAIR"
 NOT_STATED = "not stated"
-NO_DIAGNOSIS = "no diagnosis"
 MISSING = "missing"
 REPORTED_COHORT = (
     ("MS", "ISBI 2015", 21),
@@ -62,12 +62,12 @@ def composition(cohort: pd.DataFrame) -> Page:
                 if diagnosis == name
             ),
         )
-        for name in ("MS", "NMOSD")
+        for name in DEFAULT
     ]
     everyone = Line("", (_count(sum(count for *_, count in REPORTED_COHORT)), Text(SEQUENCE)))
     return Page(
         "1",
-        "MS and NMOSD datasets",
+        f"{' and '.join(diagnoses())} datasets",
         "Disease classification",
         "Data source",
         (

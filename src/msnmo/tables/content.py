@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from msnmo.core.diagnoses import diagnoses, positive
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.metrics import (
     EXACT,
@@ -58,11 +59,15 @@ EXACT_WHERE_ALL_ARE_EQUAL = (
     "number of subjects."
 )
 """For tables whose intervals are too many to name those."""
-ABOUT_SITE_ALONE = (
-    f"{SITE_ALONE}: no network; a scan's score is the share of NMOSD among the fold's training "
-    "scans of its site, or among all of them where none is of its site. A method that is no better "
-    "may have learned the site."
-)
+
+
+def about_site_alone() -> str:
+    """Return what the row of sites alone is."""
+    return (
+        f"{SITE_ALONE}: no network; a scan's score is the share of {positive()} among the fold's "
+        "training scans of its site, or among all of them where none is of its site. A method that "
+        "is no better may have learned the site."
+    )
 
 
 def page(table: Layout, rows: list[ComparedRow], confidence: float, second: str) -> Page:
@@ -227,7 +232,7 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
     sentences += [*_endpoint_notes(table), *_gap_notes(rows)]
     sentences += [*_sureness_notes(cells, level), *_exact_notes(rows, level), *_seed_notes(cells)]
     if any(row.label == SITE_ALONE for row in rows):
-        sentences.append(ABOUT_SITE_ALONE)
+        sentences.append(about_site_alone())
     if any(cell.rank for cell in cells):
         sentences.append(f"Of ours, the best is bold and the second best {second}.")
     if lowest := [name for name in table.metrics if METRICS[name].best == "lowest"]:
@@ -352,7 +357,7 @@ def _counted(cells: list[ComparedCell]) -> str:
     """Return which of the scans the metrics of one class count."""
     counts = {cell.metric: cell.sureness.n_scans for cell in cells if cell.sureness is not None}
     told = [
-        f"{metric} counts the {counts[metric]} of {classes[0]}"
+        f"{metric} counts the {counts[metric]} of {diagnoses()[classes[0]]}"
         for metric, classes in PROPORTIONS.items()
         if len(classes) == 1 and metric in counts
     ]

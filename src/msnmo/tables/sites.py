@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from msnmo.cohort.balance import NO_SITE
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.files import read_tsv
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
 from msnmo.evaluate.metrics import EXACT, METRICS, NOT_APPLICABLE
-from msnmo.evaluate.statistics.sites import COLUMNS, COUNTS, NUMBERS
+from msnmo.evaluate.statistics.sites import NUMBERS, columns, counts, of_classes
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import (
     ABOUT_METRICS,
@@ -30,22 +31,28 @@ from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 
 ALL, WITHIN = "all sites", "within sites"
 """Names of lines."""
-TYPES = {
-    **dict.fromkeys(COLUMNS, str),
-    **dict.fromkeys((*NUMBERS, "n_pairs"), float),
-    **dict.fromkeys((each for each in COUNTS if each != "n_pairs"), int),
-}
-DETAILS = (
-    *("value", "interval from", "to", "interval by"),
-    *("scans", "MS", "NMOSD", "pairs", "subjects"),
-)
 EXPLAINED = (
     "A number is the mean over scans, and over seeds where there are several: no mean over folds, "
-    "so that of all sites is not that of the other tables.",
-    "AUC: pairs of one NMOSD and one MS scan of the same fold and seed, as scores of different "
-    "networks are not comparable; within sites: of the same site, too. A network that tells sites "
-    "and no disease has 50 % there.",
+    "so that of all sites is not that of the other tables."
 )
+
+
+def _types() -> dict[str, type]:
+    whole = (each for each in counts() if each != "n_pairs")
+    return {
+        **dict.fromkeys(columns(), str),
+        **dict.fromkeys((*NUMBERS, "n_pairs"), float),
+        **dict.fromkeys(whole, int),
+    }
+
+
+def _about_auc() -> str:
+    first, second = diagnoses()
+    return (
+        f"AUC: pairs of one {second} and one {first} scan of the same fold and seed, as scores of "
+        "different networks are not comparable; within sites: of the same site, too. A network "
+        "that tells sites and no disease has 50 % there."
+    )
 
 
 def read_sites(path: Path) -> pd.DataFrame:
@@ -61,7 +68,7 @@ def read_sites(path: Path) -> pd.DataFrame:
     InputError
         If the file cannot be read.
     """
-    table = read_tsv(path, TYPES)[list(COLUMNS)]
+    table = read_tsv(path, _types())[list(columns())]
     # "n/a" is a space here, no missing value
     table = table.fillna({"space": NOT_APPLICABLE})
     table.insert(0, "table", SITES)
@@ -86,7 +93,20 @@ def page_of_sites(table: pd.DataFrame) -> Page:
         "Scans",
         tuple(_panels(table, level)),
         tuple(_notes(table, level)),
-        Panel("Intervals", DETAILS, tuple(_details(table))),
+        Panel(
+            "Intervals",
+            (
+                "value",
+                "interval from",
+                "to",
+                "interval by",
+                "scans",
+                *diagnoses(),
+                "pairs",
+                "subjects",
+            ),
+            tuple(_details(table)),
+        ),
     )
 
 
@@ -108,28 +128,33 @@ def _panels(table: pd.DataFrame, level: str) -> Iterator[Panel]:
     for task in dict.fromkeys(METRICS[name].task for name in there):
         for metrics in batched([name for name in there if METRICS[name].task == task], WIDEST):
             rows = table[table["metric"].isin(metrics)]
-            counts = ("MS / NMOSD", "pairs") if "AUC" in metrics else ("MS / NMOSD",)
+            shown = (_heading(table), *(("pairs",) if "AUC" in metrics else ()))
             yield Panel(
                 task.capitalize(),
-                (*(f"{name} ({METRICS[name].unit})" for name in metrics), *counts),
+                (*(f"{name} ({METRICS[name].unit})" for name in metrics), *shown),
                 tuple(
-                    Block(str(label), tuple(_lines(part, metrics, counts, level)))
+                    Block(str(label), tuple(_lines(part, metrics, shown, level)))
                     for label, part in rows.groupby("label", sort=False)
                 ),
             )
 
 
+def _heading(table: pd.DataFrame) -> str:
+    """Return the heading of how many scans there are: of each class, if any has one."""
+    return " / ".join(diagnoses()) if table[list(of_classes())].any(axis=None) else "scans"
+
+
 def _lines(
-    rows: pd.DataFrame, metrics: Sequence[str], counts: Sequence[str], level: str
+    rows: pd.DataFrame, metrics: Sequence[str], shown: Sequence[str], level: str
 ) -> Iterator[Line]:
     """Yield what a method has of all scans, of pairs within sites and of each site."""
     for (scope, name), part in rows.groupby(["scope", "line"], sort=False):
         cells = {row.metric: row for row in part.itertuples()}
         of = [cells.get(metric) for metric in metrics]
         told = _counts(list(cells.values()))
-        yield Line(name, (*map(_value, of), *(told[each] for each in counts)))
+        yield Line(name, (*map(_value, of), *(told[each] for each in shown)))
         if scope != "site":
-            nothing = tuple(Text("") for _ in counts)
+            nothing = tuple(Text("") for _ in shown)
             yield Line(f"{name}, {level} CI", (*map(_interval, of), *nothing))
 
 
@@ -145,10 +170,16 @@ def _interval(cell: Any) -> Text:
 
 def _counts(cells: Iterable[Any]) -> dict[str, Text]:
     """Return the most scans of each class that a number of the line is of, and its pairs."""
-    ms, nmosd = (max(getattr(each, name) for each in cells) for name in ("n_ms", "n_nmosd"))
+    first, second, scans = (
+        max(getattr(each, name) for each in cells) for name in (*of_classes(), "n_scans")
+    )
     (pairs,) = [each.n_pairs for each in cells if each.metric == "AUC"] or [math.nan]
     shown = Text(NOTHING) if math.isnan(pairs) else Text(fixed(pairs, 0), value=pairs)
-    return {"MS / NMOSD": Text(f"{ms} / {nmosd}"), "pairs": shown}
+    return {
+        " / ".join(diagnoses()): Text(f"{first} / {second}"),
+        "scans": Text(f"{scans}", value=scans),
+        "pairs": shown,
+    }
 
 
 def _details(table: pd.DataFrame) -> Iterator[Block]:
@@ -159,19 +190,22 @@ def _details(table: pd.DataFrame) -> Iterator[Block]:
 
 
 def _detail(row: Any) -> tuple[Text, ...]:
-    counts = (row.n_scans, row.n_ms, row.n_nmosd, row.n_pairs, row.n_subjects)
+    of_class = (getattr(row, name) for name in of_classes())
+    scans = (row.n_scans, *of_class, row.n_pairs, row.n_subjects)
     return (
         *map(text_of, (row.value, row.ci_low, row.ci_high)),
         Text(NOTHING if pd.isna(row.interval) else row.interval),
         *(
             Text(NOTHING) if math.isnan(each) else Text(fixed(each, 0), value=each)
-            for each in counts
+            for each in scans
         ),
     )
 
 
 def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
-    yield from EXPLAINED
+    yield EXPLAINED
+    if "AUC" in set(table["metric"]):
+        yield _about_auc()
     of_all = table[table["scope"] == "all"]
     subjects, seeds = of_all["n_subjects"].max(), of_all["n_seeds"].max()
     trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
@@ -184,7 +218,9 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     if len(first) == 1:
         yield f"All scans are of one site: {first['line'].iloc[0]}."
     of_auc = table[(table["metric"] == "AUC") & (table["scope"] == "site")]
-    if alone := list(of_auc.loc[of_auc["n_ms"] * of_auc["n_nmosd"] == 0, "line"].unique()):
+    first_class, second_class = of_classes()
+    without = of_auc[first_class] * of_auc[second_class] == 0
+    if alone := list(of_auc.loc[without, "line"].unique()):
         yield f"Of one class alone, so without an AUC: {', '.join(alone)}."
     gaps = of_all[of_all["n_undefined_scans"] > 0].groupby("n_undefined_scans")["metric"]
     for count, metrics in gaps:

@@ -29,7 +29,7 @@ from msnmo.core.provenance import git_state, versions
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
 from msnmo.train.checkpoint import Checkpoint
-from msnmo.train.data import TrainingScan, load_training_scans
+from msnmo.train.data import TrainingScan, load_training_scans, refuse_unlabelled
 from msnmo.train.kept import Kept
 from msnmo.train.loop import Job, Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     method = get_method(given.method)
     job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
     scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
+    if "classification" in method.tasks:
+        refuse_unlabelled(scans)
     kept = Kept(given.out_weights, given.out_history, given.out_run)
     _, i, j, k = scans[0].image.shape
     network = fresh_model(job, (i, j, k), [scan.label for scan in scans])

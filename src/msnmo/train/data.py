@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from msnmo.cohort.balance import DIAGNOSES
+from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import sha256
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume
+
+UNLABELLED = -1
+"""The label of a scan with a lesion mask alone, which segmentation learns from."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class TrainingScan:
     scan : str
         Scan id.
     label : int
-        0 = MS, 1 = NMOSD.
+        0 or 1, the class by the order of its labels (MS = 0, NMOSD = 1); `UNLABELLED` without one.
     image : (1, X, Y, Z) tensor of float32
         Z-scored, in model space.
     lesion : (1, X, Y, Z) tensor of bool
@@ -85,9 +88,23 @@ def _load(scan: str, diagnosis: str, image_path: str, lesion_path: object) -> Tr
         mask = load_mask(lesion_path)
         check_same_grid(Path(lesion_path), mask, Path(image_path), image)
         lesion, content["lesion"] = mask.data, sha256(lesion_path)
-    return TrainingScan(
-        scan, DIAGNOSES.index(diagnosis), _as_tensor(image.data), _as_tensor(lesion), content
-    )
+    labels = diagnoses()
+    label = labels.index(diagnosis) if diagnosis in labels else UNLABELLED
+    return TrainingScan(scan, label, _as_tensor(image.data), _as_tensor(lesion), content)
+
+
+def refuse_unlabelled(scans: Sequence[TrainingScan]) -> None:
+    """Stop a training that is to classify if a scan has no class.
+
+    Raises
+    ------
+    InputError
+        Naming every such scan.
+    """
+    if unlabelled := [scan.scan for scan in scans if scan.label == UNLABELLED]:
+        expected = f"a diagnosis {in_words()} of every training scan, as the method classifies"
+        remedy = "give it in the scan table, or train methods that segment alone"
+        raise bad_input("training scans", expected, f"none of {', '.join(unlabelled)}", remedy)
 
 
 def _as_tensor(data: np.ndarray) -> torch.Tensor:

@@ -48,6 +48,11 @@ def code_version(module: str, source: Path, chosen: tuple[str, ...] = ()) -> str
     return digest.hexdigest()[:16]
 
 
+def reads(name: str, module: str, source: Path, chosen: tuple[str, ...] = ()) -> bool:
+    """Return whether a module's process can import the module `name`; the others as above."""
+    return modules_of(name.partition(".")[0], source)[name] in files_of(module, source, chosen)
+
+
 @cache
 def files_of(module: str, source: Path, chosen: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Return the files of the package that a module's process can import or read, sorted.

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from msnmo.cohort.folds import split_folds
+from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.numbers import as_text, fixed
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
@@ -493,3 +494,22 @@ def test_the_command_says_what_is_missing(tmp_path):
     assert done.returncode == 2
     assert "--metrics, --folds, --seed must be given" in done.stderr
     assert not out.exists()
+
+
+def test_other_labels_give_the_same_numbers(compared, metrics, folds, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "MS,ZZZ")  # which sorts as NMOSD does: the same draws
+    other = compare(
+        "7",
+        metrics.replace({"metric": {"P_NMOSD": "P_ZZZ"}}),
+        folds.replace({"diagnosis": {"NMOSD": "ZZZ"}}),
+    )
+    pd.testing.assert_frame_equal(other, compared)
+
+
+def test_masks_of_scans_without_a_diagnosis_have_intervals_and_no_test(metrics, folds):
+    segmented = metrics[metrics["method"] == "unet"]
+    table = compare("3", segmented, folds.assign(diagnosis=NO_DIAGNOSIS)).set_index("metric")
+    of_dsc = table.loc["DSC"]
+    assert of_dsc["ci_low"] < of_dsc["estimate"] < of_dsc["ci_high"]
+    assert of_dsc["n_scans"] == SCANS
+    assert table["p"].isna().all()

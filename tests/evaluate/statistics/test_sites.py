@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
 from msnmo.evaluate.aggregate import COLUMNS as METRIC_COLUMNS
 from msnmo.evaluate.statistics.bootstrap import Drawn, auc
-from msnmo.evaluate.statistics.sites import COLUMNS, by_site, main
+from msnmo.evaluate.statistics.sites import by_site, columns, main
 from tests.measured import with_folds
 
 # scan, diagnosis, site, fold, probability of NMOSD, DSC
@@ -194,7 +195,7 @@ def run_main(folder, out):
 def test_the_command_writes_equal_bytes(files):
     assert run_main(files, "one.tsv") == run_main(files, "two.tsv")
     table = pd.read_csv(files / "one.tsv", sep="\t", na_values="n/a", keep_default_na=False)
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(columns())
     assert set(table["site"].dropna()) == {"A", "B"}
 
 
@@ -205,3 +206,30 @@ def test_scans_without_a_site_are_together_and_an_unknown_scan_is_named(files, f
     write_tsv(files / "cohort.tsv", cohort[1:])
     with pytest.raises(InputError, match="none of sub-a1"):
         run_main(files, "one.tsv")
+
+
+def test_other_labels_give_the_same_numbers_under_their_names(folds, sites, monkeypatch):
+    expected = compared(folds, sites).rename(columns={"n_nmosd": "n_mogad"})
+    metrics = measured(folds).replace({"metric": {"P_NMOSD": "P_MOGAD"}})
+    monkeypatch.setenv(VARIABLE, "MS,MOGAD")
+    folds = folds.replace({"diagnosis": {"NMOSD": "MOGAD"}})
+    drawn = Drawn.draw(folds, metrics["seed"], 400, 3)
+    table = by_site(metrics, folds, sites, drawn, confidence=0.95, space="model")
+    assert list(table.columns) == list(columns())
+    table = table.set_index(["metric", "scope", table["site"].fillna("")]).sort_index()
+    # classes are drawn in the order of their names: intervals are those of other draws
+    kept = [name for name in table if name not in ("ci_low", "ci_high")]
+    pd.testing.assert_frame_equal(table[kept], expected[kept])
+
+
+@pytest.mark.parametrize("name", ["MS", NO_DIAGNOSIS])
+def test_scans_of_one_class_or_none_have_a_dsc_by_site(folds, sites, name):
+    folds = folds.assign(diagnosis=name)
+    metrics = measured(folds)
+    metrics = metrics[metrics["metric"] == "DSC"].assign(method="only_seg")
+    drawn = Drawn.draw(folds, metrics["seed"], 400, 3)
+    table = by_site(metrics, folds, sites, drawn, confidence=0.95, space="model")
+    whole = table[table["scope"] == "all"].set_index("metric").loc["DSC"]
+    assert whole["value"] == pytest.approx(100 * np.nanmean([scan[-1] for scan in SCANS]))
+    assert whole["ci_low"] < whole["value"] < whole["ci_high"]
+    assert (whole["n_ms"], whole["n_nmosd"]) == (6 * (name == "MS"), 0)

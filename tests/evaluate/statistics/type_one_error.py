@@ -25,6 +25,7 @@ from scipy.stats import wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
 
 from msnmo.cohort.folds import split_folds
+from msnmo.core.diagnoses import diagnoses
 from msnmo.evaluate.metrics import PROPORTIONS
 from msnmo.evaluate.statistics.bootstrap import (
     Drawn,
@@ -126,7 +127,9 @@ def by_scan(data: DataSet, folds: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Yield the p of tests whose units are scans: what tables had before."""
     yield "DSC", float(wilcoxon(*data.dsc[:, 0]).pvalue)
     for metric, classes in PROPORTIONS.items():
-        first, second = data.right[:, 0, folds["diagnosis"].isin(classes)]
+        first, second = data.right[
+            :, 0, folds["diagnosis"].isin([diagnoses()[each] for each in classes])
+        ]
         both, neither = (first & second).sum(), (~first & ~second).sum()
         table = [[both, (first & ~second).sum()], [(~first & second).sum(), neither]]
         yield metric, float(mcnemar(table, exact=True).pvalue)
@@ -137,7 +140,7 @@ def by_subject(data: DataSet, folds: pd.DataFrame) -> Iterator[tuple[str, float]
     yield "DSC", signed_rank(pd.Series(np.subtract(*data.dsc[:, 0])), folds["subject"])
     differences = pd.Series(np.subtract(*data.right[:, 0].astype(int)))
     for metric, classes in PROPORTIONS.items():
-        counted = folds["diagnosis"].isin(classes)
+        counted = folds["diagnosis"].isin([diagnoses()[each] for each in classes])
         yield metric, sign_flip(differences[counted], folds["subject"][counted])
 
 

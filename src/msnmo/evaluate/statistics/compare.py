@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from msnmo.core.diagnoses import diagnoses, positive, score
 from msnmo.evaluate.aggregate import across_folds, fold_of
 from msnmo.evaluate.metrics import (
     BOOTSTRAP,
@@ -276,7 +277,9 @@ def scans_of_metric(metric: str, measured: Measured, space: str) -> pd.DataFrame
     needed = _made_of(metric, space)
     parts = [measured.values.get(place, none).rename(place[0]) for place in needed]
     table = measured.about.join(parts, how="inner").sort_index()
-    return table[table["diagnosis"].isin(PROPORTIONS.get(metric, ("MS", "NMOSD")))]
+    if metric not in PROPORTIONS:
+        return table
+    return table[table["diagnosis"].isin([diagnoses()[each] for each in PROPORTIONS[metric]])]
 
 
 def _replicates(metric: str, scans: pd.DataFrame, subjects: pd.DataFrame) -> np.ndarray:
@@ -293,7 +296,7 @@ def _made_of(metric: str, space: str) -> list[tuple[str, str]]:
     if metric in PROPORTIONS:
         return [("ACC", NOT_APPLICABLE)]
     if metric == "AUC":
-        return [("P_NMOSD", NOT_APPLICABLE)]
+        return [(score(), NOT_APPLICABLE)]
     if metric == "VC":
         return [("V_TRUE", "native"), ("V_PRED", "native")]
     return [(metric, space)]
@@ -313,8 +316,8 @@ def statistic_of(metric: str, scans: pd.DataFrame, group: np.ndarray | None = No
     if metric in PROPORTIONS:
         return mean(scans["ACC"].to_numpy())
     if metric == "AUC":
-        nmosd = (scans["diagnosis"] == "NMOSD").to_numpy()
-        return auc(nmosd, scans["P_NMOSD"].to_numpy(), group)
+        nmosd = (scans["diagnosis"] == positive()).to_numpy()
+        return auc(nmosd, scans[score()].to_numpy(), group)
     if metric == "VC":
         return correlation(scans["V_TRUE"].to_numpy(), scans["V_PRED"].to_numpy())
     return mean(scans[metric].to_numpy())

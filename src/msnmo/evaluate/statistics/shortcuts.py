@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import positive, score
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text, plain
@@ -102,7 +103,7 @@ def _of_seeds(table: pd.DataFrame, drawn: Drawn) -> dict[int, np.ndarray]:
             [
                 FoldStatistic(
                     fold["subject"].to_numpy(),
-                    auc((fold["diagnosis"] == "NMOSD").to_numpy(), fold["p_nmosd"].to_numpy()),
+                    auc((fold["diagnosis"] == positive()).to_numpy(), fold["p_nmosd"].to_numpy()),
                 )
                 for _, fold in of_seed.groupby("fold")
             ],
@@ -158,11 +159,11 @@ def read_images(
     evaluated = read_metrics(metrics)
     evaluated = evaluated[
         (evaluated["method"] == method)
-        & (evaluated["metric"] == "P_NMOSD")
+        & (evaluated["metric"] == score())
         & (evaluated["scan"] != NOT_APPLICABLE)
     ].rename(columns={"value": "p_nmosd"})
     if evaluated.empty:
-        raise bad_input(metrics, f"P_NMOSD of {method}", "none", MAKE_AGAIN)
+        raise bad_input(metrics, f"{score()} of {method}", "none", MAKE_AGAIN)
     of_features = read_tsv(features, FEATURES_COLUMNS).assign(seed=0)
 
     scans = set(of_filled["scan"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import positive, score
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_tsv
 from msnmo.core.numbers import as_text
@@ -34,7 +35,7 @@ COLUMNS = ("metric", *NUMBERS, "interval", *COUNTS)
 
 
 def score_scans(folds: pd.DataFrame, sites: pd.Series) -> pd.Series:
-    """Return of each scan the share of NMOSD among the training scans of its site, by scan.
+    """Return of each scan the share of class 1 (NMOSD) among its site's training scans.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def score_scans(folds: pd.DataFrame, sites: pd.Series) -> pd.Series:
         Of each scan, by scan.
     """
     table = folds.assign(
-        site=sites.loc[folds["scan"]].to_numpy(), nmosd=folds["diagnosis"] == "NMOSD"
+        site=sites.loc[folds["scan"]].to_numpy(), nmosd=folds["diagnosis"] == positive()
     ).set_index("scan")
     parts = []
     for fold, tested in table.groupby("fold"):
@@ -70,10 +71,10 @@ def metrics_of_sites(folds: pd.DataFrame, sites: pd.Series, tested: Sequence[int
 
 
 def _of_fold(fold: int, tests: pd.DataFrame, scores: pd.Series) -> Iterator[tuple[object, ...]]:
-    nmosd = (tests["diagnosis"] == "NMOSD").to_numpy()
+    nmosd = (tests["diagnosis"] == positive()).to_numpy()
     p_nmosd = scores.loc[tests["scan"]].to_numpy()
     right = (predicted_nmosd(p_nmosd) == nmosd).astype(float)
-    values = {"ACC": right, "P_NMOSD": p_nmosd}
+    values = {"ACC": right, score(): p_nmosd}
     own = [
         (scan, name, of[n]) for n, scan in enumerate(tests["scan"]) for name, of in values.items()
     ]

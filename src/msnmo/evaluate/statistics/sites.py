@@ -19,6 +19,7 @@ import pandas as pd
 
 from msnmo.cohort.balance import COHORT_COLUMNS, site_of_scans
 from msnmo.cohort.folds import read_folds
+from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text
@@ -42,8 +43,23 @@ from msnmo.settings.methods import METHODS
 Scope = Literal["all", "within", "site"]
 """All scans; pairs within sites; one site's scans."""
 NUMBERS = ("value", "ci_low", "ci_high", "confidence")
-COUNTS = ("n_scans", "n_undefined_scans", "n_subjects", "n_ms", "n_nmosd", "n_pairs", "n_seeds")
-COLUMNS = ("method", "metric", "space", "scope", "site", *NUMBERS, "interval", *COUNTS)
+PLACE = ("method", "metric", "space", "scope", "site")
+
+
+def of_classes() -> tuple[str, str]:
+    """Return the columns of how many scans of a class there are: n_ms and n_nmosd."""
+    first, second = (f"n_{label.lower()}" for label in diagnoses())
+    return first, second
+
+
+def counts() -> tuple[str, ...]:
+    """Return the columns of counts."""
+    return ("n_scans", "n_undefined_scans", "n_subjects", *of_classes(), "n_pairs", "n_seeds")
+
+
+def columns() -> tuple[str, ...]:
+    """Return the columns of the table."""
+    return (*PLACE, *NUMBERS, "interval", *counts())
 
 
 def by_site(
@@ -72,11 +88,11 @@ def by_site(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`. By method, metric (those of its tasks) and scope: all, within (of the AUC
+        Of `columns`. By method, metric (those of its tasks) and scope: all, within (of the AUC
         alone), and a row of each site, sorted. Values are in the metric's unit; NaN where undefined
         (an AUC without a pair, a VC of fewer than three scans). n_scans have a value,
-        n_undefined_scans have none and are in no mean; n_ms and n_nmosd are of n_scans; n_pairs (of
-        one seed) is missing but for the AUC.
+        n_undefined_scans have none and are in no mean; those of `of_classes` are of n_scans;
+        n_pairs (of one seed) is missing but for the AUC.
     """
     measured = by_method(metrics, folds)
     rows = [
@@ -89,7 +105,7 @@ def by_site(
             (metric, space_of(metric, space)), measured[name], sites, drawn, confidence
         )
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(columns()))
 
 
 def _rows(
@@ -119,7 +135,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
     values = scans.drop(columns=["fold", "subject", "diagnosis", "group"])
     defined = scans[values.notna().all(axis=1)]
     once = defined[~defined.index.get_level_values("scan").duplicated()]
-    ms, nmosd = ((once["diagnosis"] == name).sum() for name in ("MS", "NMOSD"))
+    of_class = [int((once["diagnosis"] == name).sum()) for name in diagnoses()]
     replicates = _replicates(metric, scans, drawn)
     subjects = once["subject"].nunique()
     low, high, made = interval_of(metric, replicates[1:], subjects, confidence)
@@ -132,8 +148,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
         "n_scans": len(once),
         "n_undefined_scans": scans.index.get_level_values("scan").nunique() - len(once),
         "n_subjects": subjects,
-        "n_ms": int(ms),
-        "n_nmosd": int(nmosd),
+        **dict(zip(of_classes(), of_class, strict=True)),
         "n_pairs": _pairs(once) if metric == "AUC" else None,
         "n_seeds": scans.index.get_level_values("seed").nunique(),
     }
@@ -141,7 +156,7 @@ def _row(metric: str, scans: pd.DataFrame, drawn: Drawn, confidence: float) -> d
 
 def _pairs(scans: pd.DataFrame) -> int:
     counts = pd.crosstab(scans["group"], scans["diagnosis"])
-    return int(counts.reindex(columns=["MS", "NMOSD"], fill_value=0).prod(axis=1).sum())
+    return int(counts.reindex(columns=list(diagnoses()), fill_value=0).prod(axis=1).sum())
 
 
 def _replicates(metric: str, scans: pd.DataFrame, drawn: Drawn) -> np.ndarray:
