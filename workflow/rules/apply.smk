@@ -171,7 +171,7 @@ rule evaluate_applied:
     conda:
         "../../envs/torch-cpu.yaml"
     params:
-        folder=APPLIED,
+        folder=pattern(APPLIED),
         truth=pattern(rules.combine_raters.output[0]),
         settings=config["statistics"],
         seed=config["seed"],
@@ -185,19 +185,6 @@ rule evaluate_applied:
         " --replicates {params.settings[replicates]} --confidence {params.settings[confidence]}"
         " --combine {params.combine} --smallest-lesion-mm3 {params.smallest_mm3}"
         " > {log:q} 2>&1"
-
-
-def evaluated(wildcards):
-    """Return what an evaluation makes; it is planned when no overlap was found, or it is left out."""
-    if not config["apply"]["bundle"]:
-        raise WorkflowError(
-            "evaluate_bundle: the folds trained here learned from this very cohort. Name a bundle "
-            "that never saw it in the config (apply.bundle)."
-        )
-    accepted()
-    if runs_jobs():
-        checkpoints.refuse_overlap.get()
-    return [*rules.refuse_overlap.output, *rules.evaluate_applied.output]
 
 
 rule evaluate_bundle:

@@ -3,14 +3,6 @@
 REPORT = f"{RESULTS}/report"
 
 
-def where_made(*files):
-    """Return an input function: those of the files that have been made by a target of their own.
-
-    No report makes them; once made, they are kept as current as the report that shows them.
-    """
-    return lambda wildcards: [file for file in files if Path(file).exists()]
-
-
 rule write_scan_page:
     input:
         cohort=rules.accept_cohort.output.cohort,

@@ -23,14 +23,6 @@ PERTURBING = code(
 )
 
 
-def perturbed_of_fold(wildcards):
-    """Return the perturbed test scans of a fold."""
-    if not any(CONDITIONS.values()):
-        raise WorkflowError("config: robustness names no severity: give at least one")
-    rows = rows_of(tuple(accepted()["scan"]), wildcards, "test")
-    return [str(path_of_scan(PERTURBED, scan)) for scan in rows["scan"]]
-
-
 # one scan in every condition; as large as two dozen scans, it lives until its networks have seen it
 rule perturb_scan:
     input:

@@ -105,6 +105,14 @@ def judged_shortcuts(wildcards):
     return expand(rules.judge_shortcuts.output, method=methods)
 
 
+def perturbed_of_fold(wildcards):
+    """Return the perturbed test scans of a fold."""
+    if not any(CONDITIONS.values()):
+        raise WorkflowError("config: robustness names no severity: give at least one")
+    rows = rows_of(tuple(accepted()["scan"]), wildcards, "test")
+    return [str(path_of_scan(PERTURBED, scan)) for scan in rows["scan"]]
+
+
 def table_files(*tables):
     """Return the files of tables."""
     return expand(
@@ -149,3 +157,24 @@ def figure_options(wildcards):
     options = [f"--{name}={sources[name][0]}" for name in sorted(figure.reads)]
     methods = methods_of(wildcards.figure)
     return [*options, *(["--methods", *methods] if methods else [])]
+
+
+def where_made(*files):
+    """Return an input function: those of the files that have been made by a target of their own.
+
+    No report makes them; once made, they are kept as current as the report that shows them.
+    """
+    return lambda wildcards: [file for file in files if Path(file).exists()]
+
+
+def evaluated(wildcards):
+    """Return what an evaluation makes; it is planned when no overlap was found, or it is left out."""
+    if not config["apply"]["bundle"]:
+        raise WorkflowError(
+            "evaluate_bundle: the folds trained here learned from this very cohort. Name a bundle "
+            "that never saw it in the config (apply.bundle)."
+        )
+    accepted()
+    if runs_jobs():
+        checkpoints.refuse_overlap.get()
+    return [*rules.refuse_overlap.output, *rules.evaluate_applied.output]
