@@ -369,7 +369,7 @@ def test_reading_a_scan_table_loads_no_imaging_library():
 
 
 def test_for_a_bundle_a_diagnosis_alone_will_do_and_a_mask_alone_will_not(folder):
-    rows = [row(1, lesion_mask=""), row(2), row(3, diagnosis="")]
+    rows = [row(1, lesion_mask=""), row(2, diagnosis="NMOSD"), row(3, diagnosis="")]
     path = write(folder, rows)
     assert survey_scan_table(path).cohort["scan"].tolist() == ["sub-02"]
     survey = survey_scan_table(path, diagnosis_alone=True)

@@ -15,7 +15,7 @@ takes an hour. What it said last stands in README ("How sure they are").
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,13 +123,15 @@ def simulate(folds: pd.DataFrame, alike: float, seeds: int, rng: np.random.Gener
     return DataSet(0.7 + 0.08 * noise(), expit(1.3 * (2 * nmosd - 1) + noise()), nmosd)
 
 
+def _of(classes: Sequence[int], folds: pd.DataFrame) -> pd.Series:
+    return folds["diagnosis"].isin([diagnoses()[each] for each in classes])
+
+
 def by_scan(data: DataSet, folds: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Yield the p of tests whose units are scans: what tables had before."""
     yield "DSC", float(wilcoxon(*data.dsc[:, 0]).pvalue)
     for metric, classes in PROPORTIONS.items():
-        first, second = data.right[
-            :, 0, folds["diagnosis"].isin([diagnoses()[each] for each in classes])
-        ]
+        first, second = data.right[:, 0, _of(classes, folds)]
         both, neither = (first & second).sum(), (~first & ~second).sum()
         table = [[both, (first & ~second).sum()], [(~first & second).sum(), neither]]
         yield metric, float(mcnemar(table, exact=True).pvalue)
@@ -140,7 +142,7 @@ def by_subject(data: DataSet, folds: pd.DataFrame) -> Iterator[tuple[str, float]
     yield "DSC", signed_rank(pd.Series(np.subtract(*data.dsc[:, 0])), folds["subject"])
     differences = pd.Series(np.subtract(*data.right[:, 0].astype(int)))
     for metric, classes in PROPORTIONS.items():
-        counted = folds["diagnosis"].isin([diagnoses()[each] for each in classes])
+        counted = _of(classes, folds)
         yield metric, sign_flip(differences[counted], folds["subject"][counted])
 
 
