@@ -251,7 +251,7 @@ def test_what_is_left_out_of_one_class_is_named_with_its_tables_and_figures(run)
     shown = replace(results, cohort=cohort, methods=("only_seg", "unet"))
     facts = dict(left_out_facts(shown, ["joint", "only_cls"]))
     assert facts["left out"] == ("Left out, since the cohort has one class (MS): joint, only_cls.")
-    assert facts["tables left out with them"] == "4, 6, 7, 8, 9, S2"
+    assert facts["tables left out with them"] == "4, 6, 7, 8, 9, S2, S6"
     assert "ROC curves without and with joint learning" in facts["figures left out with them"]
     assert left_out_facts(shown, []) == []
     assert "NMOSD" not in dict(overview_facts(shown))
