@@ -141,6 +141,9 @@ def trainings(output, methods, seeds=SEEDS[:1]):
 
     Tables are of all seeds. Where one training a fold is shown or packed, it is the first's.
     """
+    if not methods:
+        # what shows no method needs no folds, and may be of scans that there are none of
+        return []
     places = [place for place, seed in SEED_OF.items() if seed in seeds]
     return expand(output, method=methods, fold=tested_folds(), seed=places)
 
