@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from msnmo.core.diagnoses import diagnoses, positive
+from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses, positive
 from msnmo.core.numbers import fixed
 from msnmo.figures.roc import Roc, roc
 from msnmo.figures.style import (
@@ -43,6 +43,7 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
         Scans judged by their diagnosis: columns scan, subject, diagnosis and the probability of
         class 1; may be empty.
     """
+    masks = masks.assign(diagnosis=masks["diagnosis"].replace("", NO_DIAGNOSIS))
     shown = [table for table in (masks, classes) if len(table)]
     with house_style():
         figure, panels = panel_grid(max(len(shown), 1), 2, HEIGHT)
