@@ -208,6 +208,8 @@ def ready(module, job, folder):
     return (folder / command[command.index("--checkpoint") + 1]).is_file()
 
 
+# kills of single trainings are tested in tests/train, those of every rule in tests/faults
+@pytest.mark.heavy
 def test_killed_steps_and_a_killed_write_end_with_the_same_tables(brief, half_made, clone):
     disturbed, config = half_made
     for module in ("msnmo.preprocess.n4", "msnmo.train"):
