@@ -32,6 +32,9 @@ LONGEST = (
     "workflow/test_check.py",
     "apply/test_apply.py",
     "evaluate/statistics/test_compare.py",
+    "workflow/test_one_class.py",
+    "workflow/test_anywhere.py",
+    "workflow/test_seeds.py",
     "train/test_main.py",
 )
 
