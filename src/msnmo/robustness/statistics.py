@@ -25,6 +25,7 @@ from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.metrics import NOT_APPLICABLE
 from msnmo.evaluate.statistics.bootstrap import Drawn, interval
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.evaluate.statistics.summary import over_trainings, summarise, with_subjects
 from msnmo.robustness.conditions import UNPERTURBED
 
@@ -214,11 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         required=True,
         help="tables of msnmo.evaluate: the same folds, of scans as they are",
     )
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)

@@ -22,6 +22,7 @@ from msnmo.core.numbers import as_text, fixed
 from msnmo.evaluate.aggregate import fold_of
 from msnmo.evaluate.lesion_sizes import ALL, LOAD
 from msnmo.evaluate.statistics.bootstrap import Drawn
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.evaluate.statistics.summary import summarise, with_subjects
 
 SIZE, WHOLE, RATERS = "size", "all", "raters"
@@ -248,11 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--raters", type=Path, nargs="*", default=[], help="tables of msnmo.evaluate.raters"
     )
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)

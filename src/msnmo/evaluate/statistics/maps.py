@@ -19,6 +19,7 @@ from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 from msnmo.core.numbers import as_text, plain
 from msnmo.evaluate.maps import AUROC, FLAT, METRICS, RANDOM
 from msnmo.evaluate.statistics.bootstrap import Drawn
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.evaluate.statistics.summary import summarise, with_subjects
 from msnmo.evaluate.verdict import CHANCE
 
@@ -127,11 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         required=True,
         help="tables of the same: the folds, of maps that no network made",
     )
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)

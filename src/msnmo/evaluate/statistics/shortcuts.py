@@ -30,6 +30,7 @@ from msnmo.evaluate.statistics.bootstrap import (
     over_seeds,
     replicate,
 )
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.evaluate.verdict import CHANCE
 
 EVALUATED, FILLED, DIFFERENCE, FEATURES = "evaluated", "filled", "difference", "features"
@@ -205,11 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--features", type=Path, required=True, help="table of msnmo.evaluate.feature_classifier"
     )
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)

@@ -24,6 +24,7 @@ from msnmo.evaluate.classification import classification_metrics, predicted_nmos
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of
 from msnmo.evaluate.statistics.bootstrap import Drawn
 from msnmo.evaluate.statistics.compare import by_method, comparison, interval_of
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.evaluate.statistics.sites import read_sites
 
 SITE_ALONE = "site_alone"
@@ -129,13 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.statistics.site_alone", description=__doc__
     )
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv, with sites")
     parser.add_argument("--tested", nargs="+", type=int, required=True, help="the folds predicted")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)

@@ -38,6 +38,7 @@ from msnmo.evaluate.statistics.compare import (
     scans_of_metric,
     statistic_of,
 )
+from msnmo.evaluate.statistics.options import add_arguments
 from msnmo.settings.methods import METHODS
 
 Scope = Literal["all", "within", "site"]
@@ -192,15 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m msnmo.evaluate.statistics.sites", description=__doc__
     )
     parser.add_argument("--metrics", type=Path, required=True, help="table of metrics")
-    parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv, with sites")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
-    parser.add_argument("--out", type=Path, required=True, help="TSV")
+    add_arguments(parser)
     given = parser.parse_args(arguments)
 
     folds = read_folds(given.folds)
