@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.workflow.warm import snakemake
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 3600
 """Seconds for a run that takes minutes: a loaded machine is slow, not wrong."""
@@ -46,10 +48,22 @@ def start(clone, config, *arguments):
     )
 
 
-def run(clone, config, *arguments):
+def run_as_users_do(clone, config, *arguments):
+    """Run it in a process that loads all by itself."""
     process = start(clone, config, *arguments)
     output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
+
+
+def run(clone, config, *arguments):
+    """Run it as `run_as_users_do` does, in a process that has loaded Snakemake already."""
+    return plan(clone, "--configfile", str(config), "--cores", "2", *arguments)
+
+
+def plan(folder, *arguments, **variables):
+    """Run Snakemake in a folder, with variables added to the environment."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
+    return snakemake(arguments, folder, environment, PATIENCE)
 
 
 def trained(output):

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
 
 import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow.dag import MICRO, ROOT, SNAKEMAKE, jobs
+from tests.workflow.dag import MICRO, ROOT, jobs, plan
 
 ELSEWHERE = ["--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
 MODULE = """\
@@ -43,20 +42,8 @@ def write(path, **config):
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def run(folder, *arguments, **variables):
-    done = subprocess.run(
-        [*SNAKEMAKE, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 def test_from_an_empty_folder_the_example_is_planned_with_the_profile_of_the_checkout(tmp_path):
-    code, output = run(tmp_path, *ELSEWHERE, "--dry-run")
+    code, output = plan(tmp_path, *ELSEWHERE, "--dry-run")
     assert code == 0, output
     assert jobs(output)["check_scan"] == 4
     assert jobs(output)["train_fold"] == 95
@@ -67,7 +54,7 @@ def test_from_an_empty_folder_the_example_is_planned_with_the_profile_of_the_che
 def test_relative_paths_are_relative_to_where_snakemake_works(study, tmp_path):
     # but for the config itself, which is read before Snakemake goes there
     config = ["--configfile", f"{study.name}/my.yaml"]
-    code, output = run(tmp_path, "check", *ELSEWHERE, *config, "--directory", str(study))
+    code, output = plan(tmp_path, "check", *ELSEWHERE, *config, "--directory", str(study))
     assert code == 0, output
     cohort = pd.read_csv(study / "out/cohort.tsv", sep="\t")
     assert all(path.startswith(str(study / "data")) for path in cohort["flair"])
@@ -77,14 +64,14 @@ def test_relative_paths_are_relative_to_where_snakemake_works(study, tmp_path):
 
 def test_a_relative_bundle_and_relative_decisions_are_looked_for_there_too(study):
     write(study / "my.yaml", scans="data/scans.tsv", apply={"bundle": "kept/bundle"})
-    code, output = run(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "apply")
+    code, output = plan(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "apply")
     assert code == 1
     assert "kept/bundle" in output
     assert "bundle.json" in output
     decisions = "scan\tdecision\treason\nsub-MS01\texclude\tmoved\n"
     (study / "decisions.tsv").write_text(decisions, encoding="utf-8")
     write(study / "my.yaml", scans="data/scans.tsv", decisions="decisions.tsv")
-    code, output = run(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "check")
+    code, output = plan(study, *ELSEWHERE, "--configfile", "my.yaml", "--dry-run", "check")
     assert code == 0, output
     assert jobs(output)["check_scan"] == 3
 
@@ -102,11 +89,11 @@ def test_as_a_module_of_another_workflow(study, prefix, name):
         **config | {"scans": "data/scans.tsv", "results": "out", "on_bad_scan": "exclude"},
     )
     if prefix:
-        code, output = run(study, "--cores", "2")
+        code, output = plan(study, "--cores", "2")
         assert code == 0, output
         assert len(pd.read_csv(study / "out/cohort.tsv", sep="\t")) == 4
     everything = name.replace("check", "all")
-    code, output = run(study, "--cores", "2", "--dry-run", "out/manifest.tsv", everything)
+    code, output = plan(study, "--cores", "2", "--dry-run", "out/manifest.tsv", everything)
     assert code == 0, output
     planned = jobs(output)
     assert planned[name.replace("check", "list_manifest")] == 1
@@ -121,7 +108,7 @@ def test_slurm_without_sbatch_is_said_at_once(study):
         if not shutil.which("sbatch", path=folder)
     )
     snakefile = ["--snakefile", str(ROOT / "Snakefile")]
-    code, output = run(study, *snakefile, *arguments, PATH=path)
+    code, output = plan(study, *snakefile, *arguments, PATH=path)
     assert code == 1
     assert "`sbatch` on the PATH" in output
     assert not (study / "out").exists()

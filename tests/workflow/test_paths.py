@@ -1,24 +1,12 @@
 """Paths of the config reach the rules as they are meant."""
 
-import os
-import subprocess
-import sys
-
-from tests.workflow.dag import ROOT
+from tests.workflow.dag import ROOT, plan
 
 
 def dry_run(**changed):
     options = [f"{name}={value}" for name, value in changed.items()]
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nolock", "--config", *options]
-    done = subprocess.run(
-        [*command, "--", "check"],
-        cwd=ROOT,
-        env=os.environ | {"STUDY": "/tmp/a study"},  # noqa: S108 - nothing is written
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    arguments = ["--dry-run", "--nolock", "--config", *options, "--", "check"]
+    return plan(ROOT, *arguments, STUDY="/tmp/a study")  # noqa: S108 - nothing is written
 
 
 def test_variables_are_put_in_and_a_slash_at_the_end_warns_of_nothing():

@@ -17,7 +17,17 @@ import yaml
 from msnmo.evaluate.metrics import VARIANTS
 from msnmo.figures.catalogue import FIGURES
 from msnmo.tables import layout
-from tests.workflow.dag import MICRO, PAPER, PATIENCE, jobs, run, start, trained, write_config
+from tests.workflow.dag import (
+    MICRO,
+    PAPER,
+    PATIENCE,
+    jobs,
+    run,
+    run_as_users_do,
+    start,
+    trained,
+    write_config,
+)
 from tests.workflow.imported import assert_versions_follow_imports
 from tests.workflow.reruns import CONFIG, DATA, Study, expected, merged, planned, shift, together
 
@@ -50,7 +60,7 @@ def brief(clone, cohort):
     """The joint model alone: its config, and its tables before other methods join it."""
     # relative, so that a copy of the folder with Snakemake's records is as good as the run
     config = write_config(clone, cohort, "results", **JOINT_ALONE | {"results": "results"})
-    code, output = run(clone, config, *BRIEF)
+    code, output = run_as_users_do(clone, config, *BRIEF)
     assert code == 0, output
     return config.rename(clone / "brief.yaml"), tables(clone, "results")
 

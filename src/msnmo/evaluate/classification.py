@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 SMALLEST_PROBABILITY = 5e-7
 
@@ -50,6 +49,9 @@ def classification_metrics(nmosd: np.ndarray, p_nmosd: np.ndarray) -> dict[str, 
         Values in [0, 1]; NaN where undefined: SN without an NMOSD scan, SP without an MS scan, AUC
         without either.
     """
+    # a second that all who only read the names of numbers need not pay for
+    from sklearn.metrics import accuracy_score, recall_score, roc_auc_score  # noqa: PLC0415
+
     predicted = predicted_nmosd(p_nmosd)
     positive, negative = bool(nmosd.any()), not nmosd.all()
     return {

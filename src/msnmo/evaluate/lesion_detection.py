@@ -15,12 +15,11 @@ import numpy as np
 from scipy import ndimage
 
 from msnmo.core.volumes import Grid
+from msnmo.evaluate.metrics import FEWEST_FOR_CORRELATION
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3
 """Of a lesion's volume: rounding of headers decides nothing, so 3 voxels of 1 mm3 are 3 mm3."""
-FEWEST_FOR_CORRELATION = 3
-"""Scans: of two a correlation is 1 or -1, whatever their volumes."""
 
 
 @dataclass(frozen=True)

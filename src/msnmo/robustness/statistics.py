@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from msnmo.cohort.folds import read_folds
 from msnmo.core.diagnoses import score
@@ -137,6 +136,9 @@ def _mean_difference(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dic
 
 
 def _wilson(count: int, of: int, confidence: float) -> tuple[float, float]:
+    # a second that all who only read the names of columns need not pay for
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415
+
     if not of:
         return np.nan, np.nan
     bounds = proportion_confint(count, of, alpha=1 - confidence, method="wilson")

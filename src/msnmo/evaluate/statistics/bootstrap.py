@@ -15,11 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from msnmo.core.seeds import derive_seed
-from msnmo.evaluate.lesion_detection import FEWEST_FOR_CORRELATION
-from msnmo.evaluate.metrics import BOOTSTRAP, EXACT
+from msnmo.evaluate.metrics import BOOTSTRAP, EXACT, FEWEST_FOR_CORRELATION
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
@@ -232,6 +230,9 @@ def share_interval(
         return np.nan, np.nan, None
     if set(defined) not in ({0.0}, {whole}):
         return *interval(replicates, confidence), BOOTSTRAP
+    # a second that all who only read the names of numbers need not pay for
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415
+
     reached = subjects if defined[0] > 0 else 0
     low, high = proportion_confint(reached, subjects, alpha=1 - confidence, method="beta")
     return float(whole * low), float(whole * high), EXACT

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from msnmo.core.diagnoses import diagnoses, positive, score
 from msnmo.evaluate.aggregate import across_folds, fold_of
@@ -414,6 +413,9 @@ def _test(
 
 def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Correct the p of the methods that were compared with the joint model on one metric."""
+    # a second that all who only read the names of numbers need not pay for
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
+
     tested = [row for row in rows if not np.isnan(row.get("p", np.nan))]
     if tested:
         corrected = multipletests([row["p"] for row in tested], method="holm")[1]

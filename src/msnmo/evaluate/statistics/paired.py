@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 
 
 def signed_rank(differences: pd.Series, subjects: pd.Series) -> float:
@@ -35,6 +34,9 @@ def signed_rank(differences: pd.Series, subjects: pd.Series) -> float:
     means = differences.groupby(subjects).mean().to_numpy()
     if not len(means):
         return math.nan
+    # a second that all who only read the names of numbers need not pay for
+    from scipy.stats import wilcoxon  # noqa: PLC0415
+
     # scipy's statistic is undefined without any difference, where nothing speaks against equality
     return float(wilcoxon(means).pvalue) if means.any() else 1.0
 
