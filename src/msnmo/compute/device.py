@@ -78,7 +78,8 @@ def prepare(device: torch.device, threads: int) -> None:
         CPU threads for one operation, at least 1.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(device.type == "cpu")
+    # the same switch as use_deterministic_algorithms, which loads torch's compiler for a second
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "default")
     torch.backends.cudnn.benchmark = device.type == "cuda"
 
 
