@@ -35,7 +35,7 @@ COLUMNS = (
 ClassFrom = Literal["lesions", "site"]
 """What tells the class."""
 ELSEWHERE = 5
-"""Where the site tells the class: each how-manieth subject is at the other class's site."""
+"""Where the site tells the class, one of so many subjects is at the site of the other class."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Plan:
     class_from : {"lesions", "site"}
         lesions: those of each class have priors of their own, sites are spread over both classes
         alike. site: lesions are drawn from either class's prior, half of each class, and most
-        subjects of a class are at one site, those of the other at another. These sites' scanners
-        differ more than else (`scanner.UNLIKE`).
+        subjects of a class are at one site, those of the other at another, on scanners as unlike
+        as `scanner.UNLIKE`.
     """
 
     seed: int = 0
