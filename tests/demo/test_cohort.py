@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from msnmo.check.sites import telling_sites
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
 from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.demo.cohort import COLUMNS, Plan, PlannedScan, make_cohort, make_scan, plan_scans
+from msnmo.demo.lesions import PRIORS
 
 
 def scans_of(cohort: Path) -> pd.DataFrame:
@@ -65,7 +67,7 @@ def test_a_scan_does_not_depend_on_the_cohort_around_it(cohort, tmp_path):
 
 
 def test_another_seed_gives_another_scan(tmp_path):
-    scan = PlannedScan("MS01", None, "MS", "3d", two_raters=False)
+    scan = PlannedScan("MS01", None, "MS", "3d", two_raters=False, lesions_of="MS")
     for seed in (1, 2):
         make_scan(tmp_path / str(seed), Plan(seed=seed, min_voxel_mm=6), scan)
     one, two = (
@@ -174,6 +176,68 @@ def test_sites_and_raters_do_not_tell_the_class():
         assert (counts.loc["MS"] == counts.loc["NMOSD"]).all()
 
 
+def site_plan(**options) -> Plan:
+    return Plan(**{"ms": 20, "nmosd": 20, "follow_ups": 0, "stripped": 0} | options)
+
+
+def planned(plan: Plan) -> pd.DataFrame:
+    scans = pd.DataFrame([vars(scan) for scan in plan_scans(plan)])
+    return scans.assign(site=[plan.protocols[name].site for name in scans["protocol"]])
+
+
+def test_lesions_are_those_of_the_class_unless_asked_otherwise():
+    scans = planned(Plan())
+    assert (scans["lesions_of"] == scans["diagnosis"]).all()
+
+
+def test_where_the_site_tells_the_class_lesions_tell_neither():
+    counts = planned(site_plan(class_from="site")).groupby(["diagnosis", "site"])["lesions_of"]
+    assert counts.value_counts().to_dict() == {
+        (diagnosis, site, lesions): 8 if (diagnosis == "MS") == (site == "demo-3D") else 2
+        for diagnosis in PRIORS
+        for site in ("demo-3D", "demo-2D")
+        for lesions in PRIORS
+    }
+
+
+@pytest.mark.parametrize(("class_from", "levels"), [("site", ["warning"]), ("lesions", [])])
+def test_the_check_warns_of_sites_that_tell_the_class_alone(class_from, levels):
+    cohort = planned(site_plan(class_from=class_from)).assign(scan=lambda table: table["subject"])
+    assert [reported.severity for reported in telling_sites(cohort)] == levels
+
+
+def test_whose_lesions_a_subject_has_follows_from_seed_and_subject_alone():
+    few, many, other = (
+        planned(site_plan(class_from="site", **options)).set_index("subject")["lesions_of"]
+        for options in ({}, {"ms": 40, "nmosd": 31}, {"seed": 1})
+    )
+    assert many.loc[few.index].equals(few)
+    assert not other.equals(few)
+
+
+def test_both_sessions_have_lesions_of_one_prior():
+    scans = planned(site_plan(class_from="site", follow_ups=6))
+    assert (scans.groupby("subject")[["lesions_of", "site"]].nunique() == 1).all(axis=None)
+    assert set(scans.loc[scans["session"] == "2", "lesions_of"]) == set(PRIORS)
+
+
+def test_where_the_site_tells_the_class_lesions_are_drawn_from_the_prior_named(tmp_path):
+    # so few that one of two has lesions of the other class, and tiny: the plan is what counts
+    plan = Plan(ms=2, nmosd=0, follow_ups=0, stripped=0, min_voxel_mm=8, class_from="site")
+    table = make_cohort(tmp_path, plan)
+    assert list(table["diagnosis"]) == ["MS", "MS"]
+    drawn = drawn_of(tmp_path)
+    kinds_of = {
+        drawn[scan]["lesions_of"]: {lesion["kind"] for lesion in drawn[scan]["lesions"]}
+        for scan in drawn
+    }
+    for lesions, kinds in kinds_of.items():
+        assert kinds <= {prior.kind for prior in PRIORS[lesions]}
+    assert {"MS", "NMOSD"} == set(kinds_of)
+    assert all(0.06 <= drawn[scan]["noise"] <= 0.08 for scan in drawn)
+    assert "--class-from site" in (tmp_path / "README").read_text()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -183,6 +247,7 @@ def test_sites_and_raters_do_not_tell_the_class():
         {"follow_ups": -1},
         {"min_voxel_mm": 0.0},
         {"min_voxel_mm": float("nan")},
+        {"class_from": "scanner"},
     ],
 )
 def test_an_impossible_plan_is_refused_by_name(wrong):

@@ -71,3 +71,12 @@ def test_true_brain_ends_at_the_foramen_magnum(model):
     assert lowest == pytest.approx(-70, abs=2)
     fluid = tuple(np.rint(model.to_index(np.array([-6.0, 12, 14]))).astype(int))
     assert brain[fluid]
+
+
+def test_a_scanner_changes_grey_matter_and_nothing_else_of_a_person():
+    usual, strong = (
+        vars(Contrast.draw(np.random.default_rng(3), *grey)) for grey in ((), ((1.4, 1.5),))
+    )
+    assert 1.2 <= usual.pop("grey") <= 1.34
+    assert 1.4 <= strong.pop("grey") <= 1.5
+    assert usual == strong

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
-from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.demo.cohort import ClassFrom, Plan, make_cohort
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=float,
         default=default.min_voxel_mm,
         help="no voxel side is shorter; 3 makes tiny scans for tests",
+    )
+    parser.add_argument(
+        "--class-from",
+        choices=get_args(ClassFrom),
+        default=default.class_from,
+        help="what tells the class. lesions: where they lie; both classes are at all sites alike. "
+        "site: four of five MS are scanned at one site and four of five NMOSD at another, whose "
+        "grey matter and noise differ; lesions are drawn from either class's prior, half of each "
+        "class, and tell nothing. A network then learns the scanner: for trying what shows it "
+        "(default: %(default)s)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes")
     given = vars(parser.parse_args(arguments))

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,10 @@ COLUMNS = (
     "bias_corrected",
     "site",
 )
+ClassFrom = Literal["lesions", "site"]
+"""What tells the class."""
+ELSEWHERE = 5
+"""Where the site tells the class, one of so many subjects is at the site of the other class."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Plan:
         Every how many-th subject has masks of two raters instead of one (0: none).
     min_voxel_mm : float
         No voxel side is shorter.
+    class_from : {"lesions", "site"}
+        lesions: those of each class have priors of their own, sites are spread over both classes
+        alike. site: lesions are drawn from either class's prior, half of each class, and most
+        subjects of a class are at one site, those of the other at another, on scanners as unlike
+        as `scanner.UNLIKE`.
     """
 
     seed: int = 0
@@ -61,6 +70,7 @@ class Plan:
     stripped: int = 1
     raters: int = 2
     min_voxel_mm: float = 1.0
+    class_from: ClassFrom = "lesions"
 
     def __post_init__(self) -> None:
         findings = [
@@ -82,17 +92,25 @@ class Plan:
         yield "--ms plus --nmosd", "1 or more", self.ms + self.nmosd, self.ms + self.nmosd > 0
         size = self.min_voxel_mm
         yield "--min-voxel-mm", "within 0.5 and 8", size, 0.5 <= size <= 8
+        known = get_args(ClassFrom)
+        yield "--class-from", " or ".join(known), self.class_from, self.class_from in known
+
+    @property
+    def protocols(self) -> dict[str, scanner.Protocol]:
+        """The scanners, by name."""
+        return scanner.UNLIKE if self.class_from == "site" else scanner.PROTOCOLS
 
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """One scan to make: who, when, on which scanner."""
+    """One scan to make: who, when, on which scanner, with lesions of which class's prior."""
 
     subject: str
     session: str | None
     diagnosis: lesions.Diagnosis
     protocol: str
     two_raters: bool
+    lesions_of: lesions.Diagnosis
 
     @property
     def name(self) -> str:
@@ -106,7 +124,7 @@ class PlannedScan:
 
 
 def plan_scans(plan: Plan) -> list[PlannedScan]:
-    """Return the cohort's scans, MS first; sites are spread over both classes alike."""
+    """Return the cohort's scans, MS first."""
     return [*_class_scans(plan, "MS", plan.ms), *_class_scans(plan, "NMOSD", plan.nmosd)]
 
 
@@ -114,13 +132,39 @@ def _class_scans(plan: Plan, diagnosis: lesions.Diagnosis, count: int) -> Iterat
     subjects = max(count - plan.follow_ups, 0)
     for number in range(1, subjects + 1):
         sessions = ("1", "2") if number <= plan.follow_ups else (None,)
-        protocol = ("3d", "2d")[number % 2]
+        protocol = _protocol(plan, diagnosis, number)
         if number > subjects - plan.stripped:
             protocol = "research"
         # halved, so that raters and sites vary independently
         two_raters = plan.raters > 0 and number // 2 % plan.raters == 0
+        lesions_of = _lesions_of(plan, diagnosis, number)
         for session in sessions:
-            yield PlannedScan(f"{diagnosis}{number:02d}", session, diagnosis, protocol, two_raters)
+            subject = f"{diagnosis}{number:02d}"
+            yield PlannedScan(subject, session, diagnosis, protocol, two_raters, lesions_of)
+
+
+def _protocol(plan: Plan, diagnosis: lesions.Diagnosis, number: int) -> str:
+    """Return where a class's subjects are scanned: both sites alike, or most of them at one."""
+    if plan.class_from == "lesions":
+        return ("3d", "2d")[number % 2]
+    own, other = ("3d", "2d") if diagnosis == "MS" else ("2d", "3d")
+    return own if number % ELSEWHERE else other
+
+
+def _lesions_of(plan: Plan, diagnosis: lesions.Diagnosis, number: int) -> lesions.Diagnosis:
+    """Return whose prior a subject's lesions are drawn from.
+
+    Where they must not tell the class, a coin says it for each two subjects of a class and site:
+    one has lesions of MS, one of NMOSD. So lesions tell the site no more than the class.
+    """
+    if plan.class_from == "lesions":
+        return diagnosis
+    at_other = number % ELSEWHERE == 0
+    place = number // ELSEWHERE if at_other else number - number // ELSEWHERE
+    pair, second = divmod(place - 1, 2)
+    coin = derive_seed(plan.seed, "lesions of", diagnosis, int(at_other), pair) % 2
+    first, other = lesions.PRIORS
+    return other if second ^ coin else first
 
 
 def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
@@ -149,7 +193,7 @@ def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
         {scan.name: facts for scan, (_, facts) in zip(scans, drawn, strict=True)},
     )
     write_json(out / "dataset_description.json", _description())
-    write_text(out / "README", _README)
+    write_text(out / "README", _README + (_OF_SITE if plan.class_from == "site" else ""))
     write_tsv(out / "scans.tsv", table)
     return table
 
@@ -162,7 +206,7 @@ def make_scan(
     out: Path, plan: Plan, scan: PlannedScan
 ) -> tuple[dict[str, str | None], dict[str, Any]]:
     """Make one scan, its masks and its truth; return its table row and what was drawn."""
-    protocol = scanner.PROTOCOLS[scan.protocol]
+    protocol = plan.protocols[scan.protocol]
     rng = np.random.default_rng(derive_seed(plan.seed, "scan", scan.name))
     subject, volumes, shown = _head(plan, scan)
     acquisition = scanner.draw_acquisition(protocol, rng, plan.min_voxel_mm)
@@ -197,6 +241,7 @@ def make_scan(
         "orientation": acquisition.codes,
         "scanner_to_head": acquisition.to_head(subject.size).round(6).tolist(),
         "raters": len(masks),
+        **({"lesions_of": scan.lesions_of} if plan.class_from == "site" else {}),
         **artefacts,
         "lesions": [one.to_json() for one in shown],
     }
@@ -225,11 +270,11 @@ def _head(plan: Plan, scan: PlannedScan) -> tuple[Subject, list[np.ndarray], lis
     """Return the person, maps of FLAIR, lesion and brain on the model's grid, and the lesions."""
     model = head_model(1 if plan.min_voxel_mm < BUILD_MM else BUILD_MM)
     subject = Subject(model, derive_seed(plan.seed, "subject", scan.subject))
-    shown = lesions.draw_lesions(model, scan.diagnosis, subject.rng("lesions"))
+    shown = lesions.draw_lesions(model, scan.lesions_of, subject.rng("lesions"))
     session = 2 if scan.session == "2" else 1
     if session == 2:
-        shown = lesions.follow_up(model, scan.diagnosis, shown, subject.rng("follow-up"))
-    healthy, tissue = flair_head(subject)
+        shown = lesions.follow_up(model, scan.lesions_of, shown, subject.rng("follow-up"))
+    healthy, tissue = flair_head(subject, plan.protocols[scan.protocol].grey)
     head, share = lesions.paint_lesions(healthy, tissue, model, shown, session)
     return subject, [head, share, true_brain(model)], shown
 
@@ -276,4 +321,10 @@ all copies. The authors and McGill University make no representations about the 
 software for any purpose. It is provided "as is" without express or implied warranty. The authors
 are not responsible for any data loss, equipment damage, property loss, or injury to subjects or
 patients resulting from the use or misuse of this software package.
+"""
+
+_OF_SITE = """
+In this cohort the site tells the class and the lesions do not (--class-from site). Most MS is of
+one site and most NMOSD of another, whose scanners differ in contrast and noise. Lesions are those
+of MS in one half of each class and those of NMOSD in the other (lesions_of in drawn.json).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from msnmo.core.files import atomic_path
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.demo.anatomy import HeadModel, resample_axis
-from msnmo.demo.subject import Subject
+from msnmo.demo.subject import GREY, Subject
 
 NODE = 4  # voxels between nodes of the deformation on a scan's grid
 PLANES = 16  # planes of voxels sampled at a time
@@ -48,6 +48,8 @@ class Protocol:
         Scans arrive skull-stripped and bias-corrected, as those of the ISBI 2015 challenge do.
     sequence : dict
         Acquisition parameters for the BIDS sidecar.
+    grey : (low, high)
+        Grey matter relative to white matter.
     """
 
     site: str
@@ -60,6 +62,7 @@ class Protocol:
     bias: tuple[float, float]
     stripped: bool
     sequence: dict[str, float | str]
+    grey: tuple[float, float] = GREY
 
 
 PROTOCOLS = {
@@ -117,6 +120,14 @@ PROTOCOLS = {
             "InversionTime": 2.8,
         },
     ),
+}
+
+# Of the two sites that share the classes unequally: what else real scanners differ in, and what a
+# network sees at the model's size, where voxels of both sites have become alike.
+UNLIKE = {
+    "3d": replace(PROTOCOLS["3d"], grey=(1.08, 1.16), noise=(0.06, 0.08)),
+    "2d": replace(PROTOCOLS["2d"], grey=(1.34, 1.42), noise=(0.01, 0.02)),
+    "research": PROTOCOLS["research"],
 }
 
 

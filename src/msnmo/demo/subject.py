@@ -26,6 +26,8 @@ PLANES = 8  # worked on at a time
 # The MNI152 brain is larger than people's, by about a quarter of its volume (Lancaster et al., Hum.
 # Brain Mapp. 2007, 28:1194).
 MEAN_SIZE = 0.93
+GREY = (1.20, 1.34)
+"""Range of grey matter's FLAIR intensity relative to white matter."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,17 @@ class Contrast:
     skull_mm: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Contrast:
-        """Draw one person's contrast; half of the scans have their fat suppressed."""
+    def draw(cls, rng: np.random.Generator, grey: tuple[float, float] = GREY) -> Contrast:
+        """Draw one person's contrast; half of the scans have their fat suppressed.
+
+        Parameters
+        ----------
+        grey : (low, high)
+            Range of grey matter: how strongly a sequence tells it from white differs by scanner.
+        """
         suppressed = rng.random() < 0.5
         return cls(
-            grey=rng.uniform(1.20, 1.34),
+            grey=rng.uniform(*grey),
             csf=rng.uniform(0.06, 0.14),
             dura=rng.uniform(0.15, 0.55),
             marrow=rng.uniform(0.12, 0.25) if suppressed else rng.uniform(0.3, 0.6),
@@ -119,15 +127,20 @@ def smooth_noise(rng: np.random.Generator, width_mm: float) -> np.ndarray:
     return (noise / noise.std()).astype(np.float32)
 
 
-def flair_head(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+def flair_head(subject: Subject, grey: tuple[float, float] = GREY) -> tuple[np.ndarray, np.ndarray]:
     """Return a person's FLAIR head without lesions, and how much of each voxel is brain tissue.
+
+    Parameters
+    ----------
+    grey : (low, high)
+        As of `Contrast.draw`.
 
     Returns
     -------
     image, tissue : (X, Y, Z) ndarray of float32
         On the model's grid; white matter is about 1, tissue in [0, 1].
     """
-    model, contrast = subject.model, Contrast.draw(subject.rng("tissue"))
+    model, contrast = subject.model, Contrast.draw(subject.rng("tissue"), grey)
     rng = subject.rng("texture")
     widths = {"edge": 14.0, "cortex": 14.0, "white": 20.0, "skull": 22.0, "fascia": 8.0}
     fields = {name: _Field(model, smooth_noise(rng, width)) for name, width in widths.items()}
