@@ -50,12 +50,12 @@ lock:
 
 # The lock holds every package but torch, whose wheels differ by accelerator: pip takes the one for this machine.
 # Where there is none to be had, TORCH= leaves it out: all that needs no torch works, and tests that do are skipped.
-# pip compiles on one core, hence compileall; files meant for another Python do not compile, which pip lets pass as well.
+# pip compiles on one core, hence compileall, and what packages bring to test themselves is left out; files meant for another Python do not compile, which pip lets pass as well.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "msnmo needs Python 3.11, 3.12 or 3.13; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --no-deps --require-hashes -r requirements.lock
 	test -z '$(TORCH)' || $(BIN)/pip install --quiet --no-compile $(TORCH)
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >$(VENV)/compiled.txt || true
+	$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >$(VENV)/compiled.txt || true
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
