@@ -12,6 +12,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+FEWEST_FOR_CORRELATION = 3
+"""Scans: of two a correlation is 1 or -1, whatever their volumes."""
+
 
 def plain(value: float) -> str:
     """Return a number as tables for machines have it: twelve digits, fewer where they are 0."""

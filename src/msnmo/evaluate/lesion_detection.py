@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from msnmo.core.numbers import FEWEST_FOR_CORRELATION
 from msnmo.core.volumes import Grid
-from msnmo.evaluate.metrics import FEWEST_FOR_CORRELATION
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3

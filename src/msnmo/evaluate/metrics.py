@@ -14,8 +14,6 @@ Unit = Literal["%", "mm", "ml", "r", "nat"]
 Endpoint = Literal["primary", "secondary"]
 NOT_APPLICABLE = "n/a"
 """In the columns scan and space: the row is of a whole fold, or compares no masks."""
-FEWEST_FOR_CORRELATION = 3
-"""Scans: of two a correlation is 1 or -1, whatever their volumes."""
 
 
 @dataclass(frozen=True)

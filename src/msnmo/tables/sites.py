@@ -12,8 +12,8 @@ import pandas as pd
 from msnmo.cohort.balance import NO_SITE
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.files import read_tsv
-from msnmo.core.numbers import fixed
-from msnmo.evaluate.metrics import EXACT, FEWEST_FOR_CORRELATION, METRICS, NOT_APPLICABLE
+from msnmo.core.numbers import FEWEST_FOR_CORRELATION, fixed
+from msnmo.evaluate.metrics import EXACT, METRICS, NOT_APPLICABLE
 from msnmo.evaluate.statistics.sites import NUMBERS, columns, counts, of_classes
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import (

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from msnmo.core.numbers import FEWEST_FOR_CORRELATION
 from msnmo.core.seeds import derive_seed
-from msnmo.evaluate.metrics import BOOTSTRAP, EXACT, FEWEST_FOR_CORRELATION
+from msnmo.evaluate.metrics import BOOTSTRAP, EXACT
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
