@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
-WORKERS := 2
+# one more than the cores: tests wait for processes and for the disk
+WORKERS := 3
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/pip install --quiet --no-compile --no-deps --require-hashes
 
 UV := uv
 
@@ -50,11 +52,13 @@ lock:
 
 # The lock holds every package but torch, whose wheels differ by accelerator: pip takes the one for this machine.
 # Where there is none to be had, TORCH= leaves it out: all that needs no torch works, and tests that do are skipped.
-# pip compiles on one core, hence compileall, and what packages bring to test themselves is left out; files meant for another Python do not compile, which pip lets pass as well.
+# pip unpacks and compiles on one core: hence the lock in two halves, and compileall. It leaves out what packages
+# bring to test themselves. Files meant for another Python do not compile, which pip lets pass as well.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "msnmo needs Python 3.11, 3.12 or 3.13; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --no-deps --require-hashes -r requirements.lock
+	for half in 0 1; do awk -v half=$$half '/^[^ #]/ {n++} n % 2 == half' requirements.lock >$(VENV)/lock-$$half.txt; done
+	$(INSTALL) -r $(VENV)/lock-0.txt & $(INSTALL) -r $(VENV)/lock-1.txt && wait $$!
 	test -z '$(TORCH)' || $(BIN)/pip install --quiet --no-compile $(TORCH)
 	$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >$(VENV)/compiled.txt || true
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -36,6 +36,8 @@ LONGEST = (
     "workflow/test_one_class.py",
     "workflow/test_anywhere.py",
     "workflow/test_seeds.py",
+    "workflow/test_robustness.py",
+    "workflow/test_folds.py",
     "train/test_main.py",
 )
 

@@ -22,6 +22,8 @@ def test_the_script_installs_what_make_does():
     for made, step in zip(ours, steps, strict=True):
         # make compiles in a step of its own, on all cores
         wanted = step.replace("--quiet ", "").replace("--no-compile ", "")
+        # and installs the lock in two halves, side by side
+        wanted = wanted.replace("--require-hashes", "--require-hashes -r requirements.lock")
         wanted = wanted.replace("$(TORCH)", '"$TORCH"')
         assert made == wanted
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 LOADED = [
-    *("snakemake.cli", "snakemake_executor_plugin_slurm", "pandas", "pydantic", "yaml"),
+    *("snakemake.cli", "snakemake.report", "snakemake.storage", "snakemake_executor_plugin_slurm"),
+    *("pandas", "pydantic", "yaml", "yte", "jsonschema", "smart_open"),
     *("nibabel", "scipy.ndimage", "sklearn.model_selection"),
 ]
 # a server of its own, which forks: the test's process has threads, which a fork does not survive

@@ -20,6 +20,7 @@ sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
 from msnmo.workflow.code_version import code_version, reads
+from msnmo.workflow.kept_code import keep_code
 from msnmo.cohort.classes import (
     left_out_note,
     packed,
@@ -82,6 +83,7 @@ except MsnmoError as error:
     raise WorkflowError(str(error)) from error
 
 shell.prefix(shell_prefix(SOURCE))
+keep_code(SOURCE, Path(".snakemake", "msnmo", "code.json"))
 # rows that cannot be used are named by the check, with all else that is wrong of the cohort
 SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
     "scan", drop=False

@@ -11,7 +11,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from msnmo.workflow import meaning as reader
 from msnmo.workflow.meaning import ANY, DATA_ENDINGS, Meaning, read_meaning
+
+READER = Path(reader.__file__)
 
 
 @cache
@@ -127,8 +130,21 @@ def data_of(package: str, source: Path) -> tuple[Path, ...]:
 @cache
 def read_code(path: Path, source: Path) -> Meaning:
     """Read a Python file of the package; once, since the rules share most of them."""
-    package = ".".join(path.parent.relative_to(source).parts)
-    return read_meaning(path, package)
+    return KEPT.get(kept_as(path, source)) or read_meaning(path, _package(path, source))
+
+
+KEPT: dict[str, Meaning] = {}
+"""What files mean that an earlier run read, by `kept_as`."""
+
+
+def kept_as(path: Path, source: Path) -> str:
+    """Return a digest of all that a file's meaning follows from, how it is read included."""
+    parts = (READER.read_bytes(), _package(path, source).encode(), path.read_bytes())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _package(path: Path, source: Path) -> str:
+    return ".".join(path.parent.relative_to(source).parts)
 
 
 @cache
