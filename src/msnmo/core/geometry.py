@@ -321,6 +321,11 @@ def resample(data: np.ndarray, shape: Shape, order: int) -> np.ndarray:
     return ndimage.zoom(data, 1 / factor, order=order, mode="nearest", grid_mode=True)
 
 
+def same_extent(grid: Grid, shape: Shape) -> Grid:
+    """Return the grid of another number of voxels over the same extent, edges aligned."""
+    return Resize.fit(grid.shape, grid.voxel_mm, shape, "stretch").grid(grid)
+
+
 def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray:
     """Return a binary mask (cropped grid) in model space, as bool.
 
