@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from msnmo.core.errors import DataLeakageError, InputError, MsnmoError
+from msnmo.core.errors import DataLeakageError, DiskError, InputError, MsnmoError
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.volumes import Grid, Volume, load_mask, save_volume
@@ -235,6 +236,19 @@ def test_a_higher_threshold_gives_a_smaller_mask(
     low, high = _data(predicted / name), _data(tmp_path / "out" / name)
     assert 0 <= high.sum() < low.sum()
     assert not (high > low).any()
+
+
+def test_a_map_that_cannot_be_written_leaves_no_folder(
+    blob_cohort: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        if "sub-NMOSD3" in Path(path).name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("msnmo.predict.fold.save_probability", full)
+    with pytest.raises(DiskError, match="No space left"):
+        _predict(blob_cohort, trained, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _truncate(model: Path) -> None:

@@ -28,6 +28,7 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.background import in_background
 from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
@@ -283,11 +284,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
     rows = []
-    with atomic_folder(given.out) as folder:
+    with atomic_folder(given.out) as folder, in_background() as write:
         scans = load_scans(test, tuple(run["size"]))
         for scan, diagnosis in zip(scans, test["diagnosis"], strict=True):
             prediction = predict_scan(model, scan.image.data, device)
-            write_prediction(folder, scan, prediction, given.threshold)
+            write(write_prediction, folder, scan, prediction, given.threshold)
             rows.append(predictions_row(scan.scan, diagnosis, prediction))
         write_tsv(folder / "predictions.tsv", pd.DataFrame(rows))
 

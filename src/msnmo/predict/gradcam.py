@@ -24,6 +24,7 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.background import in_background
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder
 from msnmo.predict.fold import (
@@ -102,9 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     test = read_part(given.scans, FILES)
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
-    with atomic_folder(given.out) as folder:
+    with atomic_folder(given.out) as folder, in_background() as write:
         for scan in load_scans(test, tuple(run["size"])):
-            _write(folder, scan, gradcam(model, scan.image.data, device))
+            write(_write, folder, scan, gradcam(model, scan.image.data, device))
 
 
 def _write(folder: Path, scan: LoadedScan, values: np.ndarray) -> None:
