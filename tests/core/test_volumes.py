@@ -399,6 +399,16 @@ def test_memory_layout_of_the_data_is_of_no_consequence(tmp_path):
     assert (tmp_path / "c.nii").read_bytes() == (tmp_path / "f.nii").read_bytes()
 
 
+def test_nibabel_is_imported_without_what_reads_dicom():
+    """And whoever reads DICOM in the same process finds it after."""
+    code = (
+        "import sys; from msnmo.core.volumes import nib; assert 'pydicom' not in sys.modules; "
+        "import pydicom"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("dtype", "low", "steps"),
     [(np.int16, -3.0, 32767), (np.uint16, 0.0, 65535), (np.uint8, 0, 255)],

@@ -13,13 +13,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from isal import igzip, isal_zlib
-from nibabel.spatialimages import HeaderDataError
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import atomic_path
+from msnmo.core.nifti import nib
 
 # Two affines are the same grid when no corner voxel moves by more than this (mm): far below any
 # voxel, far above the rounding of a float32 header.
@@ -354,7 +353,10 @@ def _form(header: nib.Nifti1Header, name: str, affine: np.ndarray) -> np.ndarray
         return read()
     try:
         form = read()
-    except (HeaderDataError, ValueError):  # a quaternion that was never set may be none
+    except (
+        nib.spatialimages.HeaderDataError,
+        ValueError,
+    ):  # a quaternion that was never set may be none
         return affine
     return form if np.isfinite(form).all() else affine
 
@@ -416,7 +418,7 @@ def _checked_grid(path: Path, image: nib.Nifti1Image) -> Grid:
     try:
         with _quiet_nibabel():
             grid = Grid.from_header(image.header)
-    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
+    except (nib.spatialimages.HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
         raise bad_input(path, "a valid sform or qform", str(error), remedy) from error
     if not np.isfinite([grid.sform, grid.qform]).all():
         found = f"sform {grid.sform.tolist()}, qform {grid.qform.tolist()}"
