@@ -24,6 +24,7 @@ import numpy as np
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
 from msnmo.core.nifti import nib
+from msnmo.core.splines import zoom
 from msnmo.core.volumes import Grid, Volume, as_shape
 
 Shape = tuple[int, int, int]
@@ -311,10 +312,8 @@ def resample(data: np.ndarray, shape: Shape, order: int) -> np.ndarray:
     order : int
         Spline order: 0 nearest, 1 linear, 3 cubic.
     """
-    # a third of a process's start, which cropping alone need not pay
+    # a third of a process's start, which whoever only crops need not pay
     from scipy import ndimage  # noqa: PLC0415
-
-    from msnmo.core.splines import zoom  # noqa: PLC0415
 
     data = np.asarray(data, dtype=np.float32)
     if data.shape == tuple(shape):

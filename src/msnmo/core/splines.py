@@ -6,8 +6,12 @@ of a cubic one; three axes, one after the other, take 4 each.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy import ndimage, sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 PADDING = 12
 """Voxels that the edge is continued by before cubic coefficients are found, as in ndimage."""
@@ -31,6 +35,9 @@ def zoom(data: np.ndarray, shape: tuple[int, int, int], order: int) -> np.ndarra
     ndarray of float32
         Of the shape given.
     """
+    # a third of a process's start, which whoever only crops need not pay
+    from scipy import ndimage  # noqa: PLC0415
+
     values = data.astype(np.float64)
     if order == 3:
         values = np.pad(values, PADDING, mode="edge")
@@ -46,6 +53,8 @@ def zoom(data: np.ndarray, shape: tuple[int, int, int], order: int) -> np.ndarra
 
 def _weights(before: int, after: int, order: int) -> sparse.csr_array:
     """Return what each voxel after takes of each before, padded ones too: (after, before)."""
+    from scipy import sparse  # noqa: PLC0415 - as in `zoom`
+
     place = (np.arange(after) + 0.5) * (before / after) - 0.5
     if order == 1:
         place, length = np.clip(place, 0, before - 1), before
