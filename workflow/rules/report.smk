@@ -15,7 +15,7 @@ rule list_tables_of_pages:
         metrics=f"{RESULTS}/metrics/all.tsv",
         localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
     output:
-        f"{REPORT}/scans/made_of.json",
+        f"{REPORT}/made_of.json",
     log:
         f"{LOGS}/list_tables_of_pages.log",
     benchmark:
