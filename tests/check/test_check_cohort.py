@@ -1,6 +1,7 @@
 """`msnmo check`: a scan table checked whole, without the workflow."""
 
 import os
+import re
 import shutil
 
 import pandas as pd
@@ -28,11 +29,29 @@ def cut_short(cohort):
 
 def test_a_sound_cohort_is_told_and_written_down_where_that_is_asked_for(cohort, tmp_path, capsys):
     check(cohort)
-    assert capsys.readouterr().out == "4 scans opened: 0 errors, 0 warnings\n"
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "4 scans opened: 0 errors, 0 warnings"
+    assert told[1].startswith("disk, from the start: ")
+    assert told[2].startswith("hours: ")
     check(cohort, "--out", tmp_path / "out", "--processes", 1)
     assert "findings.html" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "out/findings.tsv", sep="\t").columns) == 6
     assert "4 scans" in (tmp_path / "out/findings.html").read_text(encoding="utf-8")
+
+
+def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
+    config = tmp_path / "my.yaml"
+
+    def models(text):
+        config.write_text(text)
+        check(cohort, "--configfile", config)
+        return re.search(r"models (\S+),", capsys.readouterr().out)[1]
+
+    assert models("methods: [resnet152]") == "2.3"
+    assert models("methods: [resnet152]\nfolds: {only: [0]}") == "0.5"
+    config.write_text("[methods")
+    with pytest.raises(InputError, match="a config in YAML"):
+        check(cohort, "--configfile", config)
 
 
 def test_every_error_is_raised_each_once_and_warnings_are_told(cohort, tmp_path, capsys):
@@ -54,7 +73,7 @@ def test_scans_that_a_rater_excluded_are_not_opened(cohort, tmp_path, capsys):
     cut_short(cohort)
     (tmp_path / "decisions.tsv").write_text("scan\tdecision\treason\nsub-MS01\texclude\tmoved\n")
     check(cohort, "--decisions", tmp_path / "decisions.tsv")
-    assert capsys.readouterr().out == "3 scans opened: 0 errors, 0 warnings\n"
+    assert capsys.readouterr().out.startswith("3 scans opened: 0 errors, 0 warnings\n")
 
 
 def test_a_process_that_the_system_ends_is_told(cohort, monkeypatch):

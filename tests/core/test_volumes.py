@@ -23,6 +23,8 @@ from msnmo.core.volumes import (
     check_same_grid,
     load_mask,
     load_volume,
+    save_probability,
+    save_scaled,
     save_volume,
 )
 
@@ -395,6 +397,58 @@ def test_memory_layout_of_the_data_is_of_no_consequence(tmp_path):
     save_volume(tmp_path / "c.nii", np.ascontiguousarray(DATA), scanner_grid())
     save_volume(tmp_path / "f.nii", np.asfortranarray(DATA), scanner_grid())
     assert (tmp_path / "c.nii").read_bytes() == (tmp_path / "f.nii").read_bytes()
+
+
+def test_nibabel_is_imported_without_what_reads_dicom():
+    """And whoever reads DICOM in the same process finds it after."""
+    code = (
+        "import sys; from msnmo.core.volumes import nib; assert 'pydicom' not in sys.modules; "
+        "import pydicom"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "steps"),
+    [(np.int16, -3.0, 32767), (np.uint16, 0.0, 65535), (np.uint8, 0, 255)],
+)
+def test_a_scaled_map_is_half_a_step_off_at_most(tmp_path, dtype, low, steps):
+    data = np.random.default_rng(1).uniform(low, 2.0, SHAPE).astype(np.float32)
+    data[0, 0, 0] = 0
+    save_scaled(tmp_path / "x.nii.gz", data, Grid.from_affine(SHAPE, AFFINE), dtype)
+    assert nib.load(tmp_path / "x.nii.gz").get_data_dtype() == dtype
+    found = load_volume(tmp_path / "x.nii.gz").data
+    step = np.abs(data).max() / steps
+    np.testing.assert_allclose(found, data, atol=0.501 * step)
+    np.testing.assert_array_equal(np.sign(found), np.sign(np.rint(data / step)))
+    assert np.abs(found).max() <= np.abs(data).max()
+
+
+def test_a_map_of_zeros_can_be_scaled(tmp_path):
+    save_scaled(tmp_path / "x.nii.gz", np.zeros(SHAPE), Grid.from_affine(SHAPE, AFFINE), np.int16)
+    assert not load_volume(tmp_path / "x.nii.gz").data.any()
+
+
+def test_what_is_above_one_half_is_so_in_a_probability_map(tmp_path):
+    data = np.full(SHAPE, 0.0, np.float32)
+    near = np.linspace(0.499, 0.501, 2000, dtype=np.float32)
+    grid = Grid.from_affine((20, 10, 10), AFFINE)
+    save_probability(tmp_path / "near.nii.gz", near.reshape(20, 10, 10), grid)
+    found = load_volume(tmp_path / "near.nii.gz").data.ravel()
+    np.testing.assert_array_equal(found > 0.5, near > 0.5)
+    data[0, 0] = (0.0, 1.0, 0.001)
+    save_probability(tmp_path / "x.nii.gz", data, Grid.from_affine(SHAPE, AFFINE))
+    np.testing.assert_allclose(load_volume(tmp_path / "x.nii.gz").data[0, 0], (0, 1, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [-0.1, 1.1])
+def test_values_that_a_type_cannot_hold_are_a_bug(tmp_path, values):
+    with pytest.raises(ValueError, match="uint8 cannot hold"):
+        save_probability(
+            tmp_path / "x.nii.gz", np.full(SHAPE, values), Grid.from_affine(SHAPE, AFFINE)
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_data_of_another_shape_are_a_bug(tmp_path):

@@ -11,10 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msnmo.core.errors import InputError
-from msnmo.core.files import read_tsv, write_tsv
+from msnmo.core.files import read_tsv, write_json, write_tsv
+from msnmo.core.geometry import Crop, ModelSpace, Resize, same_extent
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.localisation import main, measure, random_map
-from msnmo.evaluate.maps import AUROC, ENERGY, FLAT, PEAK, as_share, read_class_evidence
+from msnmo.evaluate.maps import (
+    AUROC,
+    ENERGY,
+    FLAT,
+    PEAK,
+    as_share,
+    brain_in_model_space,
+    read_class_evidence,
+    read_map,
+)
 
 SHAPE = (4, 5, 6)
 GRID = Grid.from_affine(SHAPE, np.diag([2.0, 2.0, 3.0, 1.0]))
@@ -239,4 +249,35 @@ def test_a_missing_map_is_named(fold):
 
 
 def test_the_map_of_a_method_is_the_sum_of_its_scales(fold):
-    np.testing.assert_array_equal(read_class_evidence(fold / "fold-0", "sub-A").data, LESION)
+    found = read_class_evidence(fold / "fold-0", "sub-A", GRID)
+    np.testing.assert_array_equal(found, LESION)
+
+
+def test_a_map_of_its_own_size_lies_where_the_scan_does(tmp_path):
+    """Two voxels of the scan to one of the map; its centre is between theirs."""
+    model = Grid.from_affine((8, 4, 4), np.diag([1.0, 2, 2, 1]))
+    ramp = np.broadcast_to(np.arange(4.0)[:, None, None], (4, 2, 2))
+    grid = same_extent(model, (4, 2, 2))
+    np.testing.assert_allclose(grid.affine[:, 3], [0.5, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(grid.voxel_mm, [2.0, 4.0, 4.0])
+    save_volume(tmp_path / "map.nii.gz", ramp, grid)
+    found = read_map(tmp_path / "map.nii.gz", model)
+    np.testing.assert_allclose(
+        found[:, 1, 2], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3], rtol=1e-6
+    )
+
+
+def test_the_brain_in_model_space_is_that_of_preprocessing(tmp_path):
+    native = np.zeros((9, 8, 7), bool)
+    native[2:8, 1:7, 1:6] = True
+    native[2, 1, 1] = False
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    crop = Crop.around(native, Grid.from_affine(native.shape, affine))
+    space = ModelSpace(crop, Resize.fit(crop.shape, crop.grid.voxel_mm, (16, 16, 16), "pad"))
+    write_json(tmp_path / "x.json", {"geometry": space.to_json()})
+    save_volume(tmp_path / "x.nii.gz", native, crop.native, np.uint8)
+    brain = brain_in_model_space(tmp_path / "x.json", tmp_path / "x.nii.gz")
+    assert brain.grid.matches(space.model)
+    expected = space.to_model(native, order=1) >= 0.5
+    assert expected.any()
+    np.testing.assert_array_equal(brain.data, expected)

@@ -163,6 +163,7 @@ AIMS = {
     "write_shortcut_table": Aim("tables", "tables/table-S6.tex"),
     "draw_figure": Aim("figures", "figures/figure-8.svg"),
     "draw_pathway": Aim("figures.pathway", "figures/pathway.png"),
+    "list_tables_of_pages": Aim("report.made_of", "report/made_of.json"),
     "write_scan_page": Aim("report.scan_page", "report/scans/sub-MS01.html", "sub-MS01"),
     "write_report": Aim("report", "report/provenance.html", "report"),
     "make_bundle": Aim("bundle", "bundle"),

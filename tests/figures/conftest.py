@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.core.files import write_tsv
+from msnmo.core.files import write_json, write_tsv
+from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.evaluate.verdict import Verdict
 from msnmo.figures.inputs import Inputs
@@ -70,7 +71,13 @@ def _inputs(folder: Path, methods: tuple[str, ...], scans: dict[str, str]) -> In
     manifest = table.assign(
         image=[str(folder / f"{scan}.nii.gz") for scan in scans],
         lesion=[str(folder / f"{scan}_lesion.nii.gz") for scan in scans],
+        sidecar=str(folder / "space.json"),
+        native_brain=str(folder / "brain.nii.gz"),
     )
+    box = Crop(GRID, (0, 1, 2), (False, False, False), (0, 0, 0), SHAPE)
+    space = ModelSpace(box, Resize(SHAPE, SHAPE, (0, 0, 0), SHAPE))
+    write_json(folder / "space.json", {"geometry": space.to_json()})
+    save_volume(folder / "brain.nii.gz", np.ones(SHAPE), GRID, np.uint8)
     folds = table.assign(subject=table["scan"], fold=[n % 2 for n in range(len(scans))])
     rows = [
         (method, place % 2, 1, scan, "DSC", DSC[method] - 0.01 * place, "model")

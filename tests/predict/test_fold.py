@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -13,13 +14,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from msnmo.core.errors import DataLeakageError, InputError, MsnmoError
+from msnmo.core.errors import DataLeakageError, DiskError, InputError, MsnmoError
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.volumes import Grid, Volume, load_mask, save_volume
+from msnmo.evaluate.maps import read_map
 from msnmo.networks.joint import JointModel
+from msnmo.networks.localisation import upsample
 from msnmo.networks.outputs import Outputs
 from msnmo.predict.fold import (
+    LoadedScan,
     atomic_folder,
     load_model,
     load_scans,
@@ -135,7 +139,7 @@ def test_maps_lie_on_their_grids_and_are_thresholded_there(
         mask = nib.load(predicted / f"{stem}_desc-lesion_mask.nii.gz")
         probability = nib.load(predicted / f"{stem}_desc-lesion_probseg.nii.gz")
         assert mask.get_data_dtype() == np.uint8
-        assert probability.get_data_dtype() == np.float32
+        assert probability.get_data_dtype() == np.uint8
         for image in (mask, probability):
             assert image.shape == grid.shape
             np.testing.assert_allclose(image.header.get_sform(), grid.affine, atol=1e-5)
@@ -144,7 +148,8 @@ def test_maps_lie_on_their_grids_and_are_thresholded_there(
 
     native = _data(predicted / f"{scan}_desc-lesion_probseg.nii.gz")
     model = _data(predicted / f"{scan}_space-model_desc-lesion_probseg.nii.gz")
-    np.testing.assert_allclose(native, space.to_native(model), atol=1e-6)
+    # each is rounded to 1/255
+    np.testing.assert_allclose(native, space.to_native(model), atol=1.01 / 255)
     outside = np.ones(native.shape, dtype=bool)
     outside[4:34, 5:41, 2:28] = False
     assert not native[outside].any()
@@ -163,17 +168,37 @@ def test_localisation_maps_are_those_of_the_predicted_class(
         logits = model(image[None, None]).class_logits[0]
     predicted_class = int(logits.argmax())
     maps = predict_scan(model, image.numpy(), CPU).localisation
-    assert all(each.shape == (32, 32, 32) for each in maps)
+    assert [each.shape for each in maps] == [(16, 16, 16), (8, 8, 8), (4, 4, 4)]
     bias = model.classification.fully_connected.bias[predicted_class]
     total = sum(float(each.mean()) for each in maps) + bias.item()
-    # trilinear interpolation keeps a map's mean but for its border
-    assert total == pytest.approx(float(logits[predicted_class]), abs=0.05)
-    brain = _data(blob_cohort / f"{scan}_brain.nii.gz") > 0
+    assert total == pytest.approx(float(logits[predicted_class]), abs=1e-4)
+    brain = load_mask(blob_cohort / f"{scan}_brain.nii.gz")
     for index, values in enumerate(maps, start=1):
-        written = _data(predicted / f"{scan}_space-model_desc-localisation{index}_map.nii.gz")
-        np.testing.assert_allclose(written[brain], values[brain], rtol=1e-5, atol=1e-6)
-        assert values[~brain].any()
-        assert not written[~brain].any(), "maps are of the brain"
+        path = predicted / f"{scan}_space-model_desc-localisation{index}_map.nii.gz"
+        written = nib.load(path)
+        assert written.shape == values.shape
+        assert written.get_data_dtype() == np.int16
+        step = np.abs(values).max() / 32767
+        whole = upsample(torch.from_numpy(values)[None, None], (32, 32, 32))[0, 0].numpy()
+        read = read_map(path, brain.grid)
+        np.testing.assert_allclose(read[brain.data], whole[brain.data], atol=1.01 * step)
+
+
+@pytest.mark.parametrize("edge", [4, 8, 16, 32])
+def test_a_map_is_kept_where_the_brain_reads_it(tmp_path: Path, edge: int) -> None:
+    """A voxel of the map beside the brain counts in the interpolation of the brain's voxels."""
+    brain = np.zeros((32, 32, 32), dtype=bool)
+    brain[3:11, 2:9, 1:12] = True
+    grid = Grid.from_affine((32, 32, 32), np.diag([1.0, 2.0, 3.0, 1.0]))
+    crop = Crop.around(np.ones((32, 32, 32)), grid)
+    space = ModelSpace(crop, Resize((32, 32, 32), (32, 32, 32), (0, 0, 0), (32, 32, 32)))
+    scan = LoadedScan("sub-1", Volume(np.zeros(brain.shape), grid), brain, space)
+    values = np.random.default_rng(edge).uniform(1, 2, (edge, edge, edge)).astype(np.float32)
+    scan.save_map(tmp_path / "map.nii.gz", values, np.int16)
+    whole = upsample(torch.from_numpy(values)[None, None], (32, 32, 32))[0, 0].numpy()
+    read = read_map(tmp_path / "map.nii.gz", grid)
+    np.testing.assert_allclose(read[brain], whole[brain], atol=2e-4)
+    assert not read[-4:, -4:, -4:].any(), "nothing is kept far from the brain"
 
 
 def test_a_brain_mask_on_another_grid_is_named(
@@ -211,6 +236,19 @@ def test_a_higher_threshold_gives_a_smaller_mask(
     low, high = _data(predicted / name), _data(tmp_path / "out" / name)
     assert 0 <= high.sum() < low.sum()
     assert not (high > low).any()
+
+
+def test_a_map_that_cannot_be_written_leaves_no_folder(
+    blob_cohort: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        if "sub-NMOSD3" in Path(path).name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("msnmo.predict.fold.save_probability", full)
+    with pytest.raises(DiskError, match="No space left"):
+        _predict(blob_cohort, trained, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _truncate(model: Path) -> None:
@@ -399,7 +437,7 @@ def test_an_interrupted_folder_leaves_the_old_one_and_is_cleared_by_the_next(
     assert [path.name for path in tmp_path.iterdir()] == ["fold-0"]
 
 
-def test_a_prediction_is_float32_in_0_to_1(predicted: Path) -> None:
+def test_a_prediction_is_in_0_to_1(predicted: Path) -> None:
     for path in predicted.glob("*_probseg.nii.gz"):
         data = _data(path)
         assert 0 <= data.min() <= data.max() <= 1

@@ -75,6 +75,42 @@ def test_bit_identical_whatever_the_threads_of_the_environment(phantom):
     assert (folder / "one.nii.gz").read_bytes() == (folder / "four.nii.gz").read_bytes()
 
 
+def test_the_field_is_that_of_ants_itself(phantom):
+    """Of its own function, which is imported after: ours leaves no half package behind."""
+    folder, *_ = phantom
+    paths = [str(folder / name) for name in ("scan.nii.gz", "brain.nii.gz")]
+    code = f"""
+import sys
+import numpy as np
+from msnmo.core.volumes import load_mask, load_volume
+from msnmo.preprocess.n4 import estimate_field
+
+image, mask = load_volume({paths[0]!r}), load_mask({paths[1]!r})
+voxel = image.grid.voxel_mm
+field = estimate_field(image.data, mask.data, voxel, 2, [5, 3], 1e-5)
+assert "ants" not in sys.modules
+
+import ants
+
+spacing = tuple(voxel.tolist())
+theirs = ants.n4_bias_field_correction(
+    ants.from_numpy(image.data, spacing=spacing),
+    mask=ants.from_numpy(mask.data.astype(np.float32), spacing=spacing),
+    shrink_factor=2,
+    convergence={{"iters": [5, 3], "tol": 1e-5}},
+    return_bias_field=True,
+).numpy()
+assert field.std() > 0
+np.testing.assert_array_equal(field, theirs)
+again = estimate_field(image.data, mask.data, voxel, 2, [5, 3], 1e-5)
+np.testing.assert_array_equal(again, theirs)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_corrected_scan_passes_unchanged(phantom):
     folder, _, _, scan = phantom
     result = run_here(main, *arguments(folder, "passed"), "--bias-corrected", "yes")

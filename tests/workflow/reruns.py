@@ -33,6 +33,7 @@ SHOWN = {
     *("classify_features", "fill_lesions", "judge_shortcuts", "measure_features"),
     *("predict_filled", "write_shortcut_table"),
     *("write_report", "write_scan_page", "write_table", "all"),
+    "list_tables_of_pages",
 }
 # of one scan, from the head to model space
 STRIPPED = dict.fromkeys(

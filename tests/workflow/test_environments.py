@@ -15,6 +15,7 @@ from msnmo.preprocess.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = dict.fromkeys(("pytorch", "pytorch-cpu", "pytorch-gpu"), "torch")
+CONDA_NAMES["python-isal"] = "isal"
 # these come from conda alone
 NOT_LOCKED = {"python", "fsl-bet2"}
 VARIABLES = {

@@ -19,6 +19,7 @@ SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
 
 from msnmo.bundle.contents import read_bundle
+from msnmo.check.costs import tell_of_cohort
 from msnmo.workflow.code_version import code_version, reads
 from msnmo.workflow.kept_code import keep_code
 from msnmo.cohort.classes import (
@@ -121,6 +122,8 @@ onstart:
         require_writable(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
+    if not config["apply"]["bundle"]:
+        logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
 
 
 wildcard_constraints:

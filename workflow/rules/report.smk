@@ -3,7 +3,9 @@
 REPORT = f"{RESULTS}/report"
 
 
-rule write_scan_page:
+# what every page reads, in one edge each: for an edge to a job Snakemake goes through all that the
+# job reads, and the manifest's reads every scan
+rule list_tables_of_pages:
     input:
         cohort=rules.accept_cohort.output.cohort,
         manifest=rules.list_manifest.output,
@@ -12,6 +14,23 @@ rule write_scan_page:
         # it waits for all predictions; named here, they would be a hundred edges for each scan
         metrics=f"{RESULTS}/metrics/all.tsv",
         localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
+    output:
+        f"{REPORT}/made_of.json",
+    log:
+        f"{LOGS}/list_tables_of_pages.log",
+    benchmark:
+        f"{BENCHMARKS}/list_tables_of_pages.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        code=code("report.made_of"),
+    shell:
+        "python -m msnmo.report.made_of --tables {input:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule write_scan_page:
+    input:
+        rules.list_tables_of_pages.output,
     output:
         page=f"{REPORT}/scans/{{scan}}.html",
         volumes=f"{REPORT}/scans/{{scan}}.js",
@@ -22,6 +41,12 @@ rule write_scan_page:
     conda:
         "../../envs/report.yaml"
     params:
+        cohort=rules.accept_cohort.output.cohort,
+        manifest=rules.list_manifest.output,
+        quality=rules.list_quality.output.table,
+        folds=rules.split_folds.output,
+        metrics=f"{RESULTS}/metrics/all.tsv",
+        localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
         predictions=of_training(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
@@ -29,9 +54,9 @@ rule write_scan_page:
     shell:
         "python -m msnmo.report.scan_page --scan {wildcards.scan}"
         " --predictions {params.predictions:q}"
-        " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"
-        " --folds {input.folds:q} --metrics {input.metrics:q} --methods {params.methods}"
-        " --localisation {input.localisation:q}"
+        " --cohort {params.cohort:q} --manifest {params.manifest:q} --quality {params.quality:q}"
+        " --folds {params.folds:q} --metrics {params.metrics:q} --methods {params.methods}"
+        " --localisation {params.localisation:q}"
         " --site {params.site:q} > {log:q} 2>&1"
 
 

@@ -24,7 +24,7 @@ from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
-from msnmo.core.volumes import Grid, load_mask, save_volume
+from msnmo.core.volumes import Grid, load_mask, save_probability, save_volume
 from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.predict.fold import LoadedScan, load_scans
 
@@ -72,7 +72,7 @@ def apply_to_scan(
         if consensus.localisation is not None:
             # interpolation draws the map over the brain's edge
             native = np.where(brain.data, scan.space.to_native(consensus.localisation), 0)
-            save_volume(f"{stem}_desc-localisation_map.nii.gz", native, scan.space.native)
+            save_probability(f"{stem}_desc-localisation_map.nii.gz", native, scan.space.native)
         seconds = prepared.seconds | {
             "network": round(network - started, 2),
             "outputs": round(time.perf_counter() - network, 2),
@@ -106,7 +106,7 @@ def _write_lesions(
         return None
     native = scan.space.native
     probability = scan.space.to_native(consensus.lesion_probability)
-    save_volume(f"{stem}_desc-lesion_probseg.nii.gz", probability, native)
+    save_probability(f"{stem}_desc-lesion_probseg.nii.gz", probability, native)
     labels = label_lesions(probability > threshold)
     save_volume(f"{stem}_desc-lesion_mask.nii.gz", labels > 0, native, np.uint8)
     save_volume(f"{stem}_desc-lesion_dseg.nii.gz", labels, native, np.int32)

@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from msnmo.check.check_scan import Files, check_scan
+from msnmo.check.costs import tell_of_cohort
 from msnmo.check.findings import ScanReport, findings_in
 from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
 from msnmo.core.diagnoses import add_diagnoses, use_given
-from msnmo.core.errors import InputError, MsnmoError, run_command
+from msnmo.core.errors import InputError, MsnmoError, bad_input, run_command
 from msnmo.core.files import write_text, write_tsv
 from msnmo.core.paths import path_argument
+from msnmo.settings.config import complete_config
 
 
 def check_cohort(
@@ -105,9 +108,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
     for finding in warnings:
         print(f"warning: {finding}")
-    print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings", flush=True)
+    print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings")
+    print("\n".join(_costs(given.scans, given.configfile)), flush=True)
     if errors:
         raise InputError(errors)
+
+
+def _costs(scans: Path, configfile: Path | None) -> list[str]:
+    """Return what a run of the cohort's usable rows takes."""
+    config = complete_config(_read_config(configfile) if configfile else {})
+    cohort = survey_scan_table(scans).cohort
+    return tell_of_cohort(config, config["methods"], cohort)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    remedy = "give the file that you give snakemake as --configfile"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise bad_input(path, "a config in YAML", str(error), remedy) from error
+    if not isinstance(content, dict):
+        raise bad_input(path, "a config in YAML", type(content).__name__, remedy)
+    return content
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -130,6 +152,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--out", type=path_argument, help="folder for findings.tsv and findings.html"
+    )
+    parser.add_argument(
+        "--configfile",
+        type=path_argument,
+        help="your config, by which disk and hours are told (default: the paper's)",
     )
     parser.add_argument(
         "--processes",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 
 from msnmo.check.findings import Severity
+from msnmo.core.nifti import nib
 from msnmo.core.plausibility import share_on_faces
 from msnmo.core.volumes import Volume
 

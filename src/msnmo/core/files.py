@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from msnmo.core.errors import bad_input, explain_refusal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAKE_AGAIN = "delete the file and run the workflow again"
 PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 """The workflow knows such a folder whole: a file that is missing in it is not made again."""
+UMASK = Lock()
 
 
 @contextlib.contextmanager
@@ -107,8 +109,10 @@ def flush_to_disk(path: Path) -> None:
 
 
 def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
+    # it can be asked only by setting it, and is of the process: two threads would leave it 0
+    with UMASK:
+        current = os.umask(0)
+        os.umask(current)
     return current
 
 

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from msnmo.cohort.parts import read_part
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
-from msnmo.core.files import MAKE_AGAIN, PREDICT_AGAIN, write_tsv
+from msnmo.core.files import MAKE_AGAIN, write_tsv
 from msnmo.core.numbers import as_text
 from msnmo.core.seeds import derive_seed
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
@@ -34,6 +34,7 @@ from msnmo.evaluate.maps import (
     PEAK,
     RANDOM,
     read_class_evidence,
+    read_map,
 )
 from msnmo.settings.methods import get_method
 
@@ -156,20 +157,16 @@ def maps_of(
     Raises
     ------
     InputError
-        Naming a map that is missing, damaged or of another grid.
+        Naming a map that is missing, damaged or not of the scan's extent.
     """
     if predictions is None:
         yield INTENSITY, scan.image.data
         yield RANDOM, random_map(scan.scan, scan.image.data.shape)
         return
-    cam = read_class_evidence(predictions, scan.scan)
-    check_same_grid(predictions, cam, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
-    yield CAM, cam.data
+    grid = scan.image.grid
+    yield CAM, read_class_evidence(predictions, scan.scan, grid)
     if gradcam is not None:
-        path = gradcam / GRADCAM.format(scan=scan.scan)
-        weighed = load_volume(path)
-        check_same_grid(path, weighed, f"the image of {scan.scan}", scan.image, PREDICT_AGAIN)
-        yield GRADCAM_MAP, weighed.data
+        yield GRADCAM_MAP, read_map(gradcam / GRADCAM.format(scan=scan.scan), grid)
 
 
 def measure_fold(

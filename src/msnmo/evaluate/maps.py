@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from msnmo.core.files import PREDICT_AGAIN
-from msnmo.core.volumes import Volume, check_same_grid, load_volume
+from msnmo.core.geometry import ModelSpace, resample, resample_mask, same_extent
+from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
 
 CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
 """Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""
@@ -29,7 +30,7 @@ def has_class_evidence(predictions: Path, scan: str) -> bool:
     return (predictions / CLASS_EVIDENCE.format(scan=scan, scale=SCALES[0])).is_file()
 
 
-def read_class_evidence(predictions: Path, scan: str) -> Volume:
+def read_class_evidence(predictions: Path, scan: str, model: Grid) -> np.ndarray:
     """Return the localisation map of a scan: the sum of V_1 to V_3 (equation 10), in model space.
 
     Parameters
@@ -37,22 +38,60 @@ def read_class_evidence(predictions: Path, scan: str) -> Volume:
     predictions : Path
         Folder of a fold's predictions.
     scan : str
+    model : Grid
+        The scan's grid in model space.
 
     Returns
     -------
-    Volume
-        float32, not normalised: above 0 speaks for the predicted class.
+    (X, Y, Z) ndarray of float32
+        Not normalised: above 0 speaks for the predicted class. As `read_map`.
 
     Raises
     ------
     InputError
-        Naming the file, if one of the three is missing, damaged or on another grid.
+        Naming the file, if one of the three is missing, damaged or of another extent.
     """
-    paths = [predictions / CLASS_EVIDENCE.format(scan=scan, scale=scale) for scale in SCALES]
-    maps = [load_volume(path) for path in paths]
-    for path, each in zip(paths[1:], maps[1:], strict=True):
-        check_same_grid(path, each, paths[0], maps[0], PREDICT_AGAIN)
-    return Volume(reduce(np.add, (each.data for each in maps)), maps[0].grid)
+    paths = (predictions / CLASS_EVIDENCE.format(scan=scan, scale=scale) for scale in SCALES)
+    return reduce(np.add, (read_map(path, model) for path in paths))
+
+
+def read_map(path: Path, model: Grid) -> np.ndarray:
+    """Return a map of a network, interpolated (linear) from its own grid to model space.
+
+    Parameters
+    ----------
+    path : Path
+    model : Grid
+        The scan's grid in model space.
+
+    Returns
+    -------
+    (X, Y, Z) ndarray of float32
+        For the brain's voxels alone. Outside, where no lesion is, a map goes to 0 within some
+        voxels: whoever shows it cuts it off at the brain.
+
+    Raises
+    ------
+    InputError
+        Naming the file, if it is missing, damaged or of another extent.
+    """
+    coarse = load_volume(path)
+    expected = Volume(coarse.data, same_extent(model, coarse.grid.shape))
+    check_same_grid(path, coarse, "the scan, at the map's size", expected, PREDICT_AGAIN)
+    return resample(coarse.data, model.shape, order=1)
+
+
+def brain_in_model_space(sidecar: Path | str, native_brain: Path | str) -> Volume:
+    """Return a scan's brain mask in model space, from its mask on the grid as it arrived.
+
+    Raises
+    ------
+    InputError
+        Naming a file that cannot be read.
+    """
+    space = ModelSpace.from_sidecar(sidecar)
+    native = load_mask(native_brain)
+    return Volume(resample_mask(space.crop.apply(native.data), space.resize, "linear"), space.model)
 
 
 def as_share(values: np.ndarray) -> np.ndarray:

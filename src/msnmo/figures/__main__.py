@@ -20,7 +20,8 @@ from msnmo.figures.inputs import Inputs
 from msnmo.settings.methods import get_method
 from msnmo.viewing.slices import save
 
-MANIFEST_COLUMNS = {"scan": str, "image": str, "lesion": str}
+MANIFEST_FILES = ("image", "lesion", "sidecar", "native_brain")
+MANIFEST_COLUMNS = {"scan": str} | dict.fromkeys(MANIFEST_FILES, str)
 COHORT_COLUMNS = {"scan": str, "diagnosis": str}
 FOLDS_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     inputs = Inputs(
         methods=chosen_methods(shown, given.methods, metrics),
         metrics=metrics,
-        manifest=read_tsv(given.manifest, MANIFEST_COLUMNS, files=("image", "lesion")),
+        manifest=read_tsv(given.manifest, MANIFEST_COLUMNS, files=MANIFEST_FILES),
         cohort=read_tsv(given.cohort, COHORT_COLUMNS),
         folds=read_tsv(given.folds, FOLDS_COLUMNS),
         predictions=given.predictions or "",

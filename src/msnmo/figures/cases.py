@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from msnmo.core.errors import bad_input
 from msnmo.core.numbers import fixed
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume
+from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.evaluate.maps import brain_in_model_space
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, constrain, wrapped
 from msnmo.settings.methods import JOINT, get_method
@@ -109,6 +110,11 @@ class Case:
     def folder(self, inputs: Inputs, method: str) -> Path:
         """Return the folder of the predictions of the fold that tested the scan."""
         return Path(inputs.predictions.format(method=method, fold=self.fold))
+
+    def brain(self, inputs: Inputs) -> Volume:
+        """Return the scan's brain mask in model space."""
+        files = inputs.manifest.set_index("scan").loc[self.scan]
+        return brain_in_model_space(files["sidecar"], files["native_brain"])
 
     def prediction(self, inputs: Inputs, method: str) -> np.ndarray:
         """Return the slice of a method's lesion mask, bool."""

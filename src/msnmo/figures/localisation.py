@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from msnmo.core.diagnoses import probabilities, score_in_words
 from msnmo.core.errors import bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
-from msnmo.core.volumes import load_volume
 from msnmo.evaluate.choose import QUARTILES, choose_in_each_class
 from msnmo.evaluate.maps import (
     CAM,
@@ -23,6 +22,7 @@ from msnmo.evaluate.maps import (
     SCALES,
     as_share,
     read_class_evidence,
+    read_map,
 )
 from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_method
@@ -74,14 +74,16 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _maps(inputs: Inputs, method: str, case: Case) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the title and the values (X, Y, Z) of each map of a scan."""
-    folder = case.folder(inputs, method)
+    """Yield the title and the values (X, Y, Z) of each map of a scan, 0 outside its brain."""
+    folder, brain = case.folder(inputs, method), case.brain(inputs)
     for scale in SCALES:
         path = folder / CLASS_EVIDENCE.format(scan=case.scan, scale=scale)
-        yield f"$V_{scale}$", load_volume(path).data
-    yield _titled(SUM, inputs, method, CAM), read_class_evidence(folder, case.scan).data
+        yield f"$V_{scale}$", np.where(brain.data, read_map(path, brain.grid), 0)
+    total = read_class_evidence(folder, case.scan, brain.grid)
+    yield _titled(SUM, inputs, method, CAM), np.where(brain.data, total, 0)
     path = Path(inputs.gradcam.format(fold=case.fold)) / GRADCAM.format(scan=case.scan)
-    yield _titled("Grad-CAM", inputs, method, GRADCAM_MAP), load_volume(path).data
+    weighed = np.where(brain.data, read_map(path, brain.grid), 0)
+    yield _titled("Grad-CAM", inputs, method, GRADCAM_MAP), weighed
 
 
 def _titled(name: str, inputs: Inputs, method: str, which: str) -> str:

@@ -18,7 +18,7 @@ from msnmo.core.names import path_of_scan
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
 from msnmo.evaluate.choose import choose_scan
-from msnmo.evaluate.maps import CAM, as_share, read_class_evidence
+from msnmo.evaluate.maps import CAM, as_share, brain_in_model_space, read_class_evidence
 from msnmo.evaluate.verdict import Verdict, read_verdicts
 from msnmo.figures.style import house_style
 from msnmo.viewing.slices import (
@@ -77,7 +77,7 @@ def draw_pathway(
         Paths of flair, brain, n4, image, lesion, sidecar, native_lesion, probability and
         native_prediction.
     localisation : (X, Y, Z) ndarray
-        Localisation map in model space.
+        Localisation map in model space, 0 outside the brain.
     verdict : Verdict or None
         Whether such maps find lesions; None where not measured.
     title : str
@@ -162,8 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     named = f"{cohort['diagnosis']}, {score_in_words()} = {p_nmosd:.2f}"
     title = f"{scan}, test scan of fold {fold}: {named}"
     with house_style():
-        maps = read_class_evidence(folder, scan).data
-        figure = draw_pathway(files, maps, verdict, title)
+        brain = brain_in_model_space(files["sidecar"], files["brain"])
+        seen = np.where(brain.data, read_class_evidence(folder, scan, brain.grid), 0)
+        figure = draw_pathway(files, seen, verdict, title)
     save(figure, given.out)
 
 

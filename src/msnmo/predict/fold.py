@@ -1,6 +1,5 @@
 """Predict the test scans of a fold: lesion maps and masks, class probabilities, localisation maps.
 
-Localisation maps are of the brain: 0 outside.
 `load_model` and `predict_scan` know nothing of folds: they serve any scan in model space.
 """
 
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
+from scipy import ndimage
 from torch import nn
 
 from msnmo.cohort.parts import read_part
@@ -28,13 +28,22 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.background import in_background
 from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
-from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Volume, load_mask, load_volume, save_volume
+from msnmo.core.geometry import ModelSpace, same_extent
+from msnmo.core.volumes import (
+    Volume,
+    as_shape,
+    load_mask,
+    load_volume,
+    save_probability,
+    save_scaled,
+    save_volume,
+)
 from msnmo.networks.build import build_network
-from msnmo.networks.localisation import localisation_maps, upsample
+from msnmo.networks.localisation import localisation_maps
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
 
@@ -53,9 +62,10 @@ class Prediction:
         0 to 1; None if the method does not segment.
     class_probabilities : (2,) ndarray of float32, optional
         Of class 0 and 1 (MS and NMOSD); None if the method does not classify.
-    localisation : tuple of (X, Y, Z) ndarray of float32
-        V_1 to V_3 of the predicted class (equation 10), fine to coarse, interpolated to model
-        space; not normalised: above 0 speaks for the class. Empty if the method has none.
+    localisation : tuple of (x, y, z) ndarray of float32
+        V_1 to V_3 of the predicted class (equation 10), fine to coarse, at 1/2, 1/4 and 1/8 of
+        model space's size; not normalised: above 0 speaks for the class. Empty if the method has
+        none.
     """
 
     lesion_probability: np.ndarray | None
@@ -80,7 +90,7 @@ def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> P
     return Prediction(
         None if lesion is None else _to_numpy(outputs.lesion_probability)[0],
         None if classes is None else _to_numpy(outputs.class_probabilities),
-        tuple(_to_numpy(upsample(each, image.shape))[0] for each in maps),
+        tuple(_to_numpy(each)[0] for each in maps),
     )
 
 
@@ -166,9 +176,16 @@ class LoadedScan:
     brain: np.ndarray
     space: ModelSpace
 
-    def within_brain(self, values: np.ndarray) -> np.ndarray:
-        """Return a map in model space (X, Y, Z) that is 0 outside the brain."""
-        return np.where(self.brain, values, np.float32(0))
+    def save_map(self, path: Path, values: np.ndarray, dtype: type) -> None:
+        """Write a map (x, y, z), of model space's size or some times smaller, on its own grid.
+
+        It is 0 but at the brain's voxels and those beside them, which interpolation reads.
+        """
+        wide = tuple(zip(values.shape, np.array(self.brain.shape) // values.shape, strict=True))
+        blocks = self.brain.reshape([length for pair in wide for length in pair])
+        near = ndimage.binary_dilation(blocks.any(axis=(1, 3, 5)), np.ones((3, 3, 3)))
+        grid = same_extent(self.image.grid, as_shape(values.shape))
+        save_scaled(path, np.where(near, values, np.float32(0)), grid, dtype)
 
 
 def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedScan]:
@@ -223,7 +240,8 @@ def write_prediction(
 
     The probability is taken to the native grid and thresholded there, which keeps lesion borders
     finer than taking the mask. Outside the field that the network saw the native maps are 0.
-    Localisation maps are 0 outside the brain: no lesion is there, whatever a network sees in it.
+    Probabilities are then rounded to 1/255. Localisation maps keep their own size, in steps of
+    1/32767 of their largest value; `msnmo.evaluate.maps` reads them within the brain.
 
     Parameters
     ----------
@@ -241,12 +259,12 @@ def write_prediction(
             (model_space, prediction.lesion_probability, grid),
             (scan.scan, scan.space.to_native(prediction.lesion_probability), native),
         ):
-            save_volume(folder / f"{stem}_desc-lesion_probseg.nii.gz", probability, where)
+            save_probability(folder / f"{stem}_desc-lesion_probseg.nii.gz", probability, where)
             mask = probability > threshold
             save_volume(folder / f"{stem}_desc-lesion_mask.nii.gz", mask, where, np.uint8)
     for index, localisation in enumerate(prediction.localisation, start=1):
         path = folder / f"{model_space}_desc-localisation{index}_map.nii.gz"
-        save_volume(path, scan.within_brain(localisation), grid)
+        scan.save_map(path, localisation, np.int16)
 
 
 def predictions_row(scan: str, diagnosis: str, prediction: Prediction) -> dict[str, str]:
@@ -266,11 +284,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
     rows = []
-    with atomic_folder(given.out) as folder:
+    with atomic_folder(given.out) as folder, in_background() as write:
         scans = load_scans(test, tuple(run["size"]))
         for scan, diagnosis in zip(scans, test["diagnosis"], strict=True):
             prediction = predict_scan(model, scan.image.data, device)
-            write_prediction(folder, scan, prediction, given.threshold)
+            write(write_prediction, folder, scan, prediction, given.threshold)
             rows.append(predictions_row(scan.scan, diagnosis, prediction))
         write_tsv(folder / "predictions.tsv", pd.DataFrame(rows))
 

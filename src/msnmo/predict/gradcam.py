@@ -24,10 +24,9 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.background import in_background
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder
-from msnmo.core.volumes import save_volume
-from msnmo.networks.localisation import upsample
 from msnmo.predict.fold import (
     FILES,
     LoadedScan,
@@ -75,9 +74,9 @@ def gradcam(
 
     Returns
     -------
-    (X, Y, Z) ndarray of float32
-        At least 0; interpolated (trilinear) to model space. Times the voxels of the layer's
-        output, so that it has the unit of V_1 to V_3, the logit's, whatever the resolution.
+    (x, y, z) ndarray of float32
+        At least 0; of the size of the layer's output. Times its voxels, so that it has the unit of
+        V_1 to V_3, the logit's, whatever the resolution.
 
     Raises
     ------
@@ -91,12 +90,11 @@ def gradcam(
     with explain_full_memory(device, f"Grad-CAM of one scan of size {size}", remedy):
         # without MONAI's last step, which maps the largest value to 0
         values = mapper.compute_map(batch.to(device, memory_format=memory_format(device)))
-        values = upsample(values.detach() * values.numel(), image.shape)
-        return values[0, 0].float().cpu().numpy()
+        return (values.detach() * values.numel())[0, 0].float().cpu().numpy()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the Grad-CAM maps of the test scans of a fold, 0 outside the brain."""
+    """Write the Grad-CAM maps of the test scans of a fold."""
     given = _parse(arguments)
     what = f"Grad-CAM of {given.method} fold {given.fold}"
     device = pick_device(given.device, given.per_gpu, what)
@@ -105,14 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     test = read_part(given.scans, FILES)
     refuse_trained_on(test, run, given.run)
     model = load_model(given.weights, run, device)
-    with atomic_folder(given.out) as folder:
+    with atomic_folder(given.out) as folder, in_background() as write:
         for scan in load_scans(test, tuple(run["size"])):
-            _write(folder, scan, gradcam(model, scan.image.data, device))
+            write(_write, folder, scan, gradcam(model, scan.image.data, device))
 
 
 def _write(folder: Path, scan: LoadedScan, values: np.ndarray) -> None:
     path = folder / f"{scan.scan}_space-model_desc-gradcam_map.nii.gz"
-    save_volume(path, scan.within_brain(values), scan.image.grid)
+    scan.save_map(path, values, np.uint16)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

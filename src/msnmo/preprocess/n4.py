@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,21 +54,75 @@ def correct_bias(
     (I, J, K) ndarray of float32
         Corrected intensities, 0 outside the mask.
     """
-    use_one_thread()
-    import ants  # noqa: PLC0415
-
-    spacing = tuple(float(size) for size in scan.grid.voxel_mm)
-    image = ants.from_numpy(scan.data.astype(np.float32), spacing=spacing)
     usable = brain & (scan.data > 0)
-    mask = ants.from_numpy(usable.astype(np.float32), spacing=spacing)
-    field = ants.n4_bias_field_correction(
-        image,
-        mask=mask,
-        shrink_factor=shrink,
-        convergence={"iters": iterations, "tol": tolerance},
-        return_bias_field=True,
-    ).numpy()
+    field = estimate_field(scan.data, usable, scan.grid.voxel_mm, shrink, iterations, tolerance)
     return np.where(brain, scan.data / field, 0).astype(np.float32)
+
+
+def estimate_field(  # noqa: PLR0917 - as ANTs has them
+    image: np.ndarray,
+    mask: np.ndarray,
+    voxel_mm: np.ndarray,
+    shrink: int,
+    iterations: list[int],
+    tolerance: float,
+) -> np.ndarray:
+    """Return N4's bias field (I, J, K), float32: what `ants.n4_bias_field_correction` returns.
+
+    That function's own call of the compiled library, without the package around it.
+
+    Parameters
+    ----------
+    image : (I, J, K) ndarray
+    mask : (I, J, K) ndarray of bool
+        Voxels that the field is estimated over.
+    voxel_mm : (3,) ndarray
+    shrink, iterations, tolerance
+        As `correct_bias`.
+    """
+    library = _load_library()
+    arrays = [np.array(image.T, np.float32, order="C") for _ in range(3)]
+    arrays.append(np.array(mask.T, np.float32, order="C"))
+    images = [library.fromNumpyF3(array, image.shape) for array in arrays]
+    for each in images:
+        library.setOrigin(each, (0.0, 0.0, 0.0))
+        library.setSpacing(each, tuple(float(size) for size in voxel_mm))
+        library.setDirection(each, np.eye(3))
+    source, corrected, field, within = (library.ptrstr(each) for each in images)
+    words = {
+        "-d": "3",
+        "-i": source,
+        "-s": str(shrink),
+        "-c": f"[{'x'.join(map(str, iterations))}, {tolerance:.10f}]",
+        "-b": "[1x1x1]",
+        "-x": within,
+        "-r": "0",
+        "-o": f"[{corrected},{field}]",
+        "-v": "0",
+    }
+    library.N4BiasFieldCorrection([word for option in words.items() for word in option])
+    values = np.asarray(library.toNumpy(images[2])).view(np.float32)
+    return values.reshape(image.shape[::-1]).T.copy()
+
+
+def _load_library() -> Any:
+    """Return the compiled part of ANTs alone.
+
+    The package around it imports plotting, statistics and learning: 1.5 s of CPU, a tenth of what
+    N4 of a scan takes.
+    """
+    use_one_thread()
+    if "ants" in sys.modules:
+        return import_module("ants.lib")
+    found = find_spec("ants")
+    if found is None:
+        raise ModuleNotFoundError("No module named 'ants'", name="ants")
+    # importing a part imports the whole before, unless it is there
+    sys.modules["ants"] = module_from_spec(found)
+    try:
+        return import_module("ants.lib")
+    finally:
+        del sys.modules["ants"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

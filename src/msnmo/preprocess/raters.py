@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import SimpleITK
 
 from msnmo.core.errors import InputError, run_command
 from msnmo.core.geometry import resample_to_grid
@@ -50,6 +49,8 @@ def _staple(masks: Sequence[np.ndarray], votes: np.ndarray) -> np.ndarray:
     # without disagreement there is nothing to estimate, and an all-empty set has no prior
     if np.isin(votes, (0, len(masks))).all():
         return votes > 0
+    import SimpleITK  # noqa: PLC0415 - a quarter of a second that one rater need not pay
+
     staple = SimpleITK.STAPLEImageFilter()
     staple.SetForegroundValue(1)
     images = [SimpleITK.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]

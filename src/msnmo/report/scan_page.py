@@ -76,9 +76,9 @@ def _localisation(results: Results, scan: str, folder: Path) -> Layer:
     """Return the localisation map, within the brain, whose label tells whether it finds lesions."""
     files = results.manifest.loc[scan]
     space = ModelSpace.from_sidecar(files["sidecar"])
-    native = space.to_native(as_share(read_class_evidence(folder, scan).data))
-    # interpolation draws the map over the brain's edge
-    seen = Volume(np.where(load_mask(files["native_brain"]).data, native, 0), space.native)
+    native = space.to_native(read_class_evidence(folder, scan, space.model))
+    brain = load_mask(files["native_brain"]).data
+    seen = Volume(as_share(np.where(brain, native, 0)), space.native)
     judged = "not measured" if results.verdict is None else results.verdict.in_short
     nothing = "" if seen.data.any() else ": nothing speaks for the class"
     label = f"localisation map ({judged}){nothing}"

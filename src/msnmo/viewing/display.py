@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
 
 from msnmo.core.geometry import Crop, ModelSpace, Resize, resample_mask
+from msnmo.core.nifti import nib
 from msnmo.core.volumes import Grid, Volume
 
 Kind = Literal["image", "mask", "probability"]

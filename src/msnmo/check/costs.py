@@ -1,0 +1,260 @@
+"""What a run of everything takes, before it starts: disk and hours, by scans, methods and folds.
+
+Every number was measured, as docs/scaling.md tells; a cohort of one's own differs by some tens of
+percent, hours of a GPU by its make.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from msnmo.cohort.balance import learned
+from msnmo.cohort.folds import count_folds
+from msnmo.core.nifti import nib
+from msnmo.settings.methods import JOINT, get_method
+from msnmo.settings.model import ModelSettings
+
+GB = 1e9
+HEAD_VOXELS = 176 * 232 * 159
+"""Of a head at 1 mm: where no header can be read."""
+HEADERS = 20
+"""Scans whose headers are read."""
+
+# Of each network at its default widths: million parameters, and GFLOP of one scan of 160^3
+# (`msnmo.evaluate.complexity`). Methods that are not here are the joint model with choices changed.
+NETWORKS = {
+    "joint": (5.619, 748.0),
+    "unet": (5.748, 1167.8),
+    "vnet": (45.594, 2824.7),
+    "attention_unet": (5.909, 382.8),
+    "resnet50": (46.163, 158.3),
+    "resnet101": (85.209, 236.3),
+    "resnet152": (117.368, 332.7),
+    "densenet121": (11.245, 167.6),
+    "senet50": (48.690, 151.9),
+    "only_seg": (2.011, 415.4),
+    "only_cls": (3.586, 358.4),
+    "without_sharing": (5.628, 805.1),
+    "only_local": (5.571, 747.6),
+    "only_global": (5.675, 805.5),
+    "lgm_none": (5.588, 716.7),
+    "lgm_dot": (5.588, 716.7),
+    "lgm_add": (5.588, 716.7),
+    "nnunet_plain": (16.544, 1845.8),
+    "swin_unetr": (15.703, 765.2),
+    "joint_plus": (5.619, 751.5),
+    "image_skip": (5.619, 751.5),
+}
+VOXELS_OF_THESE = 160**3
+
+# Bytes a voxel of the scan's own grid, and of model space
+KEPT_NATIVE, KEPT_MODEL = 1.25, 1.66
+FILLED_MODEL = 1.62
+MASK_NATIVE, MASK_MODEL = 0.014, 0.03
+MAP_MODEL, GRADCAM_MODEL = 0.16, 0.095
+PAGE_NATIVE = 0.6
+# Bytes a scan: its picture, numbers and records; what a page takes beside its volumes
+QUALITY, PAGE = 0.9e6, 0.4e6
+# Bytes a parameter: weights; weights and Adam's two means, of this epoch and the one before
+WEIGHTS, CHECKPOINTS = 4, 24
+# Seconds of one core: of a scan, and of a million of its own voxels
+SECONDS, SECONDS_A_MILLION = 11.0, 2.5
+# Forward and backward take three times the operations of forward
+TRAINED = 3
+CORE_TFLOPS = 0.047
+"""10^12 operations a second of one CPU core, with PyTorch in float32."""
+GPU_TFLOPS = 20.0
+"""Of a GPU: three tenths of what an RTX 3090 can in bfloat16; assumed, not measured."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a run takes from the start.
+
+    Parameters
+    ----------
+    disk : mapping of str to float
+        Bytes that stay, by what they are.
+    checkpoints : float
+        Bytes while the largest network trains.
+    core_hours : float
+        Preprocessing, pictures and pages, of one CPU core.
+    training, prediction : float
+        10^12 operations.
+    """
+
+    disk: Mapping[str, float]
+    checkpoints: float
+    core_hours: float
+    training: float
+    prediction: float
+
+    @property
+    def most_bytes(self) -> float:
+        """The most that is on disk at one time."""
+        return sum(self.disk.values()) + self.checkpoints
+
+
+def expect(
+    config: Mapping[str, Any],
+    methods: Iterable[str],
+    *,
+    scans: int,
+    tested: int,
+    folds: int,
+    native_voxels: float = HEAD_VOXELS,
+) -> Costs:
+    """Return what a run of everything takes, but for the target robustness.
+
+    Parameters
+    ----------
+    config : mapping
+        With all its keys.
+    methods : iterable of str
+        That are trained.
+    scans, tested : int
+        Scans of the cohort, and those of them that are in a fold.
+    folds : int
+        That the cohort is divided into; the config may name some of them alone.
+    native_voxels : float
+        Of a scan as it arrives, in the mean.
+    """
+    names = list(methods)
+    chosen = len(config["folds"]["only"]) or folds
+    seeds = len(config["seeds"]) or config["folds"]["repeats"]
+    predictions = tested * chosen / folds * seeds
+    model_voxels = math.prod(config["resize"]["size"])
+    networks = [_network(name, config) for name in names]
+    share = model_voxels / VOXELS_OF_THESE
+    weights = sum(parameters for parameters, _ in networks) * 1e6 * WEIGHTS
+    forward = [gflop * share / 1e3 for _, gflop in networks]
+    segmenting = sum("segmentation" in get_method(name).tasks for name in names)
+    classifying = [
+        each
+        for name, each in zip(names, forward, strict=True)
+        if "classification" in get_method(name).tasks
+    ]
+    with_maps = sum(get_method(name).has_maps for name in names)
+    a_mask = MASK_NATIVE * native_voxels + MASK_MODEL * model_voxels
+    predicted = segmenting * a_mask + with_maps * MAP_MODEL * model_voxels
+    kept = KEPT_NATIVE * native_voxels + KEPT_MODEL * model_voxels
+    disk = {
+        "preprocessed scans": scans * kept + tested * FILLED_MODEL * model_voxels,
+        "quality": scans * QUALITY,
+        "models": weights * chosen * seeds,
+        "predictions": predictions * predicted
+        + predictions / seeds * GRADCAM_MODEL * model_voxels * (JOINT in names),
+        "report": scans * (PAGE + PAGE_NATIVE * native_voxels),
+    }
+    largest = max((parameters for parameters, _ in networks), default=0) * 1e6
+    epochs = config["train"]["epochs"]
+    return Costs(
+        disk,
+        largest * CHECKPOINTS * config["compute"]["folds_per_gpu"],
+        scans * (SECONDS + SECONDS_A_MILLION * native_voxels / 1e6) / 3600,
+        sum(forward) * TRAINED * tested * (1 - 1 / folds) * epochs * chosen * seeds,
+        # what classifies sees each scan again with its lesions filled
+        (sum(forward) + sum(classifying)) * predictions,
+    )
+
+
+def _network(name: str, config: Mapping[str, Any]) -> tuple[float, float]:
+    """Return a network's million parameters and GFLOP; both grow with the square of its width."""
+    parameters, gflop = NETWORKS.get(name, NETWORKS["joint"])
+    if get_method(name).settings is not ModelSettings:
+        return parameters, gflop
+    wider = (config["model"]["base_channels"] / ModelSettings().base_channels) ** 2
+    return parameters * wider, gflop * wider
+
+
+def tell_of_cohort(
+    config: Mapping[str, Any], methods: Iterable[str], cohort: pd.DataFrame
+) -> list[str]:
+    """Return what a run of everything takes of disk and hours, as `tell`.
+
+    Parameters
+    ----------
+    config : mapping
+        With all its keys.
+    methods : iterable of str
+        That are trained.
+    cohort : DataFrame
+        As of `msnmo.cohort.table.survey_scan_table`.
+    """
+    if cohort.empty:
+        return []
+    in_folds = learned(cohort)
+    folds = count_folds(in_folds, config["folds"]["k"], config["folds"]["split"])
+    voxels = mean_voxels(Path(flair) for flair in cohort["flair"])
+    costs = expect(
+        config,
+        methods,
+        scans=len(cohort),
+        tested=len(in_folds),
+        folds=max(2, folds),
+        native_voxels=voxels,
+    )
+    return tell(costs, free_bytes(Path(config["results"])))
+
+
+def mean_voxels(flairs: Iterable[Path]) -> float:
+    """Return the mean number of voxels of scans, by the headers of some; unreadable ones are not.
+
+    What is wrong of a file is for the check to say.
+    """
+    paths = list(flairs)
+    sizes = []
+    for path in paths[:: max(1, len(paths) // HEADERS)]:
+        try:
+            image: Any = nib.load(path)
+            sizes.append(math.prod(image.shape[:3]))
+        except Exception:  # noqa: S112 - nibabel, gzip and the system have many kinds
+            continue
+    return sum(sizes) / len(sizes) if sizes else HEAD_VOXELS
+
+
+def free_bytes(results: Path) -> int:
+    """Return what is free on the disk of a folder that may be yet to be made."""
+    folder = results.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def tell(costs: Costs, free: int) -> list[str]:
+    """Return what a run takes in two lines, and where disk is short a third that warns of it."""
+    parts = ", ".join(f"{name} {_gb(size)}" for name, size in costs.disk.items())
+    training, prediction = (
+        operations / GPU_TFLOPS / 3600 for operations in (costs.training, costs.prediction)
+    )
+    slower = GPU_TFLOPS / CORE_TFLOPS
+    lines = [
+        f"disk, from the start: {_gb(sum(costs.disk.values()))} GB ({parts}), and while networks"
+        f" train {_gb(costs.checkpoints)} more; {_gb(free)} GB are free",
+        f"hours: {_hours(costs.core_hours)} of one CPU core for preprocessing and pages;"
+        f" {_hours(training)} of a GPU for training and {_hours(prediction)} for prediction at"
+        f" {GPU_TFLOPS:g} TFLOP/s, or {_hours((training + prediction) * slower)} of CPU cores;"
+        " docs/scaling.md says how to measure yours",
+    ]
+    if costs.most_bytes > free:
+        lines.append(
+            f"warning: a whole run takes {_gb(costs.most_bytes)} GB, and {_gb(free)} GB are free."
+            " Make room, or set `results` in the config to another disk; what results hold already"
+            " is part of the need"
+        )
+    return lines
+
+
+def _gb(size: float) -> str:
+    return f"{size / GB:.1f}" if size < 100 * GB else f"{size / GB:,.0f}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f}" if hours < 10 else f"{hours:,.0f}"

@@ -1,0 +1,47 @@
+"""Work that goes on beside the caller, such as writing one scan while a network sees the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+THREADS = 2
+WAITING = 2
+"""Calls that wait beyond those that run: each holds a scan's maps in memory."""
+
+Call = Callable[..., None]
+
+
+@contextlib.contextmanager
+def in_background(threads: int = THREADS, waiting: int = WAITING) -> Iterator[Call]:
+    """Yield what takes a function and its arguments, and runs them on a thread.
+
+    It returns at once, unless as many calls as may wait do so already. When the block ends, all are
+    done. The first error of a call is raised by a later one, or at the block's end; what has not
+    begun then is left undone, and what runs has ended before the error goes on: whoever removes
+    what was written meets no writer.
+
+    Parameters
+    ----------
+    threads : int
+        Calls that run at one time; numpy, scipy and gzip compute in threads side by side.
+    waiting : int
+        Calls that may wait.
+    """
+    given: deque[Future[Any]] = deque()
+    pool = ThreadPoolExecutor(threads, "background")
+
+    def call(function: Callable[..., Any], *arguments: Any) -> None:
+        while len(given) >= threads + waiting:
+            given.popleft().result()
+        given.append(pool.submit(function, *arguments))
+
+    try:
+        yield call
+        while given:
+            given.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
