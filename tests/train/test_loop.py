@@ -15,10 +15,11 @@ from msnmo.compute.device import prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.settings.methods import METHODS, ModelSettings
 from msnmo.settings.training import AugmentSettings, LossSettings, Settings
-from msnmo.train import loop
+from msnmo.train import loop, step
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
-from msnmo.train.loop import Job, Trained, fresh_model, loss_weights, train
+from msnmo.train.job import TRAINING_VERSION, Job, loss_weights
+from msnmo.train.loop import Trained, fresh_model, train
 
 JOINT = METHODS["joint"]
 
@@ -61,34 +62,6 @@ def _same_weights(one: Trained, other: Trained) -> bool:
     return all(torch.equal(*pair) for pair in pairs)
 
 
-def test_every_scan_is_seen_once_an_epoch_in_an_order_of_the_epochs_own() -> None:
-    scans = _scans()
-    orders = []
-    for epoch in (1, 2, 3):
-        batches = list(loop._batches(_job(), scans, epoch))
-        assert [len(batch) for batch in batches] == [2, 2, 1]
-        orders.append([scan.scan for batch in batches for scan in batch])
-        assert sorted(orders[-1]) == [scan.scan for scan in scans]
-    assert orders[0] != orders[1] != orders[2]
-    again = [scan.scan for batch in loop._batches(_job(), scans, 1) for scan in batch]
-    assert again == orders[0]
-
-
-def test_a_scans_augmentation_does_not_depend_on_its_batch() -> None:
-    """It follows from seed, epoch and scan alone, whatever was drawn before."""
-    scans, job = _scans(), _job()
-    alone = {s.scan: loop._collate(job, [s], 3, CPU) for s in scans}
-    torch.rand(7)
-    image, lesion, label = loop._collate(job, scans[::-1], 3, CPU)
-    for index, scan in enumerate(scans[::-1]):
-        for batched, single in zip((image, lesion, label), alone[scan.scan], strict=True):
-            assert torch.equal(batched[index], single[0])
-    other_epoch = loop._collate(job, scans[::-1], 4, CPU)[0]
-    other_seed = loop._collate(replace(job, seed=2), scans[::-1], 3, CPU)[0]
-    assert not torch.equal(image, other_epoch)
-    assert not torch.equal(image, other_seed)
-
-
 def test_first_weights_follow_from_seed_and_fold() -> None:
     def weights(job: Job) -> torch.Tensor:
         torch.rand(3)
@@ -118,8 +91,8 @@ def test_history_holds_the_mean_over_scans_of_each_loss(
         seen.append((len(lesion), losses["total"].item(), losses["cross"].item()))
         return losses
 
-    joint_loss = loop.joint_loss
-    monkeypatch.setattr(loop, "joint_loss", recording)
+    joint_loss = step.joint_loss
+    monkeypatch.setattr(step, "joint_loss", recording)
     row = _train(_job(epochs=1), tmp_path).history[0]
     assert row["total"] == pytest.approx(sum(n * total for n, total, _ in seen) / 5)
     assert row["cross"] == pytest.approx(sum(n * cross for n, _, cross in seen) / 5)
@@ -132,7 +105,7 @@ def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With weights that stand still the loss is level: 1 best epoch, then patience + 1 more."""
-    monkeypatch.setattr(loop.Adam, "step", lambda self: None)
+    monkeypatch.setattr(step.Adam, "step", lambda self: None)
     job = _job(epochs=8, learning_rate=0.1, plateau_patience=2)
     job = replace(job, settings=replace(job.settings, augment=_no_augmentation()))
     whole = _train(job, tmp_path / "whole")
@@ -201,7 +174,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     elif change == "loss":
         job = _with_loss(job, cam_normalisation="sigmoid")
     elif change == "version":
-        monkeypatch.setattr(loop, "TRAINING_VERSION", loop.TRAINING_VERSION + 1)
+        monkeypatch.setattr("msnmo.train.job.TRAINING_VERSION", TRAINING_VERSION + 1)
     elif change == "file":
         scans[0] = replace(scans[0], content={"image": "another sha", "lesion": "another sha"})
     elif change == "scan":
@@ -245,7 +218,7 @@ def test_a_precision_tells_trainings_apart_where_it_was_asked_for(
     """One chosen by the device does not: what an earlier release trained is taken up."""
     assert _identity("joint", {"precision": "bfloat16"}) != _identity("joint")
     assert _identity("joint", {"precision": "auto"}) == _identity("joint")
-    monkeypatch.setattr(loop, "identity", json.dumps)
+    monkeypatch.setattr("msnmo.train.job.identity", json.dumps)
     assert "precision" not in _identity("joint")
 
 
@@ -283,7 +256,7 @@ def test_weights_that_are_not_finite_are_never_kept(
         for weight in self.param_groups[0]["params"]:
             weight.data.fill_(float("nan"))
 
-    monkeypatch.setattr(loop.Adam, "step", overflow)
+    monkeypatch.setattr(step.Adam, "step", overflow)
     with pytest.raises(MsnmoError, match="not finite in epoch 1"):
         _train(_job(epochs=1), tmp_path, _scans(2))
     assert list(tmp_path.iterdir()) == []
@@ -322,7 +295,7 @@ def test_a_training_takes_the_losses_that_its_settings_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the cross-task loss and of the segmentation, with the weights of the epoch."""
-    seen, joint_loss = [], loop.joint_loss
+    seen, joint_loss = [], step.joint_loss
 
     def recording(
         outputs: Any, lesion: Any, label: Any, weights: Any, **losses: Any
@@ -330,7 +303,7 @@ def test_a_training_takes_the_losses_that_its_settings_name(
         seen.append((weights, losses))
         return joint_loss(outputs, lesion, label, weights, **losses)
 
-    monkeypatch.setattr(loop, "joint_loss", recording)
+    monkeypatch.setattr(step, "joint_loss", recording)
     chosen = {"cam_normalisation": "none", "cross_segmentation": "logits", "cross_ramp_epochs": 1}
     job = _with_loss(_job(segmentation_loss="dice_ce"), **chosen)
     _train(job, tmp_path, _scans(2))

@@ -130,6 +130,11 @@ def total_memory(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of a CUDA device that nobody holds at this moment."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
 def peak_memory(device: torch.device) -> int:
     """Return the most memory used so far, in bytes: allocated on CUDA, else the process's."""
     if device.type == "cuda":

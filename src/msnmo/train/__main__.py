@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import torch
@@ -27,11 +27,13 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.methods import get_method
+from msnmo.settings.sections import HeldScans
 from msnmo.settings.training import Settings
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan, load_training_scans, refuse_unlabelled
+from msnmo.train.job import Job, Running
 from msnmo.train.kept import Kept
-from msnmo.train.loop import Job, Stopped, Trained, fresh_model, train
+from msnmo.train.loop import Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 
 GO_ON = "start the same command again to go on"
@@ -62,7 +64,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "lower train.batch_size, the network's width (base_channels or channels) or the size that "
         "scans are resized to; see that nothing else uses the device",
     ):
-        trained = train(job, scans, device, given.checkpoint, stop)
+        running = Running(held_scans=given.held_scans)
+        trained = train(job, scans, device, given.checkpoint, stop, running=running)
 
     weights = serialise(job, trained.model)
     run = _describe(job, trained, scans, device, weights) | {"identity": followed_from}
@@ -109,6 +112,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         help="state after each epoch, gone on from when the training was interrupted; removed at "
         "the end",
+    )
+    parser.add_argument(
+        "--held-scans",
+        choices=get_args(HeldScans),
+        default="float32",
+        help="how images are held on a GPU (default: %(default)s)",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
