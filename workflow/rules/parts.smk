@@ -112,6 +112,10 @@ def training(wildcards, input, output):
     words = [
         word for name, value in options.items() for word in (f"--{name}", str(value))
     ]
+    switches = ("compile", "gradient_checkpointing")
+    words += [
+        f"--{each.replace('_', '-')}" for each in switches if config["compute"][each]
+    ]
     log = rules.train_fold.log[0].format(**wildcards)
     # a scheduler's request to stop is for the training, which keeps its state, not for the shell
     return (

@@ -69,7 +69,8 @@ def prepare(device: torch.device, threads: int) -> None:
 
     On the CPU equal inputs give equal bytes, at an equal number of threads (sums over parts differ
     in the last bit when the parts do) and on the same kind of processor. CUDA has no deterministic
-    form of some 3D operations, so it is left free to choose the fastest.
+    form of some 3D operations, so it is left free to choose the fastest: cuDNN tries its
+    convolutions out, once for each shape, and all scans have one.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_full(error):
+        if not is_full(error):
             raise
         gib = total_memory(device) / GIB
         reported = (str(error) or type(error).__name__).splitlines()[0]
@@ -173,6 +174,7 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
         ) from error
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: Exception) -> bool:
+    """Whether an error is that of memory that ran out, on whichever device."""
     known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return known or any(words in str(error).lower() for words in FULL)

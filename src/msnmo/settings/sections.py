@@ -309,6 +309,16 @@ class Compute(Section):
         "how training scans are held on a GPU, where they take no more than a quarter of its free "
         "memory (else each batch is fetched ahead); float16 takes half, and keeps three digits",
     )
+    compile: bool = key(
+        False,
+        "whether networks are compiled on a GPU to be trained (torch.compile): a wait at the "
+        "start, then faster steps; what cannot be compiled trains as it is, and says so",
+    )
+    gradient_checkpointing: bool = key(
+        False,
+        "whether trainings compute activations twice, for GPUs whose memory is small: a third more "
+        "time, the same weights",
+    )
 
 
 class Metrics(Section):

@@ -61,10 +61,15 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     with explain_full_memory(
         device,
         f"method {job.method}, {_tried(job, scans)}",
-        "lower train.batch_size, the network's width (base_channels or channels) or the size that "
-        "scans are resized to; see that nothing else uses the device",
+        "set compute.gradient_checkpointing; or lower train.batch_size, the network's width "
+        "(base_channels or channels) or the size that scans are resized to; see that nothing else "
+        "uses the device",
     ):
-        running = Running(held_scans=given.held_scans)
+        running = Running(
+            held_scans=given.held_scans,
+            compile=given.compile,
+            gradient_checkpointing=given.gradient_checkpointing,
+        )
         trained = train(job, scans, device, given.checkpoint, stop, running=running)
 
     weights = serialise(job, trained.model)
@@ -118,6 +123,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=get_args(HeldScans),
         default="float32",
         help="how images are held on a GPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network on a GPU (torch.compile)",
+    )
+    parser.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        help="compute activations twice: a third more time, less memory, the same weights",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)

@@ -32,10 +32,16 @@ class Running:
         At least this long lies between two states that are kept while it goes on.
     held_scans : {"float32", "float16"}
         How images are held on a CUDA device.
+    compile : bool
+        Whether the network is compiled (torch.compile) on a CUDA device.
+    gradient_checkpointing : bool
+        Whether activations are computed twice, so that a step takes less memory.
     """
 
     checkpoint_minutes: float = 5.0
     held_scans: HeldScans = "float32"
+    compile: bool = False
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def train(
     settings = job.settings.train
     x, y, z = scans[0].image.shape[1:]
     model = move(fresh_model(job, (x, y, z), [scan.label for scan in scans]), device).train()
-    step = Step(job, model, device)
+    step = Step(job, model, device, running)
     progress = Progress(
         step,
         ReduceLROnPlateau(

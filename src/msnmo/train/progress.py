@@ -53,6 +53,9 @@ class Progress:
     def restore(self, state: Mapping[str, Any]) -> str:
         """Go back to a state, and return in words after what it was kept."""
         self.step.model.load_state_dict(state["model"])
+        # of the device that the state was kept on
+        for group in state["optimiser"]["param_groups"]:
+            group["fused"] = self.step.fused
         self.step.optimiser.load_state_dict(state["optimiser"])
         self.plateau.load_state_dict(state["plateau"])
         restore_rng(state["rng"], self.step.device)
