@@ -18,7 +18,7 @@ from msnmo.settings.training import AugmentSettings, LossSettings, Settings
 from msnmo.train import loop, step
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
-from msnmo.train.job import TRAINING_VERSION, Job, loss_weights
+from msnmo.train.job import TRAINING_VERSION, Job, Running, loss_weights
 from msnmo.train.loop import Trained, fresh_model, train
 
 JOINT = METHODS["joint"]
@@ -112,10 +112,10 @@ def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
     rates = [row["lr"] / 0.1 for row in whole.history]
     assert rates == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25])
 
-    with monkeypatch.context() as patch:
-        _interrupt_after(patch, epochs=3)
-        with pytest.raises(KeyboardInterrupt):
-            _train(job, tmp_path / "halves")
+    asked = itertools.count(1)
+    with pytest.raises(loop.Stopped, match="after epoch 3"):
+        # three times an epoch
+        train(job, _scans(), CPU, tmp_path / "halves/checkpoint.pt", lambda: next(asked) == 9)
     resumed = _train(job, tmp_path / "halves")
     assert resumed.resumed_from == [3]
     assert _losses(resumed) == _losses(whole)
@@ -147,15 +147,55 @@ def _no_augmentation() -> Any:
     return AugmentSettings(flip_probability=0, rotation_probability=0)
 
 
-def _interrupt_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
-    counter, save = itertools.count(1), Checkpoint.save
+@pytest.mark.parametrize("batches", [2, 3, 5])
+def test_a_training_that_breaks_off_goes_on_from_the_state_kept_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    """Of 3 batches an epoch; states are written by a thread, which is asked to after each batch."""
+    job = _job()
+    whole = _train(job, tmp_path / "whole")
+    losses, counter = step.Step.losses, itertools.count(1)
 
-    def save_and_stop(self: Checkpoint, state: dict[str, Any]) -> None:
-        save(self, state)
-        if next(counter) == epochs:
+    def break_off(self: Any, *given: Any) -> Any:
+        if next(counter) > batches:
             raise KeyboardInterrupt
+        return losses(self, *given)
 
-    patch.setattr(Checkpoint, "save", save_and_stop)
+    path, often = tmp_path / "parts/checkpoint.pt", Running(checkpoint_minutes=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(step.Step, "losses", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(job, _scans(), CPU, path, running=often)
+    assert [each.name for each in path.parent.glob(".tmp-*")] == []
+    resumed = train(job, _scans(), CPU, path, running=often)
+    assert len(resumed.resumed_from) == 1
+    assert _same_weights(resumed, whole)
+    assert _losses(resumed) == _losses(whole)
+
+
+def test_between_its_minutes_a_training_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, save = [], Checkpoint.save
+
+    def counting(self: Checkpoint, state: dict[str, Any]) -> None:
+        saved.append(len(state["history"]))
+        save(self, state)
+
+    monkeypatch.setattr(Checkpoint, "save", counting)
+    _train(_job(epochs=3), tmp_path)
+    assert saved == [3], "the end alone"
+
+
+def test_a_state_that_cannot_be_written_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Checkpoint, state: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(_job(), _scans(), CPU, tmp_path / "c.pt", running=Running(checkpoint_minutes=0))
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def training(wildcards, input, output):
         "seed": SEED_OF[wildcards.seed],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
+        "checkpoint-minutes": config["compute"]["checkpoint_minutes"],
         "held-scans": config["compute"]["held_scans"],
         # undeclared, because Snakemake removes the outputs of a failed job: a killed training
         # goes on from here

@@ -304,6 +304,11 @@ class Compute(Section):
         "threads of training and prediction on a CPU; the last digits of a sum depend on it",
         ge=1,
     )
+    checkpoint_minutes: Weight = key(
+        5.0,
+        "minutes between two states of a training that are kept: a kill loses no more than that "
+        "(a request to stop loses nothing); 0: as often as the disk takes them",
+    )
     held_scans: HeldScans = key(
         "float32",
         "how training scans are held on a GPU, where they take no more than a quarter of its free "

@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "uses the device",
     ):
         running = Running(
+            checkpoint_minutes=given.checkpoint_minutes,
             held_scans=given.held_scans,
             compile=given.compile,
             gradient_checkpointing=given.gradient_checkpointing,
@@ -115,8 +116,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint",
         type=Path,
         required=True,
-        help="state after each epoch, gone on from when the training was interrupted; removed at "
-        "the end",
+        help="state of the training, gone on from when it was interrupted; removed at the end",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_at_least_zero,
+        default=5.0,
+        help="minutes between two states that are kept (default: %(default)g)",
     )
     parser.add_argument(
         "--held-scans",
@@ -136,6 +142,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
+
+
+def _at_least_zero(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text}")
+    return value
 
 
 def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
@@ -185,7 +198,7 @@ def _describe(
 
 if __name__ == "__main__":
     asked = stop_on_sigterm(
-        f"stopped by SIGTERM; the epochs finished so far are kept in the checkpoint: {GO_ON}"
+        f"stopped by SIGTERM; the state kept last is in the checkpoint: {GO_ON}"
     )
     try:
         run_command(lambda: main(stop=asked))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from msnmo.core.seeds import derive_seed
 from msnmo.networks.build import build_network
 from msnmo.settings.methods import get_method
 from msnmo.train.batches import hold
-from msnmo.train.checkpoint import Checkpoint
+from msnmo.train.checkpoint import Checkpoint, Keeper
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job, Running, loss_weights
 from msnmo.train.progress import NOTHING_DONE, Progress
@@ -76,7 +77,7 @@ def train(
     device : torch.device
         As set up by `msnmo.compute.device.prepare`.
     checkpoint_path : Path
-        Where the state is kept after each epoch. A state of this very job is gone on from.
+        Where the state is kept from time to time. A state of this very job is gone on from.
     stop : callable
         Asked after each batch; if true, the state is kept there and then, and the training ends.
     running : Running
@@ -108,35 +109,56 @@ def train(
         _log(where)
 
     history, total = progress.history, -(-len(scans) // settings.batch_size)
-    for epoch in range(len(history) + 1, settings.epochs + 1):
-        before, progress.within = progress.within, NOTHING_DONE
-        started, lr = time.perf_counter() - before["seconds"], step.learning_rate
-        tally, weights = Tally(job, epoch, device, before["sums"]), loss_weights(job, epoch)
-        batches = cohort.batches(job, epoch, before["batches"])
-        # disable=None: a bar on a terminal, nothing in a log file
-        bar = tqdm(batches, f"epoch {epoch}", total, False, disable=None, unit="batch")
-        for done, batch in enumerate(bar, before["batches"] + 1):
-            losses = step.losses(batch, weights)
-            tally.add(losses, batch.scans)
-            step.learn(losses["total"])
-            del losses  # or they would hold memory throughout the next forward pass
-            if done < total and stop():
-                seconds = time.perf_counter() - started
-                within = {"batches": done, "sums": tally.sums(), "seconds": seconds}
-                checkpoint.save(progress.state(within))
-                raise Stopped(f"in epoch {epoch}, after {done} batches")
-        sums = tally.sums()
-        means = {name: sums[name] / len(scans) if name in sums else None for name in LOSSES}
-        refuse_non_finite(model.parameters(), job, epoch, batch.scans)
-        progress.plateau.step(sums["total"] / len(scans))
-        seconds = round(time.perf_counter() - started, 3)
-        history.append({"epoch": epoch, **means, "lr": lr, "seconds": seconds})
-        checkpoint.save(progress.state())
-        _log(_line(history[-1], settings.epochs))
-        if epoch < settings.epochs and stop():
-            raise Stopped(f"after epoch {epoch}")
+    with Keeper(checkpoint, running.checkpoint_minutes) as keeper:
+        for epoch in range(len(history) + 1, settings.epochs + 1):
+            before, progress.within = progress.within, NOTHING_DONE
+            started, lr = time.perf_counter() - before["seconds"], step.learning_rate
+            tally, weights = Tally(job, epoch, device, before["sums"]), loss_weights(job, epoch)
+            batches = cohort.batches(job, epoch, before["batches"])
+            # disable=None: a bar on a terminal, nothing in a log file
+            bar = tqdm(batches, f"epoch {epoch}", total, False, disable=None, unit="batch")
+            for done, batch in enumerate(bar, before["batches"] + 1):
+                losses = step.losses(batch, weights)
+                tally.add(losses, batch.scans)
+                step.learn(losses["total"])
+                del losses  # or they would hold memory throughout the next forward pass
+                if done < total:
+                    within = partial(_within, done, tally, started)
+                    place = f"in epoch {epoch}, after {done} batches"
+                    _keep_if_asked(keeper, progress, stop, within, place)
+            sums = tally.sums()
+            means = {name: sums[name] / len(scans) if name in sums else None for name in LOSSES}
+            refuse_non_finite(model.parameters(), job, epoch, batch.scans)
+            progress.plateau.step(sums["total"] / len(scans))
+            seconds = round(time.perf_counter() - started, 3)
+            history.append({"epoch": epoch, **means, "lr": lr, "seconds": seconds})
+            _log(_line(history[-1], settings.epochs))
+            if epoch < settings.epochs:
+                _keep_if_asked(keeper, progress, stop, lambda: NOTHING_DONE, f"after epoch {epoch}")
+        keeper.keep(progress.state())
 
     return Trained(model.eval(), history, progress.resumed_from, checkpoint)
+
+
+def _within(done: int, tally: Tally, started: float) -> dict[str, Any]:
+    """Return how far an epoch has come; its losses are read, and so must be finite."""
+    seconds = time.perf_counter() - started
+    return {"batches": done, "sums": tally.sums(), "seconds": seconds}
+
+
+def _keep_if_asked(
+    keeper: Keeper,
+    progress: Progress,
+    stop: Callable[[], bool],
+    within: Callable[[], Mapping[str, Any]],
+    place: str,
+) -> None:
+    """Keep the state if it is time to; if the training is asked to stop, keep it and stop."""
+    if stop():
+        keeper.keep(progress.state(within()))
+        raise Stopped(place)
+    if keeper.due():
+        keeper.keep_meanwhile(progress.state(within()))
 
 
 def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) -> nn.Module:
