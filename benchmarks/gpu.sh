@@ -47,7 +47,7 @@ tests "$(share 50)"
 benchmark train methods "$(share 60)" "${steps[@]}" --how msnmo --methods unet vnet attention_unet resnet50 \
   resnet101 resnet152 densenet121 senet50 only_seg only_cls without_sharing only_local only_global
 benchmark train options "$(share 70)" "${steps[@]}" --methods joint \
-  --how msnmo checkpointed untuned fetched compiled
+  --how msnmo "norm by scan" checkpointed untuned fetched compiled
 benchmark train monai "$(share 100)" "${steps[@]}" --methods attention_unet nnunet_plain \
   --how msnmo "plain fp32" "MONAI's loop"
 echo "JSON: $out"

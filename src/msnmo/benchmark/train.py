@@ -6,6 +6,7 @@ at each step, as torch is by default (TF32 in convolutions).
 with loader: the step on batches as the training loop gets them, held on the GPU and augmented.
 fetched: the same, scans fetched ahead from the computer's memory.
 untuned: the step without cuDNN trying its convolutions out, which costs the first step.
+norm by scan: the step with our instance norm's way on a CPU, a scan at a time, channels last.
 compiled, checkpointed: with compute.compile, with compute.gradient_checkpointing.
 MONAI's loop: a network of MONAI in the loop of its tutorials: Dataset, RandFlipd and RandRotated,
 DataLoader, DiceLoss, float32.
@@ -30,6 +31,7 @@ from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.provenance import git_state, versions
 from msnmo.evaluate.complexity import measure
+from msnmo.networks import norm
 from msnmo.networks.losses import joint_loss
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import METHODS, get_method
@@ -43,7 +45,7 @@ from msnmo.train.tally import Tally
 
 WAYS = (
     *("msnmo", "plain fp32", "with loader", "fetched"),
-    *("untuned", "compiled", "checkpointed", "MONAI's loop"),
+    *("untuned", "compiled", "checkpointed", "norm by scan", "MONAI's loop"),
 )
 UNTUNED = ("plain fp32", "untuned", "MONAI's loop")
 """Ways in which torch is as it is by default."""
@@ -53,7 +55,7 @@ BATCHES = 3
 FORWARD_AND_BACKWARD = 3
 """Operations of a step over those of its forward pass: the backward pass has twice as many."""
 GIB = 2**30
-OF_CUDA = ("fetched", "untuned", "compiled")
+OF_CUDA = ("fetched", "untuned", "compiled", "norm by scan")
 """Ways in which nothing is other elsewhere."""
 Take = Callable[[], object]
 
@@ -202,13 +204,15 @@ def measure_way(bench: Bench, how: str, sheet: Sheet, clock: Clock, steps: int) 
     """Measure one method in one way, and tell of it."""
     cuda = bench.device.type == "cuda"
     wait = partial(torch.cuda.synchronize, bench.device) if cuda else lambda: None
-    tuned = torch.backends.cudnn.benchmark
+    tuned, by_scan = torch.backends.cudnn.benchmark, set(norm.BY_SCAN)
     name, batch = bench.job.method, bench.job.settings.train.batch_size
     if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(bench.device)
     try:
         torch.backends.cudnn.benchmark = cuda and how not in UNTUNED
+        if how == "norm by scan":
+            norm.BY_SCAN.add(bench.device.type)
         seconds, first = seconds_each(bench.way(how), clock, times=steps, wait=wait)
     except RuntimeError as error:
         if not is_full(error):
@@ -217,6 +221,8 @@ def measure_way(bench: Bench, how: str, sheet: Sheet, clock: Clock, steps: int) 
         return
     finally:
         torch.backends.cudnn.benchmark = tuned
+        norm.BY_SCAN.clear()
+        norm.BY_SCAN.update(by_scan)
     values = {"s_per_step": seconds, "s_first": first}
     if cuda:
         values["GiB"] = torch.cuda.max_memory_allocated(bench.device) / GIB

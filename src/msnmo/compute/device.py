@@ -98,12 +98,14 @@ def _processor_name() -> str:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the layout that 3D convolutions run fastest in: channels last on CUDA."""
+    """Return the layout of a network's input; of one channel, it is a CPU's in any case."""
     return torch.channels_last_3d if device.type == "cuda" else torch.contiguous_format
 
 
 def move(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Move a network to a device, in the layout it runs fastest in."""
+    """Move a network to a device: with channels last to CUDA, as it was built to the CPU."""
+    if device.type == "cpu":
+        return model.to(device)
     layout = memory_format(device)
     # torch takes both at once, and its stub leaves the layout out
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
