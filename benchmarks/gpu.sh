@@ -46,6 +46,7 @@ benchmark train joint "$(share 45)" "${steps[@]}" --methods joint --how msnmo "p
 tests "$(share 50)"
 benchmark train methods "$(share 60)" "${steps[@]}" --how msnmo --methods unet vnet attention_unet resnet50 \
   resnet101 resnet152 densenet121 senet50 only_seg only_cls without_sharing only_local only_global
+benchmark predict predict "$(share 30)" --methods joint
 benchmark train options "$(share 70)" "${steps[@]}" --methods joint \
   --how msnmo "norm by scan" checkpointed untuned fetched compiled
 benchmark train monai "$(share 100)" "${steps[@]}" --methods attention_unet nnunet_plain \

@@ -1,6 +1,7 @@
 """Measure what msnmo costs on this machine, beside what it could cost: JSON and a table.
 
 train: a training step, beside plain PyTorch and MONAI's loop.
+predict: a fold, beside its network alone.
 
 Example: msnmo benchmark train --methods joint unet --size 96 --seconds 300 --out figures.json
 """
@@ -14,7 +15,7 @@ from importlib import import_module
 from msnmo.core.command import CALLED, program
 from msnmo.core.errors import run_command
 
-PARTS = ("train",)
+PARTS = ("train", "predict")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
