@@ -2,6 +2,8 @@
 
 train: a training step, beside plain PyTorch and MONAI's loop.
 predict: a fold, beside its network alone.
+preprocess: a head, beside skull strip and N4 alone.
+dag: a dry run, beside bare Snakemake's of as many jobs.
 
 Example: msnmo benchmark train --methods joint unet --size 96 --seconds 300 --out figures.json
 """
@@ -15,7 +17,7 @@ from importlib import import_module
 from msnmo.core.command import CALLED, program
 from msnmo.core.errors import run_command
 
-PARTS = ("train", "predict")
+PARTS = ("train", "predict", "preprocess", "dag")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -160,7 +160,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--methods", nargs="+", choices=list(METHODS), default=["joint"], metavar="METHOD"
+        "--methods",
+        nargs="+",
+        choices=list(METHODS),
+        default=["joint"],
+        metavar="METHOD",
+        help="by default the joint model",
     )
     parser.add_argument("--size", type=int, default=160, help="voxels a side (default: 160)")
     parser.add_argument("--scans", type=int, default=4, help="in the fold (default: 4)")
