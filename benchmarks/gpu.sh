@@ -37,7 +37,7 @@ tests() {
   fi
   # of the files that have such tests alone: collecting the others takes longer than running these
   (cd "$root" && grep -rl --include='test_*.py' 'mark\.gpu' tests |
-    timeout "$limit" xargs "$python" -m pytest -m gpu -q -p no:cacheprovider --durations=0 --durations-min=0.5) ||
+    timeout "$limit" xargs "$python" -m pytest -m gpu -v -p no:cacheprovider --durations=0 --durations-min=0.5) ||
     echo "pytest -m gpu: ended with $?"
 }
 
