@@ -82,6 +82,27 @@ def _torch_as_it_was() -> Iterator[None]:
     if torch := sys.modules.get("torch"):
         torch.use_deterministic_algorithms(mode=False)
         torch.set_num_threads(1)
+        torch.backends.cudnn.benchmark = False
+
+
+@pytest.fixture(autouse=True)
+def _gpu_of_this_test_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let go of the GPU after a test: a process holds it to its end, so the next test would wait.
+
+    And cuDNN tries one algorithm a convolution: ten take minutes, where a test trains seconds.
+    """
+    if not request.node.get_closest_marker("gpu"):
+        yield
+        return
+    import torch  # here, as most tests do without
+
+    from msnmo.compute.device import HELD
+
+    torch.backends.cudnn.benchmark_limit = 1
+    yield
+    for held in HELD:
+        held.lock.release(force=True)
+    HELD.clear()
 
 
 class _SkipImportersOfTorch(MetaPathFinder):

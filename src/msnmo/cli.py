@@ -48,6 +48,7 @@ COMMANDS = {
     "bundle": Command("msnmo.bundle", "pack trained folds, to keep and to hand on"),
     "apply": Command("msnmo.apply", "apply a bundle to new scans"),
     "demo": Command("msnmo.demo", "make the demo cohort of simulated scans"),
+    "benchmark": Command("msnmo.benchmark", "measure what each part costs on this machine"),
     "doctor": Command("msnmo.doctor", "say what works here: a page for your report of a problem"),
 }
 ALIASES = {"export": "bundle"}

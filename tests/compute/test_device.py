@@ -81,6 +81,12 @@ def test_the_cpu_is_described_and_computes_in_float32() -> None:
     assert 2**20 < device.peak_memory(CPU) < device.total_memory(CPU)
 
 
+def test_a_network_keeps_the_layout_that_it_was_built_with_on_the_cpu() -> None:
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        network = torch.nn.Conv3d(2, 2, 3).to(memory_format=layout)
+        assert device.move(network, CPU).weight.is_contiguous(memory_format=layout)
+
+
 def test_threads_are_set_for_the_whole_process() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)

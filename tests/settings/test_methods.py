@@ -19,7 +19,7 @@ from msnmo.settings.training import Settings
 from msnmo.tables.layout import CAPTIONS
 from msnmo.tables.reported import read_reported
 from msnmo.train.__main__ import serialise
-from msnmo.train.loop import Job
+from msnmo.train.job import Job
 
 SMALL = {
     ModelSettings: {"base_channels": 8, "heads": 2},

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from msnmo.core.errors import DiskError
-from msnmo.train.checkpoint import Checkpoint, identity
+from msnmo.train import checkpoint as module
+from msnmo.train.checkpoint import Checkpoint, Keeper, identity
 
 
 def _state(epoch: int) -> dict[str, Any]:
@@ -134,3 +137,96 @@ def test_remove_leaves_an_empty_folder(saved: Checkpoint) -> None:
 def test_identity_follows_from_values_and_not_from_their_order() -> None:
     assert identity({"a": 1, "b": [2.5]}) == identity({"b": [2.5], "a": 1})
     assert identity({"a": 1, "b": [2.5]}) != identity({"a": 1, "b": [2.6]})
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that a keeper sees; the test moves them."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_state_is_due_when_its_minutes_are_over(saved: Checkpoint, clock: list[float]) -> None:
+    with Keeper(saved, minutes=2) as keeper:
+        assert not keeper.due()
+        clock[0] += 121
+        assert keeper.due()
+        keeper.keep_meanwhile(_state(3))
+        while keeper._writing and not keeper._writing.done():
+            pass
+        assert not keeper.due()
+        clock[0] += 121
+        assert keeper.due()
+    assert _epoch(saved.load()) == 3
+
+
+def test_a_state_is_written_as_it_was_when_it_was_kept(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training goes on before the thread has begun."""
+    begin, save = threading.Event(), Checkpoint.save
+
+    def later(self: Checkpoint, state: dict[str, Any]) -> None:
+        assert begin.wait(30)
+        save(self, state)
+
+    monkeypatch.setattr(Checkpoint, "save", later)
+    state = _state(3)
+    with Keeper(saved, minutes=0) as keeper:
+        keeper.keep_meanwhile(state)
+        assert not keeper.due(), "one state at a time"
+        state["model"]["w"] += 1
+        state["history"].append({"epoch": 4})
+        begin.set()
+    kept = saved.load()
+    assert _epoch(kept) == 3
+    assert len(kept["history"]) == 1
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Checkpoint, state: dict[str, Any]) -> None:
+        raise DiskError("No space left on device")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+
+
+def _due(keeper: Keeper) -> None:
+    keeper.due()
+
+
+def _keep(keeper: Keeper) -> None:
+    keeper.keep(_state(4))
+
+
+def _end(keeper: Keeper) -> None:
+    with keeper:
+        pass
+
+
+@pytest.mark.parametrize("comes_next", [_due, _keep, _end])
+def test_what_the_thread_meets_is_raised_by_what_comes_next(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch, comes_next: Callable[[Keeper], None]
+) -> None:
+    keeper = Keeper(saved, minutes=0)
+    with monkeypatch.context() as patch:
+        _fails(patch)
+        keeper.keep_meanwhile(_state(3))
+        keeper._thread.shutdown()
+    with pytest.raises(DiskError, match="No space left"):
+        comes_next(keeper)
+    assert _epoch(saved.load()) == 2
+
+
+def test_what_went_wrong_before_is_not_hidden(
+    saved: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fails(monkeypatch)
+
+    def break_off() -> None:
+        with Keeper(saved, minutes=0) as keeper:
+            keeper.keep_meanwhile(_state(3))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()

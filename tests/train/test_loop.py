@@ -15,10 +15,11 @@ from msnmo.compute.device import prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.settings.methods import METHODS, ModelSettings
 from msnmo.settings.training import AugmentSettings, LossSettings, Settings
-from msnmo.train import loop
+from msnmo.train import loop, step
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
-from msnmo.train.loop import Job, Trained, fresh_model, loss_weights, train
+from msnmo.train.job import TRAINING_VERSION, Job, Running, loss_weights
+from msnmo.train.loop import Trained, fresh_model, train
 
 JOINT = METHODS["joint"]
 
@@ -61,34 +62,6 @@ def _same_weights(one: Trained, other: Trained) -> bool:
     return all(torch.equal(*pair) for pair in pairs)
 
 
-def test_every_scan_is_seen_once_an_epoch_in_an_order_of_the_epochs_own() -> None:
-    scans = _scans()
-    orders = []
-    for epoch in (1, 2, 3):
-        batches = list(loop._batches(_job(), scans, epoch))
-        assert [len(batch) for batch in batches] == [2, 2, 1]
-        orders.append([scan.scan for batch in batches for scan in batch])
-        assert sorted(orders[-1]) == [scan.scan for scan in scans]
-    assert orders[0] != orders[1] != orders[2]
-    again = [scan.scan for batch in loop._batches(_job(), scans, 1) for scan in batch]
-    assert again == orders[0]
-
-
-def test_a_scans_augmentation_does_not_depend_on_its_batch() -> None:
-    """It follows from seed, epoch and scan alone, whatever was drawn before."""
-    scans, job = _scans(), _job()
-    alone = {s.scan: loop._collate(job, [s], 3, CPU) for s in scans}
-    torch.rand(7)
-    image, lesion, label = loop._collate(job, scans[::-1], 3, CPU)
-    for index, scan in enumerate(scans[::-1]):
-        for batched, single in zip((image, lesion, label), alone[scan.scan], strict=True):
-            assert torch.equal(batched[index], single[0])
-    other_epoch = loop._collate(job, scans[::-1], 4, CPU)[0]
-    other_seed = loop._collate(replace(job, seed=2), scans[::-1], 3, CPU)[0]
-    assert not torch.equal(image, other_epoch)
-    assert not torch.equal(image, other_seed)
-
-
 def test_first_weights_follow_from_seed_and_fold() -> None:
     def weights(job: Job) -> torch.Tensor:
         torch.rand(3)
@@ -118,8 +91,8 @@ def test_history_holds_the_mean_over_scans_of_each_loss(
         seen.append((len(lesion), losses["total"].item(), losses["cross"].item()))
         return losses
 
-    joint_loss = loop.joint_loss
-    monkeypatch.setattr(loop, "joint_loss", recording)
+    joint_loss = step.joint_loss
+    monkeypatch.setattr(step, "joint_loss", recording)
     row = _train(_job(epochs=1), tmp_path).history[0]
     assert row["total"] == pytest.approx(sum(n * total for n, total, _ in seen) / 5)
     assert row["cross"] == pytest.approx(sum(n * cross for n, _, cross in seen) / 5)
@@ -132,17 +105,17 @@ def test_the_rate_halves_after_a_plateau_also_across_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With weights that stand still the loss is level: 1 best epoch, then patience + 1 more."""
-    monkeypatch.setattr(loop.Adam, "step", lambda self: None)
+    monkeypatch.setattr(step.Adam, "step", lambda self: None)
     job = _job(epochs=8, learning_rate=0.1, plateau_patience=2)
     job = replace(job, settings=replace(job.settings, augment=_no_augmentation()))
     whole = _train(job, tmp_path / "whole")
     rates = [row["lr"] / 0.1 for row in whole.history]
     assert rates == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25])
 
-    with monkeypatch.context() as patch:
-        _interrupt_after(patch, epochs=3)
-        with pytest.raises(KeyboardInterrupt):
-            _train(job, tmp_path / "halves")
+    asked = itertools.count(1)
+    with pytest.raises(loop.Stopped, match="after epoch 3"):
+        # three times an epoch
+        train(job, _scans(), CPU, tmp_path / "halves/checkpoint.pt", lambda: next(asked) == 9)
     resumed = _train(job, tmp_path / "halves")
     assert resumed.resumed_from == [3]
     assert _losses(resumed) == _losses(whole)
@@ -174,15 +147,55 @@ def _no_augmentation() -> Any:
     return AugmentSettings(flip_probability=0, rotation_probability=0)
 
 
-def _interrupt_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
-    counter, save = itertools.count(1), Checkpoint.save
+@pytest.mark.parametrize("batches", [2, 3, 5])
+def test_a_training_that_breaks_off_goes_on_from_the_state_kept_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    """Of 3 batches an epoch; states are written by a thread, which is asked to after each batch."""
+    job = _job()
+    whole = _train(job, tmp_path / "whole")
+    losses, counter = step.Step.losses, itertools.count(1)
 
-    def save_and_stop(self: Checkpoint, state: dict[str, Any]) -> None:
-        save(self, state)
-        if next(counter) == epochs:
+    def break_off(self: Any, *given: Any) -> Any:
+        if next(counter) > batches:
             raise KeyboardInterrupt
+        return losses(self, *given)
 
-    patch.setattr(Checkpoint, "save", save_and_stop)
+    path, often = tmp_path / "parts/checkpoint.pt", Running(checkpoint_minutes=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(step.Step, "losses", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(job, _scans(), CPU, path, running=often)
+    assert [each.name for each in path.parent.glob(".tmp-*")] == []
+    resumed = train(job, _scans(), CPU, path, running=often)
+    assert len(resumed.resumed_from) == 1
+    assert _same_weights(resumed, whole)
+    assert _losses(resumed) == _losses(whole)
+
+
+def test_between_its_minutes_a_training_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, save = [], Checkpoint.save
+
+    def counting(self: Checkpoint, state: dict[str, Any]) -> None:
+        saved.append(len(state["history"]))
+        save(self, state)
+
+    monkeypatch.setattr(Checkpoint, "save", counting)
+    _train(_job(epochs=3), tmp_path)
+    assert saved == [3], "the end alone"
+
+
+def test_a_state_that_cannot_be_written_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Checkpoint, state: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(_job(), _scans(), CPU, tmp_path / "c.pt", running=Running(checkpoint_minutes=0))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +214,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     elif change == "loss":
         job = _with_loss(job, cam_normalisation="sigmoid")
     elif change == "version":
-        monkeypatch.setattr(loop, "TRAINING_VERSION", loop.TRAINING_VERSION + 1)
+        monkeypatch.setattr("msnmo.train.job.TRAINING_VERSION", TRAINING_VERSION + 1)
     elif change == "file":
         scans[0] = replace(scans[0], content={"image": "another sha", "lesion": "another sha"})
     elif change == "scan":
@@ -245,7 +258,7 @@ def test_a_precision_tells_trainings_apart_where_it_was_asked_for(
     """One chosen by the device does not: what an earlier release trained is taken up."""
     assert _identity("joint", {"precision": "bfloat16"}) != _identity("joint")
     assert _identity("joint", {"precision": "auto"}) == _identity("joint")
-    monkeypatch.setattr(loop, "identity", json.dumps)
+    monkeypatch.setattr("msnmo.train.job.identity", json.dumps)
     assert "precision" not in _identity("joint")
 
 
@@ -283,7 +296,7 @@ def test_weights_that_are_not_finite_are_never_kept(
         for weight in self.param_groups[0]["params"]:
             weight.data.fill_(float("nan"))
 
-    monkeypatch.setattr(loop.Adam, "step", overflow)
+    monkeypatch.setattr(step.Adam, "step", overflow)
     with pytest.raises(MsnmoError, match="not finite in epoch 1"):
         _train(_job(epochs=1), tmp_path, _scans(2))
     assert list(tmp_path.iterdir()) == []
@@ -322,7 +335,7 @@ def test_a_training_takes_the_losses_that_its_settings_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the cross-task loss and of the segmentation, with the weights of the epoch."""
-    seen, joint_loss = [], loop.joint_loss
+    seen, joint_loss = [], step.joint_loss
 
     def recording(
         outputs: Any, lesion: Any, label: Any, weights: Any, **losses: Any
@@ -330,7 +343,7 @@ def test_a_training_takes_the_losses_that_its_settings_name(
         seen.append((weights, losses))
         return joint_loss(outputs, lesion, label, weights, **losses)
 
-    monkeypatch.setattr(loop, "joint_loss", recording)
+    monkeypatch.setattr(step, "joint_loss", recording)
     chosen = {"cam_normalisation": "none", "cross_segmentation": "logits", "cross_ramp_epochs": 1}
     job = _with_loss(_job(segmentation_loss="dice_ce"), **chosen)
     _train(job, tmp_path, _scans(2))

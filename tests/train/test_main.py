@@ -91,11 +91,12 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
     blob_cohort: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """SIGTERM in one epoch, SIGKILL in a later one, then to the end."""
-    stopped, said = _run_until(_command(blob_cohort, tmp_path), "epoch 1/6", signal.SIGTERM)
+    command = _command(blob_cohort, tmp_path, checkpoint_minutes="0")
+    stopped, said = _run_until(command, "epoch 1/6", signal.SIGTERM)
     assert stopped == 143
     assert "stopped by SIGTERM in epoch" in said
     assert "all of it is kept" in said
-    killed, said = _run_until(_command(blob_cohort, tmp_path), "epoch 3/6", signal.SIGKILL)
+    killed, said = _run_until(command, "epoch 4/6", signal.SIGKILL)
     assert killed == -signal.SIGKILL
     assert "resuming after epoch" in said
     assert (tmp_path / "checkpoint.pt").exists()

@@ -18,9 +18,11 @@ import torch
 from msnmo.compute.device import prepare
 from msnmo.settings.methods import JOINT, METHODS, ModelSettings
 from msnmo.settings.training import Settings
-from msnmo.train import loop
+from msnmo.train import step
+from msnmo.train.batches import collate, order
 from msnmo.train.data import TrainingScan
-from msnmo.train.loop import Job, fresh_model, train
+from msnmo.train.job import Job
+from msnmo.train.loop import fresh_model, train
 
 CPU = torch.device("cpu")
 SIZE = (32, 32, 32)
@@ -177,12 +179,12 @@ def _scans(count: int = 12) -> list[TrainingScan]:
 
 
 def _order(job: Job, epoch: int = 1) -> list[list[str]]:
-    return [[scan.scan for scan in batch] for batch in loop._batches(job, _scans(), epoch)]
+    return [[scan.scan for scan in batch] for batch in order(job, _scans(), epoch)]
 
 
 def _augmented(job: Job, epoch: int = 1) -> bytes:
-    image, lesion, _ = loop._collate(job, _scans(), epoch, CPU)
-    return torch.cat([image, lesion]).numpy().tobytes()
+    batch = collate(job, _scans(), epoch, CPU)
+    return torch.cat([batch.image, batch.lesion]).numpy().tobytes()
 
 
 @pytest.mark.parametrize("looked_at", [_order, _augmented])
@@ -207,7 +209,7 @@ def _first_losses(
     method: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, torch.Tensor]:
     """Return the losses of a training's first batch."""
-    seen, joint_loss = [], loop.joint_loss
+    seen, joint_loss = [], step.joint_loss
 
     def recording(*given: Any, **chosen: Any) -> dict[str, torch.Tensor]:
         losses = joint_loss(*given, **chosen)
@@ -216,7 +218,7 @@ def _first_losses(
 
     prepare(CPU, threads=1)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "joint_loss", recording)
+        patch.setattr(step, "joint_loss", recording)
         train(_job(method), _scans(4), CPU, folder / f"{method}.pt")
     assert len(seen) == 2
     return seen[0]

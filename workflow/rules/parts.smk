@@ -101,6 +101,8 @@ def training(wildcards, input, output):
         "seed": SEED_OF[wildcards.seed],
         "device": config["compute"]["device"],
         "threads": config["compute"]["threads"],
+        "checkpoint-minutes": config["compute"]["checkpoint_minutes"],
+        "held-scans": config["compute"]["held_scans"],
         # undeclared, because Snakemake removes the outputs of a failed job: a killed training
         # goes on from here
         "checkpoint": folder / "checkpoint.pt",
@@ -110,6 +112,10 @@ def training(wildcards, input, output):
     }
     words = [
         word for name, value in options.items() for word in (f"--{name}", str(value))
+    ]
+    switches = ("compile", "gradient_checkpointing")
+    words += [
+        f"--{each.replace('_', '-')}" for each in switches if config["compute"][each]
     ]
     log = rules.train_fold.log[0].format(**wildcards)
     # a scheduler's request to stop is for the training, which keeps its state, not for the shell

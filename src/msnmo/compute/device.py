@@ -69,7 +69,8 @@ def prepare(device: torch.device, threads: int) -> None:
 
     On the CPU equal inputs give equal bytes, at an equal number of threads (sums over parts differ
     in the last bit when the parts do) and on the same kind of processor. CUDA has no deterministic
-    form of some 3D operations, so it is left free to choose the fastest.
+    form of some 3D operations, so it is left free to choose the fastest: cuDNN tries its
+    convolutions out, once for each shape, and all scans have one.
 
     Parameters
     ----------
@@ -98,12 +99,14 @@ def _processor_name() -> str:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the layout that 3D convolutions run fastest in: channels last on CUDA."""
+    """Return the layout of a network's input; of one channel, it is a CPU's in any case."""
     return torch.channels_last_3d if device.type == "cuda" else torch.contiguous_format
 
 
 def move(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Move a network to a device, in the layout it runs fastest in."""
+    """Move a network to a device: with channels last to CUDA, as it was built to the CPU."""
+    if device.type == "cpu":
+        return model.to(device)
     layout = memory_format(device)
     # torch takes both at once, and its stub leaves the layout out
     return model.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -129,6 +132,11 @@ def total_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of a CUDA device that nobody holds at this moment."""
+    return torch.cuda.mem_get_info(device)[0]
 
 
 def peak_memory(device: torch.device) -> int:
@@ -159,7 +167,7 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_full(error):
+        if not is_full(error):
             raise
         gib = total_memory(device) / GIB
         reported = (str(error) or type(error).__name__).splitlines()[0]
@@ -169,6 +177,7 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
         ) from error
 
 
-def _is_full(error: Exception) -> bool:
+def is_full(error: Exception) -> bool:
+    """Whether an error is that of memory that ran out, on whichever device."""
     known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return known or any(words in str(error).lower() for words in FULL)

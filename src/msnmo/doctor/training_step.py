@@ -20,7 +20,8 @@ from msnmo.core.errors import run_command
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
 from msnmo.train.data import TrainingScan
-from msnmo.train.loop import Job, train
+from msnmo.train.job import Job
+from msnmo.train.loop import train
 
 SIZE, CHANNELS, STEPS = 48, 16, 2
 SETTINGS = {"model": {"base_channels": CHANNELS}, "train": {"epochs": STEPS, "batch_size": 2}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from monai.networks.blocks.convolutions import Convolution
 from torch import nn
 
+from msnmo.networks.norm import with_own_norm
+
 NORM = ("instance", {"affine": True})
 """Instance norm, because a batch holds two scans (the paper does not name its norm)."""
 ACTIVATION = ("relu", {"inplace": True})
@@ -15,8 +17,10 @@ def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Modul
 
     The convolution has no bias: the norm would take it away again.
     """
-    return Convolution(
-        3, in_channels, out_channels, strides=stride, act=ACTIVATION, norm=NORM, bias=False
+    return with_own_norm(
+        Convolution(
+            3, in_channels, out_channels, strides=stride, act=ACTIVATION, norm=NORM, bias=False
+        )
     )
 
 

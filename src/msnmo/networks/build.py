@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import torch
 from torch import nn
 
 from msnmo.settings.keys import Section
@@ -30,7 +31,7 @@ def build_network(method: Method, settings: Section, size: Size) -> nn.Module:
     -------
     Module
         From (B, 1, X, Y, Z) to `Outputs`; one that classifies has its last layer's bias as
-        `class_bias`.
+        `class_bias`. Its channels lie as a CPU computes them fastest.
 
     Raises
     ------
@@ -38,4 +39,8 @@ def build_network(method: Method, settings: Section, size: Size) -> nn.Module:
         If the network cannot take the size.
     """
     module = import_module(f"msnmo.networks.{method.module}")
-    return getattr(module, method.function)(settings, size, **method.variant)
+    network: nn.Module = getattr(module, method.function)(settings, size, **method.variant)
+    if method.channels_last:
+        # torch's stub leaves the layout out
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return network

@@ -7,6 +7,7 @@ from monai.networks.nets.resnet import ResNetBlock
 from torch import Tensor, nn
 
 from msnmo.networks.blocks import ACTIVATION, NORM
+from msnmo.networks.norm import with_own_norm
 
 CLASSES = 2
 """MS = 0, NMOSD = 1."""
@@ -19,8 +20,10 @@ def residual_block(in_channels: int, out_channels: int, stride: int) -> nn.Modul
     every channel its mean, which is what global average pooling reads.
     """
     shortcut = nn.Conv3d(in_channels, out_channels, kernel_size=1, stride=stride)
-    return ResNetBlock(
-        in_channels, out_channels, stride=stride, downsample=shortcut, act=ACTIVATION, norm=NORM
+    return with_own_norm(
+        ResNetBlock(
+            in_channels, out_channels, stride=stride, downsample=shortcut, act=ACTIVATION, norm=NORM
+        )
     )
 
 

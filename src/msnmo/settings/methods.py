@@ -83,6 +83,18 @@ class Method:
         """Whether its network has class activation maps: what classifies by the paper's blocks."""
         return "classification" in self.tasks and self.module == "joint"
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether its network runs faster on a CPU with channels last.
+
+        The rule: what is made of our own blocks, whose norm takes channels last as they are.
+        MONAI's networks have torch's norms, which copy them. Measured as CPU seconds of a step of
+        two scans of 48^3, one thread of an AMD EPYC (Zen 4), channels first over last, in turns:
+        joint 1.05, only_seg 1.09, only_cls 1.01; unet 0.86, attention_unet 0.85, vnet 0.92,
+        resnet50 0.76, densenet121 0.90, senet50 0.84. A forward pass alone gains more.
+        """
+        return self.module == "joint"
+
     def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
         """Return the weights of equation 14 that this method is trained with.
 

@@ -285,8 +285,11 @@ class Calibration(Section):
     )
 
 
+HeldScans = Literal["float32", "float16"]
+
+
 class Compute(Section):
-    """What the networks run on."""
+    """What the networks run on, and how: no weights are another training's for it."""
 
     device: Literal["auto", "cuda", "mps", "cpu"] = key(
         "auto", "where networks run; auto is the first there is of cuda, mps, cpu"
@@ -300,6 +303,26 @@ class Compute(Section):
         2,
         "threads of training and prediction on a CPU; the last digits of a sum depend on it",
         ge=1,
+    )
+    checkpoint_minutes: Weight = key(
+        5.0,
+        "minutes between two states of a training that are kept: a kill loses no more than that "
+        "(a request to stop loses nothing); 0: as often as the disk takes them",
+    )
+    held_scans: HeldScans = key(
+        "float32",
+        "how training scans are held on a GPU, where they take no more than a quarter of its free "
+        "memory (else each batch is fetched ahead); float16 takes half, and keeps three digits",
+    )
+    compile: bool = key(
+        False,
+        "whether networks are compiled on a GPU to be trained (torch.compile): a wait at the "
+        "start, then faster steps; what cannot be compiled trains as it is, and says so",
+    )
+    gradient_checkpointing: bool = key(
+        False,
+        "whether trainings compute activations twice, for GPUs whose memory is small: a third more "
+        "time, the same weights",
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import torch
@@ -27,11 +27,13 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.methods import get_method
+from msnmo.settings.sections import HeldScans
 from msnmo.settings.training import Settings
 from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan, load_training_scans, refuse_unlabelled
+from msnmo.train.job import Job, Running
 from msnmo.train.kept import Kept
-from msnmo.train.loop import Job, Stopped, Trained, fresh_model, train
+from msnmo.train.loop import Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 
 GO_ON = "start the same command again to go on"
@@ -59,10 +61,17 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     with explain_full_memory(
         device,
         f"method {job.method}, {_tried(job, scans)}",
-        "lower train.batch_size, the network's width (base_channels or channels) or the size that "
-        "scans are resized to; see that nothing else uses the device",
+        "set compute.gradient_checkpointing; or lower train.batch_size, the network's width "
+        "(base_channels or channels) or the size that scans are resized to; see that nothing else "
+        "uses the device",
     ):
-        trained = train(job, scans, device, given.checkpoint, stop)
+        running = Running(
+            checkpoint_minutes=given.checkpoint_minutes,
+            held_scans=given.held_scans,
+            compile=given.compile,
+            gradient_checkpointing=given.gradient_checkpointing,
+        )
+        trained = train(job, scans, device, given.checkpoint, stop, running=running)
 
     weights = serialise(job, trained.model)
     run = _describe(job, trained, scans, device, weights) | {"identity": followed_from}
@@ -107,11 +116,39 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint",
         type=Path,
         required=True,
-        help="state after each epoch, gone on from when the training was interrupted; removed at "
-        "the end",
+        help="state of the training, gone on from when it was interrupted; removed at the end",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=_at_least_zero,
+        default=5.0,
+        help="minutes between two states that are kept (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--held-scans",
+        choices=get_args(HeldScans),
+        default="float32",
+        help="how images are held on a GPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network on a GPU (torch.compile)",
+    )
+    parser.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        help="compute activations twice: a third more time, less memory, the same weights",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
+
+
+def _at_least_zero(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, found {text}")
+    return value
 
 
 def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
@@ -161,7 +198,7 @@ def _describe(
 
 if __name__ == "__main__":
     asked = stop_on_sigterm(
-        f"stopped by SIGTERM; the epochs finished so far are kept in the checkpoint: {GO_ON}"
+        f"stopped by SIGTERM; the state kept last is in the checkpoint: {GO_ON}"
     )
     try:
         run_command(lambda: main(stop=asked))

@@ -1,7 +1,7 @@
 """The state of an unfinished training on disk, so that a killed one goes on where it was.
 
-The newest state and the one before it are kept: a state that turns out to be damaged costs one
-epoch, not the training.
+The newest state and the one before it are kept: a state that turns out to be damaged costs what was
+done since the one before, not the training.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 
@@ -124,6 +127,80 @@ class Checkpoint:
             )
             return None
         return state
+
+
+class Keeper:
+    """Keeps a training's state from time to time, while the training goes on.
+
+    A state is copied, and a thread writes the copy; what the training does meanwhile is not in it.
+    As a context it ends when the last state is on disk.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    minutes : float
+        At least this long lies between two states that are kept while the training goes on.
+
+    Raises
+    ------
+    DiskError
+        By whatever is asked of it next, if the thread could not write.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, minutes: float):
+        self._checkpoint, self._seconds = checkpoint, 60 * minutes
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for the next state, and the last one is on disk."""
+        if self._writing is not None:
+            if not self._writing.done():
+                return False
+            self._finish()
+        return time.monotonic() - self._last >= self._seconds
+
+    def keep_meanwhile(self, state: Mapping[str, Any]) -> None:
+        """Copy a state, and have it written while the training goes on."""
+        self._finish()
+        self._last = time.monotonic()
+        self._writing = self._thread.submit(self._checkpoint.save, copy_of(state))
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Write a state; when this returns, it is on disk."""
+        self._finish()
+        self._checkpoint.save(state)
+
+    def _finish(self) -> None:
+        """Wait for what is being written, and raise what it met."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown()
+        if error is None:  # what went wrong first is told
+            self._finish()
+
+
+def copy_of(state: Any) -> Any:
+    """Return a state on the CPU that shares nothing with what changes: tensors, dicts, lists."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {name: copy_of(value) for name, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(copy_of(each) for each in state)
+    return state
 
 
 def _write(content: dict[str, Any], path: Path) -> None:

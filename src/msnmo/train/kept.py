@@ -51,7 +51,7 @@ class Kept:
         Parameters
         ----------
         identity : str
-            As `msnmo.train.loop.Job.identity` returns.
+            As `msnmo.train.job.Job.identity` returns.
         """
         for place in self._places():
             if self._take_up_from(place / FOLDER, identity):

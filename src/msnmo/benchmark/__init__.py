@@ -1,0 +1,1 @@
+"""What msnmo costs on this machine, measured beside what it could cost."""

@@ -1,0 +1,105 @@
+"""What is trained, what tells one training from another, and how one is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from msnmo.core.errors import bad_input
+from msnmo.settings.methods import BOTH_TASKS, LossWeights, get_method
+from msnmo.settings.sections import HeldScans
+from msnmo.settings.training import Settings
+from msnmo.train.checkpoint import identity
+from msnmo.train.data import TrainingScan
+
+TRAINING_VERSION = 2
+"""Raise it by one when a training of the same job is meant to give other weights than before.
+
+What was trained by another version, or half trained, is then not taken up.
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a training is run; its weights are the same training's however that is.
+
+    Parameters
+    ----------
+    checkpoint_minutes : float
+        At least this long lies between two states that are kept while it goes on.
+    held_scans : {"float32", "float16"}
+        How images are held on a CUDA device.
+    compile : bool
+        Whether the network is compiled (torch.compile) on a CUDA device.
+    gradient_checkpointing : bool
+        Whether activations are computed twice, so that a step takes less memory.
+    """
+
+    checkpoint_minutes: float = 5.0
+    held_scans: HeldScans = "float32"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    Parameters
+    ----------
+    method : str
+        Name in `msnmo.settings.methods.METHODS`.
+    fold : int
+        The fold left out.
+    seed : int
+        The user's seed; all others follow from it.
+    settings : Settings
+    """
+
+    method: str
+    fold: int
+    seed: int
+    settings: Settings
+
+    def identity(self, scans: Sequence[TrainingScan], model: nn.Module) -> str:
+        """Return a hash of all that the weights follow from, the network's form included."""
+        return identity(
+            {
+                "version": TRAINING_VERSION,
+                "method": self.method,
+                "fold": self.fold,
+                "seed": self.seed,
+                "settings": self._settings_that_matter(),
+                "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
+                "network": {name: list(x.shape) for name, x in model.state_dict().items()},
+            }
+        )
+
+    def _settings_that_matter(self) -> dict[str, Any]:
+        """Return the settings without those of losses that the method is not trained with."""
+        settings = self.settings.to_json()
+        if self.settings.train.precision == "auto":
+            del settings["train"]["precision"]  # as the device, it may differ from run to run
+        method = get_method(self.method)
+        if method.tasks != BOTH_TASKS:
+            return settings | {"loss": {}}
+        if not method.loss_weights(self.settings.loss.weights).cross:
+            kept = ("segmentation", "classification")
+            return settings | {"loss": {name: settings["loss"][name] for name in kept}}
+        return settings
+
+
+def loss_weights(job: Job, epoch: int) -> LossWeights:
+    """Return the weights of the losses that the job is trained with in an epoch, from 1."""
+    method = get_method(job.method)
+    weights = method.loss_weights(job.settings.loss.weights)
+    if not any(getattr(weights, task) for task in method.tasks):
+        keys = " or ".join(f"loss.{task}" for task in sorted(method.tasks))
+        expected = f"a weight above 0 of a task of method {job.method}"
+        raise bad_input("config: loss", expected, "0", f"raise {keys}")
+    if ramp := job.settings.loss.cross_ramp_epochs:
+        return replace(weights, cross=weights.cross * min(1, (epoch - 1) / ramp))
+    return weights
