@@ -11,12 +11,13 @@ import torch
 
 from msnmo.settings.methods import METHODS
 from msnmo.settings.training import Settings
-from msnmo.train.batches import Batch, collate
+from msnmo.train.batches import Batch, collate, hold
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job, Running, loss_weights
 from msnmo.train.loop import fresh_model
 from msnmo.train.progress import Progress
 from msnmo.train.step import Step
+from msnmo.train.tally import Tally
 
 CPU = torch.device("cpu")
 SIZE = (16, 16, 16)
@@ -143,3 +144,24 @@ def test_a_step_on_a_gpu_is_the_cpus(how: str) -> None:
     step.learn(total)
     assert step.optimiser.param_groups[0]["fused"]
     assert total.item() == pytest.approx(_step().losses(batch, WEIGHTS)["total"].item(), rel=1e-2)
+
+
+@pytest.mark.gpu
+def test_a_step_on_a_gpu_lets_the_computer_go_on() -> None:
+    """From held scans to Adam nothing is read; torch refuses whatever would wait."""
+    cuda = torch.device("cuda", 0)
+    image = torch.randn(1, *SIZE, generator=torch.Generator().manual_seed(0))
+    scans = [TrainingScan(f"sub-{n}", n % 2, image, image > 1.5, {}) for n in range(8)]
+    step = Step(JOB, fresh_model(JOB, SIZE, [0, 1]).to(cuda).train(), cuda, Running())
+    cohort, _ = hold(scans, cuda)
+    tally = Tally(JOB, 1, cuda, {})
+    try:
+        for batch in cohort.batches(JOB, 1):
+            losses = step.losses(batch, WEIGHTS)
+            tally.add(losses, batch.scans)
+            step.learn(losses["total"])
+            # after the first, which lays out weights and states
+            torch.cuda.set_sync_debug_mode("error")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert set(tally.sums()) == {"total", "segmentation", "classification", "cross"}

@@ -321,7 +321,18 @@ CONFIG: dict[str, tuple[dict, Expected]] = {
     "bundle": ({"bundle": {"certain_from": 0.8}}, nothing),
     "compute.device": ({"compute": {"device": "auto"}}, nothing),
     "compute.threads": ({"compute": {"threads": 2}}, nothing),
-    "compute.folds_per_gpu": ({"compute": {"folds_per_gpu": 3}}, nothing),
+    "compute, how networks are trained": (
+        {
+            "compute": {
+                "folds_per_gpu": 3,
+                "checkpoint_minutes": 9,
+                "held_scans": "float16",
+                "compile": True,
+                "gradient_checkpointing": True,
+            }
+        },
+        nothing,
+    ),
     "on_bad_scan": (
         {"on_bad_scan": "exclude"},
         lambda _: {"accept_cohort": 1, "list_manifest": 1, "split_folds": 1},

@@ -87,7 +87,8 @@ def _rotation_grid(image: torch.Tensor, axis: int, degrees: float) -> torch.Tens
     size = torch.tensor(image.shape[1:], dtype=torch.float64)
     turn = turn * size[None, :] / size[:, None]
     theta = torch.cat([turn.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
-    theta = theta[None].to(image.device, image.dtype)
+    # or the computer would wait until a GPU has done all that it was given before
+    theta = theta[None].to(image.dtype).to(image.device, non_blocking=True)
     return F.affine_grid(theta, [1, *image.shape], align_corners=False)
 
 

@@ -131,7 +131,7 @@ def collate(job: Job, scans: Sequence[TrainingScan], epoch: int, device: torch.d
         for scan in scans
     ]
     image, lesion = (torch.stack(each).to(device) for each in zip(*pairs, strict=True))
-    label = torch.tensor([scan.label for scan in scans], device=device)
+    label = torch.tensor([scan.label for scan in scans]).to(device, non_blocking=True)
     return Batch(scans, image.contiguous(memory_format=memory_format(device)), lesion, label)
 
 

@@ -49,8 +49,9 @@ class Tally:
         if not self._waits:
             self.examine()
         for name, loss in losses.items():
-            so_far = self._sums.get(name, self._exact(0.0))
-            self._sums[name] = so_far + self._exact(loss.detach()) * len(scans)
+            over_scans = self._exact(loss.detach()) * len(scans)
+            so_far = self._sums.get(name)
+            self._sums[name] = over_scans if so_far is None else so_far + over_scans
 
     def examine(self) -> None:
         """Look at the losses added since the last time.
