@@ -1,6 +1,7 @@
 """BIDS datasets as they are found in the field become scan tables."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,10 @@ def dataset(tmp_path, nifti):
 def write_description(root, kind):
     content = {"Name": "x", "BIDSVersion": "1.9.0", "DatasetType": kind}
     (root / "dataset_description.json").write_text(json.dumps(content))
+
+
+def write_text(root, text):
+    (root / "dataset_description.json").write_text(text)
 
 
 def write_participants(root, people, header=("participant_id", "group", "site")):
@@ -129,7 +134,10 @@ def test_files_that_were_not_fetched_are_told_of(dataset, imported, tmp_path):
     ("spoil", "said"),
     [
         (lambda root: (root / "dataset_description.json").unlink(), "dataset_description.json"),
-        (lambda root: (root / "participants.tsv").unlink(), "participants.tsv"),
+        (lambda root: write_text(root, '{"Name": "x", "BIDSVersion": "1.8.0",}'), "no JSON"),
+        (lambda root: write_text(root, '{"Name": "x"}'), 'add "BIDSVersion": "1.8.0"'),
+        (lambda root: write_text(root, "[1]"), "no Name and no BIDSVersion"),
+        (lambda root: (root / "dataset_description.json").write_bytes(b"\xff{}"), "no JSON"),
         (lambda root: write_participants(root, [], ("participant_id", "dx")), "columns group"),
         (lambda root: write_participants(root, [], ("subject", "group")), "participant_id"),
     ],
@@ -174,3 +182,231 @@ def test_a_class_that_is_not_named_is_refused(dataset, refused, tmp_path):
     said = refused("bids", dataset, *words, out=tmp_path / "scans.tsv")
     assert "expected: MS or NMOSD=LABEL" in said
     assert "--diagnoses" in said
+
+
+MASKS_OF_OTHERS = [
+    ("anat", "sub-02_T1w_label-lesion_mask", "another image (T1w)"),
+    ("anat", "sub-02_T2w_lesion-manual", "another image (T2w)"),
+    ("anat", "sub-02_mod-T1w_label-lesion_mask", "another image (T1w)"),
+    ("anat", "sub-02_PDw_desc-lesion_roi", "another image (PDw)"),
+    ("dwi", "sub-02_label-lesion_mask", "another image (dwi)"),
+    ("anat", "sub-02_label-T1lesion_mask", "another image (label-T1lesion)"),
+    ("anat", "sub-02_space-T1w_label-lesion_mask", "space-T1w"),
+    ("anat", "sub-02_ce-gadolinium_label-lesion_mask", "ce of another scan"),
+    ("anat", "sub-02_rec-norm_label-lesion_mask", "rec of another scan"),
+    ("anat", "sub-02_res-1mm_label-lesion_mask", "res of another scan"),
+    ("anat", "sub-02_space-FLAIR_desc-annotated_label-lesion_mask", "labels are regions"),
+    ("anat", "sub-02_space-flair_desc-annotated_seg-lst", "labels are regions"),
+    ("anat", "sub-04_label-lesion_mask", "no FLAIR of sub-04 without session"),
+    ("anat", "sub-02_ses-9_label-lesion_mask", "no FLAIR of sub-02 ses-9"),
+]
+
+
+def test_masks_of_other_images_are_left_out_and_told_of(dataset, nifti, imported, tmp_path):
+    (dataset / "sub-02/anat/sub-02_T1w.nii.gz").unlink()
+    reasons = {}
+    for folder, name, said in MASKS_OF_OTHERS:
+        path = dataset / f"derivatives/others/sub-02/{folder}/{name}.nii.gz"
+        reasons[str(nifti(path))] = said
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert [Path(mask).name for mask in table["lesion_mask"][2].split(";")] == [
+        f"sub-02_rater-{rater}_label-lesion_mask.nii.gz" for rater in (1, 2)
+    ]
+    assert {path: said for path, said in reasons.items() if said not in notes[path]} == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-02_space-flair_seg-lst",
+        "sub-02_space-FLAIR_label-lesion_mask",
+        "sub-02_FLAIR_label-lesion_mask",
+        "sub-02_FLAIR_lesion-manual",
+        "sub-02_label-lesion_seg",
+        "sub-02_label-WMH_dseg",
+        "sub-02_desc-T2lesion_mask",
+        "sub-02_mod-FLAIR_label-lesion_mask",
+    ],
+)
+def test_masks_by_the_names_of_published_tools_are_found(name, raw, nifti, imported, tmp_path):
+    mask = nifti(raw / f"derivatives/tool/sub-02/anat/{name}.nii.gz")
+    probability = mask.with_name(name.replace("mask", "").rstrip("_") + "_probseg.nii.gz")
+    nifti(probability)
+    table, _ = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert [Path(path).name for path in table["lesion_mask"]] == ["", mask.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sub-02_FLAIR_roi", ["suffix=roi"]),
+        ("sub-02_space-MNI_seg-lst", ["seg=lst", "space=MNI"]),
+        ("sub-02_T1w_label-lesion_mask", ["label=lesion", "contrast=T1w"]),
+        ("sub-02_acq-x_label-lesion_mask", ["label=lesion", "acq=x"]),
+        ("sub-02_desc-annotated_seg-lst", ["desc=annotated"]),
+    ],
+)
+def test_what_the_user_names_is_taken(*, name, options, raw, nifti, imported, tmp_path):
+    mask = nifti(raw / f"derivatives/tool/sub-02/anat/{name}.nii.gz")
+    column = ["--diagnosis-column", "group"]
+    table, notes = imported("bids", raw, *column, out=tmp_path / "default.tsv")
+    assert set(table["lesion_mask"]) == {""}
+    if name == "sub-02_FLAIR_roi":
+        hint = "if sub-02_FLAIR_roi.nii.gz is one, say --mask suffix=roi"
+        assert hint in notes[str(raw / "sub-02/anat/sub-02_FLAIR.nii.gz")]
+    table, _ = imported("bids", raw, *column, "--mask", *options, out=tmp_path / "scans.tsv")
+    assert [Path(path).name for path in table["lesion_mask"]] == ["", mask.name]
+
+
+def test_an_entity_that_a_name_does_not_have_can_be_wanted(raw, nifti, imported, tmp_path):
+    for desc in ("", "_desc-draft"):
+        nifti(raw / f"derivatives/tool/sub-02/anat/sub-02{desc}_label-lesion_mask.nii.gz")
+    options = ["--diagnosis-column", "group", "--mask", "label=lesion", "desc=none"]
+    table, _ = imported("bids", raw, *options, out=tmp_path / "scans.tsv")
+    assert Path(table["lesion_mask"][1]).name == "sub-02_label-lesion_mask.nii.gz"
+
+
+def test_masks_of_several_tools_in_one_scan_are_told_of(dataset, nifti, imported, tmp_path):
+    nifti(dataset / "derivatives/lst-ai/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
+    _, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert "lesions and lst-ai are taken as raters" in notes[str(dataset / "derivatives")]
+
+
+def test_a_mask_that_two_flairs_might_own_is_told_of(raw, nifti, imported, tmp_path):
+    (raw / "sub-02/anat/sub-02_FLAIR.nii.gz").unlink()
+    for acquisition in ("2D", "3D"):
+        nifti(raw / f"sub-02/anat/sub-02_acq-{acquisition}_FLAIR.nii.gz")
+    mask = nifti(raw / "derivatives/x/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
+    other = nifti(raw / "derivatives/x/sub-02/anat/sub-02_acq-2D_label-lesion_mask.nii.gz")
+    options = ["--diagnosis-column", "group", "--entities", "acq=3D"]
+    table, notes = imported("bids", raw, *options, out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["02"]
+    assert Path(table["lesion_mask"][0]).name == mask.name
+    assert "may as well be of sub-02_acq-2D_FLAIR.nii.gz" in notes[str(mask)]
+    assert "acq of another scan" in notes[str(other)]
+    assert "it has acq=none" in notes[str(raw / "sub-01/anat/sub-01_FLAIR.nii.gz")]
+
+
+@pytest.fixture
+def raw(tmp_path, nifti):
+    """Sub-01 of MS and sub-02 of NMOSD, without masks."""
+    root = tmp_path / "raw"
+    for subject in ("01", "02"):
+        nifti(root / f"sub-{subject}/anat/sub-{subject}_FLAIR.nii.gz")
+    write_description(root, "raw")
+    write_participants(root, [("sub-01", "MS"), ("sub-02", "NMOSD")], ("participant_id", "group"))
+    return root
+
+
+SESSIONS = ("participant_id", "session_id", "group")
+
+
+@pytest.mark.parametrize(
+    ("people", "header"),
+    [
+        ([("sub-01", "MS"), ("sub-01", "NMOSD"), ("sub-02", "MS")], SESSIONS[::2]),
+        ([("sub-01", "MS"), ("01", "healthy"), ("sub-02", "MS")], SESSIONS[::2]),
+        ([("sub-01", "1", "MS"), ("sub-01", "2", "NMOSD"), ("sub-02", "1", "MS")], SESSIONS),
+    ],
+)
+def test_a_subject_of_two_diagnoses_is_an_error_that_names_the_rows(
+    people, header, raw, refused, tmp_path
+):
+    write_participants(raw, people, header)
+    said = refused("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert said.startswith("msnmo: error: 1 input problem:")
+    assert "one word for sub-01" in said
+    assert f"'MS' in {raw / 'participants.tsv'}, row 2" in said
+    assert "participants.tsv, row 3" in said
+
+
+def test_rows_that_say_the_same_class_are_no_contradiction(raw, imported, tmp_path):
+    people = [("sub-01", "RRMS"), ("sub-01", "SPMS"), ("sub-01", "n/a"), ("sub-02", "NMO")]
+    write_participants(raw, people, SESSIONS[::2])
+    _, notes = imported("bids", raw, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert set(notes.values()) == {
+        "diagnosis MS, but no lesion mask: taken for prediction only",
+        "diagnosis NMOSD, but no lesion mask: taken for prediction only",
+    }
+
+
+def test_tables_of_sessions_give_diagnosis_and_site(dataset, imported, refused, tmp_path):
+    write_participants(dataset, [("sub-01",), ("sub-02",), ("sub-03",)], ("participant_id",))
+    sessions = dataset / "sub-01/sub-01_sessions.tsv"
+    sessions.write_text("session_id\tgroup\tsite\nses-a\tCIS\tA\nses-b\tRRMS\tB\n")
+    options = [*DIAGNOSES, "--site-column", "site"]
+    table, notes = imported("bids", dataset, *options, out=tmp_path / "scans.tsv")
+    first = table[table["subject"] == "01"]
+    assert first[["session", "diagnosis", "site"]].to_numpy().tolist() == [["b", "MS", "B"]]
+    assert "'CIS'" in notes[str(dataset / "sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz")]
+    sessions.write_text("session_id\tgroup\tsite\nses-a\tNMO\tA\nses-b\tRRMS\tB\n")
+    said = refused("bids", dataset, *options, out=tmp_path / "refused.tsv")
+    assert "'NMO' in" in said
+    assert "sub-01_sessions.tsv, row 3" in said
+
+
+def test_a_row_that_lost_a_tab_is_an_error(raw, refused, tmp_path):
+    write_participants(raw, [("sub-01", "A"), ("sub-02", "B", "NMOSD")], SESSIONS)
+    said = refused("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert "participants.tsv, row 2" in said
+    assert "3 cells, as in the header" in said
+
+
+def test_without_participants_the_scans_are_for_prediction(raw, imported, tmp_path):
+    (raw / "participants.tsv").unlink()
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["01", "02"]
+    assert set(table["diagnosis"]) == {""}
+    assert "no such file" in notes[str(raw / "participants.tsv")]
+
+
+def test_ids_of_other_letters_lose_them_and_keep_their_rows(
+    raw, nifti, imported, refused, tmp_path
+):
+    visit = raw / "sub-MS_03/ses-2019-05-01/anat"
+    flair = nifti(visit / "sub-MS_03_ses-2019-05-01_run-01_FLAIR.nii.gz")
+    nifti(visit / "sub-MS_03_ses-2019-05-01_run-02_FLAIR.nii.gz")
+    nifti(raw / "derivatives/flat/sub-MS_03_ses-2019-05-01_run-1_label-lesion_mask.nii.gz")
+    people = [("sub-01", "MS"), ("sub-02", "MS"), ("sub-MS_03", "NMOSD")]
+    write_participants(raw, people, SESSIONS[::2])
+    options = ["--diagnosis-column", "group", "--entities", "run=1,none"]
+    table, notes = imported("bids", raw, *options, out=tmp_path / "scans.tsv")
+    assert table.iloc[2][["subject", "session", "diagnosis"]].tolist() == [
+        *("MS03", "20190501", "NMOSD")
+    ]
+    assert "taken as sub-MS03 ses-20190501" in notes[str(flair)]
+    nifti(raw / "sub-MS03/anat/sub-MS03_FLAIR.nii.gz")
+    write_participants(raw, [*people, ("sub-MS03", "MS")], SESSIONS[::2])
+    said = refused("bids", raw, *options, out=tmp_path / "refused.tsv")
+    assert "sub-MS03 and sub-MS_03, both MS03" in said
+
+
+def test_every_flair_that_is_not_taken_is_told_of(raw, nifti, refused, tmp_path):
+    for name in ("sub-01/anat/sub-01_flair", "sub-01/sub-01_FLAIR", "sub-02/anat/sub-02_x_FLAIR"):
+        nifti(raw / f"{name}.nii.gz")
+    said = refused(
+        *("bids", raw, "--diagnosis-column", "group", "--entities", "acq=3D"),
+        out=tmp_path / "scans.tsv",
+    )
+    for name in ("sub-01/anat/sub-01_flair", "sub-01/sub-01_FLAIR", "sub-02/anat/sub-02_x_FLAIR"):
+        assert f"{raw / name}.nii.gz: no BIDS name of a FLAIR" in said
+    assert said.count("not chosen by --entities: it has acq=none") == 2
+
+
+POINTERS = {
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    "git-annex": b"/annex/objects/SHA256E-s9--0.nii.gz\n",
+}
+
+
+@pytest.mark.parametrize("kind", POINTERS)
+def test_pointers_are_named_as_such(kind, raw, nifti, imported, tmp_path):
+    flair = raw / "sub-01/anat/sub-01_FLAIR.nii.gz"
+    flair.write_bytes(POINTERS[kind])
+    mask = nifti(raw / "derivatives/x/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
+    mask.write_bytes(POINTERS[kind])
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["02"]
+    assert set(table["lesion_mask"]) == {""}
+    assert f"not fetched (a {kind} pointer" in notes[str(flair)]
+    assert f"not fetched (a {kind} pointer" in notes[str(mask)]

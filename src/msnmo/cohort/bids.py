@@ -1,26 +1,31 @@
 """A BIDS dataset: FLAIRs under anat/, diagnoses in participants.tsv, lesion masks by their names.
 
 Masks are looked for in the dataset itself and in every folder of its derivatives (or those named),
-whether or not these hold a dataset_description.json. All that fit a scan are taken as its raters'.
-By default a mask has the suffix ``mask`` or ``roi`` and says ``lesion`` in ``label-`` or ``desc-``
-(or WMH, WML in ``label-``). Layout: BIDS 1.10, read by pybids.
+whether or not these hold a dataset_description.json. All that fit a scan are taken as its raters';
+one whose name tells of another image (T1w), run, acquisition or space is left out. By default a
+mask says ``lesion`` in ``label-``, ``desc-``, ``seg-`` or ``lesion-`` (or is of WMH, WML or LST-AI)
+and has the suffix ``mask``, ``roi``, ``seg`` or ``dseg``, or none; maps of regions (LST-AI's
+``desc-annotated``) are none. A diagnosis stands in participants.tsv, for one session also in
+sub-X_sessions.tsv or a column session_id. Layout: BIDS 1.10, read by pybids; ids of other letters
+(``sub-MS_02``, ``ses-2019-05-01``) lose them.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from msnmo.cohort.delimited import read_rows
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut
+from msnmo.cohort.bids_masks import LeaveOut, Masks, combined_folders
+from msnmo.cohort.bids_names import Ids, Named, niftis, stem_of, wanted_entities
+from msnmo.cohort.bids_people import ABSENT, Stated, Tables
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id
 from msnmo.cohort.merge import parse_labels
-from msnmo.cohort.table import MISSING
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.fetched import not_fetched
 from msnmo.core.paths import path_argument
 
 NAME = "bids"
@@ -30,46 +35,8 @@ EXAMPLE = (
     "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
 )
-ENDINGS = (".nii", ".nii.gz")
-MASK_SUFFIXES = ("mask", "roi")
-LESION_LABELS = ("wmh", "wml")
-# what tells apart scans of one session
-PICTURE = ("acq", "ce", "rec", "run", "part", "echo")
-ENTITY = re.compile(r"([A-Za-z0-9]+)-([^_]+)")
-FETCH = "not fetched (a link without its file): datalad get or git annex get fetches it"
-
-
-@dataclass(frozen=True)
-class Named:
-    """A file with what its BIDS name says."""
-
-    path: Path
-    entities: Mapping[str, str]
-    suffix: str
-
-    @classmethod
-    def from_path(cls, path: Path) -> Named:
-        """Return the file's entities, any of them, and its suffix."""
-        stem = path.name.removesuffix(".gz").removesuffix(".nii")
-        return cls(path, dict(ENTITY.findall(stem)), stem.rpartition("_")[2])
-
-    @property
-    def visit(self) -> tuple[str, str]:
-        """Subject and session, empty where there is none."""
-        return self.entities.get("sub", ""), self.entities.get("ses", "")
-
-    def fits(self, wanted: Mapping[str, tuple[str, ...]]) -> bool:
-        """Whether each entity wanted (or the suffix) has one of its values."""
-        has = {**self.entities, "suffix": self.suffix}
-        return all(has.get(name) in values for name, values in wanted.items())
-
-
-@dataclass
-class _Findings:
-    """What is wrong, and what is left out, gathered along the way."""
-
-    wrong: list[Finding] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+NO_NAME = "no BIDS name of a FLAIR: sub-X[_ses-Y][_acq-Z...]_FLAIR.nii.gz in that subject's anat/"
+REQUIRED = {"Name": "a text", "BIDSVersion": "1.8.0"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--diagnosis-column",
-        help="column of participants.tsv; without it no scan has a diagnosis, and segmentation is "
-        "learned from the lesion masks alone",
+        help="column of participants.tsv or sub-X_sessions.tsv; without it no scan has a "
+        "diagnosis, and segmentation is learned from the lesion masks alone",
     )
     parser.add_argument(
         "--diagnosis",
@@ -95,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="ENTITY=VALUE",
-        help="which FLAIR, where a session has several: run=1 acq=3d",
+        help="which FLAIR, where a session has several: run=1 acq=3d, or acq=none",
     )
     parser.add_argument(
         "--masks",
@@ -108,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="ENTITY=VALUE[,VALUE]",
-        help="how lesion masks are named, if not as above: suffix=mask desc=rater1,rater2",
+        help="how lesion masks are named, if not as above: suffix=mask desc=rater1,rater2; "
+        "desc=none for names without desc; space= or contrast=T1w takes those of another image",
     )
     parser.add_argument("--site-column", help="column of participants.tsv")
     for name in ("stripped", "bias-corrected"):
@@ -124,187 +92,209 @@ def collect(arguments: argparse.Namespace) -> Import:
     ------
     InputError
         With all that is wrong: no dataset, a missing column, a subject that participants.tsv does
-        not list, several FLAIRs of one session.
+        not list or of whom it says two things, several FLAIRs of one session.
     """
     labels = parse_labels(arguments.diagnosis)
-    found = _Findings()
-    flairs = _flairs(arguments.folder, _wanted(arguments.entities), found)
-    people = _Participants.read(arguments)
-    masks = _Masks.find(arguments)
+    wrong: list[Finding] = []
+    left_out: list[LeftOut] = []
+    _check_description(arguments.folder)
+    ids = Ids.of(arguments.folder)
+    candidates = list(_candidates(arguments.folder, ids, left_out.append))
+    flairs = _chosen(candidates, wanted_entities(arguments.entities), wrong, left_out.append)
+    diagnosis_of, site_of = _people(arguments, labels, wrong, left_out.append)
+    folders = arguments.masks or sorted((arguments.folder / "derivatives").glob("*"))
+    wanted = wanted_entities(arguments.mask)
+    masks = Masks.find(arguments.folder, folders, wanted, ids, left_out.append)
     classless = arguments.diagnosis_column is None
-    scans = []
-    for visit, flair in sorted(flairs.items()):
-        diagnosis = "" if classless else _diagnosis(flair, people, labels, found)
+    by_visit: dict[tuple[str, str], list[Named]] = defaultdict(list)
+    for flair in candidates:
+        by_visit[flair.visit].append(flair)
+    scans, combined = [], set()
+    for flair, subject, session in _with_ids(flairs, wrong, left_out.append):
+        diagnosis = "" if classless else diagnosis_of(flair)
         if diagnosis is None:
             continue
-        chosen = masks.of(flair, found) if diagnosis or classless else ()
+        beside = [other for other in by_visit[flair.visit] if other is not flair]
+        chosen = masks.of(flair, beside, left_out.append) if diagnosis or classless else ()
         if (diagnosis or classless) and not chosen:
             has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
-            found.left_out.append(LeftOut(flair.path, f"{has} lesion mask: {FOR_PREDICTION}"))
+            reason = f"{has} lesion mask: {FOR_PREDICTION}{masks.hint(flair)}"
+            left_out.append(LeftOut(flair.path, reason))
+        combined.add(tuple(combined_folders(chosen, arguments.folder / "derivatives")))
         scans.append(
             ImportedScan(
-                visit[0],
+                subject,
                 diagnosis if chosen else "",
                 flair.path,
-                session=visit[1],
-                lesion_masks=tuple(mask.path for mask in chosen),
+                session=session,
+                lesion_masks=chosen,
                 stripped=arguments.stripped == "yes",
                 bias_corrected=arguments.bias_corrected == "yes",
-                site=people.sites.get(visit[0], ""),
+                site=site_of(flair),
             )
         )
-    if found.wrong:
-        raise InputError(found.wrong)
-    return Import(scans, found.left_out)
-
-
-def _wanted(arguments: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values allowed of each entity, of ``run=1`` or ``desc=a,b`` arguments."""
-    wanted, wrong = {}, []
-    for argument in arguments:
-        name, _, values = argument.partition("=")
-        words = tuple(word for word in values.split(",") if word)
-        if not name or not words:
-            wrong.append(Finding("command line", "ENTITY=VALUE", argument, "write run=1"))
-        wanted[name] = words
+    masks.without_flair(by_visit, left_out.append)
+    for names in sorted(combined):
+        if len(names) > 1:
+            reason = (
+                f"masks of {' and '.join(names)} are taken as raters of one scan; --masks chooses"
+            )
+            left_out.append(LeftOut(arguments.folder / "derivatives", reason))
     if wrong:
         raise InputError(wrong)
-    return wanted
+    return Import(scans, left_out)
 
 
-def _flairs(
-    folder: Path, wanted: Mapping[str, tuple[str, ...]], found: _Findings
-) -> dict[tuple[str, str], Named]:
-    """Return the one FLAIR of each subject and session."""
-    if not (folder / "dataset_description.json").is_file():
+def _check_description(folder: Path) -> None:
+    """See that the folder is a dataset: what pybids asks of its description, with a remedy."""
+    path = folder / "dataset_description.json"
+    if not path.is_file():
         expected = "a BIDS dataset: a folder with dataset_description.json"
-        raise bad_input(folder, expected, "no such file in it", "give the dataset's top folder")
+        found = not_fetched(path) or "no such file in it"
+        raise bad_input(folder, expected, found, "give the dataset's top folder")
+    expected = "a JSON object with " + " and ".join(f'"{name}"' for name in REQUIRED)
+    if reason := not_fetched(path):
+        raise bad_input(path, expected, reason, "fetch it first")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = 'correct it there; {"Name": "x", "BIDSVersion": "1.8.0"} is enough'
+        raise bad_input(path, expected, f"no JSON: {error}", remedy) from error
+    missing = [name for name in REQUIRED if not isinstance(content, dict) or name not in content]
+    if missing:
+        remedy = "add " + ", ".join(f'"{name}": "{REQUIRED[name]}"' for name in missing)
+        raise bad_input(path, expected, f"no {' and no '.join(missing)}", remedy)
+
+
+def _candidates(folder: Path, ids: Ids, leave_out: LeaveOut) -> Iterator[Named]:
+    """Yield every FLAIR of the dataset; one by no BIDS name is told of.
+
+    pybids passes over names that BIDS does not know. Of those, ids of other letters alone are
+    taken all the same.
+    """
     from bids import BIDSLayout  # noqa: PLC0415 - slow, and needed here alone
     from bids.layout import BIDSLayoutIndexer  # noqa: PLC0415
 
     indexer = BIDSLayoutIndexer(validate=True, index_metadata=False)
     layout = BIDSLayout(folder, indexer=indexer)
-    paths = layout.get(suffix="FLAIR", datatype="anat", extension=list(ENDINGS), return_type="file")
-    visits = defaultdict(list)
-    for path in sorted(map(Path, paths)):
-        named = Named.from_path(path)
-        if named.fits(wanted):
+    known = {*layout.get(suffix="FLAIR", datatype="anat", return_type="file")}
+    for path in niftis(folder.glob("sub-*")):
+        named = Named.from_path(path, ids)
+        if str(path) in known or str(path.absolute()) in known or _has_other_ids(named, folder):
+            yield named
+        elif "flair" in named.suffix.lower():
+            leave_out(LeftOut(path, NO_NAME))
+
+
+def _has_other_ids(named: Named, dataset: Path) -> bool:
+    """Whether a FLAIR lies where BIDS has it, but for ids of other letters."""
+    folders = [f"sub-{named.subject}", *([f"ses-{named.session}"] if named.session else []), "anat"]
+    here = named.path.parent.relative_to(dataset).parts == tuple(folders)
+    plain = named.subject.isalnum() and (not named.session or named.session.isalnum())
+    return here and not plain and named.suffix == "FLAIR" and not named.words
+
+
+def _chosen(
+    candidates: list[Named],
+    wanted: Mapping[str, tuple[str, ...]],
+    wrong: list[Finding],
+    leave_out: LeaveOut,
+) -> list[Named]:
+    """Return the one FLAIR of each subject and session."""
+    visits: dict[tuple[str, str], list[Named]] = defaultdict(list)
+    for named in candidates:
+        same_name = [one for one in visits[named.visit] if stem_of(one.path) == stem_of(named.path)]
+        if lacking := named.lacks(wanted):
+            has = ", ".join(f"{name}={named.has(name) or 'none'}" for name in lacking)
+            leave_out(LeftOut(named.path, f"not chosen by --entities: it has {has}"))
+        elif same_name:
+            leave_out(LeftOut(named.path, f"{same_name[0].path.name} is taken, of the same name"))
+        elif reason := not_fetched(named.path):
+            leave_out(LeftOut(named.path, reason))
+        else:
             visits[named.visit].append(named)
     for several in visits.values():
         if len(several) > 1:
             names = ", ".join(each.path.name for each in several)
-            remedy = "choose one: --entities run=1, acq=3d or the like"
+            remedy = "choose one: --entities run=1, acq=3d, acq=none or the like"
             expected = "one FLAIR a session"
-            found.wrong.append(Finding(str(several[0].path.parent), expected, names, remedy))
-    return {visit: several[0] for visit, several in visits.items() if _is_there(several[0], found)}
+            wrong.append(Finding(str(several[0].path.parent), expected, names, remedy))
+    return [several[0] for _, several in sorted(visits.items()) if several]
 
 
-def _is_there(named: Named, found: _Findings) -> bool:
-    if named.path.is_file():
-        return True
-    found.left_out.append(LeftOut(named.path, FETCH))
-    return False
+def _with_ids(
+    flairs: list[Named], wrong: list[Finding], leave_out: LeaveOut
+) -> Iterator[tuple[Named, str, str]]:
+    """Yield each FLAIR with ids that the scan table can hold; two that become one are wrong."""
+    owners: dict[str, str] = {}
+    for flair in flairs:
+        try:
+            subject = clean_id(flair.subject)
+            session = clean_id(flair.session) if flair.session else ""
+        except ValueError as error:
+            leave_out(LeftOut(flair.path, str(error)))
+            continue
+        if (subject, session) != flair.visit:
+            ids = f"sub-{subject}" + (f" ses-{session}" if session else "")
+            leave_out(LeftOut(flair.path, f"taken as {ids}: ids are letters and digits alone"))
+        owner = owners.setdefault(subject, flair.subject)
+        if owner != flair.subject:
+            found = f"sub-{owner} and sub-{flair.subject}, both {subject}"
+            remedy = "rename one of them"
+            wrong.append(Finding(str(flair.path), "subjects of different ids", found, remedy))
+        yield flair, subject, session
 
 
-@dataclass(frozen=True)
-class _Participants:
-    """What participants.tsv says of each subject."""
+def _people(
+    arguments: argparse.Namespace,
+    labels: Mapping[str, str],
+    wrong: list[Finding],
+    leave_out: LeaveOut,
+) -> tuple[Callable[[Named], str | None], Callable[[Named], str]]:
+    """Return what the tables say of a FLAIR: its diagnosis, None to leave it out, and its site."""
+    columns = [arguments.diagnosis_column, arguments.site_column]
+    tables = Tables.read(arguments.folder, filter(None, columns))
+    if any(columns) and not tables.columns:
+        leave_out(LeftOut(tables.participants, ABSENT))
+    told = tables.stated(columns[0], lambda word: labels.get(word.lower(), word.lower()))
+    sites = tables.stated(columns[1])
+    contradicted = told.contradictions(classes=True)
+    wrong += [*contradicted.values(), *sites.contradictions().values()]
 
-    path: Path
-    labels: dict[str, str]
-    sites: dict[str, str]
+    def diagnosis(flair: Named) -> str | None:
+        if flair.subject in contradicted:
+            return None
+        return _diagnosis(flair, told, labels, wrong, leave_out)
 
-    @classmethod
-    def read(cls, arguments: argparse.Namespace) -> _Participants:
-        path = arguments.folder / "participants.tsv"
-        columns = [arguments.diagnosis_column, arguments.site_column]
-        if not any(columns):
-            return cls(path, {}, {})
-        header, *rows = read_rows(path)
-        missing = [
-            name for name in ("participant_id", *columns) if name and name not in header.cells
-        ]
-        if missing:
-            expected = f"columns {', '.join(missing)}"
-            remedy = "name another with --diagnosis-column or --site-column"
-            raise bad_input(path, expected, f"columns {', '.join(header.cells)}", remedy)
-        people = [dict(zip(header.cells, row.cells, strict=False)) for row in rows]
-        by_id = {person["participant_id"].removeprefix("sub-"): person for person in people}
-        given = [
-            {name: _known(person.get(column)) for name, person in by_id.items()} if column else {}
-            for column in columns
-        ]
-        return cls(path, *given)
+    def site(flair: Named) -> str:
+        return sites.of(*flair.visit) or ""
 
-
-def _known(cell: str | None) -> str:
-    return "" if cell is None or cell.strip() == MISSING else cell.strip()
+    return diagnosis, site
 
 
 def _diagnosis(
-    flair: Named, people: _Participants, labels: Mapping[str, str], found: _Findings
+    flair: Named,
+    told: Stated,
+    labels: Mapping[str, str],
+    wrong: list[Finding],
+    leave_out: LeaveOut,
 ) -> str | None:
     """Return the label of a class, empty where it is not known, or None for a scan to leave out."""
-    subject = flair.visit[0]
-    if subject not in people.labels:
-        remedy = "add the subject's row"
-        finding = Finding(str(people.path), f"a row of sub-{subject}", "none", remedy)
-        if finding not in found.wrong:
-            found.wrong.append(finding)
+    label = told.of(*flair.visit)
+    if label is None:
+        expected, remedy = f"a row of sub-{flair.subject}", "add the subject's row"
+        found = "none"
+        if told.by_subject.get(flair.subject):
+            expected += f" and of its session {flair.session or '(none)'}"
+            found, remedy = "rows of other sessions, which differ", "add the session's row"
+        finding = Finding(str(told.path), expected, found, remedy)
+        if finding not in wrong:
+            wrong.append(finding)
         return None
-    label = people.labels[subject]
     if label and label.lower() not in labels:
         reason = f"diagnosis {label!r}, which is neither {' nor '.join(diagnoses())} by --diagnosis"
-        found.left_out.append(LeftOut(flair.path, reason))
+        leave_out(LeftOut(flair.path, reason))
         return None
     if not label:
-        found.left_out.append(LeftOut(flair.path, f"no diagnosis: {FOR_PREDICTION}"))
+        leave_out(LeftOut(flair.path, f"no diagnosis: {FOR_PREDICTION}"))
     return labels[label.lower()] if label else ""
-
-
-@dataclass(frozen=True)
-class _Masks:
-    """The lesion masks by subject and session."""
-
-    by_visit: Mapping[tuple[str, str], list[Named]]
-
-    @classmethod
-    def find(cls, arguments: argparse.Namespace) -> _Masks:
-        folders = arguments.masks or sorted((arguments.folder / "derivatives").glob("*"))
-        wanted = _wanted(arguments.mask)
-        by_visit = defaultdict(list)
-        for path in _niftis([*arguments.folder.glob("sub-*"), *folders]):
-            named = Named.from_path(path)
-            if named.fits(wanted) if wanted else _is_lesion_mask(named):
-                by_visit[named.visit].append(named)
-        return cls(by_visit)
-
-    def of(self, flair: Named, found: _Findings) -> tuple[Named, ...]:
-        """Return a scan's masks, by name; those of another picture or space are told of."""
-        chosen = []
-        for mask in self.by_visit.get(flair.visit, []):
-            other = [name for name in PICTURE if _differs(mask, flair, name)]
-            space = mask.entities.get("space")
-            if other or space not in (None, "orig", "native", "FLAIR", flair.entities.get("space")):
-                what = f"{', '.join(other)} of another scan" if other else f"space-{space}"
-                reason = f"a lesion mask with {what}, so not on the grid of {flair.path.name}"
-                found.left_out.append(LeftOut(mask.path, reason))
-            elif _is_there(mask, found):
-                chosen.append(mask)
-        return tuple(chosen)
-
-
-def _differs(mask: Named, flair: Named, entity: str) -> bool:
-    """Whether a mask names another value of an entity; one that names none fits all."""
-    return mask.entities.get(entity, flair.entities.get(entity)) != flair.entities.get(entity)
-
-
-def _niftis(folders: Iterable[Path]) -> Iterator[Path]:
-    paths = {path for folder in folders for path in folder.rglob("sub-*.nii*")}
-    return iter(sorted(path for path in paths if path.name.endswith(ENDINGS)))
-
-
-def _is_lesion_mask(named: Named) -> bool:
-    label = named.entities.get("label", "").lower()
-    says = "lesion" in label or "lesion" in named.entities.get("desc", "").lower()
-    return named.suffix in MASK_SUFFIXES and (says or label in LESION_LABELS)

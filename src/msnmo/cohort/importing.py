@@ -88,7 +88,8 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
         If there is no scan, or with all that is wrong of the table.
     """
     if not imported.scans:
-        found = "none" + (f"; left out: {imported.left_out[0].reason}" if imported.left_out else "")
+        told = "".join(f"\n              {each.file}: {each.reason}" for each in imported.left_out)
+        found = f"none; left out:{told}" if told else "none"
         remedy = "look at the folder given, and at the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent

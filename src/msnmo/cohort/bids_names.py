@@ -1,0 +1,170 @@
+"""What the name of a file in a BIDS dataset says: subject, session, entities, words and suffix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from msnmo.core.errors import Finding, InputError
+
+ENDINGS = (".nii", ".nii.gz")
+# BIDS counts by these: 1 and 01 are one
+INDICES = ("run", "echo", "flip", "inv", "split")
+NONE = "none"
+ENTITY = re.compile(r"([A-Za-z0-9]+)-(.+)")
+# words by which names tell of another image than the FLAIR
+CONTRAST = re.compile(
+    r"t1(w|rho|map|ce|c|gd|post|km)?|t2(w|star|starw|sw|map|starmap)?|pd(w|t2|t2map|map)?"
+    r"|inplanet[12]|unit1|mp2?rage|megre|mese|mtw|mt[rsv]|mtsat|mtrmap|swi|qsm|chimap|dwi|adc|fa|md"
+    r"|trace|sbref|bold|cbv|cbf|asl|m0scan|pet|ct|angio|dir|psir|stir",
+    re.IGNORECASE,
+)
+DATATYPES = ("func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "ieeg", "micr", "nirs", "mrs")
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The dataset's subjects and sessions as its folders have them: they may hold ``_`` and ``-``.
+
+    Parameters
+    ----------
+    subjects : frozenset of str
+        As ``sub-MS_02``.
+    sessions : mapping of str to frozenset of str
+        Of each subject, as ``ses-2019-05-01``.
+    """
+
+    subjects: frozenset[str]
+    sessions: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, dataset: Path) -> Ids:
+        """Return the ids of a dataset's folders."""
+        folders = [path for path in dataset.glob("sub-*") if path.is_dir()]
+        sessions = {
+            folder.name: frozenset(path.name for path in folder.glob("ses-*") if path.is_dir())
+            for folder in folders
+        }
+        return cls(frozenset(sessions), sessions)
+
+    def split(self, stem: str) -> tuple[str, str, list[str]]:
+        """Return subject and session, without their prefixes, and the parts of a name after them.
+
+        The longest id that is a folder's counts, else the text up to the next ``_``.
+        """
+        subject, rest = _taken(stem, "sub-", self.subjects)
+        session, rest = _taken(rest, "ses-", self.sessions.get(f"sub-{subject}", frozenset()))
+        return subject, session, [part for part in rest.split("_") if part]
+
+
+def _taken(text: str, prefix: str, known: frozenset[str]) -> tuple[str, str]:
+    """Return the id that a text begins with, empty if none, and what follows it."""
+    if not text.startswith(prefix):
+        return "", text
+    ends = [place for place, letter in enumerate(f"{text}_") if letter == "_"]
+    fitting = [end for end in ends if text[:end] in known]
+    end = max(fitting, default=ends[0])
+    return text[len(prefix) : end], text[end + 1 :]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A file with what its name says.
+
+    Parameters
+    ----------
+    path : Path
+    subject, session : str
+        As the dataset's folders have them, without prefix; empty where there is none.
+    entities : mapping of str to str
+    words : tuple of str
+        Parts of the name that are no entity, before the suffix: ``T1w`` in ``T1w_desc-x_mask``.
+    suffix : str
+        Empty where the name ends with an entity, as ``seg-lst``.
+    """
+
+    path: Path
+    subject: str
+    session: str
+    entities: Mapping[str, str]
+    words: tuple[str, ...]
+    suffix: str
+
+    @classmethod
+    def from_path(cls, path: Path, ids: Ids) -> Named:
+        """Return what a file's name says."""
+        subject, session, parts = ids.split(stem_of(path))
+        words = [part for part in parts if not ENTITY.fullmatch(part)]
+        suffix = words.pop() if words and parts[-1] == words[-1] else ""
+        matches = filter(None, map(ENTITY.fullmatch, parts))
+        entities = {match[1]: match[2] for match in matches}
+        return cls(path, subject, session, entities, tuple(words), suffix)
+
+    @property
+    def visit(self) -> tuple[str, str]:
+        """Subject and session."""
+        return self.subject, self.session
+
+    @property
+    def contrast(self) -> str:
+        """The other image than a FLAIR that the name or folder tells of; empty if none."""
+        words = [*self.words, *filter(None, [self.entities.get("mod")])]
+        if any("flair" in word.lower() for word in words):
+            return ""
+        others = [word for word in words if CONTRAST.fullmatch(word)]
+        folder = self.path.parent.name
+        return others[0] if others else folder if folder in DATATYPES else ""
+
+    def has(self, name: str) -> str | None:
+        """Return the value of an entity, of the ``suffix`` or the ``contrast``; None without it."""
+        more = {"suffix": self.suffix, "contrast": self.contrast, "ses": self.session}
+        return {**self.entities, **more}.get(name) or None
+
+    def lacks(self, wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
+        """Return the entities that have none of the values wanted; ``none`` wants no such one."""
+        return [
+            name
+            for name, values in wanted.items()
+            if not any(same(name, self.has(name) or NONE, value) for value in values)
+        ]
+
+
+def stem_of(path: Path) -> str:
+    """Return a NIfTI file's name without its ending."""
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def same(entity: str, first: str | None, second: str | None) -> bool:
+    """Whether two values of an entity are one: of an index 1 and 01 are."""
+    if entity in INDICES and first and second and first.isdecimal() and second.isdecimal():
+        return int(first) == int(second)
+    return first == second
+
+
+def niftis(folders: Iterable[Path]) -> Iterator[Path]:
+    """Return every NIfTI file of a subject in folders, at any depth, by name."""
+    paths = {path for folder in folders for path in folder.rglob("sub-*.nii*")}
+    return iter(sorted(path for path in paths if path.name.endswith(ENDINGS)))
+
+
+def wanted_entities(arguments: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values allowed of each entity, of ``run=1`` or ``desc=a,b`` arguments.
+
+    Raises
+    ------
+    InputError
+        With every argument that is none.
+    """
+    wanted, wrong = {}, []
+    for argument in arguments:
+        name, _, values = argument.partition("=")
+        words = tuple(word for word in values.split(",") if word)
+        if not name or not words:
+            remedy = f"write run=1, or run={NONE} for names without run"
+            wrong.append(Finding("command line", "ENTITY=VALUE", argument, remedy))
+        wanted[name] = words
+    if wrong:
+        raise InputError(wrong)
+    return wanted
