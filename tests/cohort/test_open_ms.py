@@ -30,6 +30,10 @@ def clone(tmp_path, nifti):
         for visit in (1, 2):
             nifti(late / f"study{visit}_FLAIR.nii.gz")
         nifti(late / "gt.nii.gz")
+        both = root / f"longitudinal/coregistered/patient{number}"
+        for visit in (1, 2):
+            nifti(both / f"{before}study{visit}_FLAIR.nii.gz")
+        nifti(both / f"{before}brainmask.nii.gz")
     return root
 
 
@@ -65,6 +69,17 @@ def test_masks_of_change_are_never_taken_for_lesions(clone, imported, tmp_path):
     assert table["session"].tolist() == ["1", "2"] * 3
     assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
     assert "marks the lesions that changed" in " ".join(notes.values())
+
+
+def test_both_visits_in_one_space_have_one_brain_mask(clone, imported, tmp_path):
+    part = ["--part", "longitudinal-coregistered"]
+    table, _ = imported("open_ms", clone, *part, out=tmp_path / "scans.tsv")
+    folder = "open ms data/longitudinal/coregistered"
+    assert table[["subject", "session", "brain_mask"]].to_numpy().tolist() == [
+        [f"L{number}", visit, f"{folder}/patient{number}/{before}brainmask.nii.gz"]
+        for number, before in (("01", ""), ("02", "patient02_"), ("30", ""))
+        for visit in ("1", "2")
+    ]
 
 
 def test_a_scan_without_its_flair_is_told_and_not_fatal(clone, imported, tmp_path):

@@ -402,7 +402,7 @@ def _case_problem(scan: _Scan, first: _Scan, column: str) -> _Problem:
 
 
 def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
-    used: dict[Path, tuple[int, str]] = {}
+    used: dict[Path, tuple[_Scan, str]] = {}
     for scan in scans:
         for column, written in scan.files():
             if CONTROL.search(written):
@@ -416,12 +416,23 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
                 yield _Problem(scan.row, column, *problem)
                 continue
             real = path.resolve()
-            if real in used:
-                row, other = used[real]
-                found = f"'{written}', which is in row {row}, column {other} too"
-                remedy = "give each scan and each rater's mask its own file"
-                yield _Problem(scan.row, column, "each file once", found, remedy, frozenset({row}))
-            used.setdefault(real, (scan.row, column))
+            if real not in used:
+                used[real] = scan, column
+                continue
+            first, other = used[real]
+            if _may_share(scan, column, first, other):
+                continue
+            found = f"'{written}', which is in row {first.row}, column {other} too"
+            remedy = "give each scan and each rater's mask its own file"
+            yield _Problem(
+                scan.row, column, "each file once", found, remedy, frozenset({first.row})
+            )
+
+
+def _may_share(scan: _Scan, column: str, first: _Scan, other: str) -> bool:
+    """Whether visits of one subject, moved to one space, have one brain mask between them."""
+    one_subject = scan is not first and scan.cells["subject"] == first.cells["subject"]
+    return one_subject and column == other == "brain_mask"
 
 
 def _wrong_file(path: Path) -> tuple[str, str, str] | None:
