@@ -67,6 +67,22 @@ def test_a_compressed_twin_is_not_a_second_scan(challenge, imported, nifti, tmp_
     assert len(table) == 21
 
 
+@pytest.mark.parametrize("folder", ["", "test{}/preprocessed/"])
+def test_the_test_set_is_for_prediction_as_other_people(folder, nifti, imported, tmp_path):
+    root = tmp_path / "testdata_website"
+    for subject, visits in (("01", 4), ("14", 5)):
+        for visit in range(1, visits + 1):
+            name = f"{folder.format(subject)}test{subject}_{visit:02d}"
+            for kind in ("flair", "mprage"):
+                nifti(root / f"{name}_{kind}_pp.nii")
+    table, notes = imported("isbi2015", root, "--set", "test", out=tmp_path / "scans.tsv")
+    assert table.groupby("subject").size().to_dict() == {"test01": 4, "test14": 5}
+    assert set(table["diagnosis"]) == set(table["lesion_mask"]) == {""}
+    assert set(table["stripped"]) == {"yes"}
+    assert table["session"].tolist()[:4] == ["01", "02", "03", "04"]
+    assert list(notes.values()) == ["9 scans of 2 subjects; the whole is 61 of 14"]
+
+
 def test_another_folder_is_refused_by_name(refused, tmp_path):
     said = refused("isbi2015", tmp_path, out=tmp_path / "scans.tsv")
     assert "training01/preprocessed/training01_01_flair_pp.nii" in said
