@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from msnmo.cohort import bids, dicom, isbi2015, merge, open_ms
+from msnmo.cohort import (
+    bids,
+    dicom,
+    isbi2015,
+    merge,
+    mslesseg,
+    msseg2,
+    msseg2016,
+    open_ms,
+    wmh2017,
+)
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
@@ -13,7 +23,10 @@ from msnmo.core.errors import run_command
 from msnmo.core.extras import EXTRAS, require_extra
 from msnmo.core.paths import path_argument
 
-IMPORTERS = {each.NAME: each for each in (bids, isbi2015, open_ms, dicom, merge)}
+IMPORTERS = {
+    each.NAME: each
+    for each in (bids, isbi2015, open_ms, msseg2016, msseg2, mslesseg, wmh2017, dicom, merge)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

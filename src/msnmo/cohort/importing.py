@@ -9,6 +9,7 @@ import pandas as pd
 
 from msnmo.cohort.table import COLUMNS, read_scan_table
 from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path, write_tsv
 
 LEFT_OUT_COLUMNS = ("file", "reason")
@@ -74,6 +75,20 @@ def clean_id(text: str) -> str:
     if not cleaned:
         raise ValueError(f"no letter or digit of a to z, 0 to 9 in {text!r}")
     return cleaned
+
+
+def first_file(folder: Path, stem: str) -> Path | None:
+    """Return a NIfTI file by its name without ending, compressed or not; a dead link counts."""
+    paths = [folder / f"{stem}{ending}" for ending in (".nii.gz", ".nii")]
+    return next((path for path in paths if path.is_file() or path.is_symlink()), None)
+
+
+def fetched(path: Path | None, left_out: list[LeftOut]) -> Path | None:
+    """Return a file that is there; one that was not fetched is told of, and None."""
+    if path is not None and (reason := not_fetched(path)):
+        left_out.append(LeftOut(path, reason))
+        return None
+    return path
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:

@@ -1,0 +1,54 @@
+"""The MSSEG-2 challenge of MICCAI 2021: two visits of each of 100 people with MS, in one space.
+
+Commowick et al. 2021, MSSEG-2 challenge proceedings. Layout
+``{training,testing}/NNN/flair_time01_on_middle_space.nii.gz`` and ``flair_time02``. The masks
+(``ground_truth``) mark new lesions alone: they are no lesion masks, and are never taken for such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched
+from msnmo.core.errors import bad_input
+from msnmo.core.paths import path_argument
+
+NAME = "msseg2"
+HELP = "MSSEG-2 of MICCAI 2021: 100 people with MS, two visits each, for prediction"
+EXAMPLE = "msnmo cohort msseg2 MSSEG-2 --out msseg2/scans.tsv"
+SITE = "MSSEG2"
+NAMED = re.compile(r"flair_time0([12])_on_middle_space\.nii(\.gz)?")
+NEW_LESIONS = "marks new lesions, not all of them: all are taken for prediction only"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the importer's arguments."""
+    parser.add_argument(
+        "folder", type=path_argument, help="folder that holds training and testing, or one of them"
+    )
+
+
+def collect(arguments: argparse.Namespace) -> Import:
+    """Return both visits of everyone.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no scan by the challenge's names.
+    """
+    scans: list[ImportedScan] = []
+    left_out: list[LeftOut] = []
+    for path in sorted(arguments.folder.rglob("*/flair_time0*_on_middle_space.nii*")):
+        match = NAMED.fullmatch(path.name)
+        if match is None or not path.parent.name.isdecimal():
+            continue
+        if fetched(path, left_out):
+            scans.append(ImportedScan(path.parent.name, "", path, session=match[1], site=SITE))
+    if not scans:
+        expected = "training/013/flair_time01_on_middle_space.nii.gz and so on"
+        found = left_out[0].reason if left_out else "no such file"
+        remedy = "give the folder that the challenge's archives unpack to"
+        raise bad_input(arguments.folder, expected, found, remedy)
+    left_out.append(LeftOut(arguments.folder / "*/ground_truth*", NEW_LESIONS))
+    return Import(scans, left_out)

@@ -1,0 +1,104 @@
+"""The MSSEG challenge of MICCAI 2016: 53 people with MS on four scanners, seven raters.
+
+Commowick et al. 2021, NeuroImage 244:118589. Layout ``{Training,Testing}/Center_NN/Patient_NN/``
+with ``Raw_Data/FLAIR.nii.gz``, ``Preprocessed_Data/FLAIR_preprocessed.nii.gz`` (stripped,
+bias-corrected) and ``Masks/``: ``Consensus``, ``ManualSegmentation_1`` to ``_7``. Patients are
+counted anew in each set and centre, so ids name both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file
+from msnmo.core.errors import bad_input
+from msnmo.core.paths import path_argument
+
+NAME = "msseg2016"
+HELP = "MSSEG of MICCAI 2016: 53 people with MS, four scanners, consensus of seven raters"
+EXAMPLE = "msnmo cohort msseg2016 MSSEG-2016 --out msseg2016/scans.tsv"
+SCANS = 53
+STATES = {
+    "preprocessed": ("Preprocessed_Data", "FLAIR_preprocessed"),
+    "raw": ("Raw_Data", "FLAIR"),
+}
+RATERS = range(1, 8)
+PLACE = re.compile(r"(Training|Testing)/Center_(\d+)/Patient_(\d+)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the importer's arguments."""
+    parser.add_argument(
+        "folder", type=path_argument, help="folder that holds Training and Testing, or one of them"
+    )
+    parser.add_argument(
+        "--state",
+        choices=tuple(STATES),
+        default="preprocessed",
+        help="preprocessed (default): stripped and bias-corrected; raw: heads; both with masks",
+    )
+    parser.add_argument(
+        "--masks",
+        choices=("consensus", "raters"),
+        default="consensus",
+        help="the consensus (default), or the seven raters' own",
+    )
+
+
+def collect(arguments: argparse.Namespace) -> Import:
+    """Return the scans of the sets that are there.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no patient by the challenge's names.
+    """
+    folder, name = STATES[arguments.state]
+    names = (
+        ["Consensus"]
+        if arguments.masks == "consensus"
+        else [f"ManualSegmentation_{rater}" for rater in RATERS]
+    )
+    scans: list[ImportedScan] = []
+    left_out: list[LeftOut] = []
+    for patient, set_name, centre, number in _patients(arguments.folder):
+        flair = first_file(patient / folder, name)
+        if flair is None:
+            left_out.append(LeftOut(patient / folder / f"{name}.nii.gz", "no such file"))
+        if flair is None or not fetched(flair, left_out):
+            continue
+        files = [fetched(first_file(patient / "Masks", each), left_out) for each in names]
+        found = [mask for mask in files if mask is not None]
+        whole = len(found) == len(names)
+        if not whole:
+            lacking = f"{len(found)} of {len(names)} masks ({arguments.masks})"
+            left_out.append(LeftOut(flair, f"{lacking}: taken for prediction only"))
+        scans.append(
+            ImportedScan(
+                f"{set_name}{centre}{number}",
+                "MS" if whole else "",
+                flair,
+                lesion_masks=tuple(found) if whole else (),
+                stripped=arguments.state == "preprocessed",
+                bias_corrected=arguments.state == "preprocessed",
+                site=f"MSSEG2016 centre {centre}",
+            )
+        )
+    if not scans:
+        expected = f"Training/Center_01/Patient_01/{folder}/{name}.nii.gz and so on"
+        found_text = left_out[0].reason if left_out else "no such folder"
+        remedy = "give the folder that the archives unpack to"
+        raise bad_input(arguments.folder, expected, found_text, remedy)
+    if len(scans) != SCANS:
+        reason = f"{len(scans)} scans; the whole is {SCANS}"
+        left_out.append(LeftOut(arguments.folder, reason))
+    return Import(scans, left_out)
+
+
+def _patients(root: Path) -> list[tuple[Path, str, str, str]]:
+    """Return each patient's folder, set, centre and number."""
+    folders = [path for path in root.absolute().rglob("Patient_*") if path.is_dir()]
+    places = [(path, PLACE.fullmatch("/".join(path.parts[-3:]))) for path in sorted(folders)]
+    return [(path, place[1], place[2], place[3]) for path, place in places if place]

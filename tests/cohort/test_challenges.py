@@ -1,0 +1,139 @@
+"""Public data sets become scan tables by their documented layouts; masks of other things do not."""
+
+import pytest
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+@pytest.fixture
+def msseg2016(tmp_path, nifti):
+    """Patient 01 of centre 01 in either set, who are two people, and one of the unseen centre."""
+    root = tmp_path / "MSSEG-2016"
+    for place in ("Training/Center_01", "Testing/Center_01", "Testing/Center_03"):
+        patient = root / place / "Patient_01"
+        nifti(patient / "Raw_Data/FLAIR.nii.gz")
+        nifti(patient / "Raw_Data/T1.nii.gz")
+        nifti(patient / "Preprocessed_Data/FLAIR_preprocessed.nii.gz")
+        nifti(patient / "Masks/Consensus.nii.gz")
+        nifti(patient / "Masks/Brain_Mask.nii.gz")
+        for rater in range(1, 8):
+            nifti(patient / f"Masks/ManualSegmentation_{rater}.nii.gz")
+    return root
+
+
+def test_msseg_2016_has_a_consensus_and_patients_of_both_sets(msseg2016, imported, tmp_path):
+    table, notes = imported("msseg2016", msseg2016, out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["Testing0101", "Testing0301", "Training0101"]
+    assert table["site"].tolist() == [f"MSSEG2016 centre {n}" for n in ("01", "03", "01")]
+    assert set(table["diagnosis"]) == {"MS"}
+    assert set(table["stripped"]) == set(table["bias_corrected"]) == {"yes"}
+    folder = "MSSEG-2016/Training/Center_01/Patient_01"
+    assert table["flair"][2] == f"{folder}/Preprocessed_Data/FLAIR_preprocessed.nii.gz"
+    assert table["lesion_mask"][2] == f"{folder}/Masks/Consensus.nii.gz"
+    assert list(notes.values()) == ["3 scans; the whole is 53"]
+
+
+def test_msseg_2016_has_heads_and_seven_raters(msseg2016, imported, tmp_path):
+    gone = msseg2016 / "Testing/Center_03/Patient_01/Masks/ManualSegmentation_7.nii.gz"
+    gone.write_bytes(POINTER)
+    options = ["--state", "raw", "--masks", "raters"]
+    table, notes = imported("msseg2016", msseg2016, *options, out=tmp_path / "scans.tsv")
+    assert [masks.count("ManualSegmentation") for masks in table["lesion_mask"]] == [7, 0, 7]
+    assert table["diagnosis"].tolist() == ["MS", "", "MS"]
+    assert set(table["stripped"]) == {"no"}
+    assert all(path.endswith("Raw_Data/FLAIR.nii.gz") for path in table["flair"])
+    assert "Git LFS pointer" in notes[str(gone)]
+    assert any("6 of 7 masks" in note for note in notes.values())
+
+
+def test_msseg_2_masks_of_new_lesions_are_never_taken(nifti, imported, tmp_path):
+    root = tmp_path / "MSSEG-2"
+    for number in ("013", "100"):
+        for name in ("flair_time01_on_middle_space", "flair_time02_on_middle_space"):
+            nifti(root / f"training/{number}/{name}.nii.gz")
+        nifti(root / f"training/{number}/ground_truth.nii.gz")
+        nifti(root / f"training/{number}/ground_truth_expert1.nii.gz")
+    table, notes = imported("msseg2", root, out=tmp_path / "scans.tsv")
+    assert table[["subject", "session"]].to_numpy().tolist() == [
+        [number, visit] for number in ("013", "100") for visit in ("1", "2")
+    ]
+    assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
+    assert "marks new lesions" in notes[str(root / "*/ground_truth*")]
+
+
+def test_mslesseg_visits_and_test_set(nifti, imported, tmp_path):
+    root = tmp_path / "MSLesSeg Dataset"
+    for name in ("train/P1/T1/P1_T1", "train/P1/T2/P1_T2", "test/P54/P54", "test/P55/P55"):
+        for kind in ("FLAIR", "T1", "T2", "MASK"):
+            nifti(root / f"{name}_{kind}.nii.gz")
+    (root / "test/P55/P55_MASK.nii.gz").unlink()
+    table, notes = imported("mslesseg", root, out=tmp_path / "scans.tsv")
+    assert table[["subject", "session", "diagnosis"]].to_numpy().tolist() == [
+        ["P1", "1", "MS"],
+        ["P1", "2", "MS"],
+        ["P54", "", "MS"],
+        ["P55", "", ""],
+    ]
+    assert table["lesion_mask"][1] == "MSLesSeg Dataset/train/P1/T2/P1_T2_MASK.nii.gz"
+    assert set(table["stripped"]) == {"yes"}
+    assert notes[str(root)] == "4 scans of 3 subjects; the whole is 115 of 75"
+    assert "no mask" in notes[str(root / "test/P55/P55_FLAIR.nii.gz")]
+
+
+@pytest.mark.parametrize(("state", "corrected"), [("pre", "yes"), ("orig", "no")])
+def test_wmh_2017_is_a_test_of_specificity(*, state, corrected, nifti, imported, tmp_path):
+    root = tmp_path / "dataverse_files"
+    people = {
+        "training/Utrecht/0": "Utrecht",
+        "training/Amsterdam/GE3T/100": "Amsterdam GE3T",
+        "test/Amsterdam/Philips_VU .PETMR_01./161": "Amsterdam Philips_VU .PETMR_01.",
+    }
+    for person in people:
+        for folder in ("pre", "orig"):
+            nifti(root / person / folder / "FLAIR.nii.gz")
+            nifti(root / person / folder / "T1.nii.gz")
+        nifti(root / person / "wmh.nii.gz")
+    nifti(root / "additional_annotations/observer_o3/training/Utrecht/0/result.nii.gz")
+    table, notes = imported("wmh2017", root, "--state", state, out=tmp_path / "scans.tsv")
+    assert dict(zip(table["subject"], table["site"], strict=True)) == {
+        "Utrecht0": "Utrecht",
+        "AmsterdamGE3T100": "Amsterdam GE3T",
+        "AmsterdamPhilipsVUPETMR01161": "Amsterdam Philips_VU .PETMR_01.",
+    }
+    assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
+    assert set(table["bias_corrected"]) == {corrected}
+    assert all(f"/{state}/FLAIR.nii.gz" in path for path in table["flair"])
+    assert "other pathology" in notes[str(root / "**/wmh.nii.gz")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("msseg2016", "Training/Center_01/Patient_01"),
+        ("msseg2", "training/013/flair_time01_on_middle_space.nii.gz"),
+        ("mslesseg", "train/P1/T1/P1_T1_FLAIR.nii.gz"),
+        ("wmh2017", "training/Utrecht/0/pre/FLAIR.nii.gz"),
+    ],
+)
+def test_another_folder_is_refused(name, expected, refused, tmp_path):
+    assert expected in refused(name, tmp_path, out=tmp_path / "scans.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("msseg2", "training/013/flair_time01_on_middle_space.nii.gz"),
+        ("mslesseg", "train/P1/T1/P1_T1_FLAIR.nii.gz"),
+        ("wmh2017", "training/Utrecht/0/pre/FLAIR.nii.gz"),
+        (
+            "msseg2016",
+            "Training/Center_01/Patient_01/Preprocessed_Data/FLAIR_preprocessed.nii.gz",
+        ),
+    ],
+)
+def test_pointers_alone_are_named_as_such(name, path, refused, tmp_path):
+    file = tmp_path / "clone" / path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(POINTER)
+    said = refused(name, tmp_path / "clone", out=tmp_path / "scans.tsv")
+    assert "not fetched (a Git LFS pointer" in said
