@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import stat
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 import pydicom
 import pytest
 
-from msnmo.cohort.dicom import read_salt
+from msnmo.cohort.dicom_patients import conflict, read_salt
+from msnmo.cohort.dicom_reading import read_folder
 from msnmo.cohort.dicom_series import not_flair, plain_words
 from msnmo.cohort.table import read_scan_table
 from tests.cohort.dicom_study import (
@@ -206,7 +208,7 @@ def test_every_patient_who_is_not_in_the_map_is_told_by_file(made, refused, tmp_
 @pytest.mark.parametrize(
     ("rows", "count"),
     [
-        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t"), 3),
+        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t", "\tZ\t\t"), 3),
         (("a\t1\t\t", "a\t2\t\t"), 1),
         (("a\tx1\t\t", "b\tX1\t\t"), 1),
         (("a\t1\tRRMS\t",), 1),
@@ -218,6 +220,50 @@ def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, count)
         "dicom", made, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
     )
     assert said.count("expected:") == count
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Quastenflosser^Emil"}, "2 names"),
+        ({"born": "19630518"}, "2 birth dates"),
+        ({"texts": {"IssuerOfPatientID": "B"}}, "2 issuers"),
+        ({"name": "QUASTENFLOSSER^ANNABELLA^^"}, ""),
+        ({"name": "", "born": ""}, ""),
+    ],
+)
+def test_one_id_of_two_people_stops_that_patient_alone(tmp_path, change, said):
+    anna = replace(ANNA, texts={"IssuerOfPatientID": "A"})
+    for place, person in enumerate([anna, replace(anna, **change), BERT]):
+        write_classic(tmp_path / str(place), person, str(place), 3, FLAIR, slices=2)
+    reasons = {
+        series[0].first.patient: conflict(series)
+        for series in grouped(read_folder(tmp_path).series).values()
+    }
+    assert said in reasons[ANNA.patient]
+    assert bool(reasons[ANNA.patient]) == bool(said)
+    assert not reasons[BERT.patient]
+    assert "Quasten" not in reasons[ANNA.patient]
+
+
+def grouped(series):
+    patients = {}
+    for each in series:
+        patients.setdefault(each.first.patient, []).append(each)
+    return patients
+
+
+def test_of_two_people_with_one_id_no_scan_is_taken_and_of_others_it_is(tmp_path, take):
+    folder = tmp_path / "in"
+    other = replace(ANNA, name="Nasenbär^Nora")
+    for place, person in enumerate([ANNA, other, BERT]):
+        write_classic(folder / str(place), person, str(place), 3, FLAIR)
+    ids = [f"{ANNA.patient}\tA\t\t", f"{BERT.patient}\tB\t\t"]
+    table, notes, series, _ = take(folder, "--subjects", map_of(tmp_path, *ids))
+    assert table["subject"].tolist() == ["B"]
+    assert "2 names with one PatientID" in notes["sub-A_ses-1"]
+    assert series["decision"].tolist() == ["rejected", "rejected", "chosen"]
+    assert "Nasenb" not in (folder.parent / "nifti out/series.tsv").read_text(encoding="utf-8")
 
 
 def test_visits_are_numbered_by_date_which_is_not_kept(tmp_path, take):

@@ -8,11 +8,6 @@ chosen, and why not. No name, id, date or free text of the headers reaches an ou
 from __future__ import annotations
 
 import argparse
-import hashlib
-import hmac
-import os
-import re
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +18,6 @@ from typing import Any
 import nibabel as nib
 import pandas as pd
 
-from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.dicom_conversion import (
     Converted,
     convert,
@@ -31,6 +25,7 @@ from msnmo.cohort.dicom_conversion import (
     write_bare,
     write_sidecar,
 )
+from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
 from msnmo.cohort.dicom_series import (
     FEWEST_SLICES,
     Folder,
@@ -41,9 +36,6 @@ from msnmo.cohort.dicom_series import (
     unfit,
 )
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
-from msnmo.cohort.table import COLUMNS, MISSING
-from msnmo.core.diagnoses import diagnoses, in_words
-from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import write_tsv
 from msnmo.core.names import folder_of, name_of_scan
 from msnmo.core.paths import path_argument
@@ -51,22 +43,10 @@ from msnmo.core.paths import path_argument
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
 EXAMPLE = "msnmo cohort dicom export --nifti nifti --salt-file secret.salt --out nifti/scans.tsv"
-MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SERIES_COLUMNS = (
     *("subject", "session", "series_number", "description", "decision", "reason"),
     *("InversionTime", "EchoTime", "RepetitionTime", "slices", "nifti"),
 )
-SALT_BYTES = 32
-HASH_DIGITS = 10
-
-
-@dataclass(frozen=True)
-class Patient:
-    """Who a patient is in our outputs."""
-
-    subject: str
-    diagnosis: str = ""
-    site: str = ""
 
 
 @dataclass
@@ -129,22 +109,27 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If dcm2niix or DICOM files are missing, or with every patient who has no id.
+        If dcm2niix or DICOM files are missing, or with every patient who is not in the map.
     """
     # pydicom is an extra: the importer's options are there without it
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
 
     program_path()
     folder = read_folder(arguments.folder)
-    patients = _patients(arguments, folder)
+    patients = patients_of(folder, arguments.subjects, arguments.salt_file, arguments.diagnosis)
     results = _Results()
-    results.left_out += _broken(folder)
+    results.left_out += [*_broken(folder), *_nameless(folder, patients)]
     studies = defaultdict(list)
     for (patient, _), series in by_study(folder.series).items():
-        studies[patient].append(series)
+        if patient in patients:
+            studies[patient].append(series)
     for patient, several in sorted(studies.items(), key=lambda item: patients[item[0]].subject):
+        stopped = conflict(each for study in several for each in study)
         for session, series in _sessions(several):
-            _take_study(patients[patient], session, series, arguments.nifti, results)
+            if stopped:
+                _leave_out(patients[patient], session, series, stopped, results)
+            else:
+                _take_study(patients[patient], session, series, arguments.nifti, results)
     table = pd.DataFrame(results.rows, columns=list(SERIES_COLUMNS))
     write_tsv(arguments.nifti / "series.tsv", table)
     if results.diagnoses:
@@ -153,112 +138,31 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(results.scans, results.left_out)
 
 
-def _patients(arguments: argparse.Namespace, folder: Folder) -> dict[str, Patient]:
-    """Return who each PatientID is in our outputs."""
-    ids = {series.first.patient: series.first.path for series in folder.series}
-    if arguments.subjects is not None:
-        known = read_map(arguments.subjects)
-        remedy = f"add it to {arguments.subjects}"
-    elif arguments.salt_file is not None:
-        salt = read_salt(arguments.salt_file)
-        known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
-        remedy = "name its patient in a map (--subjects)"
-    else:
-        remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
-        raise bad_input("command line", "how subjects are called", "neither option", remedy)
-    findings = [
-        Finding(
-            str(path), "a PatientID that has an id", "none" if not patient else "another", remedy
-        )
-        for patient, path in sorted(ids.items(), key=lambda item: item[1])
-        if patient not in known
-    ]
-    if findings:
-        raise InputError(findings)
-    diagnosis = arguments.diagnosis
-    if diagnosis and diagnosis not in diagnoses():
-        raise bad_input("--diagnosis", in_words(), diagnosis, "correct it, or name --diagnoses")
-    return {
-        patient: Patient(who.subject, who.diagnosis or diagnosis or "", who.site)
-        for patient, who in known.items()
-    }
-
-
-def read_map(path: Path) -> dict[str, Patient]:
-    """Return the user's map of patients.
-
-    Raises
-    ------
-    InputError
-        With every row that is wrong: an empty or doubled id, a diagnosis that is none.
-    """
-    header, *rows = read_rows(path)
-    missing = [name for name in MAP_COLUMNS[:2] if name not in header.cells]
-    if missing:
-        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
-        raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
-    patients: dict[str, Patient] = {}
-    findings = []
-    for row in rows:
-        cells = dict.fromkeys(MAP_COLUMNS, "") | dict(zip(header.cells, row.cells, strict=False))
-        cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
-        patient = cells["patient_id"]
-        subjects = {who.subject.lower() for who in patients.values()}
-        for wrong, expected in (
-            (not patient or patient in patients, "a patient_id, each once"),
-            (
-                not re.fullmatch(COLUMNS["subject"]["pattern"], cells["subject"]),
-                COLUMNS["subject"]["description"],
-            ),
-            (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
-            (
-                cells["diagnosis"] not in ("", *diagnoses()),
-                f"{', '.join(diagnoses())} or an empty diagnosis",
-            ),
-        ):
-            if wrong:
-                where = f"{path}, row {row.number}"
-                findings.append(Finding(where, expected, "another", "mend the row"))
-        patients[patient] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
-    if findings:
-        raise InputError(findings)
-    return patients
-
-
-def read_salt(path: Path) -> bytes:
-    """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
-
-    Raises
-    ------
-    InputError
-        If the file is too short to be a key.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
-        print(
-            f"made {path}: keep it secret, and keep it; the same ids need the same key",
-            file=sys.stderr,
-        )
-    salt = path.read_bytes().strip()
-    if len(salt) < SALT_BYTES // 2:
-        remedy = "delete the file to have a new one made; ids will change"
-        raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
-    return salt
-
-
-def hashed_id(salt: bytes, patient: str) -> str:
-    """Return a subject's id: HMAC-SHA256 of the PatientID, which cannot be guessed without salt."""
-    return hmac.new(salt, patient.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
-
-
 def _broken(folder: Folder) -> Iterator[LeftOut]:
-    """Tell of files that cannot be read by their number: paths of exports hold names."""
-    for path, kind in folder.broken:
-        place = folder.files.index(path) + 1
-        where = f"file {place} of {len(folder.files)}, sorted by path"
-        yield LeftOut(where, f"begins as DICOM and cannot be read ({kind})")
+    """Tell of files that cannot be read, those of one reason together."""
+    reasons = defaultdict(list)
+    for path, reason in folder.broken:
+        reasons[reason].append(path)
+    for reason, paths in reasons.items():
+        yield LeftOut(_counted(folder, paths), f"begins as DICOM and cannot be read ({reason})")
+
+
+def _nameless(folder: Folder, patients: Mapping[str, Patient]) -> Iterator[LeftOut]:
+    """Tell of files without a PatientID that no row of a map names."""
+    paths = [image.path for series in folder.series for image in series.images if not image.patient]
+    if paths and "" not in patients:
+        reason = (
+            "no PatientID: give a map (--subjects) with a row whose patient_id is empty, if they "
+            "are all of one patient; else import each patient's folder by itself"
+        )
+        yield LeftOut(_counted(folder, paths), reason)
+
+
+def _counted(folder: Folder, paths: Sequence[Path]) -> str:
+    """Name files by their number: paths of exports hold names."""
+    place = folder.files.index(min(paths)) + 1
+    what = "file" if len(paths) == 1 else f"{len(paths)} files, the first file"
+    return f"{what} {place} of {len(folder.files)}, sorted by path"
 
 
 def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
@@ -267,6 +171,14 @@ def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
         return [("", studies[0])]
     order = sorted(studies, key=lambda study: (study[0].first.studied, study[0].first.study))
     return [(str(number), study) for number, study in enumerate(order, start=1)]
+
+
+def _leave_out(
+    patient: Patient, session: str, several: list[Series], reason: str, results: _Results
+) -> None:
+    """Write down that nothing of a study is taken."""
+    results.rows += [_row(patient, session, Candidate(each, reason), None) for each in several]
+    results.left_out.append(LeftOut(name_of_scan(patient.subject, session), reason))
 
 
 def _take_study(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, normalize
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from msnmo.cohort.dicom_series import TEXTS, Folder, Image, Series, several
+from msnmo.cohort.dicom_series import TEXTS, Folder, Identity, Image, Series, several
 from msnmo.core.errors import bad_input
 
 TAGS = [
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
-    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
     *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "EchoTime", "ContrastBolusAgent"),
     *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"),
     *("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"),
@@ -95,6 +98,7 @@ def _image(path: Path, header: Dataset) -> Image:
         study=str(header.StudyInstanceUID),
         series=str(header.SeriesInstanceUID),
         instance=str(header.SOPInstanceUID),
+        identity=_identity(header),
         studied=_moment(header, "Study"),
         acquired=_moment(header, "Series"),
         number=int(header.get("SeriesNumber") or 0),
@@ -110,6 +114,18 @@ def _image(path: Path, header: Dataset) -> Image:
         description=str(header.get("SeriesDescription") or ""),
         syntax=UID(header.file_meta.get("TransferSyntaxUID", "")).name,
     )
+
+
+def _identity(header: Dataset) -> Identity:
+    issuer, name, born = (
+        str(header.get(tag) or "")
+        for tag in ("IssuerOfPatientID", "PatientName", "PatientBirthDate")
+    )
+    # systems write one person in capitals or not, with or without accents and empty components;
+    # after "=" stands the same name in another script
+    letters = normalize("NFKD", name.partition("=")[0]).casefold()
+    words = re.findall(r"[^\W_]+", "".join(each for each in letters if not combining(each)))
+    return Identity(issuer.strip().casefold(), " ".join(words), re.sub(r"\D", "", born))
 
 
 def _moment(header: Dataset, kind: str) -> str:

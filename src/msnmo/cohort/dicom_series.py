@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,6 +124,14 @@ WORDS = frozenset(
 LENGTH = re.compile(r"\d{1,2}(\.\d{1,2})?mm")
 
 
+class Identity(NamedTuple):
+    """What a header says of a patient beside the PatientID; empty where it says nothing."""
+
+    issuer: str
+    name: str
+    born: str
+
+
 @dataclass(frozen=True)
 class Image:
     """What one DICOM file says of itself, as far as grouping and choosing need it.
@@ -133,6 +141,8 @@ class Image:
     path : Path
     patient, study, series, instance : str
         Its ids.
+    identity : Identity
+        Who else the header says the patient is.
     studied, acquired : str
         Date and time of the study and of the series, in the order of time as texts.
     number : int
@@ -161,6 +171,7 @@ class Image:
     study: str
     series: str
     instance: str
+    identity: Identity
     studied: str
     acquired: str
     number: int
