@@ -219,6 +219,19 @@ def test_only_the_series_asked_for_is_looked_at(tmp_path):
     ]
 
 
+def test_a_stack_with_one_derived_slice_is_converted_whole_where_it_is_asked_for(tmp_path):
+    values = write_classic(tmp_path / "in", ANNA, "a", 3, FLAIR)
+    path = sorted((tmp_path / "in").iterdir())[10]
+    header = pydicom.dcmread(path)
+    header.ImageType = ["DERIVED", "SECONDARY"]
+    header.save_as(path)
+    (series,) = read_folder(tmp_path / "in").series
+    (found,) = examine([series], tmp_path / "out", [series])
+    assert choose([found]) is found
+    assert "1 of 24 images" in found.objection
+    np.testing.assert_array_equal(np.sort(found.image.get_fdata(), None), np.sort(values, None))
+
+
 def rewritten(folder, change, count=2):
     """Write a few slices, and change each header."""
     write_classic(folder, ANNA, "a", 3, FLAIR, slices=count)

@@ -131,7 +131,9 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
     candidate = Candidate(series, unfit(series, forced=forced))
     if candidate.reason:
         return candidate
-    candidate.converted = convert([image.path for image in series.images], folder)
+    files = [image.path for image in series.images]
+    mixed = len({image.is_derived for image in series.images}) > 1
+    candidate.converted = convert(files, folder, mixed=mixed)
     images = candidate.converted.images
     if not images:
         syntax = series.first.syntax
