@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 ROWS, COLUMNS, SLICES = 64, 48, 24
 SPACING = (2.0, 2.5)  # between rows, between columns
-THICKNESS = 3.0
+THICKNESS = 5.0
 # axial, tilted by ten degrees about the patient's left-right axis
 ORIENTATION = [1.0, 0.0, 0.0, 0.0, float(np.cos(0.17)), float(np.sin(0.17))]
 CORNER = np.array([-60.0, -70.0, -30.0])

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import stat
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 import pydicom
 import pytest
 
-from msnmo.cohort.dicom import read_salt
+from msnmo.cohort.dicom_patients import conflict, read_salt
+from msnmo.cohort.dicom_reading import read_folder
 from msnmo.cohort.dicom_series import not_flair, plain_words
 from msnmo.cohort.table import read_scan_table
 from tests.cohort.dicom_study import (
@@ -206,7 +208,7 @@ def test_every_patient_who_is_not_in_the_map_is_told_by_file(made, refused, tmp_
 @pytest.mark.parametrize(
     ("rows", "count"),
     [
-        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t"), 3),
+        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t", "\tZ\t\t"), 3),
         (("a\t1\t\t", "a\t2\t\t"), 1),
         (("a\tx1\t\t", "b\tX1\t\t"), 1),
         (("a\t1\tRRMS\t",), 1),
@@ -218,6 +220,78 @@ def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, count)
         "dicom", made, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
     )
     assert said.count("expected:") == count
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Quastenflosser^Emil"}, "2 names"),
+        ({"born": "19630518"}, "2 birth dates"),
+        ({"texts": {"IssuerOfPatientID": "B"}}, "2 issuers"),
+        ({"name": "QUASTENFLOSSER^ANNABELLA^^"}, ""),
+        ({"name": "", "born": ""}, ""),
+    ],
+)
+def test_one_id_of_two_people_stops_that_patient_alone(tmp_path, change, said):
+    anna = replace(ANNA, texts={"IssuerOfPatientID": "A"})
+    for place, person in enumerate([anna, replace(anna, **change), BERT]):
+        write_classic(tmp_path / str(place), person, str(place), 3, FLAIR, slices=2)
+    reasons = {
+        series[0].first.patient: conflict(series)
+        for series in grouped(read_folder(tmp_path).series).values()
+    }
+    assert said in reasons[ANNA.patient]
+    assert bool(reasons[ANNA.patient]) == bool(said)
+    assert not reasons[BERT.patient]
+    assert "Quasten" not in reasons[ANNA.patient]
+
+
+def grouped(series):
+    patients = {}
+    for each in series:
+        patients.setdefault(each.first.patient, []).append(each)
+    return patients
+
+
+def test_of_two_people_with_one_id_no_scan_is_taken_and_of_others_it_is(tmp_path, take):
+    folder = tmp_path / "in"
+    other = replace(ANNA, name="Nasenbär^Nora")
+    for place, person in enumerate([ANNA, other, BERT]):
+        write_classic(folder / str(place), person, str(place), 3, FLAIR)
+    ids = [f"{ANNA.patient}\tA\t\t", f"{BERT.patient}\tB\t\t"]
+    table, notes, series, _ = take(folder, "--subjects", map_of(tmp_path, *ids))
+    assert table["subject"].tolist() == ["B"]
+    assert "2 names with one PatientID" in notes["sub-A_ses-1"]
+    assert series["decision"].tolist() == ["rejected", "rejected", "chosen"]
+    assert "Nasenb" not in (folder.parent / "nifti out/series.tsv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [(replace(ANNA, patient=""), ""), (replace(ANNA, patient="", born=""), "2 studies without")],
+)
+def test_studies_without_an_id_are_of_one_person_if_name_and_birth_date_say_so(
+    tmp_path, person, said
+):
+    for study in ("a", "b"):
+        write_classic(tmp_path / study, person, study, 3, FLAIR, slices=1)
+    reason = conflict(read_folder(tmp_path).series)
+    assert said in reason
+    assert bool(reason) == bool(said)
+
+
+@pytest.mark.parametrize(("rows", "subjects"), [((), ["B"]), (("\tN\t\t",), ["B", "N"])])
+def test_files_without_an_id_stop_nobody_and_a_row_of_the_map_names_them(
+    tmp_path, take, rows, subjects
+):
+    folder = tmp_path / "in"
+    write_classic(folder / "1", replace(ANNA, patient=" "), "a", 3, FLAIR)
+    write_classic(folder / "2", BERT, "b", 3, FLAIR)
+    ids = map_of(tmp_path, f"{BERT.patient}\tB\t\t", *rows)
+    table, notes, *_ = take(folder, "--subjects", ids)
+    assert table["subject"].tolist() == subjects
+    told = notes.get(f"{SLICES} files, the first file 1 of {2 * SLICES}, sorted by path", "")
+    assert ("a row whose patient_id is empty" in told) == (not rows)
 
 
 def test_visits_are_numbered_by_date_which_is_not_kept(tmp_path, take):
@@ -246,9 +320,23 @@ def test_of_several_flairs_the_finest_3d_one_is_taken(tmp_path, take):
     _, _, series, _ = take(folder)
     assert decisions(series) == {4: "rejected", 5: "chosen", 6: "rejected", 7: "rejected"}
     said = reasons(series)
-    assert "another is 3-D" in said[4]
+    assert said[4] == "a T2-FLAIR, but series 5 is 3-D"
     assert "derived" in said[6]
     assert "not T2-weighted" in said[7]
+
+
+def test_a_series_can_be_asked_for_of_one_subject(tmp_path, take, refused):
+    folder = tmp_path / "in"
+    derived = FLAIR | {"ImageType": ["DERIVED", "SECONDARY"], "SeriesDescription": "Mine 7"}
+    write_classic(folder / "1", ANNA, "a", 3, FLAIR)
+    write_classic(folder / "2", ANNA, "a", 4, derived)
+    ids = ("--subjects", map_of(tmp_path, f"{ANNA.patient}\tA\t\t"))
+    place = {"out": tmp_path / "s.tsv"}
+    said = refused("dicom", folder, "--nifti", tmp_path / "o", *ids, "--series", "sub-B:4", **place)
+    assert "sub-B:4" in said
+    _, notes, series, _ = take(folder, *ids, "--series", "sub-A:mine 7")
+    assert decisions(series) == {3: "rejected", 4: "chosen"}
+    assert any("as --series says, though: derived" in note for note in notes.values())
 
 
 def test_broken_files_and_holes_are_told_of_without_a_name(export, take):

@@ -123,10 +123,12 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     Raises
     ------
     InputError
-        If there is no DICOM, more than one study, or no T2-FLAIR; with each series and its reason.
+        If there is no DICOM, more than one study or person, or no T2-FLAIR; with each series and
+        its reason.
     """
-    from msnmo.cohort import dicom  # noqa: PLC0415 - for those who have DICOM
+    from msnmo.cohort import dicom_choice  # noqa: PLC0415 - for those who have DICOM
     from msnmo.cohort.dicom_conversion import program_path, write_bare  # noqa: PLC0415
+    from msnmo.cohort.dicom_patients import conflict  # noqa: PLC0415
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
     from msnmo.cohort.dicom_series import by_study  # noqa: PLC0415
 
@@ -136,8 +138,11 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
         remedy = "give the folder of one study; `msnmo cohort dicom` takes many"
         raise bad_input(folder, "the DICOM of one study", f"{len(studies)} studies", remedy)
     (series,) = studies.values()
-    candidates = dicom.examine(series, converted / f"{name}_series")
-    chosen = dicom.choose(candidates)
+    if two := conflict(series):
+        remedy = "give the folder of one patient, and look whose files these are"
+        raise bad_input(folder, "the DICOM of one person", two, remedy)
+    candidates = dicom_choice.examine(series, converted / f"{name}_series")
+    chosen = dicom_choice.choose(candidates)
     if chosen is None:
         reasons = "; ".join(
             f"series {each.series.first.number}: {each.reason}" for each in candidates

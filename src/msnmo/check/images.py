@@ -9,14 +9,16 @@ import numpy as np
 
 from msnmo.check.findings import Severity
 from msnmo.core.nifti import nib
-from msnmo.core.plausibility import share_on_faces
+from msnmo.core.plausibility import (
+    FEWEST_VALUES,
+    LARGEST_VIEW_MM,
+    LARGEST_VOXEL_MM,
+    SMALLEST_VIEW_MM,
+    SMALLEST_VOXEL_MM,
+    share_on_faces,
+)
 from msnmo.core.volumes import Volume
 
-SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.2, 8.0
-# The shortest side of a stripped adult brain is 100 mm and more; no bore is wider than 700 mm
-SMALLEST_VIEW_MM, LARGEST_VIEW_MM = 80.0, 700.0
-# A mask or label map has few values; int8 scans have over a hundred
-FEWEST_VALUES = 9
 # A head is 3.5 litres and more, a brain rarely over 2: so much of non-zero voxels is no head
 LARGEST_BRAIN_LITRES = 2.2
 MOST_NEGATIVE = 0.01

@@ -1,49 +1,31 @@
 """Exported DICOM, several patients in any folders: the T2-FLAIR of each study, without a name.
 
 Series are converted by dcm2niix, and the FLAIR is told by its physics from the sidecar: an
-inversion that nulls CSF and a long echo. OUTDIR/series.tsv says of every series whether it was
-chosen, and why not. No name, id, date or free text of the headers reaches an output.
+inversion that nulls CSF and a long echo. Of several, one of the whole head comes before a slab,
+3-D before 2-D, before a contrast agent before after it, then smaller voxels. OUTDIR/series.tsv says
+of every series whether it was chosen, and why not; --series chooses another. No name, id, date or
+free text of the headers reaches an output.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import hmac
-import os
-import re
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import pandas as pd
 
-from msnmo.cohort.delimited import read_rows
-from msnmo.cohort.dicom_conversion import (
-    Converted,
-    convert,
-    program_path,
-    write_bare,
-    write_sidecar,
-)
-from msnmo.cohort.dicom_series import (
-    FEWEST_SLICES,
-    Folder,
-    Series,
-    by_study,
-    not_flair,
-    plain_words,
-    unfit,
-)
+from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
+from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
+from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
+from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
-from msnmo.cohort.table import COLUMNS, MISSING
-from msnmo.core.diagnoses import diagnoses, in_words
-from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
 from msnmo.core.names import folder_of, name_of_scan
 from msnmo.core.paths import path_argument
@@ -51,45 +33,44 @@ from msnmo.core.paths import path_argument
 NAME = "dicom"
 HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
 EXAMPLE = "msnmo cohort dicom export --nifti nifti --salt-file secret.salt --out nifti/scans.tsv"
-MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
+MOST_REASONS = 3
 SERIES_COLUMNS = (
     *("subject", "session", "series_number", "description", "decision", "reason"),
     *("InversionTime", "EchoTime", "RepetitionTime", "slices", "nifti"),
 )
-SALT_BYTES = 32
-HASH_DIGITS = 10
 
 
 @dataclass(frozen=True)
-class Patient:
-    """Who a patient is in our outputs."""
+class _Study:
+    """The series of a patient's session, and why none may be taken if so."""
 
-    subject: str
-    diagnosis: str = ""
-    site: str = ""
-
-
-@dataclass
-class Candidate:
-    """A series, what became of it, and why it was not chosen if it was not."""
-
-    series: Series
-    reason: str = ""
-    converted: Converted = field(default_factory=lambda: Converted([], {}))
+    patient: Patient
+    session: str
+    series: list[Series]
+    stopped: str = ""
 
     @property
-    def sidecar(self) -> dict[str, Any]:
-        """What dcm2niix wrote of it; empty if it was not converted."""
-        return self.converted.sidecar
+    def name(self) -> str:
+        """``sub-X`` or ``sub-X_ses-Y``."""
+        return name_of_scan(self.patient.subject, self.session)
 
-    @property
-    def rank(self) -> tuple[bool, float, str, int]:
-        """Order of preference among FLAIRs: 3-D, small voxels, late."""
-        image = nib.Nifti1Image.from_filename(self.converted.images[0])
-        volume = float(abs(nib.affines.voxel_sizes(image.affine)).prod())
-        first = self.series.first
-        three_d = self.sidecar.get("MRAcquisitionType") == "3D"
-        return three_d, -round(volume, 3), first.acquired, first.number
+    def named(self, wanted: Iterable[str]) -> list[Series]:
+        """Return the series that the command line asks for, of every study or of this."""
+        own = (self.name, name_of_scan(self.patient.subject))
+        values = {each.casefold() for each in wanted}
+        for each in wanted:
+            scan, _, series = each.partition(":")
+            if scan in own:
+                values.add(series.casefold())
+        return [
+            each
+            for each in self.series
+            if values & {each.first.series, str(each.first.number), _described(each)}
+        ]
+
+
+def _described(series: Series) -> str:
+    return series.first.description.strip().casefold()
 
 
 @dataclass
@@ -120,6 +101,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the hashes' secret key; made if it is missing. Whoever has it can find out whose "
         "scan is whose: keep it as you keep the names",
     )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="SERIES",
+        help="take this one, by its UID, number or description, whatever it looks like, in every "
+        "study that has it; sub-X:SERIES or sub-X_ses-Y:SERIES in those of one subject or visit",
+    )
     parser.add_argument("--diagnosis", metavar="LABEL", help="of all patients")
 
 
@@ -129,22 +118,34 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If dcm2niix or DICOM files are missing, or with every patient who has no id.
+        If dcm2niix or DICOM files are missing, with every patient who is not in the map, or with
+        every series asked for that is not there.
     """
     # pydicom is an extra: the importer's options are there without it
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
 
     program_path()
     folder = read_folder(arguments.folder)
-    patients = _patients(arguments, folder)
+    patients = patients_of(folder, arguments.subjects, arguments.salt_file, arguments.diagnosis)
     results = _Results()
-    results.left_out += _broken(folder)
+    results.left_out += [*_broken(folder), *_nameless(folder, patients)]
     studies = defaultdict(list)
     for (patient, _), series in by_study(folder.series).items():
-        studies[patient].append(series)
-    for patient, several in sorted(studies.items(), key=lambda item: patients[item[0]].subject):
-        for session, series in _sessions(several):
-            _take_study(patients[patient], session, series, arguments.nifti, results)
+        if patient in patients:
+            studies[patient].append(series)
+    taken = [
+        _Study(patients[patient], session, series, conflict(chain(*several)))
+        for patient, several in studies.items()
+        for session, series in _sessions(several)
+    ]
+    taken.sort(key=lambda study: study.name)
+    wanted = arguments.series
+    _require_known(wanted, taken)
+    for study in taken:
+        if study.stopped:
+            _leave_out(study, results)
+        else:
+            _take_study(study, wanted, arguments.nifti, results)
     table = pd.DataFrame(results.rows, columns=list(SERIES_COLUMNS))
     write_tsv(arguments.nifti / "series.tsv", table)
     if results.diagnoses:
@@ -153,112 +154,33 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(results.scans, results.left_out)
 
 
-def _patients(arguments: argparse.Namespace, folder: Folder) -> dict[str, Patient]:
-    """Return who each PatientID is in our outputs."""
-    ids = {series.first.patient: series.first.path for series in folder.series}
-    if arguments.subjects is not None:
-        known = read_map(arguments.subjects)
-        remedy = f"add it to {arguments.subjects}"
-    elif arguments.salt_file is not None:
-        salt = read_salt(arguments.salt_file)
-        known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
-        remedy = "name its patient in a map (--subjects)"
-    else:
-        remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
-        raise bad_input("command line", "how subjects are called", "neither option", remedy)
-    findings = [
-        Finding(
-            str(path), "a PatientID that has an id", "none" if not patient else "another", remedy
-        )
-        for patient, path in sorted(ids.items(), key=lambda item: item[1])
-        if patient not in known
-    ]
-    if findings:
-        raise InputError(findings)
-    diagnosis = arguments.diagnosis
-    if diagnosis and diagnosis not in diagnoses():
-        raise bad_input("--diagnosis", in_words(), diagnosis, "correct it, or name --diagnoses")
-    return {
-        patient: Patient(who.subject, who.diagnosis or diagnosis or "", who.site)
-        for patient, who in known.items()
-    }
-
-
-def read_map(path: Path) -> dict[str, Patient]:
-    """Return the user's map of patients.
-
-    Raises
-    ------
-    InputError
-        With every row that is wrong: an empty or doubled id, a diagnosis that is none.
-    """
-    header, *rows = read_rows(path)
-    missing = [name for name in MAP_COLUMNS[:2] if name not in header.cells]
-    if missing:
-        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
-        raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
-    patients: dict[str, Patient] = {}
-    findings = []
-    for row in rows:
-        cells = dict.fromkeys(MAP_COLUMNS, "") | dict(zip(header.cells, row.cells, strict=False))
-        cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
-        patient = cells["patient_id"]
-        subjects = {who.subject.lower() for who in patients.values()}
-        for wrong, expected in (
-            (not patient or patient in patients, "a patient_id, each once"),
-            (
-                not re.fullmatch(COLUMNS["subject"]["pattern"], cells["subject"]),
-                COLUMNS["subject"]["description"],
-            ),
-            (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
-            (
-                cells["diagnosis"] not in ("", *diagnoses()),
-                f"{', '.join(diagnoses())} or an empty diagnosis",
-            ),
-        ):
-            if wrong:
-                where = f"{path}, row {row.number}"
-                findings.append(Finding(where, expected, "another", "mend the row"))
-        patients[patient] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
-    if findings:
-        raise InputError(findings)
-    return patients
-
-
-def read_salt(path: Path) -> bytes:
-    """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
-
-    Raises
-    ------
-    InputError
-        If the file is too short to be a key.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
-        print(
-            f"made {path}: keep it secret, and keep it; the same ids need the same key",
-            file=sys.stderr,
-        )
-    salt = path.read_bytes().strip()
-    if len(salt) < SALT_BYTES // 2:
-        remedy = "delete the file to have a new one made; ids will change"
-        raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
-    return salt
-
-
-def hashed_id(salt: bytes, patient: str) -> str:
-    """Return a subject's id: HMAC-SHA256 of the PatientID, which cannot be guessed without salt."""
-    return hmac.new(salt, patient.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
-
-
 def _broken(folder: Folder) -> Iterator[LeftOut]:
-    """Tell of files that cannot be read by their number: paths of exports hold names."""
-    for path, kind in folder.broken:
-        place = folder.files.index(path) + 1
-        where = f"file {place} of {len(folder.files)}, sorted by path"
-        yield LeftOut(where, f"begins as DICOM and cannot be read ({kind})")
+    """Tell of files that are packed or cannot be read, those of one reason together."""
+    for path, kind in folder.archives:
+        yield LeftOut(_counted(folder, [path]), f"an archive ({kind}): not opened, unpack it first")
+    reasons = defaultdict(list)
+    for path, reason in folder.broken:
+        reasons[reason].append(path)
+    for reason, paths in reasons.items():
+        yield LeftOut(_counted(folder, paths), f"begins as DICOM and cannot be read ({reason})")
+
+
+def _nameless(folder: Folder, patients: Mapping[str, Patient]) -> Iterator[LeftOut]:
+    """Tell of files without a PatientID that no row of a map names."""
+    paths = [image.path for series in folder.series for image in series.images if not image.patient]
+    if paths and "" not in patients:
+        reason = (
+            "no PatientID: give a map (--subjects) with a row whose patient_id is empty, if they "
+            "are all of one patient; else give each patient's folder and such a map by themselves"
+        )
+        yield LeftOut(_counted(folder, paths), reason)
+
+
+def _counted(folder: Folder, paths: Sequence[Path]) -> str:
+    """Name files by their number: paths of exports hold names."""
+    place = folder.files.index(min(paths)) + 1
+    what = "file" if len(paths) == 1 else f"{len(paths)} files, the first file"
+    return f"{what} {place} of {len(folder.files)}, sorted by path"
 
 
 def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
@@ -269,30 +191,44 @@ def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
     return [(str(number), study) for number, study in enumerate(order, start=1)]
 
 
-def _take_study(
-    patient: Patient, session: str, several: list[Series], out: Path, results: _Results
-) -> None:
-    name = name_of_scan(patient.subject, session)
+def _require_known(wanted: Sequence[str], studies: Sequence[_Study]) -> None:
+    """Refuse a series of the command line that is nowhere: it is a slip."""
+    findings = [
+        Finding("--series", "the UID, number or description of a series", each, "correct it")
+        for each in wanted
+        if not any(study.named([each]) for study in studies)
+    ]
+    if findings:
+        raise InputError(findings)
+
+
+def _leave_out(study: _Study, results: _Results) -> None:
+    """Write down that nothing of a study is taken."""
+    candidates = [Candidate(series, study.stopped) for series in study.series]
+    results.rows += [_row(study, each, None) for each in candidates]
+    results.left_out.append(LeftOut(study.name, study.stopped))
+
+
+def _take_study(study: _Study, wanted: Sequence[str], out: Path, results: _Results) -> None:
+    patient, name = study.patient, study.name
     target = out / folder_of(name) / "anat" / f"{name}_FLAIR.nii.gz"
     with tempfile.TemporaryDirectory(prefix="msnmo-") as temporary:
-        candidates = examine(several, Path(temporary))
+        candidates = examine(study.series, Path(temporary), study.named(wanted))
         chosen = choose(candidates)
         if chosen:
             write_bare(target, chosen.converted.images[0])
             write_sidecar(target.with_name(f"{name}_FLAIR.json"), chosen.sidecar)
+            results.left_out += [LeftOut(target, doubt) for doubt in _doubts(chosen, candidates)]
     results.rows += [
-        _row(patient, session, each, target.relative_to(out) if each is chosen else None)
+        _row(study, each, target.relative_to(out) if each is chosen else None)
         for each in candidates
     ]
     if chosen is None:
-        reason = f"no T2-FLAIR among its {len(candidates)} series, see series.tsv"
-        results.left_out.append(LeftOut(name, reason))
+        results.left_out.append(LeftOut(name, _none_taken(candidates)))
         return
     results.scans.append(
-        ImportedScan(patient.subject, "", target, session=session, site=patient.site)
+        ImportedScan(patient.subject, "", target, session=study.session, site=patient.site)
     )
-    if chosen.series.contrast:
-        results.left_out.append(LeftOut(target, "taken, though after a contrast agent"))
     if patient.diagnosis:
         results.diagnoses[patient.subject] = patient.diagnosis
         reason = (
@@ -302,50 +238,44 @@ def _take_study(
         results.left_out.append(LeftOut(target, reason))
 
 
-def examine(several: Sequence[Series], folder: Path) -> list[Candidate]:
-    """Convert the series of a study that may be a FLAIR, each in its own part of `folder`."""
-    return [_examine(series, folder / str(number)) for number, series in enumerate(several)]
+def _none_taken(candidates: Sequence[Candidate]) -> str:
+    """Return why no series of a study is taken, in words that fit on a line."""
+    reasons = [f"{each.series.first.number}: {each.reason}" for each in candidates]
+    told = "; ".join(reasons[:MOST_REASONS])
+    more = ", ..." if len(reasons) > MOST_REASONS else ""
+    return (
+        f"no T2-FLAIR among its {len(candidates)} series, see series.tsv ({told}{more}); "
+        "if one of them is, name it: --series"
+    )
 
 
-def _examine(series: Series, folder: Path) -> Candidate:
-    """Convert a series that may be a FLAIR, and say why it is none if it is not."""
-    candidate = Candidate(series, unfit(series))
-    if candidate.reason:
-        return candidate
-    candidate.converted = convert([image.path for image in series.images], folder)
-    images = candidate.converted.images
-    if not images:
-        syntax = series.first.syntax
-        candidate.reason = f"dcm2niix makes no image of it (transfer syntax {syntax})"
-    elif len(images) > 1:
-        candidate.reason = f"{len(images)} images in one series"
-    else:
-        shape = nib.Nifti1Image.from_filename(images[0]).shape
-        candidate.reason = not_flair(candidate.sidecar, series.first.texts)
-        if len(shape) != 3:
-            candidate.reason = f"{shape[3]} volumes in one series"
-        elif min(shape) < FEWEST_SLICES:
-            candidate.reason = f"{min(shape)} slices, fewer than {FEWEST_SLICES}"
-    return candidate
+def _doubts(chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Yield what a user should know of the series that was taken, or could have been."""
+    number = chosen.series.first.number
+    if chosen.objection:
+        yield f"taken as --series says, though: {chosen.objection}"
+    if chosen.series.contrast:
+        yield "taken, though after a contrast agent"
+    if chosen.coverage_mm < SHORTEST_BRAIN_MM:
+        yield f"taken, though one side of its field of view is {chosen.coverage_mm:.0f} mm alone"
+    if strays := chosen.series.strays:
+        yield f"taken without {strays} of its files: no pixels, derived, or copies of a screen"
+    for each in candidates:
+        if each.near:
+            other = each.series.first.number
+            yield (
+                f"series {number} is taken; series {other} is {each.reason}: look at both, and "
+                f"for the other give --series sub-X:{other}"
+            )
 
 
-def choose(candidates: Iterable[Candidate]) -> Candidate | None:
-    """Return the best FLAIR of a study, and mark the others with the reason."""
-    flairs = sorted((each for each in candidates if not each.reason), key=lambda each: each.rank)
-    for each in flairs[:-1]:
-        each.reason = "a T2-FLAIR, but another is 3-D, of smaller voxels or later"
-    return flairs[-1] if flairs else None
-
-
-def _row(
-    patient: Patient, session: str, candidate: Candidate, nifti: Path | None
-) -> dict[str, Any]:
+def _row(study: _Study, candidate: Candidate, nifti: Path | None) -> dict[str, Any]:
     sidecar: Mapping[str, Any] = candidate.sidecar
     first = candidate.series.first
     echo = first.echo_ms / 1000 if first.echo_ms is not None else None
     return {
-        "subject": patient.subject,
-        "session": session or None,
+        "subject": study.patient.subject,
+        "session": study.session or None,
         "series_number": first.number,
         "description": plain_words(first.description) or None,
         "decision": "chosen" if nifti else "rejected",

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def program_path() -> str:
     return found
 
 
-def convert(files: Sequence[Path], folder: Path) -> Converted:
+def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Converted:
     """Convert the files of one series within a folder of its own.
 
     Parameters
@@ -68,6 +69,9 @@ def convert(files: Sequence[Path], folder: Path) -> Converted:
         DICOM files; dcm2niix sees them by links, so that no name of theirs can do harm.
     folder : Path
         Empty; it is made if it is missing.
+    mixed : bool
+        Derived and original images are one stack: dcm2niix, which would part them, sees copies that
+        all say they are original.
 
     Returns
     -------
@@ -78,11 +82,27 @@ def convert(files: Sequence[Path], folder: Path) -> Converted:
     for each in (source, target):
         each.mkdir(parents=True)
     for count, file in enumerate(files):
-        (source / f"{count:06d}.dcm").symlink_to(file.resolve())
+        link = source / f"{count:06d}.dcm"
+        if mixed:
+            _copy_as_original(file, link)
+        else:
+            link.symlink_to(file.resolve())
     _run(folder)
     images = sorted(target.glob("*.nii"))
     sidecars = sorted(target.glob("*.json"))
     return Converted(images, read_json(sidecars[0]) if sidecars else {})
+
+
+def _copy_as_original(file: Path, target: Path) -> None:
+    # pydicom is an extra
+    import pydicom  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        # pydicom's warnings quote values, which may be a person's
+        warnings.simplefilter("ignore")
+        image = pydicom.dcmread(file, force=True)
+        image.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+        image.save_as(target)
 
 
 def _run(folder: Path) -> None:

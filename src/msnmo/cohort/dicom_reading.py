@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, normalize
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from msnmo.cohort.dicom_series import TEXTS, Folder, Image, Series, several
+from msnmo.cohort.dicom_series import (
+    TEXTS,
+    Folder,
+    Identity,
+    Image,
+    Series,
+    several,
+    without_strays,
+)
 from msnmo.core.errors import bad_input
 
 TAGS = [
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
-    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
     *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "EchoTime", "ContrastBolusAgent"),
     *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"),
     *("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"),
+    *("InstanceNumber", "BurnedInAnnotation", "ConversionType"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
+IDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+# The first bytes of archives and of compressed files: at the start, or where tar's name stands
+ARCHIVES = {
+    "zip": (0, b"PK\x03\x04"),
+    "gzip": (0, b"\x1f\x8b"),
+    "tar": (257, b"ustar"),
+    "7z": (0, b"7z\xbc\xaf\x27\x1c"),
+    "rar": (0, b"Rar!"),
+    "bzip2": (0, b"BZh"),
+    "xz": (0, b"\xfd7zXZ"),
+}
+UNPACK = "unpack it first (unzip, tar -xf, gunzip -r, 7z x) and give the folder"
+CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+"""SOP classes of secondary captures begin so."""
+NO_AGENT = frozenset(["", "no", "none", "n/a", "0", "without"])
+
+
+class MissingTagError(Exception):
+    """A file without an attribute that every DICOM object has."""
 
 
 def read_folder(folder: Path) -> Folder:
@@ -36,25 +67,62 @@ def read_folder(folder: Path) -> Folder:
     """
     remedy = "give the folder that the scans were exported to, e.g. from the PACS or a CD"
     if not folder.is_dir():
-        raise bad_input(folder, "a folder of DICOM files", "no such folder", remedy)
+        kind = archive_kind(folder) if folder.is_file() else ""
+        found = f"an archive ({kind})" if kind else "no such folder"
+        raise bad_input(folder, "a folder of DICOM files", found, UNPACK if kind else remedy)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    groups: dict[tuple[str, str, str], dict[str, Image]] = defaultdict(dict)
-    broken = []
+    groups: dict[tuple[str, str, str], dict[tuple[Any, ...], Image]] = defaultdict(dict)
+    broken, archives = [], []
     for path in files:
-        try:
-            image = read_image(path)
-        except Exception as error:  # whatever pydicom trips over, it is this file that is broken
-            broken.append((path, type(error).__name__))
-            continue
+        image, fault = _tried(path)
         if image:
             # exports often hold a file twice; the first by path is as good as the others
             same_series = groups[(image.patient, image.study, image.series)]
-            same_series.setdefault(image.instance, image)
+            same_series.setdefault(_sameness(image), image)
+        elif fault:
+            broken.append((path, fault))
+        elif kind := archive_kind(path):
+            archives.append((path, kind))
     if not groups and not broken:
-        raise bad_input(
-            folder, "DICOM files, at any depth", f"{len(files)} files, none DICOM", remedy
-        )
-    return Folder([Series(list(group.values())) for group in groups.values()], broken, files)
+        found = f"{len(files)} files, none DICOM"
+        if archives:
+            kinds = sorted({kind for _, kind in archives})
+            found += f"; archives ({', '.join(kinds)}): {len(archives)}"
+        raise bad_input(folder, "DICOM files, at any depth", found, UNPACK if archives else remedy)
+    series = [without_strays(Series(list(group.values()))) for group in groups.values()]
+    return Folder(series, broken, files, archives)
+
+
+def _tried(path: Path) -> tuple[Image | None, str]:
+    """Return the image, if it is one that can be read; else what is wrong of it, if it is DICOM."""
+    try:
+        return read_image(path), ""
+    except MissingTagError as error:
+        return None, str(error)
+    except Exception as error:  # whatever pydicom trips over, it is this file that is broken
+        return None, type(error).__name__
+
+
+def _sameness(image: Image) -> tuple[Any, ...]:
+    """Return what two copies of one image have in common.
+
+    The id alone does not do: bad anonymisers give one to all images, of two people even.
+    """
+    return image.instance, image.place_in_series, image.places, image.identity
+
+
+def archive_kind(path: Path) -> str:
+    """Return which archive or compressed file it is; empty if it is none, or a NIfTI file."""
+    if path.name.endswith(".nii.gz"):
+        return ""
+    with path.open("rb") as stream:
+        start = stream.read(512)
+    found = (
+        kind
+        for kind, (place, magic) in ARCHIVES.items()
+        if start[place : place + len(magic)] == magic
+    )
+    return next(found, "")
 
 
 def read_image(path: Path) -> Image | None:
@@ -86,6 +154,11 @@ def read_image(path: Path) -> Image | None:
 
 
 def _image(path: Path, header: Dataset) -> Image:
+    missing = [name for name in IDS if not header.get(name)]
+    if missing:
+        raise MissingTagError(
+            f"no {', '.join(missing)}, which anonymisers must replace, not delete"
+        )
     orientations, places = _places(header)
     echo = header.get("EchoTime")
     frames = int(header.get("NumberOfFrames") or 1)
@@ -95,21 +168,45 @@ def _image(path: Path, header: Dataset) -> Image:
         study=str(header.StudyInstanceUID),
         series=str(header.SeriesInstanceUID),
         instance=str(header.SOPInstanceUID),
+        identity=_identity(header),
         studied=_moment(header, "Study"),
         acquired=_moment(header, "Series"),
         number=int(header.get("SeriesNumber") or 0),
         texts=" ".join(str(header.get(name) or "") for name in TEXTS),
+        place_in_series=str(header.get("InstanceNumber") or ""),
+        is_image="Rows" in header,
         is_mr=header.get("Modality") == "MR" and "Rows" in header,
+        is_capture=_is_capture(header),
+        is_burned_in=str(header.get("BurnedInAnnotation") or "").strip().upper() == "YES",
         is_whole=path.stat().st_size >= _least_bytes(header, frames),
         kinds=frozenset(several(header.get("ImageType"))),
         echo_ms=None if echo in (None, "") else float(echo),
-        contrast=bool(header.get("ContrastBolusAgent")),
+        contrast=str(header.get("ContrastBolusAgent") or "").strip().lower() not in NO_AGENT,
         places=places,
         orientations=orientations,
         frames=frames,
         description=str(header.get("SeriesDescription") or ""),
         syntax=UID(header.file_meta.get("TransferSyntaxUID", "")).name,
     )
+
+
+def _is_capture(header: Dataset) -> bool:
+    """Whether an image is a copy of a screen, a film or a page, not of a scanner."""
+    coloured = int(header.get("SamplesPerPixel") or 1) > 1
+    copied = str(header.get("SOPClassUID") or "").startswith(CAPTURES)
+    return copied or coloured or bool(header.get("ConversionType"))
+
+
+def _identity(header: Dataset) -> Identity:
+    issuer, name, born = (
+        str(header.get(tag) or "")
+        for tag in ("IssuerOfPatientID", "PatientName", "PatientBirthDate")
+    )
+    # systems write one person in capitals or not, with or without accents and empty components;
+    # after "=" stands the same name in another script
+    letters = normalize("NFKD", name.partition("=")[0]).casefold()
+    words = re.findall(r"[^\W_]+", "".join(each for each in letters if not combining(each)))
+    return Identity(issuer.strip().casefold(), " ".join(words), re.sub(r"\D", "", born))
 
 
 def _moment(header: Dataset, kind: str) -> str:

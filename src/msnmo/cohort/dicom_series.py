@@ -7,24 +7,44 @@ may be.
 
 from __future__ import annotations
 
+import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
 # CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
 # and lesions are bright in one of a long echo, which T1-FLAIR is not.
 INVERSION_S = (1.2, 3.5)
 SHORTEST_ECHO_S = 0.06
-FEWEST_SLICES = 20
+# T1-FLAIR repeats faster, and that nulls CSF at a shorter inversion time
+SHORTEST_REPETITION_S = 3.5
+# With fewer no slices that the check takes fill a field of view that it takes
+FEWEST_SLICES = math.ceil(SMALLEST_VIEW_MM / LARGEST_VOXEL_MM)
 # Of the slice distance: a missing slice doubles it, rounding in the header does not reach a tenth
 UNEVEN = 0.1
 NAMED_FLAIR = re.compile(r"flair|dark[\W_]*fluid|tirm", re.IGNORECASE)
-NAMED_DOUBLE = re.compile(r"(?<![a-z])dir(?![a-z])|double[\W_]*inversion", re.IGNORECASE)
+# Words are run together at scanners: Sag3DDIR, DoubleIR
+NAMED_DOUBLE = re.compile(
+    r"(?i:dir)(?![A-Za-z])|DIR(?![A-Z])|(?i:(double|dual|two)[\W_]*(inversion|ir(?![a-z])))"
+)
+NAMED_T1 = re.compile(r"(?<![a-z0-9])t1(?!\d)", re.IGNORECASE)
+NAMED_T2 = re.compile(r"(?<![a-z0-9])t2(?!\d)", re.IGNORECASE)
+NAMED_CONTRAST = re.compile(
+    r"(?<![a-z])(post|gd|gado?|ce|km|contrast|contraste)(?![a-z])|\+[\W_]*(c|gd|km)(?![a-z])",
+    re.IGNORECASE,
+)
+NAMED_BARE = re.compile(
+    r"(?<![a-z])(pre|no|non|without|w/?o|ohne|sans|sin|nativ)[\W_]*"
+    r"(gd|gado?|ce|km|contrast|contraste)?(?![a-z])",
+    re.IGNORECASE,
+)
 TEXTS = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
 WORDS = frozenset(
     [
@@ -124,6 +144,14 @@ WORDS = frozenset(
 LENGTH = re.compile(r"\d{1,2}(\.\d{1,2})?mm")
 
 
+class Identity(NamedTuple):
+    """What a header says of a patient beside the PatientID; empty where it says nothing."""
+
+    issuer: str
+    name: str
+    born: str
+
+
 @dataclass(frozen=True)
 class Image:
     """What one DICOM file says of itself, as far as grouping and choosing need it.
@@ -133,14 +161,22 @@ class Image:
     path : Path
     patient, study, series, instance : str
         Its ids.
+    identity : Identity
+        Who else the header says the patient is.
     studied, acquired : str
         Date and time of the study and of the series, in the order of time as texts.
     number : int
         Of the series.
     texts : str
         What people named the series.
-    is_mr, is_whole : bool
-        Whether it is an MR image, and whether the file is as long as its header says.
+    place_in_series : str
+        InstanceNumber.
+    is_image, is_mr : bool
+        Whether it has pixels, and whether they are of an MR scanner.
+    is_capture, is_burned_in : bool
+        Whether it is a copy of a screen or a page, and whether texts are burned into its pixels.
+    is_whole : bool
+        Whether the file is as long as its header says.
     kinds : frozenset of str
         The values of ImageType.
     echo_ms : float or None
@@ -161,11 +197,16 @@ class Image:
     study: str
     series: str
     instance: str
+    identity: Identity
     studied: str
     acquired: str
     number: int
     texts: str
+    place_in_series: str
+    is_image: bool
     is_mr: bool
+    is_capture: bool
+    is_burned_in: bool
     is_whole: bool
     kinds: frozenset[str]
     echo_ms: float | None
@@ -176,12 +217,25 @@ class Image:
     description: str
     syntax: str
 
+    @property
+    def is_derived(self) -> bool:
+        """Whether it was computed from other images."""
+        return "DERIVED" in {kind.upper() for kind in self.kinds}
+
 
 @dataclass(frozen=True)
 class Series:
-    """The images of one series of one study of one patient."""
+    """The images of one series of one study of one patient.
+
+    Parameters
+    ----------
+    images : list of Image
+    strays : int
+        Files of the series that are not among its images: raw data, a screenshot.
+    """
 
     images: list[Image]
+    strays: int = 0
 
     @property
     def first(self) -> Image:
@@ -199,9 +253,17 @@ class Series:
         return all(image.is_mr for image in self.images)
 
     @property
+    def reused_ids(self) -> int:
+        """How many images have the SOPInstanceUID of another."""
+        counts = Counter(image.instance for image in self.images)
+        return sum(count for count in counts.values() if count > 1)
+
+    @property
     def contrast(self) -> bool:
-        """Whether a contrast agent is named."""
-        return any(image.contrast for image in self.images)
+        """Whether a contrast agent is named, in its field or in the names of the series."""
+        texts = self.first.texts
+        named = NAMED_CONTRAST.search(texts) and not NAMED_BARE.search(texts)
+        return bool(named) or any(image.contrast for image in self.images)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -220,11 +282,14 @@ class Folder:
         Files that begin as DICOM and cannot be read, and in a word why.
     files : list of Path
         All files in the folder, by path.
+    archives : list of (Path, str)
+        Files that are packed, and how.
     """
 
     series: list[Series]
     broken: list[tuple[Path, str]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    archives: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def several(value: Any) -> list[str]:
@@ -232,20 +297,62 @@ def several(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(each) for each in value or ()]
 
 
-def unfit(series: Series) -> str:
-    """Return why a series cannot be the T2-FLAIR by its headers alone; empty if it may be."""
+def without_strays(series: Series) -> Series:
+    """Return a series without what only lies among its images.
+
+    Files without pixels go (raw data, presentation states). So do a few derived images and
+    screenshots, if what is left is an even stack: a slice that stands in one's place stays.
+    """
+    pictures = [image for image in series.images if image.is_image]
+    if not pictures:
+        return series
+    proper = [
+        image
+        for image in pictures
+        if image.is_mr and not (image.is_derived or image.is_capture or image.is_burned_in)
+    ]
+    if 2 * len(proper) > len(pictures) and not _wrong_stack(Series(proper))[0]:
+        pictures = proper
+    return Series(pictures, len(series.images) - len(pictures))
+
+
+def unfit(series: Series, *, forced: bool = False) -> str:
+    """Return why a series cannot be the T2-FLAIR by its headers alone; empty if it may be.
+
+    Parameters
+    ----------
+    series : Series
+    forced : bool
+        The user says that it is the one: only what no user can know better counts.
+    """
+    images = series.images
     kinds = {kind.upper() for kind in series.kinds}
     echo = series.first.echo_ms or 0.0
     count = series.slices
-    reasons = (
-        (not series.is_mr, "not an MR image"),
+    derived = sum(image.is_derived for image in images)
+    opinions = (
         (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
-        ("DERIVED" in kinds, "derived from other images (ImageType DERIVED)"),
-        (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
-        (not all(image.is_whole for image in series.images), "a file of it is cut short"),
+        (derived == len(images), "derived from other images (ImageType DERIVED)"),
+        (derived > 0, f"{derived} of {len(images)} images are derived from others"),
+        (
+            series.reused_ids > 0,
+            f"{series.reused_ids} images share a SOPInstanceUID, as bad anonymisers make them",
+        ),
         (echo != 0 and echo < 1000 * SHORTEST_ECHO_S, _short_echo(echo / 1000)),
-        (*_wrong_stack(series),),
     )
+    facts = (
+        (not all(image.is_image for image in images), "not an MR image"),
+        (any(image.is_capture for image in images), "a secondary capture: a copy of a screen"),
+        (not series.is_mr, "not an MR image"),
+        (
+            any(image.is_burned_in for image in images),
+            "texts, names perhaps, are burned into its pixels (BurnedInAnnotation YES)",
+        ),
+        (not all(image.is_whole for image in images), "a file of it is cut short"),
+        _wrong_stack(series),
+        (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
+    )
+    reasons = facts if forced else (*facts[:4], *opinions, *facts[4:])
     return next((reason for wrong, reason in reasons if wrong), "")
 
 
@@ -279,14 +386,20 @@ def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
     texts : str
         Names of the series that the sidecar may lack.
     """
-    echo, inversion = (_positive(sidecar.get(name)) for name in ("EchoTime", "InversionTime"))
+    echo, inversion, repetition = (
+        _positive(sidecar.get(name)) for name in ("EchoTime", "InversionTime", "RepetitionTime")
+    )
     texts = " ".join([texts, *(str(sidecar.get(name, "")) for name in TEXTS)])
     low, high = INVERSION_S
     reasons = (
-        ("DERIVED" in several(sidecar.get("ImageType")), "derived from other images"),
         ("EP" in re.split(r"\W+", str(sidecar.get("ScanningSequence", ""))), "echo-planar"),
         (echo is None, "no echo time is given"),
         (echo is not None and echo < SHORTEST_ECHO_S, _short_echo(echo or 0)),
+        (
+            repetition is not None and repetition < SHORTEST_REPETITION_S,
+            f"RepetitionTime {repetition or 0:.4g} s, under {SHORTEST_REPETITION_S:g} s: T1-FLAIR",
+        ),
+        (bool(NAMED_T1.search(texts)) and not NAMED_T2.search(texts), "named T1"),
         (
             inversion is not None and not low <= inversion <= high,
             f"InversionTime {inversion or 0:.4g} s, not {low:g} to {high:g} s: CSF is not nulled",

@@ -10,6 +10,11 @@ from msnmo.core.volumes import Grid, Volume
 LEAST_LITRES, MOST_LITRES = 0.5, 2.5
 # Share of the voxels on the volume's faces that may differ from 0 in a scan with no background
 MOST_ON_FACES = 0.5
+SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 0.2, 8.0
+# The shortest side of a stripped adult brain is 100 mm and more; no bore is wider than 700 mm
+SMALLEST_VIEW_MM, LARGEST_VIEW_MM = 80.0, 700.0
+# A mask or label map has few values; int8 scans have over a hundred
+FEWEST_VALUES = 9
 
 
 def volume_doubts(mask: np.ndarray, grid: Grid) -> list[str]:

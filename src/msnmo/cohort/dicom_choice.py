@@ -1,0 +1,209 @@
+"""Which series of a study is its T2-FLAIR, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from msnmo.cohort.dicom_conversion import Converted, convert
+from msnmo.cohort.dicom_series import Series, not_flair, unfit
+from msnmo.core.plausibility import (
+    FEWEST_VALUES,
+    LARGEST_VIEW_MM,
+    LARGEST_VOXEL_MM,
+    SMALLEST_VIEW_MM,
+    SMALLEST_VOXEL_MM,
+)
+
+# The shortest side of a field of view that holds any brain; of wider ones none covers more
+WHOLE_MM = 150.0
+# A stripped adult brain has no shorter side
+SHORTEST_BRAIN_MM = 100.0
+# Of the best coverage of a study: slabs and repeats that were stopped early have less
+LEAST_COVERAGE = 0.9
+# Voxels of the one that are this much larger than the other's are no near tie
+CLEARLY_LARGER = 2.0
+
+
+class Merit(NamedTuple):
+    """What makes the better of two FLAIRs, in this order."""
+
+    covers: bool
+    three_d: bool
+    before_contrast: bool
+    fineness: float
+    coverage_mm: float
+    acquired: str
+    number: int
+
+
+WORDS = {
+    "covers": "covers more of the head",
+    "three_d": "is 3-D",
+    "before_contrast": "is from before a contrast agent",
+    "fineness": "has smaller voxels",
+    "coverage_mm": "covers more of the head",
+    "acquired": "is later",
+    "number": "is later",
+}
+"""What the better FLAIR is, by the first merit in which two differ."""
+
+
+@dataclass
+class Candidate:
+    """A series, what became of it, and why it was not chosen if it was not.
+
+    Parameters
+    ----------
+    series : Series
+    reason : str
+        Why it was not chosen; empty if it was.
+    converted : Converted
+    objection : str
+        Why it would not have been chosen, had the user not asked for it.
+    near : bool
+        Whether another could be chosen with as good reasons.
+    """
+
+    series: Series
+    reason: str = ""
+    converted: Converted = field(default_factory=lambda: Converted([], {}))
+    objection: str = ""
+    near: bool = False
+
+    @property
+    def sidecar(self) -> dict[str, Any]:
+        """What dcm2niix wrote of it; empty if it was not converted."""
+        return self.converted.sidecar
+
+    @property
+    def image(self) -> nib.Nifti1Image:
+        """The image that dcm2niix made of it."""
+        return nib.Nifti1Image.from_filename(self.converted.images[0])
+
+    @property
+    def coverage_mm(self) -> float:
+        """The shortest side of its field of view."""
+        return float(_view_mm(self.image).min())
+
+    def merit(self, best_coverage_mm: float) -> Merit:
+        """Return how good a FLAIR it is, beside others of which one covers that much."""
+        first, coverage = self.series.first, round(self.coverage_mm, 1)
+        volume = float(np.prod(_voxel_mm(self.image)))
+        return Merit(
+            coverage >= LEAST_COVERAGE * min(best_coverage_mm, WHOLE_MM),
+            self.sidecar.get("MRAcquisitionType") == "3D",
+            not self.series.contrast,
+            -round(volume, 3),
+            coverage,
+            first.acquired,
+            first.number,
+        )
+
+
+def examine(
+    several: Sequence[Series], folder: Path, forced: Sequence[Series] = ()
+) -> list[Candidate]:
+    """Convert the series of a study that may be a FLAIR, each in its own part of `folder`.
+
+    Parameters
+    ----------
+    several : sequence of Series
+    folder : Path
+    forced : sequence of Series
+        Those that the user says it is among; all of them may be if there is none.
+    """
+    return [
+        Candidate(series, "another series is asked for")
+        if forced and series not in forced
+        else _examine(series, folder / str(number), forced=bool(forced))
+        for number, series in enumerate(several)
+    ]
+
+
+def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
+    """Convert a series that may be a FLAIR, and say why it is none if it is not."""
+    candidate = Candidate(series, unfit(series, forced=forced))
+    if candidate.reason:
+        return candidate
+    files = [image.path for image in series.images]
+    mixed = len({image.is_derived for image in series.images}) > 1
+    candidate.converted = convert(files, folder, mixed=mixed)
+    images = candidate.converted.images
+    if not images:
+        syntax = series.first.syntax
+        candidate.reason = f"dcm2niix makes no image of it (transfer syntax {syntax})"
+    elif len(images) > 1:
+        candidate.reason = f"{len(images)} images in one series"
+    elif len(candidate.image.shape) != 3:
+        candidate.reason = f"{candidate.image.shape[3]} volumes in one series"
+    else:
+        opinion = not_flair(candidate.sidecar, series.first.texts)
+        candidate.objection = unfit(series) or opinion if forced else ""
+        candidate.reason = ("" if forced else opinion) or _wrong_size(candidate.image)
+    return candidate
+
+
+def _wrong_size(image: nib.Nifti1Image) -> str:
+    """Return why the check would refuse an image's voxels or field of view; empty if it would not.
+
+    The limits are those of the check, which a scan meets next.
+    """
+    voxel, view = _voxel_mm(image), _view_mm(image)
+    if voxel.min() < SMALLEST_VOXEL_MM or voxel.max() > LARGEST_VOXEL_MM:
+        limits = f"{SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm"
+        return f"voxels of {_by(voxel)} mm, not of {limits}"
+    if view.min() < SMALLEST_VIEW_MM or view.max() > LARGEST_VIEW_MM:
+        limits = f"{SMALLEST_VIEW_MM:g} to {LARGEST_VIEW_MM:g} mm a side"
+        return f"a field of view of {_by(view)} mm, not of {limits}"
+    return ""
+
+
+def choose(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the best FLAIR of a study, and mark the others with the reason."""
+    flairs = [each for each in candidates if not each.reason]
+    best = max((each.coverage_mm for each in flairs), default=0.0)
+    order = sorted(flairs, key=lambda each: each.merit(best), reverse=True)
+    while order and (fault := _no_picture(order[0].image)):
+        order.pop(0).reason = fault
+    for loser in order[1:]:
+        _mark(loser, order[0], best)
+    return order[0] if order else None
+
+
+def _no_picture(image: nib.Nifti1Image) -> str:
+    """Return why the check would refuse the voxels; empty if it would not."""
+    data = np.asanyarray(image.dataobj)
+    values = FEWEST_VALUES if np.unique(data[::3, ::3, ::3]).size >= FEWEST_VALUES else 0
+    values = values or np.unique(data).size
+    return f"no picture: {values} values in all of it" if values < FEWEST_VALUES else ""
+
+
+def _mark(loser: Candidate, winner: Candidate, best_coverage_mm: float) -> None:
+    """Say of a FLAIR that is not taken what the one taken is beside it, and whether it is near."""
+    less, more = loser.merit(best_coverage_mm), winner.merit(best_coverage_mm)
+    differ = [name for name in Merit._fields if getattr(less, name) != getattr(more, name)]
+    word = WORDS[differ[0]] if differ else "is named first"
+    if differ and differ[0].startswith("cover"):
+        word += f" ({more.coverage_mm:.0f} mm against {less.coverage_mm:.0f})"
+    loser.reason = f"a T2-FLAIR, but series {winner.series.first.number} {word}"
+    alike = less.three_d == more.three_d and less.fineness > CLEARLY_LARGER * more.fineness
+    other_agent = less.before_contrast and not more.before_contrast
+    loser.near = less.covers == more.covers and (alike or other_agent)
+
+
+def _voxel_mm(image: nib.Nifti1Image) -> np.ndarray:
+    return np.asarray(nib.affines.voxel_sizes(image.affine))
+
+
+def _view_mm(image: nib.Nifti1Image) -> np.ndarray:
+    return _voxel_mm(image) * image.shape[:3]
+
+
+def _by(numbers: np.ndarray) -> str:
+    return " x ".join(f"{number:.4g}" for number in numbers)

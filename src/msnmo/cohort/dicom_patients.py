@@ -1,0 +1,173 @@
+"""Who the patients of a DICOM export are in our outputs: ids of a map, or keyed hashes.
+
+What a header says of a person is compared in memory and written nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from msnmo.cohort.delimited import read_rows
+from msnmo.cohort.dicom_series import Folder, Identity, Series
+from msnmo.cohort.table import COLUMNS, MISSING
+from msnmo.core.diagnoses import diagnoses, in_words
+from msnmo.core.errors import Finding, InputError, bad_input
+
+MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
+SALT_BYTES = 32
+HASH_DIGITS = 10
+IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Who a patient is in our outputs."""
+
+    subject: str
+    diagnosis: str = ""
+    site: str = ""
+
+
+def patients_of(
+    folder: Folder, subjects: Path | None, salt_file: Path | None, diagnosis: str | None
+) -> dict[str, Patient]:
+    """Return who each PatientID is in our outputs; the empty one only if the map names it.
+
+    Parameters
+    ----------
+    folder : Folder
+    subjects : Path or None
+        The user's map.
+    salt_file : Path or None
+        Key of the hashes, where there is no map.
+    diagnosis : str or None
+        Of all patients to whom the map gives none.
+
+    Raises
+    ------
+    InputError
+        With every patient who is not in the map, or all that is wrong of the map.
+    """
+    ids = {series.first.patient: series.first.path for series in folder.series}
+    if subjects is not None:
+        known = read_map(subjects)
+    elif salt_file is not None:
+        salt = read_salt(salt_file)
+        known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
+    else:
+        remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
+        raise bad_input("command line", "how subjects are called", "neither option", remedy)
+    findings = [
+        Finding(str(path), "a PatientID that has an id", "another", f"add it to {subjects}")
+        for patient, path in sorted(ids.items(), key=lambda item: item[1])
+        if patient and patient not in known
+    ]
+    if findings:
+        raise InputError(findings)
+    if diagnosis and diagnosis not in diagnoses():
+        raise bad_input("--diagnosis", in_words(), diagnosis, "correct it, or name --diagnoses")
+    return {
+        patient: Patient(who.subject, who.diagnosis or diagnosis or "", who.site)
+        for patient, who in known.items()
+    }
+
+
+def conflict(several: Iterable[Series]) -> str:
+    """Return why the series of one PatientID are not of one person; empty if they may be.
+
+    Two names, birth dates or issuers of the id are two people. Without a PatientID, nothing but
+    name and birth date can say that two studies are of one.
+    """
+    images = [image for series in several for image in series.images]
+    for place, words in enumerate(IDENTITY_WORDS):
+        found = {image.identity[place] for image in images} - {""}
+        if len(found) > 1:
+            return (
+                f"{len(found)} {words} with one PatientID: two people, or one written in two "
+                "ways; nothing of it is taken. Correct the files (dcmodify of DCMTK): an id of "
+                "its own for each person, or the same spelling"
+            )
+    studies = {image.study for image in images}
+    vague = any(not (image.identity.name and image.identity.born) for image in images)
+    if not images[0].patient and len(studies) > 1 and vague:
+        return (
+            f"{len(studies)} studies without PatientID, and no name and birth date say that they "
+            "are of one person; nothing of it is taken. Import each from a folder of its own"
+        )
+    return ""
+
+
+def read_map(path: Path) -> dict[str, Patient]:
+    """Return the user's map of patients.
+
+    Raises
+    ------
+    InputError
+        With every row that is wrong: a doubled id, a diagnosis that is none.
+    """
+    header, *rows = read_rows(path)
+    missing = [name for name in MAP_COLUMNS[:2] if name not in header.cells]
+    if missing:
+        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
+        raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
+    patients: dict[str, Patient] = {}
+    findings = []
+    for row in rows:
+        cells = dict.fromkeys(MAP_COLUMNS, "") | dict(zip(header.cells, row.cells, strict=False))
+        cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
+        patient = cells["patient_id"]
+        subjects = {who.subject.lower() for who in patients.values()}
+        for wrong, expected in (
+            (patient in patients, "a patient_id, each once; empty for files that have none"),
+            (
+                not re.fullmatch(COLUMNS["subject"]["pattern"], cells["subject"]),
+                COLUMNS["subject"]["description"],
+            ),
+            (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
+            (
+                cells["diagnosis"] not in ("", *diagnoses()),
+                f"{', '.join(diagnoses())} or an empty diagnosis",
+            ),
+        ):
+            if wrong:
+                where = f"{path}, row {row.number}"
+                findings.append(Finding(where, expected, "another", "mend the row"))
+        patients[patient] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
+    if findings:
+        raise InputError(findings)
+    return patients
+
+
+def read_salt(path: Path) -> bytes:
+    """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
+
+    Raises
+    ------
+    InputError
+        If the file is too short to be a key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
+        print(
+            f"made {path}: keep it secret, and keep it; the same ids need the same key",
+            file=sys.stderr,
+        )
+    salt = path.read_bytes().strip()
+    if len(salt) < SALT_BYTES // 2:
+        remedy = "delete the file to have a new one made; ids will change"
+        raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
+    return salt
+
+
+def hashed_id(salt: bytes, patient: str) -> str:
+    """Return a subject's id: HMAC-SHA256 of the PatientID, which cannot be guessed without salt."""
+    return hmac.new(salt, patient.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]

@@ -1,0 +1,283 @@
+"""Of the series of a study the one is taken that shows the whole brain, and near ties are told."""
+
+import gzip
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from msnmo.cohort.dicom import _doubts
+from msnmo.cohort.dicom_choice import Candidate, choose, examine
+from msnmo.cohort.dicom_conversion import Converted
+from msnmo.cohort.dicom_reading import archive_kind, read_folder
+from msnmo.cohort.dicom_series import Identity, Image, Series, not_flair, unfit, without_strays
+from msnmo.core.errors import InputError
+from tests.cohort.dicom_study import ANNA, FLAIR, write_classic
+
+SLICE = Image(
+    path=Path("a"),
+    patient="p",
+    study="1",
+    series="1.2",
+    instance="1.2.0",
+    identity=Identity("", "anna", "1963"),
+    studied="",
+    acquired="20200101 100000",
+    number=2,
+    texts="t2_tirm_tra_dark-fluid",
+    place_in_series="1",
+    is_image=True,
+    is_mr=True,
+    is_capture=False,
+    is_burned_in=False,
+    is_whole=True,
+    kinds=frozenset(["ORIGINAL", "PRIMARY"]),
+    echo_ms=81.0,
+    contrast=False,
+    places=(0.0,),
+    orientations=frozenset([(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)]),
+    frames=1,
+    description="t2_tirm_tra_dark-fluid",
+    syntax="",
+)
+DERIVED = frozenset(["DERIVED", "SECONDARY"])
+
+
+def stack(count=26, **changes):
+    images = [
+        replace(SLICE, instance=f"1.2.{place}", places=(6.0 * place,)) for place in range(count)
+    ]
+    return Series([replace(image, **changes) for image in images])
+
+
+@pytest.fixture
+def candidate(tmp_path):
+    """A function that makes a converted FLAIR of that many slices, without DICOM."""
+
+    def make(slices, thickness=6.0, kind="2D", flat=False, **changes):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.nii"
+        values = np.random.default_rng(0).integers(0, 900, (23, 23, slices), dtype=np.int16)
+        affine = np.diag([10, 10, thickness, 1])
+        # the in-plane voxels are coarse to be few, and no rule of choice looks at them alone
+        nib.save(nib.Nifti1Image(values * 0 if flat else values, affine), path)
+        converted = Converted([path], {"MRAcquisitionType": kind})
+        return Candidate(stack(slices, **changes), converted=converted)
+
+    return make
+
+
+def test_the_whole_head_comes_before_a_finer_slab(candidate):
+    head, slab = candidate(26), candidate(30, 3.0, "3D", number=5)
+    assert choose([head, slab]) is head
+    assert slab.reason == "a T2-FLAIR, but series 2 covers more of the head (156 mm against 90)"
+    assert not slab.near
+
+
+def test_a_repeat_that_was_stopped_early_does_not_replace_the_scan(candidate):
+    for slices in (20, 25):
+        scan, repeat = candidate(26), candidate(slices, number=3, acquired="20200101 110000")
+        assert choose([scan, repeat]) is scan
+        assert "covers more" in repeat.reason
+
+
+def test_a_whole_repeat_replaces_the_scan_and_both_are_told(candidate):
+    scan, repeat = candidate(26), candidate(26, number=3, acquired="20200101 110000")
+    assert choose([scan, repeat]) is repeat
+    assert scan.reason == "a T2-FLAIR, but series 3 is later"
+    (told,) = _doubts(repeat, [scan, repeat])
+    assert "--series sub-X:2" in told
+
+
+@pytest.mark.parametrize(
+    "agent", [{"contrast": True}, {"texts": "t2 flair tra +C"}, {"texts": "T2_FLAIR_post_Gd"}]
+)
+def test_the_scan_before_the_contrast_agent_is_taken(candidate, agent):
+    before, after = candidate(26), candidate(26, number=9, acquired="20200101 110000", **agent)
+    assert choose([before, after]) is before
+    assert after.reason == "a T2-FLAIR, but series 2 is from before a contrast agent"
+    assert after.near
+
+
+def test_a_3d_scan_after_the_agent_is_taken_and_told(candidate):
+    before, after = candidate(26), candidate(156, 1.0, "3D", number=9, contrast=True)
+    assert choose([before, after]) is after
+    told = list(_doubts(after, [before, after]))
+    assert told[0] == "taken, though after a contrast agent"
+    assert "series 2" in told[1]
+
+
+@pytest.mark.parametrize("texts", ["flair pre contrast", "FLAIR noGd", "t2 posterior flair"])
+def test_a_scan_without_agent_is_not_taken_for_one_with(texts):
+    assert not stack(texts=texts).contrast
+
+
+def test_a_second_choice_is_taken_where_the_first_has_no_picture(candidate):
+    first, second = candidate(156, 1.0, "3D", flat=True, number=5), candidate(26)
+    assert choose([first, second]) is second
+    assert "no picture" in first.reason
+    assert not second.reason
+
+
+def test_nothing_is_chosen_of_nothing(candidate):
+    assert choose([candidate(26, flat=True)]) is None
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "said"),
+    [
+        ({"SeriesDescription": "Sag3DDIR"}, "double inversion"),
+        ({"SeriesDescription": "T2_SPACE_DoubleIR_sag"}, "double inversion"),
+        ({"SeriesDescription": "spaceDIR_p2"}, "double inversion"),
+        ({"SeriesDescription": "Double Inversion"}, "double inversion"),
+        ({"SeriesDescription": "flair_direct_dark_fluid"}, ""),
+        ({"EchoTime": 0.061, "InversionTime": 1.2, "RepetitionTime": 2.5}, "RepetitionTime 2.5"),
+        ({"EchoTime": 0.061, "InversionTime": 1.2, "ProtocolName": "Ax T1 FLAIR"}, "named T1"),
+        ({"EchoTime": 0.166, "InversionTime": 1.4, "RepetitionTime": 4.0}, ""),
+    ],
+)
+def test_double_inversion_and_t1_flair_are_no_t2_flair(sidecar, said):
+    reason = not_flair({"EchoTime": 0.12, "InversionTime": 2.37} | sidecar)
+    assert said in reason
+    assert bool(reason) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kinds": DERIVED}, "derived"),
+        ({"instance": "1.2.3"}, "26 images share a SOPInstanceUID"),
+        ({"echo_ms": 9.0}, "not T2-weighted"),
+        ({"kinds": frozenset(["LOCALIZER"])}, "a localiser"),
+    ],
+)
+def test_what_only_looks_wrong_can_be_forced(change, said):
+    assert said in unfit(stack(**change))
+    assert unfit(stack(**change), forced=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"is_mr": False}, "not an MR image"),
+        ({"is_capture": True}, "a secondary capture"),
+        ({"is_burned_in": True}, "burned into its pixels"),
+        ({"is_whole": False}, "cut short"),
+    ],
+)
+def test_what_is_wrong_can_not_be_forced(change, said):
+    assert said in unfit(stack(**change))
+    assert said in unfit(stack(**change), forced=True)
+
+
+def test_eighteen_thick_slices_are_enough_and_nine_are_not():
+    assert unfit(stack(18)) == ""
+    assert unfit(stack(9)) == "9 slices, fewer than 10"
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        {"is_image": False, "is_mr": False, "places": ()},
+        {"kinds": DERIVED, "places": ()},
+        {"is_capture": True, "is_mr": False, "places": ()},
+        {"is_burned_in": True, "places": ()},
+    ],
+)
+def test_a_file_among_the_slices_that_is_none_is_dropped_and_told(candidate, stray):
+    series = stack()
+    given = Series([replace(SLICE, instance="9", **stray), *series.images])
+    assert without_strays(given) == replace(series, strays=1)
+    assert unfit(without_strays(given)) == ""
+    taken = replace(candidate(26), series=without_strays(given))
+    assert "without 1 of its files" in " ".join(_doubts(taken, [taken]))
+
+
+def test_a_derived_slice_is_not_dropped_out_of_the_stack():
+    images = stack().images
+    images[10] = replace(images[10], kinds=DERIVED)
+    kept = without_strays(Series(images))
+    assert kept.slices == 26
+    assert "1 of 26 images" in unfit(kept)
+    assert unfit(kept, forced=True) == ""
+
+
+def test_series_without_any_image_say_so():
+    assert unfit(without_strays(stack(is_image=False, is_mr=False))) == "not an MR image"
+
+
+def test_only_the_series_asked_for_is_looked_at(tmp_path):
+    other, asked = stack(), stack(9, number=5)
+    found = examine([other, asked], tmp_path, [asked])
+    assert [each.reason for each in found] == [
+        "another series is asked for",
+        "9 slices, fewer than 10",
+    ]
+
+
+def test_a_stack_with_one_derived_slice_is_converted_whole_where_it_is_asked_for(tmp_path):
+    values = write_classic(tmp_path / "in", ANNA, "a", 3, FLAIR)
+    path = sorted((tmp_path / "in").iterdir())[10]
+    header = pydicom.dcmread(path)
+    header.ImageType = ["DERIVED", "SECONDARY"]
+    header.save_as(path)
+    (series,) = read_folder(tmp_path / "in").series
+    (found,) = examine([series], tmp_path / "out", [series])
+    assert choose([found]) is found
+    assert "1 of 24 images" in found.objection
+    np.testing.assert_array_equal(np.sort(found.image.get_fdata(), None), np.sort(values, None))
+
+
+def rewritten(folder, change, count=2):
+    """Write a few slices, and change each header."""
+    write_classic(folder, ANNA, "a", 3, FLAIR, slices=count)
+    for path in sorted(folder.iterdir()):
+        header = pydicom.dcmread(path)
+        change(header)
+        header.save_as(path)
+    return read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("BurnedInAnnotation", "YES", "burned"),
+        ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7", "capture"),
+        ("ConversionType", "WSD", "capture"),
+        ("SOPInstanceUID", "1.2.3", "2 images share"),
+    ],
+)
+def test_headers_tell_copies_of_screens_and_shared_ids(tmp_path, tag, value, said):
+    (series,) = rewritten(tmp_path, lambda header: setattr(header, tag, value)).series
+    assert series.slices == 2
+    assert said in unfit(series)
+
+
+@pytest.mark.parametrize("tag", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_missing_id_is_named(tmp_path, tag):
+    folder = rewritten(tmp_path, lambda header: delattr(header, tag))
+    assert len(folder.broken) == 2
+    assert {reason.split(",")[0] for _, reason in folder.broken} == {f"no {tag}"}
+
+
+def test_archives_are_told_and_how_to_open_them(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "scan").write_bytes(b"x" * 200)
+    with zipfile.ZipFile(folder / "export.ZIP", "w") as archive:
+        archive.write(tmp_path / "scan")
+    with tarfile.open(folder / "export.tar", "w") as archive:
+        archive.add(tmp_path / "scan")
+    (folder / "IM1.dcm.gz").write_bytes(gzip.compress(b"x"))
+    (folder / "scan.nii.gz").write_bytes(gzip.compress(b"x"))
+    with pytest.raises(InputError, match=r"archives \(gzip, tar, zip\): 3\n.*unpack it first"):
+        read_folder(folder)
+    with pytest.raises(InputError, match=r"an archive \(zip\)\n.*unpack it first"):
+        read_folder(folder / "export.ZIP")
+    assert archive_kind(folder / "scan.nii.gz") == ""
+    write_classic(folder / "s", ANNA, "a", 3, FLAIR, slices=1)
+    assert [kind for _, kind in read_folder(folder).archives] == ["gzip", "zip", "tar"]
