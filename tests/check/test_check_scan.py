@@ -8,6 +8,7 @@ import pytest
 
 from msnmo.check.check_scan import Files, check_scan, main
 from msnmo.check.findings import ScanReport
+from msnmo.core import memory
 from msnmo.preprocess.raters import load_raters
 from tests.check.hostile import AFFINE, head, image_of, lesions
 from tests.command import run_here
@@ -99,3 +100,14 @@ def test_the_command_reports_a_bad_scan_and_ends_well(tmp_path):
     (finding,) = json.loads(out.read_text())["findings"]
     assert finding["severity"] == "error"
     assert finding["found"].endswith("an empty file")
+
+
+def test_little_memory_ends_the_check_with_words_and_without_a_report(flair, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    out = tmp_path / "report.json"
+    done = run_here(main, "--scan=sub-1", "--flair", flair, "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.startswith("msnmo: error: out of memory\n    tried:    the check of ")
+    assert "remedy:   give the job more memory" in done.stderr
+    assert "GiB are free" in done.stderr
+    assert not out.exists()

@@ -15,8 +15,11 @@ from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.fingerprint import fingerprint
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.memory import MORE_MEMORY, explain_little_memory
 from msnmo.core.plausibility import volume_doubts
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+
+LESS_OR_MORE = f"{MORE_MEMORY}; if the file is no scan of a head, take it out of the scan table"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,17 @@ def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
     files : Files
     resample : bool
         Whether lesion masks on another grid are brought to the scan's.
+
+    Raises
+    ------
+    MsnmoError
+        If there is too little memory to open a file: that says nothing of the scan.
     """
+    with explain_little_memory(f"the check of {files.flair} and its masks", LESS_OR_MORE):
+        return _check_scan(name, files, resample)
+
+
+def _check_scan(name: str, files: Files, resample: bool) -> ScanReport:
     findings: list[Reported] = []
     scan = _open_scan(name, files, findings)
     brain = _open_brain(name, files, scan, findings)

@@ -30,7 +30,7 @@ def read_decisions(path: Path | str) -> pd.DataFrame:
     InputError
         With every row that is wrong: a decision that is neither, a scan without a name or twice.
     """
-    header, *rows = read_rows(Path(path))
+    header, *rows = read_rows(Path(path), "correct its path (config key decisions)")
     if tuple(header.cells[: len(COLUMNS)]) != COLUMNS:
         remedy = "write the table with the quality page, or mend its header"
         raise bad_input(path, f"columns {', '.join(COLUMNS)}", ", ".join(header.cells), remedy)
