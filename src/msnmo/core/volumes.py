@@ -116,9 +116,14 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     @property
+    def is_placed(self) -> bool:
+        """Whether the header says where the volume lies in the scanner."""
+        return self.sform_code != 0 or self.qform_code != 0
+
+    @property
     def form_conflict(self) -> str | None:
         """What is doubtful about the header's orientation, or None."""
-        if self.sform_code == 0 and self.qform_code == 0:
+        if not self.is_placed:
             return "neither sform nor qform is set: orientation assumed from voxel sizes alone"
         both = self.sform_code > 0 and self.qform_code > 0
         distance = _largest_shift(self.shape, self.sform, self.qform) if both else 0.0
@@ -353,6 +358,26 @@ def check_same_grid(
         _describe(volume.grid),
         remedy,
     )
+
+
+def check_placed(
+    path: Path | str, volume: Volume, reference_path: Path | str, reference: Volume
+) -> None:
+    """Refuse to bring a volume to another grid if either place in the scanner is a guess.
+
+    Raises
+    ------
+    InputError
+        Naming the file that has neither sform nor qform.
+    """
+    for file, each in ((path, volume), (reference_path, reference)):
+        if not each.grid.is_placed:
+            found = f"{each.grid.form_conflict}, so that {path} cannot be resampled"
+            remedy = (
+                "convert it again with its orientation; a mask drawn on this very scan takes the "
+                f"scan's header (fslcpgeom {reference_path} {path})"
+            )
+            raise bad_input(file, "a header with sform or qform", found, remedy)
 
 
 def _describe(grid: Grid) -> str:
