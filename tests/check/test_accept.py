@@ -87,7 +87,7 @@ def test_a_raters_exclusions_hold_and_his_keeps_change_nothing(scans):
         scans,
         ("sub-02", "exclude", "motion"),
         ("sub-03", "keep", ""),
-        ("sub-99", "exclude", "a scan of another cohort"),
+        ("sub-99", "keep", "a scan of another cohort"),
         ("sub-04", "exclude", ""),
     )
     cohort, excluded = accept(scans, table(), decisions, "stop")
@@ -110,6 +110,34 @@ def test_wrong_decisions_are_named_by_row(scans):
         accept(scans, table(), decisions, "stop")
     said = [finding.file.rpartition(", ")[2] for finding in caught.value.findings]
     assert said == ["row 2", "row 4"]
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"),
+    [
+        ("02", "write sub-02, if that is meant"),
+        ("SUB-03", "write sub-03, if that is meant"),
+        ("sub-3", "write sub-03, if that is meant"),
+        ("sub-02_ses-1", "write sub-02, if that is meant"),
+        ("somebody", "correct the name, or remove the row"),
+    ],
+)
+def test_an_exclusion_of_nobody_is_refused_as_the_one_who_was_meant_would_go_on(
+    scans, written, remedy
+):
+    decisions = decide(scans, ("sub-01", "exclude", ""), (written, "exclude", "motion"))
+    with pytest.raises(InputError) as caught:
+        accept(scans, table(), decisions, "stop")
+    (finding,) = caught.value.findings
+    assert finding.file == f"{decisions}, row 3"
+    assert finding.found == f"'{written}', to be excluded"
+    assert finding.remedy.startswith(remedy)
+
+
+def test_rows_that_a_stray_quotation_mark_swallows_are_told(scans):
+    rows = [("sub-01", "exclude", '"motion'), ("sub-02", "exclude", ""), ("sub-03", "keep", 'a"')]
+    with pytest.raises(InputError, match="quotation mark"):
+        accept(scans, table(), decide(scans, *rows), "stop")
 
 
 def test_masks_without_a_diagnosis_are_counted_apart(scans):

@@ -8,6 +8,8 @@ import pytest
 
 from msnmo.check.check_scan import Files, check_scan, main
 from msnmo.check.findings import ScanReport
+from msnmo.core import memory
+from msnmo.core.errors import InputError
 from msnmo.preprocess.raters import load_raters
 from tests.check.hostile import AFFINE, head, image_of, lesions
 from tests.command import run_here
@@ -80,6 +82,42 @@ def test_a_mask_that_lies_elsewhere_is_an_error_even_so(flair, tmp_path):
     assert "none after resampling" in report.findings[-1].finding.found
 
 
+def unplaced(image, path):
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    image.to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("of", ["mask", "scan"])
+def test_a_mask_is_not_resampled_where_either_place_is_a_guess(tmp_path, of):
+    scan, mask = (
+        image_of(head(1)),
+        image_of(lesions(1)[::2, ::2, ::2], AFFINE @ np.diag([2, 2, 2, 1])),
+    )
+    flair, path = tmp_path / "flair.nii.gz", tmp_path / "mask.nii.gz"
+    scan.to_filename(flair)
+    mask.to_filename(path)
+    load_raters(flair, [path], resample=True)
+    wrong = unplaced(mask, path) if of == "mask" else unplaced(scan, flair)
+    report = check_scan("sub-1", Files(flair, (path,)), resample=True)
+    (error,) = [each.finding for each in report.findings if each.severity == "error"]
+    assert error.file == str(wrong)
+    assert error.found.startswith("neither sform nor qform is set")
+    assert f"fslcpgeom {flair} {path}" in error.remedy
+    with pytest.raises(InputError, match="cannot be resampled"):
+        load_raters(flair, [path], resample=True)
+
+
+def test_a_resampled_mask_of_two_orientations_is_told(flair, tmp_path):
+    mask = image_of(lesions(1)[::2, ::2, ::2], AFFINE @ np.diag([2, 2, 2, 1]))
+    mask.set_qform(AFFINE @ np.diag([-2, 2, 2, 1]), 1)
+    mask.to_filename(tmp_path / "mask.nii.gz")
+    report = check_scan("sub-1", Files(flair, (tmp_path / "mask.nii.gz",)), resample=True)
+    assert severities(report) == ["warning", "warning"]
+    assert report.findings[-1].finding.found.startswith("sform and qform differ by up to")
+
+
 def test_lesions_outside_the_given_brain_are_told(flair, tmp_path):
     brain = head(1) > 600
     save(tmp_path, "brain.nii.gz", brain.astype(np.uint8))
@@ -99,3 +137,14 @@ def test_the_command_reports_a_bad_scan_and_ends_well(tmp_path):
     (finding,) = json.loads(out.read_text())["findings"]
     assert finding["severity"] == "error"
     assert finding["found"].endswith("an empty file")
+
+
+def test_little_memory_ends_the_check_with_words_and_without_a_report(flair, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    out = tmp_path / "report.json"
+    done = run_here(main, "--scan=sub-1", "--flair", flair, "--out", out)
+    assert done.returncode == 1
+    assert done.stderr.startswith("msnmo: error: out of memory\n    tried:    the check of ")
+    assert "remedy:   give the job more memory" in done.stderr
+    assert "GiB are free" in done.stderr
+    assert not out.exists()

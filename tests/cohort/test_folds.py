@@ -16,6 +16,7 @@ from msnmo.cohort.folds import (
     refuse_leak,
     refuse_one_class,
     split_folds,
+    write_folds,
 )
 from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import DataLeakageError, InputError
@@ -408,12 +409,40 @@ def test_folds_survive_the_file(tmp_path):
         (lambda t: pd.concat([t, t.iloc[:1]]), "sub-a_ses-1 more than once"),
         (lambda t: t.assign(diagnosis=["MS", "MS", "NMOSD", "HC", "MS"]), "sub-b_ses-2"),
         (lambda t: t.assign(subject=["a", "a", "b", None, "c"]), "an empty cell"),
+        (lambda t: t.assign(diagnosis=["MS", "NMOSD", "MS", "MS", "MS"]), "several of 1 subject"),
     ],
 )
 def test_damaged_folds_are_refused(tmp_path, change, message):
     write_tsv(tmp_path / "folds.tsv", change(LEAKY))
     with pytest.raises(InputError, match=message):
         read_folds(tmp_path / "folds.tsv")
+
+
+def change(text, old, new):
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: change(text, "\tMS\t", "\tNMOSD\t"),
+        lambda text: "\n".join(text.splitlines()[:-1]) + "\n",
+        lambda text: text + text.splitlines()[1].replace("sub-", "sub-new") + "\n",
+        lambda text: change(text, "\tMS\t0\t", "\tMS\t1\t"),
+        lambda text: change(text, "\nsub-", '\n"sub-'),
+        lambda text: change(text, "\t0\t", '"\t0\t'),
+        lambda text: change(change(text, "\nsub-", '\n"sub-'), "\t1\t", '\t1"\t'),
+    ],
+    ids=["diagnosis", "row lost", "row added", "fold", "quote", "quote within", "rows in quotes"],
+)
+def test_folds_edited_by_hand_are_refused(tmp_path, edit):
+    path = tmp_path / "folds.tsv"
+    write_folds(path, split_folds(PAPER, 5, "grouped", 3))
+    pd.testing.assert_frame_equal(read_folds(path), split_folds(PAPER, 5, "grouped", 3))
+    path.write_text(edit(path.read_text()))
+    with pytest.raises(InputError, match="delete the file and run the workflow again"):
+        read_folds(path)
 
 
 def run_main(*arguments):

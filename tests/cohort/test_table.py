@@ -1,5 +1,6 @@
 """A scan table is read right or every one of its problems is named, in one pass."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -420,3 +421,16 @@ def test_classes_are_those_that_rows_name_usable_or_not(folder):
     assert survey.cohort["scan"].tolist() == ["sub-01"]
     assert survey.classes() == ["MS", "NMOSD"]
     assert survey.classes({"sub-02"}) == ["MS"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scans.tsv")
+    (finding,) = findings_of(tmp_path / "scans.tsv")
+    assert finding.found == "a pipe, socket or device"
+
+
+def test_an_address_says_to_download_the_file(folder):
+    rows = [["1", "", "MS", "https://server/f1.nii.gz", "m1.nii.gz", "no", ""]]
+    (finding,) = findings_of(write(folder, rows))
+    assert finding.found == "the address 'https://server/f1.nii.gz'"
+    assert finding.remedy.startswith("download the file")

@@ -47,6 +47,7 @@ run_command(main)
         ("raise bad_input('scan ä.nii', 'a', 'b', 'c')", 1, False),
         ("raise DataLeakageError('subject 7 on both sides')", 1, False),
         ("import argparse; argparse.ArgumentParser().parse_args(['--wrong'])", 2, False),
+        ("raise MemoryError('scan.nii needs 9 GiB of memory')", 1, False),
         ("1 / 0", 1, True),
     ],
 )

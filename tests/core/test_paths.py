@@ -61,6 +61,9 @@ def test_home_and_variables_are_put_in_and_empty_slashes_taken_out(written, mean
         ("$EMPTY", "EMPTY is not set"),
         ("$BRACES/x", "correct the variable"),
         ("~nobody-of-that-name/x", "a user of this machine"),
+        ("http://server/scan.nii.gz", "download the file"),
+        ("file:///data/scan.nii.gz", "without http:// or file://"),
+        ("s3://bucket/scan.nii.gz", "a path on this machine"),
     ],
 )
 def test_what_cannot_be_a_path_is_refused_in_words(written, said, monkeypatch):

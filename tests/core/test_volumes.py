@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from msnmo.core import memory, volumes
 from msnmo.core.errors import InputError
 from msnmo.core.volumes import (
     Grid,
@@ -96,6 +98,19 @@ def test_header_scaling_is_applied(tmp_path, slope, inter):
     path = save_nifti(tmp_path / "x.nii", stored, scl_slope=slope, scl_inter=inter)
     expected = slope * stored + inter if slope and np.isfinite(slope) else stored  # NIfTI: unset
     np.testing.assert_array_equal(load_volume(path).data, expected)
+
+
+@pytest.mark.parametrize("dtype", ["<u1", ">i2", "<f8"])
+@pytest.mark.parametrize("piece", [1, 3, 7, 1000])
+def test_a_volume_read_in_pieces_is_what_nibabel_reads_whole(tmp_path, monkeypatch, dtype, piece):
+    path = tmp_path / "x.nii.gz"
+    save_nifti(path, DATA.astype(dtype))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[112:120] = np.array([0.3, -7], "<f4" if dtype[0] == "<" else ">f4").tobytes()
+    path.write_bytes(gzip.compress(content))
+    monkeypatch.setattr(volumes, "PIECE", piece * np.dtype(dtype).itemsize)
+    whole = np.asanyarray(nib.load(path).dataobj, np.float32)
+    np.testing.assert_array_equal(load_volume(path).data, whole)
 
 
 def test_a_file_may_be_overwritten_while_its_volume_is_in_use(tmp_path):
@@ -542,6 +557,70 @@ def test_another_grid_is_refused_naming_both_files(tmp_path):
     (finding,) = caught.value.findings
     assert "m.nii" in finding.file
     assert "s.nii" in finding.expected
+
+
+# --- hostile sizes ------------------------------------------------------------------------------
+
+
+def claims(path, shape, size=0):
+    """Write a header of so many voxels, and bytes that take no room on disk."""
+    header = nib.Nifti1Image(np.zeros(SHAPE, np.uint8), AFFINE).header
+    header["dim"][1:4], header["vox_offset"] = shape, 352
+    path.write_bytes(header.binaryblock)
+    os.truncate(path, 352 + (size or math.prod(shape)))
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1025, 1024, 1024), (32767, 32767, 2)])
+def test_more_voxels_than_a_head_has_are_refused_before_memory_is_taken(tmp_path, shape):
+    finding = finding_of(claims(tmp_path / "x.nii", shape))
+    assert finding.expected == "at most 1073741824 voxels (1024 x 1024 x 1024)"
+    assert finding.found == f"shape {shape}"
+
+
+def test_too_little_memory_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    path = claims(tmp_path / "x.nii", (1024, 1024, 1024))
+    monkeypatch.setattr(memory, "available", lambda: 2**31)
+    with pytest.raises(MemoryError, match=r"x\.nii needs 16\.0 GiB of memory, 2\.0 GiB are free"):
+        load_volume(path)
+    assert load_volume(save_nifti(path)).data.shape == SHAPE
+
+
+def test_memory_that_runs_out_all_the_same_is_not_called_a_damaged_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(volumes, "_in_pieces", full)
+    with pytest.raises(MemoryError):
+        load_volume(save_nifti(tmp_path / "x.nii"))
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_what_follows_the_voxels_is_read_only_so_far(tmp_path, name):
+    path = save_nifti(tmp_path / name)
+    whole = gzip.decompress(path.read_bytes()) if name.endswith("gz") else path.read_bytes()
+    pack = gzip.compress if name.endswith("gz") else bytes
+    path.write_bytes(pack(whole + bytes(2**20)))
+    np.testing.assert_array_equal(load_volume(path).data, DATA)
+    path.write_bytes(pack(whole + bytes(2**20 + 1)))
+    assert finding_of(path).found == "more than 1048576 bytes behind the voxels"
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_a_header_without_end_is_refused_before_it_is_read(tmp_path, kind):
+    header = kind(DATA, AFFINE).header
+    header["vox_offset"] = 2**30
+    path = tmp_path / "x.nii.gz"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(10_000)))
+    assert "a header that claims 1.07374e+09 bytes" in finding_of(path).found
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert finding_of(tmp_path / name).found == "a pipe, socket or device"
+    (tmp_path / f"endless{name}").symlink_to("/dev/zero")
+    assert finding_of(tmp_path / f"endless{name}").found == "a pipe, socket or device"
 
 
 # --- any header ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from msnmo.core import memory
 from msnmo.core.files import read_json
 from msnmo.core.volumes import Grid, load_volume, save_volume
 from msnmo.preprocess.n4 import main
@@ -140,3 +141,13 @@ def test_a_scan_without_contrast_is_refused(phantom, value, found):
     assert result.returncode == 1
     assert "flat.nii.gz" in result.stderr
     assert found in result.stderr
+
+
+def test_little_memory_is_said_in_words(phantom, monkeypatch):
+    folder, *_ = phantom
+    nbytes = 4 * np.prod(SHAPE)
+    monkeypatch.setattr(memory, "available", lambda: 10 * nbytes)  # enough to load, not for ANTs
+    result = run_here(main, *arguments(folder, "full"))
+    assert result.returncode == 1
+    assert result.stderr.startswith("msnmo: error: out of memory\n    tried:    N4 of ")
+    assert not (folder / "full.nii.gz").exists()

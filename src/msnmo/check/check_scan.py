@@ -15,8 +15,11 @@ from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.fingerprint import fingerprint
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.memory import MORE_MEMORY, explain_little_memory
 from msnmo.core.plausibility import volume_doubts
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.volumes import Volume, check_placed, check_same_grid, load_mask, load_volume
+
+LESS_OR_MORE = f"{MORE_MEMORY}; if the file is no scan of a head, take it out of the scan table"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,17 @@ def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
     files : Files
     resample : bool
         Whether lesion masks on another grid are brought to the scan's.
+
+    Raises
+    ------
+    MsnmoError
+        If there is too little memory to open a file: that says nothing of the scan.
     """
+    with explain_little_memory(f"the check of {files.flair} and its masks", LESS_OR_MORE):
+        return _check_scan(name, files, resample)
+
+
+def _check_scan(name: str, files: Files, resample: bool) -> ScanReport:
     findings: list[Reported] = []
     scan = _open_scan(name, files, findings)
     brain = _open_brain(name, files, scan, findings)
@@ -114,6 +127,7 @@ def _open_lesions(
             return mask, []
         if not resample:
             check_same_grid(path, mask, flair, scan)
+        check_placed(path, mask, flair, scan)
     except InputError as error:
         return None, _errors(name, error)
     moved = resample_to_grid(mask, scan.grid)
@@ -124,7 +138,11 @@ def _open_lesions(
     remedy = "compare it with the scan: small lesions may be lost (lesion_masks.other_grid)"
     before, after = (each.data.sum() * each.grid.voxel_ml for each in (mask, moved))
     found = f"another grid; resampled, {before:.2f} ml of lesions became {after:.2f} ml"
-    return moved, _reported(name, path, [Doubt("warning", f"the grid of {flair}", found, remedy)])
+    doubts = [Doubt("warning", f"the grid of {flair}", found, remedy)]
+    if conflict := mask.grid.form_conflict:
+        remedy = "see in a viewer that lesions lie where they are; if not, export the mask again"
+        doubts.append(Doubt("warning", "one orientation in sform and qform", conflict, remedy))
+    return moved, _reported(name, path, doubts)
 
 
 def _facts(scan: Volume | None, lesions: dict[str, Volume]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from msnmo.core.errors import bad_input
 
 EXPECTED = "a tab-separated UTF-8 text"
 SAVE_AS_TSV = "in the spreadsheet, save as tab-separated text (TSV), encoding UTF-8"
+CORRECT_PATH = "correct its path, or the file's permissions"
 # First bytes of files that a spreadsheet writes under any name
 FOREIGN_STARTS = {
     b"PK\x03\x04": "an Excel or LibreOffice workbook",
@@ -29,11 +31,17 @@ class DelimitedRow:
     cells: list[str]
 
 
-def read_rows(path: Path) -> list[DelimitedRow]:
+def read_rows(path: Path, if_gone: str = CORRECT_PATH) -> list[DelimitedRow]:
     """Return the rows of a tab-separated text that are not blank; the first is the header.
 
     A byte-order mark, any kind of line end, blank lines and spaces around cells do no harm and are
     dropped.
+
+    Parameters
+    ----------
+    path : Path
+    if_gone : str
+        What the user can do where the file cannot be read: the option or key that names it.
 
     Raises
     ------
@@ -41,7 +49,7 @@ def read_rows(path: Path) -> list[DelimitedRow]:
         If the file cannot be read, is no UTF-8 text, holds a broken quotation, is empty, or is
         separated by something other than tabs.
     """
-    text = _decode(path)
+    text = _decode(path, if_gone)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     rows = []
     try:
@@ -58,12 +66,16 @@ def read_rows(path: Path) -> list[DelimitedRow]:
     return rows
 
 
-def _decode(path: Path) -> str:
+def _decode(path: Path, if_gone: str) -> str:
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # a pipe can be read once at best, and is waited for
+            remedy = "write what it gives to a file, and name that"
+            raise bad_input(path, EXPECTED, "a pipe, socket or device", remedy)
         content = path.read_bytes()
     except OSError as error:
-        remedy = "correct the path of the scan table (config key scans)"
-        raise bad_input(path, EXPECTED, str(error.strerror), remedy) from error
+        raise bad_input(path, EXPECTED, str(error.strerror), if_gone) from error
     for start, kind in FOREIGN_STARTS.items():
         if content.startswith(start):
             raise bad_input(path, EXPECTED, kind, SAVE_AS_TSV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,9 +27,12 @@ from msnmo.cohort.balance import (
 from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses, in_words
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
+from msnmo.core.paths import CONTROL
 from msnmo.core.seeds import derive_seed
 
 FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
+SEAL = "digest"
+"""The column of the file that tells whether it was edited: the same in each row."""
 MOST_NAMED = 10
 """A message names no more scans than these."""
 
@@ -241,6 +245,20 @@ def refuse_leak(folds: pd.DataFrame, fold: int, allow: bool) -> None:
     print(f"data leak: {found}", flush=True)
 
 
+def write_folds(path: Path | str, folds: pd.DataFrame) -> None:
+    """Write a table of folds with a digest of its rows, so that `read_folds` knows an edited one.
+
+    Networks are trained on the cohort's own folds, which are drawn again for them; what is then
+    counted by an edited table would be of other folds or classes than they were trained for.
+    """
+    write_tsv(path, folds.assign(**{SEAL: _digest(folds)}))
+
+
+def _digest(folds: pd.DataFrame) -> str:
+    rows = folds[list(FOLD_COLUMNS)].to_csv(sep="\t", index=False, lineterminator="\n")
+    return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+
 def read_folds(path: Path | str) -> pd.DataFrame:
     """Read a table of folds.
 
@@ -252,10 +270,11 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a column is missing, a scan is listed twice, a value is missing, or the folds are not
-        0 to k-1.
+        If a column is missing, a scan is listed twice, a value is missing, a subject has two
+        diagnoses, the folds are not 0 to k-1, or the table was edited after it was written.
     """
-    folds = read_tsv(path, FOLD_COLUMNS)[list(FOLD_COLUMNS)]
+    table = read_tsv(path, FOLD_COLUMNS)
+    folds = table[list(FOLD_COLUMNS)]
     known = folds["diagnosis"].isin([*diagnoses(), NO_DIAGNOSIS])
     unknown = folds.loc[~known, "scan"].astype(str)
     if len(unknown):
@@ -270,7 +289,24 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     if len(present) < 2 or present != list(range(len(present))):
         numbers = ", ".join(map(str, present)) or "none"
         raise bad_input(path, "folds numbered 0 to k-1, at least two", numbers, MAKE_AGAIN)
+    _refuse_edited(path, table)
     return folds
+
+
+def _refuse_edited(path: Path | str, table: pd.DataFrame) -> None:
+    """Refuse what no split makes, and rows that are not those that were written."""
+    # a stray quotation mark makes one cell of several rows
+    odd = [scan for scan in table["scan"] if CONTROL.search(scan)]
+    if odd:
+        raise bad_input(path, "each scan in one line", f"{odd[0]!r}", MAKE_AGAIN)
+    several = table[table["diagnosis"] != NO_DIAGNOSIS].groupby("subject")["diagnosis"].nunique()
+    if len(both := several.index[several > 1]):
+        found = f"several of {named_subjects(list(both))}"
+        raise bad_input(path, "one diagnosis a subject", found, MAKE_AGAIN)
+    if SEAL in table and set(table[SEAL]) != {_digest(table)}:
+        expected = "the rows that the workflow wrote (column digest)"
+        remedy = f"{MAKE_AGAIN}; a diagnosis or site is corrected in the scan table"
+        raise bad_input(path, expected, "rows that were edited, added or removed", remedy)
 
 
 def _refuse_without_mask(cohort: pd.DataFrame) -> None:
@@ -319,7 +355,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
     folds = split_folds(cohort, given.k, given.split, given.seed)
     _report(cohort, folds, given.split, given.k)
-    write_tsv(given.out, folds)
+    write_folds(given.out, folds)
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def survey_scan_table(
         If the file or its header cannot be read, or it has no rows.
     """
     path = Path(path)
-    header, *rows = read_rows(path)
+    header, *rows = read_rows(path, "correct the path of the scan table (config key scans)")
     wrong_header = list(_header_problems(header))
     if not rows:
         wrong_header.append(

@@ -20,14 +20,13 @@ import torch
 
 from msnmo.compute.gpu_lock import Held, hold_gpu, lock_folder
 from msnmo.compute.options import Choice
-from msnmo.core.errors import MsnmoError, bad_input
+from msnmo.core.errors import bad_input
+from msnmo.core.memory import GIB, out_of_memory
+from msnmo.core.memory import is_full as machine_is_full
 from msnmo.settings.training import Precision
 
-GIB = 2**30
 HELD: list[Held] = []
 """The GPU of this process: the lock is held as long as it is kept here."""
-# How the CPU's and Apple's allocators word what CUDA has its own exception for.
-FULL = ("not enough memory", "can't allocate memory", "mps backend out of memory")
 
 
 def pick_device(choice: Choice, per_gpu: int = 1, job: str = "") -> torch.device:
@@ -170,14 +169,10 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
         if not is_full(error):
             raise
         gib = total_memory(device) / GIB
-        reported = (str(error) or type(error).__name__).splitlines()[0]
-        raise MsnmoError(
-            f"out of memory on {device.type} ({device_name(device)}, {gib:.1f} GiB)\n"
-            f"    tried:    {tried}\n    remedy:   {remedy}\n    reported: {reported}"
-        ) from error
+        where = f" on {device.type} ({device_name(device)}, {gib:.1f} GiB)"
+        raise out_of_memory(where, tried, remedy, error) from error
 
 
 def is_full(error: Exception) -> bool:
     """Whether an error is that of memory that ran out, on whichever device."""
-    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return known or any(words in str(error).lower() for words in FULL)
+    return isinstance(error, torch.OutOfMemoryError) or machine_is_full(error)

@@ -116,6 +116,10 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     except MsnmoError as error:
         _tell(f"msnmo: error: {error}")
         sys.exit(1)
+    except MemoryError as error:
+        remedy = "give it more memory, or run fewer jobs at once"
+        _tell(f"msnmo: error: out of memory: {error}\n    remedy:   {remedy}")
+        sys.exit(1)
     except BrokenPipeError:
         # the reader of our output, such as `head`, has left: no fault, but nothing more can be said
         _silence()

@@ -32,7 +32,9 @@ def fingerprint(volume: Volume) -> str:
     upright = np.ascontiguousarray(reorder(volume.data, *ras_order(volume.grid.affine)))
     # -0 and 0 are one value, but not the same bytes
     upright = upright + upright.dtype.type(0)
-    return hashlib.sha256(repr(upright.shape).encode() + upright.tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(upright.shape).encode())
+    digest.update(upright.data)
+    return digest.hexdigest()
 
 
 def seal(digest: str, salt: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^{}]*)\})")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 PLAIN = "a path in one line without { } (Snakemake's), that begins with no dash"
 
 
@@ -35,11 +36,14 @@ def expand(text: str) -> str:
     Raises
     ------
     WrongPath
-        If the path is empty, has a control character, a brace or a dash at its start, or names a
-        variable that is not set or a user who is not there.
+        If the path is empty or an address on the web, has a control character, a brace or a dash
+        at its start, or names a variable that is not set or a user who is not there.
     """
     if not text.strip():
         raise WrongPath("a path", "an empty one", "give a path")
+    if ADDRESS.match(text):
+        remedy = "download the file and give its path, from / on, without http:// or file://"
+        raise WrongPath("a path on this machine", f"the address '{text}'", remedy)
     if CONTROL.search(text):
         raise WrongPath(PLAIN, repr(text), "remove the line end or other control character")
     path = _home(VARIABLE.sub(_variable, text))

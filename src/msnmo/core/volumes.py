@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import logging
 import math
+import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from isal import igzip, isal_zlib
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import atomic_path
+from msnmo.core.memory import claim
 from msnmo.core.nifti import nib
 
 # Two affines are the same grid when no corner voxel moves by more than this (mm): far below any
@@ -35,6 +37,13 @@ Stream = gzip.GzipFile | BufferedReader
 GZIP_LEVEL, GZIP = 2, 31
 # gzip packs at most this many bytes into one (RFC 1951: 258 bytes in two bits)
 MOST_DEFLATED = 1032
+# No scan of a head has more voxels, no header more bytes; what writers leave behind the voxels is
+# a block at most. A few kB of gzip can claim any number of each.
+MOST_VOXELS, MOST_HEADER, MOST_BEHIND = 1024**3, 2**26, 2**20
+# Whatever works on a volume holds a few arrays of its size at once
+ARRAYS = 4
+# Bytes that are read at a time
+PIECE = 2**24
 
 
 @dataclass(frozen=True)
@@ -107,9 +116,14 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     @property
+    def is_placed(self) -> bool:
+        """Whether the header says where the volume lies in the scanner."""
+        return self.sform_code != 0 or self.qform_code != 0
+
+    @property
     def form_conflict(self) -> str | None:
         """What is doubtful about the header's orientation, or None."""
-        if self.sform_code == 0 and self.qform_code == 0:
+        if not self.is_placed:
             return "neither sform nor qform is set: orientation assumed from voxel sizes alone"
         both = self.sform_code > 0 and self.qform_code > 0
         distance = _largest_shift(self.shape, self.sform, self.qform) if both else 0.0
@@ -181,14 +195,18 @@ def load_volume(path: Path | str) -> Volume:
     ------
     InputError
         Naming the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a
-        singular affine, or holds values that are complex, coloured or not finite.
+        singular affine, or holds values that are complex, coloured or not finite; if it claims
+        more voxels than a head has, or holds more bytes than it claims.
+    MemoryError
+        If there is too little memory to work on it; none has been taken then.
     """
     path = Path(path)
     with _open(path) as stream:
         image = _parse(path, stream)
         grid = _checked_grid(path, image)
         _check_size(path, image)
-        data = _read_voxels(path, image, stream).reshape(grid.shape)
+        claim(ARRAYS * math.prod(grid.shape) * np.dtype(np.float32).itemsize, path)
+        data = _read_voxels(path, image, stream, grid.shape)
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise bad_input(
@@ -342,6 +360,26 @@ def check_same_grid(
     )
 
 
+def check_placed(
+    path: Path | str, volume: Volume, reference_path: Path | str, reference: Volume
+) -> None:
+    """Refuse to bring a volume to another grid if either place in the scanner is a guess.
+
+    Raises
+    ------
+    InputError
+        Naming the file that has neither sform nor qform.
+    """
+    for file, each in ((path, volume), (reference_path, reference)):
+        if not each.grid.is_placed:
+            found = f"{each.grid.form_conflict}, so that {path} cannot be resampled"
+            remedy = (
+                "convert it again with its orientation; a mask drawn on this very scan takes the "
+                f"scan's header (fslcpgeom {reference_path} {path})"
+            )
+            raise bad_input(file, "a header with sform or qform", found, remedy)
+
+
 def _describe(grid: Grid) -> str:
     return f"shape {grid.shape}, affine {np.round(grid.affine[:3], 3).tolist()}"
 
@@ -379,6 +417,11 @@ def _open(path: Path) -> Stream:
         remedy = "convert the scan to NIfTI (e.g. dcm2niix)"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # a pipe would be waited for, and some devices never end
+            remedy = "write what it gives to a file, and name that"
+            raise bad_input(path, "a NIfTI file", "a pipe, socket or device", remedy)
         return igzip.open(path) if path.name.endswith(".gz") else path.open("rb")
     except OSError as error:
         remedy = "correct the path in the scan table, or the file's permissions"
@@ -390,6 +433,8 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
         with _quiet_nibabel():
             kind = _kind(stream)
             return kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
+    except MemoryError:
+        raise
     except Exception as error:  # gzip, zlib and nibabel have many kinds: each says "no NIfTI file"
         found = f"{type(error).__name__}: {error}"
         raise bad_input(path, "a NIfTI file", found, "copy or convert the file again") from error
@@ -402,10 +447,13 @@ def _kind(stream: Stream) -> type[nib.Nifti1Image]:
     """
     start = stream.read(nib.Nifti2Header.sizeof_hdr)
     stream.seek(0)
-    if start[344:348] == b"n+1\0":
-        return nib.Nifti1Image
-    if start[4:8] == b"n+2\0":
-        return nib.Nifti2Image
+    for place, magic, kind in ((344, b"n+1\0", nib.Nifti1Image), (4, b"n+2\0", nib.Nifti2Image)):
+        if start[place : place + 4] == magic:
+            header = kind.header_class(start[: kind.header_class.sizeof_hdr], check=False)
+            # nibabel reads all before the voxels as text of the header
+            if header["vox_offset"] > MOST_HEADER:
+                raise ValueError(f"a header that claims {header['vox_offset']:g} bytes")
+            return kind
     raise ValueError("no header of a single NIfTI file" if start else "an empty file")
 
 
@@ -454,21 +502,55 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
         expected = f"{needed} bytes of header and voxels (shape {image.shape}, {dtype})"
         remedy = "the file is truncated or damaged: copy it again from its source"
         raise bad_input(path, expected, f"too small a file, {on_disk} bytes", remedy)
+    if math.prod(map(int, image.shape)) > MOST_VOXELS:
+        remedy = "convert the scan again from its DICOM: its header is wrong, or it is no head scan"
+        expected = f"at most {MOST_VOXELS} voxels (1024 x 1024 x 1024)"
+        raise bad_input(path, expected, f"shape {image.shape}", remedy)
 
 
-def _read_voxels(path: Path, image: nib.Nifti1Image, stream: Stream) -> np.ndarray:
+def _read_voxels(
+    path: Path, image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]
+) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             # float64 values beyond float32 become inf and are reported as such by the caller
             warnings.simplefilter("ignore", RuntimeWarning)
-            data = np.asanyarray(image.dataobj, dtype=np.float32)
-        while stream.read(2**20):  # a gzip's checksum is compared at its end
-            pass
+            data = _in_pieces(image, stream, shape)
+        behind = _count(stream, MOST_BEHIND + 1)
+    except MemoryError:
+        raise
     except Exception as error:  # gzip, zlib, nibabel and numpy each have their own kinds
         found = f"{type(error).__name__}: {error}"
         remedy = "the file is truncated or damaged: copy it again from its source"
         raise bad_input(path, "voxel data as long as the header says", found, remedy) from error
+    if behind > MOST_BEHIND:
+        found = f"more than {MOST_BEHIND} bytes behind the voxels"
+        remedy = "convert the scan again; its header claims fewer voxels than the file holds"
+        raise bad_input(path, "voxel data as long as the header says", found, remedy)
     return data
+
+
+def _in_pieces(image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the voxels, scaled as nibabel does, without ever holding those of the file whole."""
+    proxy: Any = image.dataobj
+    dtype = image.get_data_dtype()
+    data = np.empty(shape, np.float32, order="F")
+    flat = data.reshape(-1, order="F")  # no copy
+    most = PIECE // dtype.itemsize
+    for start in range(0, flat.size, most):
+        part = flat[start : start + most]
+        offset = int(proxy.offset) + start * dtype.itemsize
+        layout = (part.shape, dtype, offset, proxy.slope, proxy.inter)
+        part[:] = np.asanyarray(nib.arrayproxy.ArrayProxy(stream, layout, mmap=False), np.float32)
+    return data
+
+
+def _count(stream: Stream, most: int) -> int:
+    """Return how many bytes are left, `most` at most; a gzip's checksum is compared at its end."""
+    count = 0
+    while count < most and (piece := stream.read(most - count)):
+        count += len(piece)
+    return count
 
 
 @contextlib.contextmanager

@@ -16,7 +16,11 @@ import numpy as np
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
+from msnmo.core.memory import claim, explain_little_memory
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+
+# Arrays of the scan's size that ANTs' images, copies of them and ours take at their most (measured)
+ARRAYS = 15
 
 
 def use_one_thread() -> None:
@@ -152,7 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out-image", type=Path, required=True, help="the corrected scan")
     parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: how it was made")
     given = parser.parse_args(arguments)
+    with explain_little_memory(f"N4 of {given.image}"):
+        _correct(given)
 
+
+def _correct(given: argparse.Namespace) -> None:
     scan, brain = load_volume(given.image), load_mask(given.brain)
     check_same_grid(given.brain, brain, given.image, scan)
     if given.bias_corrected == "yes":
@@ -165,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "tolerance": given.tolerance,
         }
         _refuse_no_signal(given.image, scan, brain)
+        claim(ARRAYS * scan.data.nbytes, given.image)
         corrected = correct_bias(scan, brain.data, given.shrink, given.iterations, given.tolerance)
     save_volume(given.out_image, corrected, scan.grid)
     write_json(given.out_sidecar, {"bias_correction": settings})

@@ -11,7 +11,14 @@ import numpy as np
 
 from msnmo.core.errors import InputError, run_command
 from msnmo.core.geometry import resample_to_grid
-from msnmo.core.volumes import Grid, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import (
+    Grid,
+    check_placed,
+    check_same_grid,
+    load_mask,
+    load_volume,
+    save_volume,
+)
 
 How = Literal["intersection", "union", "majority", "staple"]
 
@@ -88,6 +95,7 @@ def load_raters(
         try:
             mask = load_mask(path)
             if resample and not mask.grid.matches(scan.grid):
+                check_placed(path, mask, flair, scan)
                 print(f"{path}: resampled to the grid of {flair}")
                 mask = resample_to_grid(mask, scan.grid)
             check_same_grid(Path(path), mask, Path(flair), scan)

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import torch
 
-from msnmo.compute.device import GIB, free_memory, memory_format
+from msnmo.compute.device import free_memory, memory_format
+from msnmo.core.memory import GIB
 from msnmo.core.seeds import derive_seed
 from msnmo.settings.sections import HeldScans
 from msnmo.train.augment import augment, draw

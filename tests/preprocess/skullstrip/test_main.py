@@ -13,7 +13,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from msnmo.core.errors import InputError
+from msnmo.core import memory
+from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256
 from msnmo.core.volumes import Grid, Volume, load_mask, load_volume, save_volume
 from msnmo.preprocess import skullstrip
@@ -151,6 +152,16 @@ def test_an_implausible_mask_is_an_error_or_a_flag(
 def test_nothing_is_written_when_a_scan_is_refused(run: Any, tmp_path: Path) -> None:
     grid = Grid.from_affine((12, 12, 12), np.eye(4))
     with pytest.raises(InputError, match=r"a head\.nii\.gz"):
+        run(Volume(np.full((12, 12, 12), 3.0, np.float32), grid))
+    assert not (tmp_path / "out").exists()
+
+
+def test_little_memory_is_said_in_words(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    grid = Grid.from_affine((12, 12, 12), np.eye(4))
+    with pytest.raises(MsnmoError, match=r"tried:    skull stripping of .*engine auto"):
         run(Volume(np.full((12, 12, 12), 3.0, np.float32), grid))
     assert not (tmp_path / "out").exists()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import sha256, write_json
+from msnmo.core.memory import explain_little_memory
 from msnmo.core.plausibility import background_doubts, volume_doubts
 from msnmo.core.volumes import Volume, load_volume, save_volume
 from msnmo.preprocess.skullstrip import strip
@@ -22,6 +23,11 @@ from msnmo.settings.skullstrip import Engine, Implausible
 def main(arguments: Sequence[str] | None = None) -> None:
     """Skull-strip one scan; it stays on its own grid."""
     given = _parser().parse_args(arguments)
+    with explain_little_memory(f"skull stripping of {given.flair}, engine {given.engine}"):
+        _strip(given)
+
+
+def _strip(given: argparse.Namespace) -> None:
     scan = load_volume(given.flair)
     brain, doubts = _brain_and_doubts(scan, given)
     flags = [*brain.flags, *_accepted(doubts, brain, given)]
