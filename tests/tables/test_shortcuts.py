@@ -57,7 +57,7 @@ def texts(line) -> list[str]:
 
 
 def test_rows_are_the_methods_and_the_features_once(files):
-    page = page_of_shortcuts(read_judged(files))
+    page = page_of_shortcuts(read_judged(files), "grouped")
     (panel,) = page.panels
     assert [block.label for block in panel.blocks] == ["Joint Model", "ResNet50", "Image features"]
     assert panel.columns == (
@@ -72,29 +72,51 @@ def test_rows_are_the_methods_and_the_features_once(files):
 
 
 def test_what_is_found_is_said_with_its_numbers(files):
-    notes = page_of_shortcuts(read_judged(files)).notes
+    notes = page_of_shortcuts(read_judged(files), "grouped").notes
     told = [
         "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions, it may use "
         "scanner or site.",
         "Intensities, sharpness and voxel size alone tell classes, too (AUC 66.00 %, 95 % CI "
         "55.00–77.00): site and class go together in these scans.",
     ]
-    assert told_of_shortcuts(read_judged(files)) == told
+    assert told_of_shortcuts(read_judged(files), "grouped") == told
     assert [note for note in notes if note in told] == told
     assert "20 test scans with a lesion mask" in " ".join(notes)
+
+
+def test_where_sites_are_not_seen_no_site_is_blamed(files):
+    told = told_of_shortcuts(read_judged(files), "site")
+    assert told == [
+        "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions, at sites "
+        "not seen in training.",
+        "Intensities, sharpness and voxel size alone tell classes, too (AUC 66.00 %, 95 % CI "
+        "55.00–77.00): at sites not seen.",
+    ]
+
+
+@pytest.mark.parametrize(("high", "said"), [(0.49, True), (0.5, False)])
+def test_who_is_below_chance_without_lesions_is_named(high, said, tmp_path):
+    table = judged("resnet50").set_index("images")
+    table.loc["filled", ["auc", "ci_low", "ci_high"]] = 0.3, 0.2, high
+    write_tsv(tmp_path / "resnet50.tsv", table.reset_index())
+    notes = page_of_shortcuts(read_judged([tmp_path / "resnet50.tsv"]), "grouped").notes
+    found = [note for note in notes if "scores are turned round" in note]
+    assert [note.split(":")[0] for note in found] == (
+        ["ResNet50 (AUC 30.00 %, 95 % CI 20.00–49.00)"] * said
+    )
 
 
 def test_where_nothing_is_found_nothing_is_said(tmp_path):
     path = tmp_path / "resnet50.tsv"
     write_tsv(path, judged("resnet50", features=(0.5, 0.4, 0.6)))
-    assert told_of_shortcuts(read_judged([path])) == []
+    assert told_of_shortcuts(read_judged([path]), "grouped") == []
 
 
 def test_scans_without_a_mask_seeds_and_folds_without_a_value_are_told(tmp_path):
     path = tmp_path / "joint.tsv"
     table = judged("joint", n_without_mask=3, n_undefined_folds=1, n_folds=4, n_seeds=2)
     write_tsv(path, table.assign(sd_seeds=[0.01, 0.02, 0.015, None]))
-    page = page_of_shortcuts(read_judged([path]))
+    page = page_of_shortcuts(read_judged([path]), "grouped")
     said = " ".join(page.notes)
     assert "3 test scans without a lesion mask are left out" in said
     assert "Undefined in 1 of 5 folds" in said
@@ -109,7 +131,7 @@ def test_where_no_scan_has_a_mask_nothing_is_claimed(tmp_path):
     path = tmp_path / "joint.tsv"
     numbers = dict.fromkeys(("auc", "ci_low", "ci_high", "above_chance"))
     write_tsv(path, judged("joint", **numbers))
-    page = page_of_shortcuts(read_judged([path]))
+    page = page_of_shortcuts(read_judged([path]), "grouped")
     assert texts(page.panels[0].blocks[0].lines[0]) == ["n/a", "n/a", "n/a", "–"]
 
 
@@ -117,7 +139,7 @@ def test_a_certain_classifier_is_named_without_an_interval(tmp_path):
     path = tmp_path / "joint.tsv"
     bounds = {"ci_low": None, "ci_high": None}
     write_tsv(path, judged("joint", auc=1.0, **bounds))
-    page = page_of_shortcuts(read_judged([path]))
+    page = page_of_shortcuts(read_judged([path]), "grouped")
     told = "Joint Model (AUC 100.00 %): tells classes without lesions, it may use scanner or site."
     assert told in page.notes
     assert "No 95 % CI, the bootstrap's has no width: an AUC of 0 or 100 %." in page.notes
@@ -143,7 +165,7 @@ def test_the_command_writes_every_format_and_again_equal_bytes(files, tmp_path):
     assert written("two") == first
     for name in FORMATS:
         assert "Classification without lesions" in first[name].decode()
-        assert "it may use scanner or site" in first[name].decode()
+        assert "classes without lesions, at sites not seen in training" in first[name].decode()
     table = pd.read_csv(tmp_path / "one/table.tsv", sep="\t")
     assert len(table) == 3 * len(AUCS) + 1
     (shown,) = shown_tables(read_page(tmp_path / "one/table.json"))
@@ -161,7 +183,7 @@ def test_the_table_of_classifiers_says_which_tell_classes_without_lesions(
     write_tsv(paths["joint"], judged("joint"))
     named = [f"--{name}={paths[name]}" for name in READ]
     out = [f"--out-{name}={tmp_path / name}" for name in ("tsv", "json", *FORMATS)]
-    told = "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions"
+    told = "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions, at sites"
     for shortcuts, times in ([paths["joint"]], 1), ([], 0):
         main(["--table=4", *named, *of_folds(tmp_path), *out, "--shortcuts", *map(str, shortcuts)])
         notes = read_page(tmp_path / "json").notes

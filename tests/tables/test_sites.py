@@ -117,6 +117,36 @@ def test_what_is_undefined_and_how_pairs_are_made_is_told(page):
     assert "bootstrap of 12 subjects of all sites and 3 seeds." in " ".join(page(n_seeds=3).notes)
 
 
+NOT_SHOWN = "within sites it is not shown to be"
+
+
+@pytest.mark.parametrize(
+    ("overall", "within", "told"),
+    [
+        # the intervals are 5 to either side; within sites: the AUC and its pairs
+        (80.0, (50.0, 9), f"{NOT_SHOWN} (50.00 %, 95 % CI 45.00–55.00, 9 pairs)"),
+        (80.0, (55.0, 1), f"{NOT_SHOWN} (55.00 %, 95 % CI 50.00–60.00, 1 pair)"),
+        (80.0, (np.nan, 0), "there is no pair within a site"),
+        (80.0, (55.5, 9), None),
+        (55.0, (50.0, 9), None),
+    ],
+)
+def test_who_tells_classes_over_all_sites_alone_is_named(overall, within, told, page, monkeypatch):
+    value, pairs = within
+    monkeypatch.setitem(VALUES, "all", overall)
+    monkeypatch.setitem(VALUES, "within", value)
+    monkeypatch.setitem(PAIRS, "within", pairs)
+    named = [note for note in page().notes if note.startswith("Joint Model: ")]
+    above = "the AUC of all sites is above 50 % (80.00 %, 95 % CI 75.00–85.00, 14 pairs)"
+    expected = f"Joint Model: {above}; {told}. It may tell sites and no disease."
+    assert named == ([] if told is None else [expected])
+
+
+def test_an_auc_without_an_interval_is_judged_by_itself(page):
+    made = page(("joint",), value=100.0, ci_low=np.nan, ci_high=np.nan)
+    assert not [note for note in made.notes if note.startswith("Joint Model: ")]
+
+
 def test_one_site_is_said_to_be_one(page):
     assert "All scans are of one site: site Bern." in page(("joint",), ("Bern",)).notes
     assert not [note for note in page().notes if note.startswith("All scans are")]

@@ -111,7 +111,7 @@ def _of_lesions(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page
 
 def _of_shortcuts(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
     table = read_shortcuts(given.shortcuts)
-    return table, dict.fromkeys(FORMATS, page_of_shortcuts(table))
+    return table, dict.fromkeys(FORMATS, page_of_shortcuts(table, given.split))
 
 
 def _of_robustness(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]:
@@ -133,7 +133,8 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     if LESION_WISE in table.metrics:
         note = counted_note(given.smallest_lesion_mm3)
         pages = {name: replace(each, notes=(*each.notes, note)) for name, each in pages.items()}
-    told = told_of_shortcuts(read_shortcuts(given.shortcuts)) if given.shortcuts else []
+    judged = read_shortcuts(given.shortcuts) if given.shortcuts else None
+    told = [] if judged is None else told_of_shortcuts(judged, given.split)
     pages = {name: replace(each, notes=(*each.notes, *told)) for name, each in pages.items()}
     return to_tsv(table, rows), pages
 

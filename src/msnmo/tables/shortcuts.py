@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.cohort.balance import Split
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_tsv
 from msnmo.core.numbers import fixed
@@ -21,6 +22,7 @@ from msnmo.evaluate.statistics.shortcuts import (
     FILLED,
     NUMBERS,
 )
+from msnmo.evaluate.verdict import CHANCE
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import SEEDS
 from msnmo.tables.layout import SHORTCUTS, SHORTCUTS_CAPTION
@@ -93,13 +95,15 @@ def _of_features(table: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(method=None).reset_index(drop=True)
 
 
-def page_of_shortcuts(table: pd.DataFrame) -> Page:
+def page_of_shortcuts(table: pd.DataFrame, split: Split) -> Page:
     """Return Table S6 as its readers see it.
 
     Parameters
     ----------
     table : DataFrame
         As `read_judged` returns.
+    split : {"grouped", "site", "random"}
+        How folds were made.
     """
     blocks = tuple(
         Block(str(label), tuple(_lines({row.images: row for row in part.itertuples()})))
@@ -111,7 +115,7 @@ def page_of_shortcuts(table: pd.DataFrame) -> Page:
         "Method",
         "Value",
         (Panel("Classification", (*SHOWN.values(), VERDICT), blocks),),
-        tuple(_notes(table)),
+        tuple(_notes(table, split)),
     )
 
 
@@ -155,7 +159,7 @@ def number(value: float) -> str:
     return fixed(100 * value, 2)
 
 
-def _notes(table: pd.DataFrame) -> Iterator[str]:
+def _notes(table: pd.DataFrame, split: Split) -> Iterator[str]:
     first = table.iloc[0]
     folds = first["n_folds"] + first["n_undefined_folds"]
     subjects, seeds = first["n_subjects"], first["n_seeds"]
@@ -174,31 +178,51 @@ def _notes(table: pd.DataFrame) -> Iterator[str]:
         yield f"No {_level(first)}, the bootstrap's has no width: an AUC of 0 or 100 %."
     if first["n_undefined_folds"]:
         yield f"Undefined in {first['n_undefined_folds']} of {folds} folds, left out."
-    yield from told_of_shortcuts(table)
+    yield from told_of_shortcuts(table, split)
+    yield from _turned_round(table[table["images"] == FILLED])
     yield from EXPLAINED
 
 
-def told_of_shortcuts(table: pd.DataFrame) -> list[str]:
+def _turned_round(filled: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence of the methods that are below chance without lesions, if there are any."""
+    below = filled[filled["ci_high"] < CHANCE]
+    if len(below):
+        yield (
+            f"{_named(below)}: below 50 % without lesions, so that scores are turned round. "
+            "Something in filled scans still goes with the class, such as the extent of the "
+            "filling."
+        )
+
+
+def told_of_shortcuts(table: pd.DataFrame, split: Split) -> list[str]:
     """Return what is to be said of classifiers that tell classes without lesions.
 
     Parameters
     ----------
     table : DataFrame
         As `read_judged` returns.
+    split : {"grouped", "site", "random"}
+        How folds were made: where each tests a site that its networks have not seen, a class is
+        not told by what they know of that site.
     """
     found = table[table["above_chance"] == "yes"]
     methods, features = found[found["images"] == FILLED], found[found["images"] == FEATURES]
+    unseen = split == "site"
     sentences = []
     if len(methods):
-        named = "; ".join(f"{row.label} ({_auc(row)})" for row in methods.itertuples())
-        tells, may = ("tells", "it may") if len(methods) == 1 else ("tell", "they may")
-        sentences.append(f"{named}: {tells} classes without lesions, {may} use scanner or site.")
+        tells, they = ("tells", "it") if len(methods) == 1 else ("tell", "they")
+        means = "at sites not seen in training" if unseen else f"{they} may use scanner or site"
+        sentences.append(f"{_named(methods)}: {tells} classes without lesions, {means}.")
+    means = "at sites not seen" if unseen else "site and class go together in these scans"
     sentences += [
-        f"Intensities, sharpness and voxel size alone tell classes, too ({_auc(row)}): site and "
-        "class go together in these scans."
+        f"Intensities, sharpness and voxel size alone tell classes, too ({_auc(row)}): {means}."
         for row in features.itertuples()
     ]
     return sentences
+
+
+def _named(rows: pd.DataFrame) -> str:
+    return "; ".join(f"{row.label} ({_auc(row)})" for row in rows.itertuples())
 
 
 def _auc(row: Any) -> str:

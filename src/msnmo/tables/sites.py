@@ -15,6 +15,7 @@ from msnmo.core.files import read_tsv
 from msnmo.core.numbers import FEWEST_FOR_CORRELATION, fixed
 from msnmo.evaluate.metrics import EXACT, METRICS, NOT_APPLICABLE
 from msnmo.evaluate.statistics.sites import NUMBERS, columns, counts, of_classes
+from msnmo.evaluate.verdict import CHANCE
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import (
     ABOUT_METRICS,
@@ -205,6 +206,7 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     yield EXPLAINED
     if "AUC" in set(table["metric"]):
         yield _about_auc()
+        yield from _told_of_sites(table[table["metric"] == "AUC"])
     of_all = table[table["scope"] == "all"]
     subjects, seeds = of_all["n_subjects"].max(), of_all["n_seeds"].max()
     trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
@@ -228,6 +230,37 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     if lowest := [name for name in _ordered(table["metric"]) if METRICS[name].best == "lowest"]:
         yield f"{', '.join(lowest)}: lower is better."
     yield from (note for name, note in ABOUT_METRICS.items() if name in set(table["metric"]))
+
+
+def _told_of_sites(of_auc: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each method whose AUC is above chance over all sites alone."""
+    for label, rows in of_auc.groupby("label", sort=False):
+        scopes = {row.scope: row for row in rows.itertuples()}
+        overall, within = scopes["all"], scopes["within"]
+        if not _above_chance(overall) or _above_chance(within):
+            continue
+        if within.n_pairs:
+            found = f"within sites it is not shown to be ({_with_interval(within)})"
+        else:
+            found = "there is no pair within a site"
+        yield (
+            f"{label}: the AUC of all sites is above 50 % ({_with_interval(overall)}); {found}. "
+            "It may tell sites and no disease."
+        )
+
+
+def _above_chance(row: Any) -> bool:
+    """Return whether the interval is above chance; of an AUC without one, whether it is."""
+    low = row.value if math.isnan(row.ci_low) else row.ci_low
+    return bool(low > METRICS["AUC"].scale * CHANCE)
+
+
+def _with_interval(row: Any) -> str:
+    pairs = f"{row.n_pairs:.0f} pair{'' if row.n_pairs == 1 else 's'}"
+    if math.isnan(row.ci_low):
+        return f"{fixed(row.value, 2)} %, {pairs}"
+    level = percent(float(row.confidence))
+    return f"{fixed(row.value, 2)} %, {level} CI {interval_text(row.ci_low, row.ci_high)}, {pairs}"
 
 
 def _few_volumes(table: pd.DataFrame) -> bool:

@@ -71,8 +71,8 @@ def test_scores_are_judged_as_a_methods(folds, sites):
             table.loc[metric, "ci_low"] <= table.loc[metric, "mean"] <= table.loc[metric, "ci_high"]
         )
     assert table[["n_folds", "n_undefined_folds"]].drop_duplicates().values.tolist() == [[2, 0]]
-    assert table["n_subjects"].to_dict() == {"ACC": 8, "SN": 4, "SP": 4, "AUC": 8}
-    assert set(table["n_scans"]) == {8}
+    for counted in ("n_scans", "n_subjects"):
+        assert table[counted].to_dict() == {"ACC": 8, "SN": 4, "SP": 4, "AUC": 8}, counted
 
 
 def test_where_a_fold_has_one_class_it_has_no_auc(folds, sites):

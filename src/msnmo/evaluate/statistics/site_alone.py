@@ -87,7 +87,7 @@ def _of_fold(fold: int, tests: pd.DataFrame, scores: pd.Series) -> Iterator[tupl
 def judge(
     metrics: pd.DataFrame, folds: pd.DataFrame, drawn: Drawn, confidence: float
 ) -> pd.DataFrame:
-    """Return ACC, SN, SP and AUC over folds, with intervals, in percent.
+    """Return ACC, SN, SP and AUC over folds, with intervals, in percent; n_scans are those counted.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def judge(
                 "interval": made,
                 "n_folds": int(row["n_folds"]),
                 "n_undefined_folds": int(row["n_undefined_folds"]),
-                "n_scans": int(row["n_scans"]),
+                "n_scans": compared.scans.index.get_level_values("scan").nunique(),
                 "n_subjects": subjects,
             }
         )
