@@ -66,7 +66,8 @@ def candidate(tmp_path):
         # the in-plane voxels are coarse to be few, and no rule of choice looks at them alone
         nib.save(nib.Nifti1Image(values * 0 if flat else values, affine), path)
         converted = Converted([path], {"MRAcquisitionType": kind})
-        return Candidate(stack(slices, **changes), converted=converted)
+        series = stack(slices, **changes)
+        return Candidate(series, converted=converted, after_contrast=series.contrast)
 
     return make
 
@@ -138,6 +139,14 @@ def test_nothing_is_chosen_of_nothing(candidate):
         ({"EchoTime": 0.061, "InversionTime": 1.2, "RepetitionTime": 2.5}, "RepetitionTime 2.5"),
         ({"EchoTime": 0.061, "InversionTime": 1.2, "ProtocolName": "Ax T1 FLAIR"}, "named T1"),
         ({"EchoTime": 0.166, "InversionTime": 1.4, "RepetitionTime": 4.0}, ""),
+        ({"InversionTime": 3.0, "RepetitionTime": 7.5}, "does not null CSF"),
+        ({"InversionTime": 1.2, "RepetitionTime": 8.0}, "does not null CSF"),
+        # protocols of Siemens, Philips and GE
+        ({"InversionTime": 1.8, "RepetitionTime": 5.0}, ""),
+        ({"InversionTime": 2.5, "RepetitionTime": 9.0}, ""),
+        ({"InversionTime": 1.65, "RepetitionTime": 4.8}, ""),
+        ({"InversionTime": 2.8, "RepetitionTime": 11.0}, ""),
+        ({"InversionTime": 2.25, "RepetitionTime": 11.0}, ""),
     ],
 )
 def test_double_inversion_and_t1_flair_are_no_t2_flair(sidecar, said):
@@ -208,6 +217,13 @@ def test_a_derived_slice_is_not_dropped_out_of_the_stack():
 
 def test_series_without_any_image_say_so():
     assert unfit(without_strays(stack(is_image=False, is_mr=False))) == "not an MR image"
+
+
+def test_what_is_acquired_after_a_series_with_agent_is_after_it(tmp_path):
+    times = {"before": "20200101 100000", "agent": "20200101 110000", "after": "20200101 120000"}
+    several = [stack(9, acquired=time, contrast=name == "agent") for name, time in times.items()]
+    found = examine(several, tmp_path)
+    assert [each.after_contrast for each in found] == [False, True, True]
 
 
 def test_only_the_series_asked_for_is_looked_at(tmp_path):

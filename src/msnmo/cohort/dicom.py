@@ -254,7 +254,7 @@ def _doubts(chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]
     number = chosen.series.first.number
     if chosen.objection:
         yield f"taken as --series says, though: {chosen.objection}"
-    if chosen.series.contrast:
+    if chosen.after_contrast:
         yield "taken, though after a contrast agent"
     if chosen.coverage_mm < SHORTEST_BRAIN_MM:
         yield f"taken, though one side of its field of view is {chosen.coverage_mm:.0f} mm alone"
