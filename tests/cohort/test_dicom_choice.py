@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from msnmo.cohort.dicom import _doubts
+from msnmo.cohort.dicom import doubts
 from msnmo.cohort.dicom_choice import Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import Converted
 from msnmo.cohort.dicom_reading import archive_kind, read_folder
@@ -90,8 +90,8 @@ def test_a_whole_repeat_replaces_the_scan_and_both_are_told(candidate):
     scan, repeat = candidate(26), candidate(26, number=3, acquired="20200101 110000")
     assert choose([scan, repeat]) is repeat
     assert scan.reason == "a T2-FLAIR, but series 3 is later"
-    (told,) = _doubts(repeat, [scan, repeat])
-    assert "--series sub-X:2" in told
+    (told,) = doubts("sub-A", repeat, [scan, repeat])
+    assert "--series sub-A:2" in told
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_scan_before_the_contrast_agent_is_taken(candidate, agent):
 def test_a_3d_scan_after_the_agent_is_taken_and_told(candidate):
     before, after = candidate(26), candidate(156, 1.0, "3D", number=9, contrast=True)
     assert choose([before, after]) is after
-    told = list(_doubts(after, [before, after]))
+    told = list(doubts("sub-A", after, [before, after]))
     assert told[0] == "taken, though after a contrast agent"
     assert "series 2" in told[1]
 
@@ -203,7 +203,7 @@ def test_a_file_among_the_slices_that_is_none_is_dropped_and_told(candidate, str
     assert without_strays(given) == replace(series, strays=1)
     assert unfit(without_strays(given)) == ""
     taken = replace(candidate(26), series=without_strays(given))
-    assert "without 1 of its files" in " ".join(_doubts(taken, [taken]))
+    assert "without 1 of its files" in " ".join(doubts("sub-A", taken, [taken]))
 
 
 def test_a_derived_slice_is_not_dropped_out_of_the_stack():
