@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from msnmo.cohort.dicom import _doubts
+from msnmo.cohort.dicom import doubts
 from msnmo.cohort.dicom_choice import Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import Converted
 from msnmo.cohort.dicom_reading import archive_kind, read_folder
@@ -66,7 +66,8 @@ def candidate(tmp_path):
         # the in-plane voxels are coarse to be few, and no rule of choice looks at them alone
         nib.save(nib.Nifti1Image(values * 0 if flat else values, affine), path)
         converted = Converted([path], {"MRAcquisitionType": kind})
-        return Candidate(stack(slices, **changes), converted=converted)
+        series = stack(slices, **changes)
+        return Candidate(series, converted=converted, after_contrast=series.contrast)
 
     return make
 
@@ -89,8 +90,8 @@ def test_a_whole_repeat_replaces_the_scan_and_both_are_told(candidate):
     scan, repeat = candidate(26), candidate(26, number=3, acquired="20200101 110000")
     assert choose([scan, repeat]) is repeat
     assert scan.reason == "a T2-FLAIR, but series 3 is later"
-    (told,) = _doubts(repeat, [scan, repeat])
-    assert "--series sub-X:2" in told
+    (told,) = doubts("sub-A", repeat, [scan, repeat])
+    assert "--series sub-A:2" in told
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_the_scan_before_the_contrast_agent_is_taken(candidate, agent):
 def test_a_3d_scan_after_the_agent_is_taken_and_told(candidate):
     before, after = candidate(26), candidate(156, 1.0, "3D", number=9, contrast=True)
     assert choose([before, after]) is after
-    told = list(_doubts(after, [before, after]))
+    told = list(doubts("sub-A", after, [before, after]))
     assert told[0] == "taken, though after a contrast agent"
     assert "series 2" in told[1]
 
@@ -138,6 +139,14 @@ def test_nothing_is_chosen_of_nothing(candidate):
         ({"EchoTime": 0.061, "InversionTime": 1.2, "RepetitionTime": 2.5}, "RepetitionTime 2.5"),
         ({"EchoTime": 0.061, "InversionTime": 1.2, "ProtocolName": "Ax T1 FLAIR"}, "named T1"),
         ({"EchoTime": 0.166, "InversionTime": 1.4, "RepetitionTime": 4.0}, ""),
+        ({"InversionTime": 3.0, "RepetitionTime": 7.5}, "does not null CSF"),
+        ({"InversionTime": 1.2, "RepetitionTime": 8.0}, "does not null CSF"),
+        # protocols of Siemens, Philips and GE
+        ({"InversionTime": 1.8, "RepetitionTime": 5.0}, ""),
+        ({"InversionTime": 2.5, "RepetitionTime": 9.0}, ""),
+        ({"InversionTime": 1.65, "RepetitionTime": 4.8}, ""),
+        ({"InversionTime": 2.8, "RepetitionTime": 11.0}, ""),
+        ({"InversionTime": 2.25, "RepetitionTime": 11.0}, ""),
     ],
 )
 def test_double_inversion_and_t1_flair_are_no_t2_flair(sidecar, said):
@@ -194,7 +203,7 @@ def test_a_file_among_the_slices_that_is_none_is_dropped_and_told(candidate, str
     assert without_strays(given) == replace(series, strays=1)
     assert unfit(without_strays(given)) == ""
     taken = replace(candidate(26), series=without_strays(given))
-    assert "without 1 of its files" in " ".join(_doubts(taken, [taken]))
+    assert "without 1 of its files" in " ".join(doubts("sub-A", taken, [taken]))
 
 
 def test_a_derived_slice_is_not_dropped_out_of_the_stack():
@@ -208,6 +217,13 @@ def test_a_derived_slice_is_not_dropped_out_of_the_stack():
 
 def test_series_without_any_image_say_so():
     assert unfit(without_strays(stack(is_image=False, is_mr=False))) == "not an MR image"
+
+
+def test_what_is_acquired_after_a_series_with_agent_is_after_it(tmp_path):
+    times = {"before": "20200101 100000", "agent": "20200101 110000", "after": "20200101 120000"}
+    several = [stack(9, acquired=time, contrast=name == "agent") for name, time in times.items()]
+    found = examine(several, tmp_path)
+    assert [each.after_contrast for each in found] == [False, True, True]
 
 
 def test_only_the_series_asked_for_is_looked_at(tmp_path):

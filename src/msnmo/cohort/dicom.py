@@ -23,7 +23,7 @@ import pandas as pd
 from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words
+from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words, unfit
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
@@ -218,7 +218,9 @@ def _take_study(study: _Study, wanted: Sequence[str], out: Path, results: _Resul
         if chosen:
             write_bare(target, chosen.converted.images[0])
             write_sidecar(target.with_name(f"{name}_FLAIR.json"), chosen.sidecar)
-            results.left_out += [LeftOut(target, doubt) for doubt in _doubts(chosen, candidates)]
+            results.left_out += [
+                LeftOut(target, doubt) for doubt in doubts(name, chosen, candidates)
+            ]
     results.rows += [
         _row(study, each, target.relative_to(out) if each is chosen else None)
         for each in candidates
@@ -243,18 +245,18 @@ def _none_taken(candidates: Sequence[Candidate]) -> str:
     reasons = [f"{each.series.first.number}: {each.reason}" for each in candidates]
     told = "; ".join(reasons[:MOST_REASONS])
     more = ", ..." if len(reasons) > MOST_REASONS else ""
-    return (
-        f"no T2-FLAIR among its {len(candidates)} series, see series.tsv ({told}{more}); "
-        "if one of them is, name it: --series"
-    )
+    said = f"no T2-FLAIR among its {len(candidates)} series, see series.tsv ({told}{more})"
+    if any(not unfit(each.series, forced=True) for each in candidates):
+        said += "; if one of them is, name it: --series"
+    return said
 
 
-def _doubts(chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
+def doubts(scan: str, chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
     """Yield what a user should know of the series that was taken, or could have been."""
     number = chosen.series.first.number
     if chosen.objection:
         yield f"taken as --series says, though: {chosen.objection}"
-    if chosen.series.contrast:
+    if chosen.after_contrast:
         yield "taken, though after a contrast agent"
     if chosen.coverage_mm < SHORTEST_BRAIN_MM:
         yield f"taken, though one side of its field of view is {chosen.coverage_mm:.0f} mm alone"
@@ -265,7 +267,7 @@ def _doubts(chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]
             other = each.series.first.number
             yield (
                 f"series {number} is taken; series {other} is {each.reason}: look at both, and "
-                f"for the other give --series sub-X:{other}"
+                f"for the other give --series {scan}:{other}"
             )
 
 

@@ -68,6 +68,8 @@ class Candidate:
         Why it would not have been chosen, had the user not asked for it.
     near : bool
         Whether another could be chosen with as good reasons.
+    after_contrast : bool
+        Whether it, or a series before it, names a contrast agent.
     """
 
     series: Series
@@ -75,6 +77,7 @@ class Candidate:
     converted: Converted = field(default_factory=lambda: Converted([], {}))
     objection: str = ""
     near: bool = False
+    after_contrast: bool = False
 
     @property
     def sidecar(self) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Candidate:
         return Merit(
             coverage >= LEAST_COVERAGE * min(best_coverage_mm, WHOLE_MM),
             self.sidecar.get("MRAcquisitionType") == "3D",
-            not self.series.contrast,
+            not self.after_contrast,
             -round(volume, 3),
             coverage,
             first.acquired,
@@ -118,12 +121,19 @@ def examine(
     forced : sequence of Series
         Those that the user says it is among; all of them may be if there is none.
     """
-    return [
+    agent_given = [
+        series.first.acquired for series in several if series.contrast and series.first.acquired
+    ]
+    candidates = [
         Candidate(series, "another series is asked for")
         if forced and series not in forced
         else _examine(series, folder / str(number), forced=bool(forced))
         for number, series in enumerate(several)
     ]
+    for each in candidates:
+        later = bool(agent_given) and each.series.first.acquired > min(agent_given)
+        each.after_contrast = each.series.contrast or later
+    return candidates
 
 
 def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:

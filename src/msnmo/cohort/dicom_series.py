@@ -23,6 +23,10 @@ from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 # and lesions are bright in one of a long echo, which T1-FLAIR is not.
 INVERSION_S = (1.2, 3.5)
 SHORTEST_ECHO_S = 0.06
+# T1 of CSF, at any field (Rooney et al. 2007, Magn Reson Med 57:308), and how far from the time
+# that nulls it an inversion may be: common FLAIRs' are 0.85 to 1.15 of it, DIR's is 1.3
+CSF_T1_S = 4.3
+NEAR_NULL = (0.65, 1.25)
 # T1-FLAIR repeats faster, and that nulls CSF at a shorter inversion time
 SHORTEST_REPETITION_S = 3.5
 # With fewer no slices that the check takes fill a field of view that it takes
@@ -406,11 +410,22 @@ def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
         ),
         (bool(NAMED_DOUBLE.search(texts)), "named a double inversion recovery"),
         (
+            inversion is not None and repetition is not None and not _nulls(inversion, repetition),
+            f"InversionTime {inversion or 0:.4g} s does not null CSF at RepetitionTime "
+            f"{repetition or 0:.4g} s",
+        ),
+        (
             inversion is None and not NAMED_FLAIR.search(texts),
             "no inversion time is given, and no name says FLAIR",
         ),
     )
     return next((reason for wrong, reason in reasons if wrong), "")
+
+
+def _nulls(inversion: float, repetition: float) -> bool:
+    """Return whether CSF is dark: where its recovering signal passes zero, the train ignored."""
+    null = CSF_T1_S * (math.log(2) - math.log1p(math.exp(-repetition / CSF_T1_S)))
+    return NEAR_NULL[0] * null <= inversion <= NEAR_NULL[1] * null
 
 
 def _positive(value: Any) -> float | None:
