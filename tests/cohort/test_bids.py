@@ -136,6 +136,7 @@ def test_files_that_were_not_fetched_are_told_of(dataset, imported, tmp_path):
         (lambda root: (root / "dataset_description.json").unlink(), "dataset_description.json"),
         (lambda root: write_text(root, '{"Name": "x", "BIDSVersion": "1.8.0",}'), "no JSON"),
         (lambda root: write_text(root, '{"Name": "x"}'), 'add "BIDSVersion": "1.8.0"'),
+        (lambda root: write_description(root, "derivative"), "GeneratedBy"),
         (lambda root: write_text(root, "[1]"), "no Name and no BIDSVersion"),
         (lambda root: (root / "dataset_description.json").write_bytes(b"\xff{}"), "no JSON"),
         (lambda root: write_participants(root, [], ("participant_id", "dx")), "columns group"),
@@ -269,7 +270,10 @@ def test_an_entity_that_a_name_does_not_have_can_be_wanted(raw, nifti, imported,
 def test_masks_of_several_tools_in_one_scan_are_told_of(dataset, nifti, imported, tmp_path):
     nifti(dataset / "derivatives/lst-ai/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
     _, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
-    assert "lesions and lst-ai are taken as raters" in notes[str(dataset / "derivatives")]
+    assert (
+        "derivatives/lesions and derivatives/lst-ai are taken as raters"
+        in notes[str(dataset / "derivatives")]
+    )
 
 
 def test_a_mask_that_two_flairs_might_own_is_told_of(raw, nifti, imported, tmp_path):
