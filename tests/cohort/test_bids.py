@@ -136,6 +136,7 @@ def test_files_that_were_not_fetched_are_told_of(dataset, imported, tmp_path):
         (lambda root: (root / "dataset_description.json").unlink(), "dataset_description.json"),
         (lambda root: write_text(root, '{"Name": "x", "BIDSVersion": "1.8.0",}'), "no JSON"),
         (lambda root: write_text(root, '{"Name": "x"}'), 'add "BIDSVersion": "1.8.0"'),
+        (lambda root: write_description(root, "derivative"), "GeneratedBy"),
         (lambda root: write_text(root, "[1]"), "no Name and no BIDSVersion"),
         (lambda root: (root / "dataset_description.json").write_bytes(b"\xff{}"), "no JSON"),
         (lambda root: write_participants(root, [], ("participant_id", "dx")), "columns group"),
@@ -215,47 +216,65 @@ def test_masks_of_other_images_are_left_out_and_told_of(dataset, nifti, imported
     assert {path: said for path, said in reasons.items() if said not in notes[path]} == {}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "sub-02_space-flair_seg-lst",
-        "sub-02_space-FLAIR_label-lesion_mask",
-        "sub-02_FLAIR_label-lesion_mask",
-        "sub-02_FLAIR_lesion-manual",
-        "sub-02_label-lesion_seg",
-        "sub-02_label-WMH_dseg",
-        "sub-02_desc-T2lesion_mask",
-        "sub-02_mod-FLAIR_label-lesion_mask",
-    ],
-)
-def test_masks_by_the_names_of_published_tools_are_found(name, raw, nifti, imported, tmp_path):
-    mask = nifti(raw / f"derivatives/tool/sub-02/anat/{name}.nii.gz")
-    probability = mask.with_name(name.replace("mask", "").rstrip("_") + "_probseg.nii.gz")
-    nifti(probability)
-    table, _ = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
-    assert [Path(path).name for path in table["lesion_mask"]] == ["", mask.name]
+NAMES_OF_TOOLS = [
+    "space-flair_seg-lst",
+    "space-FLAIR_label-lesion_mask",
+    "FLAIR_label-lesion_mask",
+    "FLAIR_lesion-manual",
+    "label-lesion_seg",
+    "label-WMH_dseg",
+    "desc-T2lesion_mask",
+    "mod-FLAIR_label-lesion_mask",
+]
+
+
+def test_masks_by_the_names_of_published_tools_are_found(people, nifti, imported, tmp_path):
+    root = people(len(NAMES_OF_TOOLS))
+    for subject, name in enumerate(NAMES_OF_TOOLS, start=1):
+        anat = root / f"derivatives/tool/sub-{subject}/anat"
+        nifti(anat / f"sub-{subject}_{name}.nii.gz")
+        nifti(anat / f"sub-{subject}_{name.removesuffix('_mask')}_probseg.nii.gz")
+    options = ["--diagnosis-column", "group"]
+    table, _ = imported("bids", root, *options, out=tmp_path / "scans.tsv")
+    assert [Path(path).name for path in table["lesion_mask"]] == [
+        f"sub-{subject}_{name}.nii.gz" for subject, name in enumerate(NAMES_OF_TOOLS, start=1)
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("sub-02_FLAIR_roi", ["suffix=roi"]),
-        ("sub-02_space-MNI_seg-lst", ["seg=lst", "space=MNI"]),
-        ("sub-02_T1w_label-lesion_mask", ["label=lesion", "contrast=T1w"]),
-        ("sub-02_acq-x_label-lesion_mask", ["label=lesion", "acq=x"]),
-        ("sub-02_desc-annotated_seg-lst", ["desc=annotated"]),
+        ("FLAIR_roi", ["suffix=roi"]),
+        ("T1w_space-MNI_seg-lst", ["seg=lst", "space=MNI", "contrast=T1w"]),
+        ("acq-x_desc-annotated_label-lesion_mask", ["desc=annotated", "acq=x"]),
     ],
 )
 def test_what_the_user_names_is_taken(*, name, options, raw, nifti, imported, tmp_path):
-    mask = nifti(raw / f"derivatives/tool/sub-02/anat/{name}.nii.gz")
+    mask = nifti(raw / f"derivatives/tool/sub-02/anat/sub-02_{name}.nii.gz")
     column = ["--diagnosis-column", "group"]
     table, notes = imported("bids", raw, *column, out=tmp_path / "default.tsv")
     assert set(table["lesion_mask"]) == {""}
-    if name == "sub-02_FLAIR_roi":
+    if name == "FLAIR_roi":
         hint = "if sub-02_FLAIR_roi.nii.gz is one, say --mask suffix=roi"
         assert hint in notes[str(raw / "sub-02/anat/sub-02_FLAIR.nii.gz")]
     table, _ = imported("bids", raw, *column, "--mask", *options, out=tmp_path / "scans.tsv")
     assert [Path(path).name for path in table["lesion_mask"]] == ["", mask.name]
+
+
+@pytest.fixture
+def people(tmp_path, nifti):
+    """A function that makes a dataset of so many people with MS, without masks."""
+
+    def make(count):
+        root = tmp_path / "people"
+        names = [f"sub-{number}" for number in range(1, count + 1)]
+        for name in names:
+            nifti(root / f"{name}/anat/{name}_FLAIR.nii.gz")
+        write_description(root, "raw")
+        write_participants(root, [(name, "MS") for name in names], ("participant_id", "group"))
+        return root
+
+    return make
 
 
 def test_an_entity_that_a_name_does_not_have_can_be_wanted(raw, nifti, imported, tmp_path):
@@ -269,7 +288,10 @@ def test_an_entity_that_a_name_does_not_have_can_be_wanted(raw, nifti, imported,
 def test_masks_of_several_tools_in_one_scan_are_told_of(dataset, nifti, imported, tmp_path):
     nifti(dataset / "derivatives/lst-ai/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
     _, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
-    assert "lesions and lst-ai are taken as raters" in notes[str(dataset / "derivatives")]
+    assert (
+        "derivatives/lesions and derivatives/lst-ai are taken as raters"
+        in notes[str(dataset / "derivatives")]
+    )
 
 
 def test_a_mask_that_two_flairs_might_own_is_told_of(raw, nifti, imported, tmp_path):
@@ -399,14 +421,13 @@ POINTERS = {
 }
 
 
-@pytest.mark.parametrize("kind", POINTERS)
-def test_pointers_are_named_as_such(kind, raw, nifti, imported, tmp_path):
+def test_pointers_are_named_as_such(raw, nifti, imported, tmp_path):
     flair = raw / "sub-01/anat/sub-01_FLAIR.nii.gz"
-    flair.write_bytes(POINTERS[kind])
+    flair.write_bytes(POINTERS["Git LFS"])
     mask = nifti(raw / "derivatives/x/sub-02/anat/sub-02_label-lesion_mask.nii.gz")
-    mask.write_bytes(POINTERS[kind])
+    mask.write_bytes(POINTERS["git-annex"])
     table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["02"]
     assert set(table["lesion_mask"]) == {""}
-    assert f"not fetched (a {kind} pointer" in notes[str(flair)]
-    assert f"not fetched (a {kind} pointer" in notes[str(mask)]
+    assert "not fetched (a Git LFS pointer" in notes[str(flair)]
+    assert "not fetched (a git-annex pointer" in notes[str(mask)]

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from msnmo.cohort.bids_masks import LeaveOut, Masks, combined_folders
+from msnmo.cohort.bids_masks import LeaveOut, Masks, sources
 from msnmo.cohort.bids_names import Ids, Named, niftis, stem_of, wanted_entities
 from msnmo.cohort.bids_people import ABSENT, Stated, Tables
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id
@@ -120,7 +120,7 @@ def collect(arguments: argparse.Namespace) -> Import:
             has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
             reason = f"{has} lesion mask: {FOR_PREDICTION}{masks.hint(flair)}"
             left_out.append(LeftOut(flair.path, reason))
-        combined.add(tuple(combined_folders(chosen, arguments.folder / "derivatives")))
+        combined.add(tuple(sources(chosen, arguments.folder)))
         scans.append(
             ImportedScan(
                 subject,
@@ -136,9 +136,8 @@ def collect(arguments: argparse.Namespace) -> Import:
     masks.without_flair(by_visit, left_out.append)
     for names in sorted(combined):
         if len(names) > 1:
-            reason = (
-                f"masks of {' and '.join(names)} are taken as raters of one scan; --masks chooses"
-            )
+            told = f"masks of {' and '.join(names)} are taken as raters of one scan"
+            reason = f"{told}; --masks and --mask choose"
             left_out.append(LeftOut(arguments.folder / "derivatives", reason))
     if wrong:
         raise InputError(wrong)
@@ -173,10 +172,15 @@ def _candidates(folder: Path, ids: Ids, leave_out: LeaveOut) -> Iterator[Named]:
     taken all the same.
     """
     from bids import BIDSLayout  # noqa: PLC0415 - slow, and needed here alone
+    from bids.exceptions import BIDSValidationError  # noqa: PLC0415
     from bids.layout import BIDSLayoutIndexer  # noqa: PLC0415
 
     indexer = BIDSLayoutIndexer(validate=True, index_metadata=False)
-    layout = BIDSLayout(folder, indexer=indexer)
+    try:
+        layout = BIDSLayout(folder, indexer=indexer)
+    except BIDSValidationError as error:
+        remedy = "correct dataset_description.json; of data as scanned, DatasetType is raw"
+        raise bad_input(folder, "a BIDS dataset", str(error), remedy) from error
     known = {*layout.get(suffix="FLAIR", datatype="anat", return_type="file")}
     for path in niftis(folder.glob("sub-*")):
         named = Named.from_path(path, ids)

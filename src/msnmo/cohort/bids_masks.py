@@ -28,6 +28,7 @@ PICTURE = (
 OTHER_LESIONS = re.compile(r"t1|gad|gd|enhanc|blackhole|black-?hole|dwi|swi|dir", re.IGNORECASE)
 LIKE_LESIONS = re.compile(r"lesion|wmh|wml|lst|_roi$|flair_(seg|mask)$", re.IGNORECASE)
 ANNOTATED = "a map whose labels are regions, so no mask of lesions: --mask desc=... takes it"
+OWN = "the dataset itself"
 MAY_BE_OF = "taken, but by its name it may as well be of"
 
 
@@ -119,10 +120,10 @@ class Masks:
         return "" if space.lower() in FLAIR_SPACES else f"a lesion mask with space-{space}{grid}"
 
 
-def combined_folders(masks: Iterable[Path], derivatives: Path) -> list[str]:
-    """Return the folders of derivatives that the masks of one scan come from."""
-    inside = [mask.relative_to(derivatives) for mask in masks if mask.is_relative_to(derivatives)]
-    return sorted({path.parts[0] for path in inside})
+def sources(masks: Iterable[Path], dataset: Path) -> list[str]:
+    """Return where in a dataset the masks of one scan come from: folders of derivatives, itself."""
+    inside = [mask.relative_to(dataset).parts for mask in masks if mask.is_relative_to(dataset)]
+    return sorted({"/".join(parts[:2]) if parts[0] == "derivatives" else OWN for parts in inside})
 
 
 def _description(named: Named) -> str:

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from msnmo.cohort.delimited import DelimitedRow, read_rows
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError
+from msnmo.core.fetched import not_fetched
 from msnmo.core.names import name_of_scan
 from msnmo.core.paths import CONTROL, WrongPath, locate
 
@@ -443,6 +444,8 @@ def _wrong_file(path: Path) -> tuple[str, str, str] | None:
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
+        if reason := not_fetched(path):
+            return "a file", f"'{path}': {reason}", "fetch it, or remove the row"
         remedy = "correct the path; relative paths are relative to the table"
         return "a file", f"'{path}': {error.strerror}", remedy
     return None if is_file else ("a file", f"'{path}' is a folder or device", "name the file in it")

@@ -13,6 +13,13 @@ FROM_LFS = "git lfs pull fetches it"
 
 def not_fetched(path: Path) -> str | None:
     """Return what a file is that stands for another not yet fetched, and the remedy; else None."""
+    try:
+        return _pointer(path)
+    except OSError:
+        return None  # whoever opens it says why it cannot be read
+
+
+def _pointer(path: Path) -> str | None:
     if path.is_symlink() and not path.exists():
         annex = ANNEX_LINK in path.readlink().as_posix()
         kind = "a git-annex link" if annex else "a link"

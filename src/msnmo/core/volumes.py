@@ -18,6 +18,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from msnmo.core.errors import bad_input
+from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path
 from msnmo.core.memory import claim
 from msnmo.core.nifti import nib
@@ -436,7 +437,7 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
     except MemoryError:
         raise
     except Exception as error:  # gzip, zlib and nibabel have many kinds: each says "no NIfTI file"
-        found = f"{type(error).__name__}: {error}"
+        found = not_fetched(path) or f"{type(error).__name__}: {error}"
         raise bad_input(path, "a NIfTI file", found, "copy or convert the file again") from error
 
 
