@@ -1,6 +1,7 @@
 """An import becomes a table that the workflow accepts, or nothing at all."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,17 @@ def test_paths_are_relative_inside_the_tables_folder_and_absolute_outside(scan, 
     assert read_scan_table(path)["scan"].tolist() == ["sub-01"]
     notes = (tmp_path / "cohort/scans_left-out.tsv").read_text()
     assert notes == "file\treason\nx\twhy\n"
+
+
+def test_no_cell_of_an_import_is_a_formula_and_paths_still_lead_there(scan, nifti, tmp_path):
+    flair = nifti(tmp_path / "cohort/=1+1/@flair.nii.gz")
+    path = tmp_path / "cohort/scans.tsv"
+    write_scan_table(path, Import([replace(scan, flair=flair, site='=HYPERLINK("x")')]))
+    cells = path.read_text(encoding="utf-8").splitlines()[1].split("\t")
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    (row,) = read_scan_table(path).to_dict("records")
+    assert row["site"] == '\'=HYPERLINK("x")'
+    assert Path(row["flair"]).samefile(flair)
 
 
 def test_what_the_workflow_would_refuse_is_not_written(scan, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from msnmo.cohort.folds import read_folds, write_folds
 from msnmo.core.errors import InputError
 from msnmo.figures.__main__ import chosen_methods, main
 from msnmo.figures.catalogue import get_figure
@@ -57,6 +58,15 @@ def test_metrics_that_lost_their_last_line_are_refused(tmp_path, write_run):
     with pytest.raises(InputError, match=told):
         main(options(tmp_path, "figure-8", **sources(tmp_path)))
     assert not (tmp_path / "out.png").exists()
+
+
+def test_folds_that_were_edited_are_refused(tmp_path, write_run):
+    write_run()
+    path = tmp_path / "folds.tsv"
+    write_folds(path, read_folds(path))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InputError, match="edited, added or removed"):
+        main(options(tmp_path, "figure-2"))
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, write_run):

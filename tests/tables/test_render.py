@@ -25,7 +25,7 @@ from msnmo.tables.__main__ import main
 from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
-from msnmo.tables.model import read_page
+from msnmo.tables.model import Block, Line, Page, Panel, Text, read_page
 from msnmo.tables.render import FORMATS, SECOND, escape_markdown, escape_tex, to_tsv
 from tests.measured import of_folds
 
@@ -161,6 +161,18 @@ def test_tex_escapes(text, expected):
 
 def test_markdown_escapes():
     assert escape_markdown("50% & a_b <c|d> *x* [y]") == r"50% \& a\_b \<c\|d\> \*x\* \[y\]"
+
+
+@pytest.mark.parametrize("place", ["heading", "lines", "column", "label", "line", "cell"])
+def test_no_text_breaks_a_markdown_table_or_starts_a_tag(place):
+    texts = dict.fromkeys(("heading", "lines", "column", "label", "line", "cell"), "x")
+    texts[place] = "<img src=x>|y"
+    block = Block(texts["label"], (Line(texts["line"], (Text(texts["cell"]),)),))
+    panel = Panel("", (texts["column"],), (block,))
+    shown = FORMATS["md"](Page("1", "c", texts["heading"], texts["lines"], (panel,), ()))
+    assert shown.count(r"\<img src=x\>\|y") == 1
+    rows = [line for line in shown.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
 
 
 def test_the_command_writes_equal_bytes(joint_only, statistics, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.core.cells import as_cell
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path, write_tsv
@@ -141,13 +142,17 @@ def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
         "brain_mask": _written(scan.brain_mask, folder) if scan.brain_mask else "",
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
-        "site": scan.site,
+        "site": as_cell(scan.site),
     }
 
 
 def _written(path: Path, folder: Path) -> str:
     absolute = path.absolute()
-    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    if not absolute.is_relative_to(folder):
+        return str(absolute)
+    written = str(absolute.relative_to(folder))
+    # a spreadsheet takes @scans/1.nii for a formula, and ./@scans/1.nii is the same path
+    return written if as_cell(written) == written else f"./{written}"
 
 
 def _named(finding: Finding, temporary: Path, path: Path) -> Finding:

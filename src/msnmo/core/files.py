@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from msnmo.core.cells import as_cell
 from msnmo.core.errors import bad_input, explain_refusal
 
 if TYPE_CHECKING:
@@ -145,9 +146,23 @@ def read_json(path: Path | str) -> dict[str, Any]:
 
 
 def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a table atomically: tab-separated, no index, missing values as ``n/a`` (BIDS)."""
+    """Write a table atomically: tab-separated, no index, missing values as ``n/a`` (BIDS).
+
+    Text that a spreadsheet would execute, or that would turn the direction of what is read, is
+    made harmless (`msnmo.core.cells`).
+    """
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+        _harmless(table).to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+
+
+def _harmless(table: pd.DataFrame) -> pd.DataFrame:
+    for name in table.select_dtypes(["object", "string", "category"]).columns:
+        known = list(table[name])
+        cells = [as_cell(cell) if isinstance(cell, str) else cell for cell in known]
+        # a column that is left alone keeps its type, which decides how numbers in it are written
+        if any(isinstance(old, str) and new != old for new, old in zip(cells, known, strict=True)):
+            table = table.assign(**{name: cells})
+    return table
 
 
 def read_tsv(

@@ -6,11 +6,18 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from msnmo.core.cells import show_directions
+
+
+def _shown(value: Any) -> Any:
+    return show_directions(value) if isinstance(value, str) else value
+
 
 def templates(*packages: str, **settings: Any) -> Environment:
     """Return the environment of the templates of some packages.
 
-    Text is escaped in templates whose name ends in ``html.jinja``. A name that a template uses and
+    Text is escaped in templates whose name ends in ``html.jinja``; in all, characters that would
+    turn its direction are named. A name that a template uses and
     nobody gives is an error.
 
     Parameters
@@ -24,6 +31,7 @@ def templates(*packages: str, **settings: Any) -> Environment:
         loader=ChoiceLoader([PackageLoader(package, "") for package in packages]),
         autoescape=select_autoescape(["html.jinja"]),
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
         **settings,

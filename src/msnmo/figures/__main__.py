@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.cohort.folds import read_folds
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import read_metrics
@@ -23,7 +24,6 @@ from msnmo.viewing.slices import save
 MANIFEST_FILES = ("image", "lesion", "sidecar", "native_brain")
 MANIFEST_COLUMNS = {"scan": str} | dict.fromkeys(MANIFEST_FILES, str)
 COHORT_COLUMNS = {"scan": str, "diagnosis": str}
-FOLDS_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metrics=metrics,
         manifest=read_tsv(given.manifest, MANIFEST_COLUMNS, files=MANIFEST_FILES),
         cohort=read_tsv(given.cohort, COHORT_COLUMNS),
-        folds=read_tsv(given.folds, FOLDS_COLUMNS),
+        folds=read_folds(given.folds),
         predictions=given.predictions or "",
         history=given.history or "",
         gradcam=given.gradcam or "",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from msnmo.cohort.folds import read_folds
 from msnmo.core.diagnoses import probabilities, score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listed = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
     manifest = read_tsv(given.manifest, text | dict.fromkeys(listed, str), files=listed)
     manifest = manifest.set_index("scan").loc[scan]
-    folds = read_tsv(given.folds, {"scan": str, "fold": int})
+    folds = read_folds(given.folds)
     fold = int(folds.set_index("scan").loc[scan, "fold"])
     folder = Path(given.predictions.format(fold=fold, method=given.method))
     _, column = probabilities()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.cohort.folds import read_folds
 from msnmo.core.diagnoses import score, score_in_words
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
@@ -20,7 +21,6 @@ from msnmo.figures.cases import reference_method
 from msnmo.settings.methods import BOTH_TASKS, Task, get_method
 
 COHORT_COLUMNS = dict.fromkeys(("scan", "subject", "session", "diagnosis", "flair", "site"), str)
-FOLD_COLUMNS = {"scan": str, "fold": int}
 MANIFEST_COLUMNS = dict.fromkeys(("scan", "sidecar", "native_lesion", "native_brain"), str)
 QUALITY_COLUMNS = {"scan": str, "engine": str, "brain_ml": float, "flags": str}
 VOLUMES = {"V_TRUE": "true lesions (ml)", "V_PRED": "predicted lesions (ml)"}
@@ -71,7 +71,7 @@ class Results:
     @classmethod
     def read(cls, given: argparse.Namespace) -> Results:
         """Read the tables that the options of `add_arguments` name."""
-        folds = read_tsv(given.folds, FOLD_COLUMNS).set_index("scan")["fold"]
+        folds = read_folds(given.folds).set_index("scan")["fold"]
         manifest = read_tsv(given.manifest, MANIFEST_COLUMNS, files=list(MANIFEST_COLUMNS)[1:])
         metrics = read_metrics(given.metrics)
         return cls(

@@ -177,13 +177,17 @@ def escape_markdown(text: str) -> str:
 
 def _pipe_table(panel: Panel, page: Page) -> str:
     body = [
-        ["" if place else escape_markdown(block.label), line.name, *map(_markdown_cell, line.cells)]
+        [
+            "" if place else escape_markdown(block.label),
+            escape_markdown(line.name),
+            *map(_markdown_cell, line.cells),
+        ]
         for block in panel.blocks
         for place, line in enumerate(block.lines)
     ]
     return tabulate(
         body,
-        headers=[escape_markdown(page.heading), page.lines, *panel.columns],
+        headers=[escape_markdown(each) for each in (page.heading, page.lines, *panel.columns)],
         tablefmt="pipe",
         colalign=["left", "left", *["right"] * len(panel.columns)],
         disable_numparse=True,
@@ -192,4 +196,4 @@ def _pipe_table(panel: Panel, page: Page) -> str:
 
 def _markdown_cell(cell: Text) -> str:
     mark = MARKDOWN_MARKS[cell.rank]
-    return f"{mark}{cell.text}{mark}"
+    return f"{mark}{escape_markdown(cell.text)}{mark}"

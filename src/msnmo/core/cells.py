@@ -1,0 +1,31 @@
+"""Text that others wrote, in tables for people: shown as it is, and executed by nobody."""
+
+from __future__ import annotations
+
+import re
+
+# A cell that begins so is a formula to a spreadsheet, in wide letters too (OWASP, CSV injection)
+FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
+_NUMBER = r"[-+](?:\d[\d.]*|\.\d+)(?:[eE][-+]?\d+)?"
+# A number with a sign is none: alone, with its unit, its interval or its spread
+SIGNED = re.compile(
+    rf"[-+](?:inf|nan)|{_NUMBER}(?:%| ml| mm)?(?:[ ,;](?:[\d.,;%±()\s–−-]|to|ml|mm)*)?"
+)
+# What turns the direction of text: the end of a name is then read as its beginning
+TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+DIRECTIONS = {code: f"[U+{code:04X}]" for code in TURNING}
+
+
+def show_directions(text: str) -> str:
+    """Return text in which characters that turn its direction are named, such as ``[U+202E]``."""
+    return text.translate(DIRECTIONS)
+
+
+def as_cell(text: str) -> str:
+    """Return text as a cell that a spreadsheet shows and does not compute.
+
+    What would be a formula is given an apostrophe before it, which spreadsheets read as "this is
+    text". Numbers, and text that is safe, stay as they are; so does what was returned before.
+    """
+    text = show_directions(text)
+    return f"'{text}" if FORMULA.match(text) and not SIGNED.fullmatch(text) else text
