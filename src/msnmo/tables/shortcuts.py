@@ -189,8 +189,7 @@ def _turned_round(filled: pd.DataFrame) -> Iterator[str]:
     if len(below):
         yield (
             f"{_named(below)}: below 50 % without lesions, so that scores are turned round. "
-            "Something in filled scans still goes with the class, such as the extent of the "
-            "filling."
+            "Something in filled scans still goes with the class, such as traces of the filling."
         )
 
 
