@@ -47,6 +47,12 @@ def test_what_turns_the_direction_of_text_is_named(code):
     assert show_directions("مرحبا, 患者, שלום") == "مرحبا, 患者, שלום"
 
 
+def test_a_path_stays_the_files():
+    path = "/data/scan\u200f/a.nii"
+    assert as_cell(path) == path
+    assert as_cell(f"={path}") == f"'={path}"
+
+
 def test_every_table_that_is_written_is_harmless_and_numbers_are_as_before(tmp_path):
     table = pd.DataFrame(
         {

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from msnmo.core.cells import as_cell
 from msnmo.core.errors import DiskError, InputError
 from msnmo.core.files import (
     atomic_path,
@@ -179,6 +180,7 @@ def test_any_table_returns_bit_by_bit(tmp_path_factory, rows):
     table = pd.DataFrame(rows, columns=["text", "number", "count"])
     write_tsv(path, table)
     read = read_tsv(path, {"text": str, "number": float, "count": int})
+    table["text"] = table["text"].map(as_cell)
     pd.testing.assert_frame_equal(read, table, check_exact=True)
 
 

@@ -25,7 +25,8 @@ def as_cell(text: str) -> str:
     """Return text as a cell that a spreadsheet shows and does not compute.
 
     What would be a formula is given an apostrophe before it, which spreadsheets read as "this is
-    text". Numbers, and text that is safe, stay as they are; so does what was returned before.
+    text". Numbers, and text that is safe, stay as they are; so does what was returned before. Text
+    with a slash may be a path: its characters stay, or the file would not be found.
     """
-    text = show_directions(text)
+    text = text if "/" in text else show_directions(text)
     return f"'{text}" if FORMULA.match(text) and not SIGNED.fullmatch(text) else text
