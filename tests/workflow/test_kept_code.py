@@ -12,6 +12,10 @@ from msnmo.workflow import kept_code
 from msnmo.workflow.kept_code import keep_code
 
 SOURCE = Path(msnmo.__file__).parents[1]
+CACHES = (
+    *(versions.read_code, versions.kept_as, versions.files_of),
+    *(versions.code_version, versions.modules_of),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +61,7 @@ def read_again(monkeypatch, source, file):
         patched.setattr(versions, "read_meaning", reader)
         versions.KEPT.clear()
         versions.read_code.cache_clear()
+        versions.kept_as.cache_clear()
         keep_code(source, file)
     return read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def fetched(path: Path | None, left_out: list[LeftOut]) -> Path | None:
         left_out.append(LeftOut(path, reason))
         return None
     return path
+
+
+def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
+    folder: Path,
+    scans: Sequence[ImportedScan],
+    left_out: Sequence[LeftOut],
+    expected: str,
+    remedy: str,
+    missing: str = "no such file",
+) -> None:
+    """Refuse a data set of which no scan is left, with the first reason why there is.
+
+    Raises
+    ------
+    InputError
+        Naming the folder.
+    """
+    if not scans:
+        found = left_out[0].reason if left_out else missing
+        raise bad_input(folder, expected, found, remedy)
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file
-from msnmo.core.errors import bad_input
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
 from msnmo.core.paths import path_argument
 
 NAME = "mslesseg"
@@ -56,11 +55,9 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=SITE,
             )
         )
-    if not scans:
-        expected = "train/P1/T1/P1_T1_FLAIR.nii.gz and so on"
-        found = left_out[0].reason if left_out else "no such file"
-        remedy = "give the folder that the archive unpacks to"
-        raise bad_input(arguments.folder, expected, found, remedy)
+    expected = "train/P1/T1/P1_T1_FLAIR.nii.gz and so on"
+    remedy = "give the folder that the archive unpacks to"
+    refuse_none(arguments.folder, scans, left_out, expected, remedy)
     subjects = len({scan.subject for scan in scans})
     if (len(scans), subjects) != (SCANS, SUBJECTS):
         reason = f"{len(scans)} scans of {subjects} subjects; the whole is {SCANS} of {SUBJECTS}"

@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched
-from msnmo.core.errors import bad_input
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, refuse_none
 from msnmo.core.paths import path_argument
 
 NAME = "msseg2"
@@ -45,10 +44,8 @@ def collect(arguments: argparse.Namespace) -> Import:
             continue
         if fetched(path, left_out):
             scans.append(ImportedScan(path.parent.name, "", path, session=match[1], site=SITE))
-    if not scans:
-        expected = "training/013/flair_time01_on_middle_space.nii.gz and so on"
-        found = left_out[0].reason if left_out else "no such file"
-        remedy = "give the folder that the challenge's archives unpack to"
-        raise bad_input(arguments.folder, expected, found, remedy)
+    expected = "training/013/flair_time01_on_middle_space.nii.gz and so on"
+    remedy = "give the folder that the challenge's archives unpack to"
+    refuse_none(arguments.folder, scans, left_out, expected, remedy)
     left_out.append(LeftOut(arguments.folder / "*/ground_truth*", NEW_LESIONS))
     return Import(scans, left_out)

@@ -12,8 +12,7 @@ import argparse
 import re
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file
-from msnmo.core.errors import bad_input
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
 from msnmo.core.paths import path_argument
 
 NAME = "msseg2016"
@@ -86,11 +85,9 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=f"MSSEG2016 centre {centre}",
             )
         )
-    if not scans:
-        expected = f"Training/Center_01/Patient_01/{folder}/{name}.nii.gz and so on"
-        found_text = left_out[0].reason if left_out else "no such folder"
-        remedy = "give the folder that the archives unpack to"
-        raise bad_input(arguments.folder, expected, found_text, remedy)
+    expected = f"Training/Center_01/Patient_01/{folder}/{name}.nii.gz and so on"
+    remedy = "give the folder that the archives unpack to"
+    refuse_none(arguments.folder, scans, left_out, expected, remedy, "no such folder")
     if len(scans) != SCANS:
         reason = f"{len(scans)} scans; the whole is {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))

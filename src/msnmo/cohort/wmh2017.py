@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, fetched
-from msnmo.core.errors import bad_input
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, fetched, refuse_none
 from msnmo.core.paths import path_argument
 
 NAME = "wmh2017"
@@ -63,11 +62,9 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=site,
             )
         )
-    if not scans:
-        expected = f"training/Utrecht/0/{arguments.state}/FLAIR.nii.gz and so on"
-        found = left_out[0].reason if left_out else "no such file"
-        remedy = "give the folder that the challenge's data unpack to"
-        raise bad_input(arguments.folder, expected, found, remedy)
+    expected = f"training/Utrecht/0/{arguments.state}/FLAIR.nii.gz and so on"
+    remedy = "give the folder that the challenge's data unpack to"
+    refuse_none(arguments.folder, scans, left_out, expected, remedy)
     left_out.append(LeftOut(arguments.folder / "**/wmh.nii.gz", VASCULAR))
     if len(scans) != SCANS:
         reason = f"{len(scans)} scans; the whole is {SCANS}"

@@ -21,7 +21,7 @@ import torch
 from msnmo.compute.gpu_lock import Held, hold_gpu, lock_folder
 from msnmo.compute.options import Choice
 from msnmo.core.errors import bad_input
-from msnmo.core.memory import GIB, out_of_memory
+from msnmo.core.memory import GIB, explain_little_memory
 from msnmo.core.memory import is_full as machine_is_full
 from msnmo.settings.training import Precision
 
@@ -163,14 +163,13 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
     MsnmoError
         If the block ran out of memory; any other error passes unchanged.
     """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_full(error):
-            raise
+
+    def where() -> str:
         gib = total_memory(device) / GIB
-        where = f" on {device.type} ({device_name(device)}, {gib:.1f} GiB)"
-        raise out_of_memory(where, tried, remedy, error) from error
+        return f" on {device.type} ({device_name(device)}, {gib:.1f} GiB)"
+
+    with explain_little_memory(tried, remedy, is_full, where):
+        yield
 
 
 def is_full(error: Exception) -> bool:

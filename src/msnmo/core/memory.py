@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msnmo.core.errors import MsnmoError
@@ -40,7 +40,12 @@ def out_of_memory(where: str, tried: str, remedy: str, error: Exception) -> Msnm
 
 
 @contextlib.contextmanager
-def explain_little_memory(tried: str, remedy: str = MORE_MEMORY) -> Iterator[None]:
+def explain_little_memory(
+    tried: str,
+    remedy: str = MORE_MEMORY,
+    is_full: Callable[[Exception], bool] = is_full,
+    where: Callable[[], str] = str,
+) -> Iterator[None]:
     """Turn running out of the machine's memory into a message that says what to do.
 
     Parameters
@@ -48,6 +53,10 @@ def explain_little_memory(tried: str, remedy: str = MORE_MEMORY) -> Iterator[Non
     tried : str
         What did not fit, such as ``skull stripping of scan.nii.gz``.
     remedy : str
+    is_full : callable
+        Whether an error is that of the memory meant: by default the machine's.
+    where : callable
+        Asked where memory ran out, if it did: nothing of the machine's.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def explain_little_memory(tried: str, remedy: str = MORE_MEMORY) -> Iterator[Non
     except (MemoryError, RuntimeError) as error:
         if not is_full(error):
             raise
-        raise out_of_memory("", tried, remedy, error) from error
+        raise out_of_memory(where(), tried, remedy, error) from error
 
 
 def claim(needed: int, of: object) -> None:

@@ -137,6 +137,7 @@ KEPT: dict[str, Meaning] = {}
 """What files mean that an earlier run read, by `kept_as`."""
 
 
+@cache
 def kept_as(path: Path, source: Path) -> str:
     """Return a digest of all that a file's meaning follows from, how it is read included."""
     parts = (READER.read_bytes(), _package(path, source).encode(), path.read_bytes())
