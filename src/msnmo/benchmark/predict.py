@@ -20,7 +20,15 @@ import pandas as pd
 import torch
 from torch import nn
 
-from msnmo.benchmark.sheet import Clock, OutOfTime, Sheet, add_arguments, seconds_each, table
+from msnmo.benchmark.sheet import (
+    Clock,
+    OutOfTime,
+    Sheet,
+    add_arguments,
+    add_methods,
+    seconds_each,
+    table,
+)
 from msnmo.benchmark.train import about
 from msnmo.compute.device import move, pick_device, prepare
 from msnmo.compute.options import add_arguments as add_device
@@ -32,7 +40,7 @@ from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.volumes import Grid, save_volume
 from msnmo.predict import fold
 from msnmo.settings.config import complete_config, method_settings
-from msnmo.settings.methods import METHODS, get_method
+from msnmo.settings.methods import JOINT, get_method
 from msnmo.settings.training import Settings
 from msnmo.train.__main__ import serialise
 from msnmo.train.job import Job
@@ -159,15 +167,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=list(METHODS),
-        default=["joint"],
-        metavar="METHOD",
-        help="by default the joint model",
-    )
-    parser.add_argument("--size", type=int, default=160, help="voxels a side (default: 160)")
+    add_methods(parser, [JOINT], "the joint model")
     parser.add_argument("--scans", type=int, default=4, help="in the fold (default: 4)")
     add_arguments(parser)
     add_device(parser)

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from msnmo.core.files import write_json
+from msnmo.settings.methods import METHODS
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the user set the limit
@@ -168,6 +169,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=float("inf"),
         help="stop after these; what was measured by then is kept",
     )
+
+
+def add_methods(parser: argparse.ArgumentParser, default: Sequence[str], words: str) -> None:
+    """Give a benchmark of networks the options that say of which, and of what size of scans."""
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=list(METHODS),
+        default=list(default),
+        metavar="METHOD",
+        help=f"by default {words}",
+    )
+    parser.add_argument("--size", type=int, default=160, help="voxels a side (default: 160)")
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -24,7 +24,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from msnmo.benchmark.sheet import Clock, OutOfTime, Sheet, add_arguments, seconds_each, table
+from msnmo.benchmark.sheet import (
+    Clock,
+    OutOfTime,
+    Sheet,
+    add_arguments,
+    add_methods,
+    seconds_each,
+    table,
+)
 from msnmo.compute.device import device_name, is_full, move, pick_device, precision, prepare
 from msnmo.compute.options import add_arguments as add_device
 from msnmo.core.command import program
@@ -282,18 +290,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=list(METHODS),
-        default=list(PAPERS),
-        metavar="METHOD",
-        help="by default all of the paper's",
-    )
+    add_methods(parser, PAPERS, "all of the paper's")
     parser.add_argument(
         "--how", nargs="+", choices=WAYS, default=list(WAYS[:3]), metavar="WAY", help="see above"
     )
-    parser.add_argument("--size", type=int, default=160, help="voxels a side (default: 160)")
     parser.add_argument("--batch", type=int, default=2, help="scans in a step (default: 2)")
     parser.add_argument("--steps", type=int, default=3, help="in each of three rounds (default: 3)")
     add_arguments(parser)
