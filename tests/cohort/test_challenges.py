@@ -33,6 +33,27 @@ def test_msseg_2016_has_a_consensus_and_patients_of_both_sets(msseg2016, importe
     assert list(notes.values()) == ["3 scans; the whole is 53"]
 
 
+def test_what_systems_add_to_archives_is_not_read(msseg2016, imported, tmp_path):
+    place = "Training/Center_01/Patient_01/Preprocessed_Data"
+    for name in ("__MACOSX", "@eaDir", ".Trash-1000"):
+        copy = msseg2016 / name / place / "FLAIR_preprocessed.nii.gz"
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(b"x")
+    (msseg2016 / place / "._FLAIR_preprocessed.nii.gz").write_bytes(b"x")
+    table, notes = imported("msseg2016", msseg2016, out=tmp_path / "scans.tsv")
+    assert len(table) == 3
+    for name in ("__MACOSX", "@eaDir", ".Trash-1000"):
+        assert "not read" in notes[str(msseg2016 / name)]
+
+
+def test_copies_of_a_patient_are_both_named(msseg2016, nifti, refused, tmp_path):
+    place = "Training/Center_01/Patient_01/Preprocessed_Data/FLAIR_preprocessed.nii.gz"
+    copy = nifti(msseg2016 / "backup" / place)
+    said = refused("msseg2016", msseg2016, out=tmp_path / "scans.tsv")
+    assert str(copy) in said
+    assert str(msseg2016 / place) in said
+
+
 def test_msseg_2016_has_heads_and_seven_raters(msseg2016, imported, tmp_path):
     gone = msseg2016 / "Testing/Center_03/Patient_01/Masks/ManualSegmentation_7.nii.gz"
     gone.write_bytes(POINTER)
@@ -59,6 +80,16 @@ def test_msseg_2_masks_of_new_lesions_are_never_taken(nifti, imported, tmp_path)
     ]
     assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
     assert "marks new lesions" in notes[str(root / "*/ground_truth*")]
+    assert notes[str(root)] == "4 scans of 2 subjects; the whole is 200 of 100"
+
+
+def test_a_visit_that_is_not_there_is_told_of(nifti, imported, tmp_path):
+    root = tmp_path / "MSSEG-2"
+    flair = nifti(root / "training/013/flair_time01_on_middle_space.nii.gz")
+    copy = nifti(root / "training/013/flair_time02_on_middle_space (1).nii.gz")
+    _, notes = imported("msseg2", root, out=tmp_path / "scans.tsv")
+    assert notes[str(flair)] == "the other visit of 013 is not there: taken alone"
+    assert "in no row" in notes[str(copy)]
 
 
 def test_mslesseg_visits_and_test_set(nifti, imported, tmp_path):
@@ -78,6 +109,32 @@ def test_mslesseg_visits_and_test_set(nifti, imported, tmp_path):
     assert set(table["stripped"]) == {"yes"}
     assert notes[str(root)] == "4 scans of 3 subjects; the whole is 115 of 75"
     assert "no mask" in notes[str(root / "test/P55/P55_FLAIR.nii.gz")]
+
+
+def test_mslesseg_scans_in_anothers_folder_and_in_both_sets_are_told_of(nifti, imported, tmp_path):
+    root = tmp_path / "MSLesSeg Dataset"
+    for name in ("train/P1/T1/P1_T1", "train/P2/T1/P1_T1", "test/P1/P1"):
+        for kind in ("FLAIR", "MASK"):
+            nifti(root / f"{name}_{kind}.nii.gz")
+    table, notes = imported("mslesseg", root, out=tmp_path / "scans.tsv")
+    assert table[["subject", "session"]].to_numpy().tolist() == [["P1", ""], ["P1", "1"]]
+    assert "whose it is is not known" in notes[str(root / "train/P2/T1/P1_T1_FLAIR.nii.gz")]
+    assert "in no row" in notes[str(root / "train/P2/T1/P1_T1_MASK.nii.gz")]
+    assert "one person" in notes[str(root / "test/P1/P1_FLAIR.nii.gz")]
+
+
+def test_mslesseg_names_of_other_capitals_are_in_the_error(nifti, refused, tmp_path):
+    path = nifti(tmp_path / "x/train/P1/T1/P1_T1_flair.nii.gz")
+    assert f"{path}: not one of the data set's files" in refused(
+        "mslesseg", tmp_path / "x", out=tmp_path / "scans.tsv"
+    )
+
+
+def test_wmh_2017_people_of_the_other_state_alone_are_told_of(nifti, imported, tmp_path):
+    nifti(tmp_path / "wmh/training/Utrecht/0/pre/FLAIR.nii.gz")
+    other = nifti(tmp_path / "wmh/training/Singapore/50/orig/FLAIR.nii.gz")
+    _, notes = imported("wmh2017", tmp_path / "wmh", out=tmp_path / "scans.tsv")
+    assert notes[str(other)] == "no pre/FLAIR beside it; --state orig takes it"
 
 
 @pytest.mark.parametrize(("state", "corrected"), [("pre", "yes"), ("orig", "no")])

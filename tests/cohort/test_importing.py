@@ -52,6 +52,23 @@ def test_what_the_workflow_would_refuse_is_not_written(scan, tmp_path):
     assert list(tmp_path.glob(".tmp*")) == []
 
 
+def test_two_files_of_one_scan_are_both_named(scan, nifti, tmp_path):
+    other = nifti(tmp_path / "cohort/copy.nii.gz")
+    with pytest.raises(InputError) as caught:
+        write_scan_table(tmp_path / "scans.tsv", Import([scan, replace(scan, flair=other)]))
+    (finding,) = caught.value.findings
+    assert {finding.file, finding.found} == {str(other), f"sub-01, which {scan.flair} is too"}
+
+
+def test_a_row_that_is_refused_is_named_by_its_scan(scan, tmp_path):
+    gone = tmp_path / "gone.nii.gz"
+    with pytest.raises(InputError) as caught:
+        write_scan_table(
+            tmp_path / "scans.tsv", Import([scan, replace(scan, subject="02", flair=gone)])
+        )
+    assert f"row 3, column flair (to be of {gone})" in str(caught.value)
+
+
 def test_no_scan_is_an_error_that_says_what_was_left_out(tmp_path):
     with pytest.raises(InputError, match="a phantom"):
         write_scan_table(tmp_path / "scans.tsv", Import([], [LeftOut("x", "a phantom")]))

@@ -62,9 +62,30 @@ def test_a_part_is_taken_and_what_is_missing_is_told(challenge, imported, tmp_pa
 
 
 def test_a_compressed_twin_is_not_a_second_scan(challenge, imported, nifti, tmp_path):
-    nifti(challenge / "training/training01/preprocessed/training01_01_flair_pp.nii.gz")
-    table, _ = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
+    twin = nifti(challenge / "training/training01/preprocessed/training01_01_flair_pp.nii.gz")
+    table, notes = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
     assert len(table) == 21
+    assert notes == {str(twin): "training01_01_flair_pp.nii is taken, of the same name"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training02/preprocessed/training01_05_flair_pp.nii",
+        "training02/masks/training01_01_mask1.nii",
+        "training01/masks/training01_01_mask3.nii",
+        "training01/masks/training01_09_mask1.nii",
+        "training01/orig/training01_09_flair.nii.gz",
+        "training01/preprocessed/training01_01_flair_pp (1).nii",
+        "training01/preprocessed/training01_01_flair_pp.mgz",
+    ],
+)
+def test_scans_and_masks_in_no_row_are_told_of(name, challenge, imported, nifti, tmp_path):
+    path = challenge / "training" / name
+    nifti(path.with_name("x.nii")).rename(path)
+    table, notes = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
+    assert len(table) == 21
+    assert notes == {str(path): "not one of the data set's files by its name and folder: in no row"}
 
 
 @pytest.mark.parametrize("folder", ["", "test{}/preprocessed/"])

@@ -90,6 +90,17 @@ def test_a_scan_without_its_flair_is_told_and_not_fatal(clone, imported, tmp_pat
     assert notes == {str(gone): "no such file in this clone"}
 
 
+def test_strange_folders_and_pointers_are_told_of(clone, imported, tmp_path):
+    strange = clone / "cross_sectional/MNI/patient3"
+    strange.mkdir()
+    mask = clone / f"cross_sectional/MNI/patient02/{MNI_MASK}.nii.gz"
+    mask.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    table, notes = imported("open_ms", clone, out=tmp_path / "scans.tsv")
+    assert table["diagnosis"].tolist() == ["MS", "", "MS"]
+    assert "no folder of a patient" in notes[str(strange)]
+    assert "Git LFS pointer" in notes[str(mask)]
+
+
 def test_another_folder_is_refused(refused, tmp_path):
     said = refused("open_ms", tmp_path, out=tmp_path / "scans.tsv")
     assert "cross_sectional/MNI/patient01" in said

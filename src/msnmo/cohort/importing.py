@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.cohort.tree import NIFTI, files_below, is_nifti, other_form, unusable
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path, write_tsv
+from msnmo.core.names import name_of_scan
 
 LEFT_OUT_COLUMNS = ("file", "reason")
+OF_NO_LAYOUT = "not one of the data set's files by its name and folder: in no row"
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,58 @@ def clean_id(text: str) -> str:
 
 def first_file(folder: Path, stem: str) -> Path | None:
     """Return a NIfTI file by its name without ending, compressed or not; a dead link counts."""
-    paths = [folder / f"{stem}{ending}" for ending in (".nii.gz", ".nii")]
+    paths = [folder / f"{stem}{ending}" for ending in NIFTI]
     return next((path for path in paths if path.is_file() or path.is_symlink()), None)
 
 
+def all_files(folder: Path, left_out: list[LeftOut]) -> list[Path]:
+    """Return every file below a folder, by name; folders that are not read are told of.
+
+    So is the compressed twin of a NIfTI file, which does not count.
+    """
+    found = files_below([folder], lambda path, reason: left_out.append(LeftOut(path, reason)))
+    paths = {each.path: None for each in found}
+    twins = [path for path in paths if path.suffix == ".gz" and path.with_suffix("") in paths]
+    for path in twins:
+        left_out.append(LeftOut(path, f"{path.with_suffix('').name} is taken, of the same name"))
+        del paths[path]
+    return list(paths)
+
+
 def fetched(path: Path | None, left_out: list[LeftOut]) -> Path | None:
-    """Return a file that is there; one that was not fetched is told of, and None."""
-    if path is not None and (reason := not_fetched(path)):
+    """Return a file that is there; one that was not fetched, or is none, is told of, and None."""
+    if path is not None and (reason := unusable(path)):
         left_out.append(LeftOut(path, reason))
         return None
     return path
+
+
+def tell_untaken(
+    files: Iterable[Path],
+    scans: Iterable[ImportedScan],
+    left_out: list[LeftOut],
+    looks: re.Pattern[str],
+    is_known: Callable[[Path], bool],
+) -> None:
+    """Tell of every image that by its name may be a scan or mask and yet is in no row.
+
+    Parameters
+    ----------
+    files, scans, left_out
+        All files of a data set, what was made of them, and what was said of them.
+    looks : Pattern
+        Found in the names of scans and masks.
+    is_known : callable
+        Whether a file is one of the layout that is rightly in no row.
+    """
+    told: set[Path | str | None] = {*(each.file for each in left_out)}
+    for scan in scans:
+        told |= {scan.flair, scan.brain_mask}
+        told.update(scan.lesion_masks)
+    for path in files:
+        image = is_nifti(path) or other_form(path)
+        if image and looks.search(path.name) and path not in told and not is_known(path):
+            left_out.append(LeftOut(path, OF_NO_LAYOUT))
 
 
 def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
@@ -101,7 +146,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     remedy: str,
     missing: str = "no such file",
 ) -> None:
-    """Refuse a data set of which no scan is left, with the first reason why there is.
+    """Refuse a data set of which no scan is left, with the reasons why there are.
 
     Raises
     ------
@@ -109,8 +154,14 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
         Naming the folder.
     """
     if not scans:
-        found = left_out[0].reason if left_out else missing
-        raise bad_input(folder, expected, found, remedy)
+        raise bad_input(folder, expected, _listed(left_out) or missing, remedy)
+
+
+def _listed(left_out: Sequence[LeftOut], limit: int = 20) -> str:
+    """Return what was left out and why, a line each, up to a limit; empty if nothing was."""
+    lines = [f"{each.file}: {each.reason}" for each in left_out[:limit]]
+    lines += [f"and {len(left_out) - limit} more"] if len(left_out) > limit else []
+    return "".join(["left out:", *(f"\n              {line}" for line in lines)]) if lines else ""
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
@@ -125,14 +176,15 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
         If there is no scan, or with all that is wrong of the table.
     """
     if not imported.scans:
-        told = "".join(f"\n              {each.file}: {each.reason}" for each in imported.left_out)
-        found = f"none; left out:{told}" if told else "none"
+        told = _listed(imported.left_out, limit=len(imported.left_out))
+        found = f"none; {told}" if told else "none"
         remedy = "look at the folder given, and at the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent
-    rows = [_row(scan, folder) for scan in imported.scans]
+    scans = sorted(imported.scans, key=lambda scan: (scan.subject, scan.session))
+    _refuse_repeated(scans)
+    rows = [_row(scan, folder) for scan in scans]
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
-    table = table.sort_values(["subject", "session"], ignore_index=True)
     with atomic_path(path) as temporary:
         table.mask(table == "").to_csv(
             temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n"
@@ -141,7 +193,7 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
             cohort = read_scan_table(temporary)
         except InputError as error:
             raise InputError(
-                _named(finding, temporary, path) for finding in error.findings
+                _named(finding, temporary, path, scans) for finding in error.findings
             ) from None
     left_out = [(str(each.file), each.reason) for each in imported.left_out]
     write_tsv(left_out_path(path), pd.DataFrame(left_out, columns=list(LEFT_OUT_COLUMNS)))
@@ -176,7 +228,24 @@ def _written(path: Path, folder: Path) -> str:
     return written if as_cell(written) == written else f"./{written}"
 
 
-def _named(finding: Finding, temporary: Path, path: Path) -> Finding:
-    """Return the finding as one of the table to be, not of its temporary file."""
+def _refuse_repeated(scans: Iterable[ImportedScan]) -> None:
+    """See that no two scans have one name: the table could hold one of them alone."""
+    first: dict[str, Path] = {}
+    wrong = []
+    for scan in scans:
+        name = name_of_scan(scan.subject, scan.session)
+        if first.setdefault(name, scan.flair) != scan.flair:
+            found = f"{name}, which {first[name]} is too"
+            remedy = "move one of them out of the data set, or rename it"
+            wrong.append(Finding(str(scan.flair), "each scan once", found, remedy))
+    if wrong:
+        raise InputError(wrong)
+
+
+def _named(finding: Finding, temporary: Path, path: Path, scans: Sequence[ImportedScan]) -> Finding:
+    """Return the finding as one of the table to be, not of its temporary file, with the scan's."""
     where = finding.file.replace(str(temporary), str(path))
+    if match := re.search(r", row (\d+)", where):
+        # the header is row 1; the table is not written, so the row alone would say nothing
+        where += f" (to be of {scans[int(match[1]) - 2].flair})"
     return Finding(where, finding.expected, finding.found, finding.remedy)

@@ -12,11 +12,19 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut
-from msnmo.core.errors import bad_input
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    all_files,
+    fetched,
+    first_file,
+    refuse_none,
+    tell_untaken,
+)
 from msnmo.core.paths import path_argument
 
 NAME = "isbi2015"
@@ -27,6 +35,9 @@ RATERS = (1, 2)
 SIZES = {"training": (21, 5), "test": (61, 14)}
 SUBFOLDER = {"preprocessed": ("preprocessed", "flair_pp"), "raw": ("orig", "flair")}
 NAMED = re.compile(r"(training|test)(\d{2})_(\d{2})_(flair|flair_pp)\.nii(\.gz)?")
+MASK = re.compile(r"training(\d{2})_(\d{2})_mask([12])\.nii(\.gz)?")
+LOOKS = re.compile("flair|mask", re.IGNORECASE)
+TAKEN = "{} is taken, of the same name"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,15 +72,13 @@ def collect(arguments: argparse.Namespace) -> Import:
     """
     of_set, state = arguments.set, arguments.state
     folder, ending = SUBFOLDER[state]
-    found = sorted(_flairs(arguments.folder, of_set, folder, ending))
-    if not found:
-        expected = f"{of_set}01/{folder}/{of_set}01_01_{ending}.nii and so on, at any depth"
-        remedy = f"give the folder that the challenge's {of_set} archive unpacks to"
-        raise bad_input(arguments.folder, expected, "no such file", remedy)
+    scans: list[ImportedScan] = []
+    left_out: list[LeftOut] = []
+    files = all_files(arguments.folder, left_out)
+    found = _flairs(files, of_set, folder, ending, left_out)
     labelled = state == "preprocessed" and of_set == "training"
-    scans, left_out = [], []
-    for subject, visit, path in found:
-        masks = _masks(path.parents[1] / "masks", subject, visit) if labelled else {}
+    for (subject, visit), path in sorted(found.items()):
+        masks = _masks(path.parents[1] / "masks", subject, visit, left_out) if labelled else {}
         missing = [f"mask{rater}" for rater in RATERS if rater not in masks]
         if labelled and missing:
             reason = f"without {' and '.join(missing)}: taken for prediction only"
@@ -87,6 +96,10 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=SITE,
             )
         )
+    tell_untaken(files, scans, left_out, LOOKS, lambda path: _is_known(path, found, of_set, ending))
+    expected = f"{of_set}01/{folder}/{of_set}01_01_{ending}.nii and so on, at any depth"
+    remedy = f"give the folder that the challenge's {of_set} archive unpacks to"
+    refuse_none(arguments.folder, scans, left_out, expected, remedy)
     if state == "raw" and of_set == "training":
         reason = "drawn on the preprocessed scans, so of no use for the raw ones"
         left_out.append(LeftOut(arguments.folder / "training*/masks", reason))
@@ -98,29 +111,43 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(scans, left_out)
 
 
-def _flairs(root: Path, of_set: str, folder: str, ending: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield subject, visit and path of each scan; of a file and its compressed twin the first."""
-    seen = set()
-    for path in sorted(root.rglob(f"{of_set}*_{ending}.nii*")):
+def _flairs(
+    files: Iterable[Path], of_set: str, folder: str, ending: str, left_out: list[LeftOut]
+) -> dict[tuple[str, str], Path]:
+    """Return the scan of each subject and visit, the first by its path."""
+    found: dict[tuple[str, str], Path] = {}
+    for path in files:
         match = NAMED.fullmatch(path.name)
-        if match is None or (of_set == "training" and not _in_place(path, match[2], folder)):
+        if match is None or (match[1], match[4]) != (of_set, ending) or not _in_place(path, folder):
             continue
-        if (match[2], match[3]) not in seen:
-            yield match[2], match[3], path
-        seen.add((match[2], match[3]))
+        visit = (match[2], match[3])
+        if first := found.get(visit):
+            left_out.append(LeftOut(path, TAKEN.format(first)))
+        elif fetched(path, left_out):
+            found[visit] = path
+    return found
 
 
-def _in_place(path: Path, subject: str, folder: str) -> bool:
-    """Whether a training scan lies where its masks are found from."""
-    return path.parent.name == folder and path.parents[1].name == f"training{subject}"
+def _in_place(path: Path, folder: str) -> bool:
+    """Whether a scan or mask lies where it belongs; those of the test set may lie anywhere."""
+    set_and_subject = path.name.partition("_")[0]
+    placed = path.parent.name == folder and path.parents[1].name == set_and_subject
+    return placed or set_and_subject.startswith("test")
 
 
-def _masks(folder: Path, subject: str, visit: str) -> dict[int, Path]:
-    names = {
-        rater: [
-            folder / f"training{subject}_{visit}_mask{rater}{end}" for end in (".nii", ".nii.gz")
-        ]
-        for rater in RATERS
-    }
-    files = {rater: [path for path in paths if path.is_file()] for rater, paths in names.items()}
-    return {rater: paths[0] for rater, paths in files.items() if paths}
+def _is_known(path: Path, visits: Collection[tuple[str, str]], of_set: str, ending: str) -> bool:
+    """Whether a file is of the layout, but of the other set or state, or a mask of these visits."""
+    if mask := MASK.fullmatch(path.name):
+        return _in_place(path, "masks") and (of_set == "test" or (mask[1], mask[2]) in visits)
+    match = NAMED.fullmatch(path.name)
+    if match is None or (match[1], match[4]) == (of_set, ending):
+        return False
+    if match[1] == of_set and (match[2], match[3]) not in visits:
+        return False
+    return any(_in_place(path, folder) for folder, _ in SUBFOLDER.values())
+
+
+def _masks(folder: Path, subject: str, visit: str, left_out: list[LeftOut]) -> dict[int, Path]:
+    names = {rater: f"training{subject}_{visit}_mask{rater}" for rater in RATERS}
+    files = {rater: fetched(first_file(folder, name), left_out) for rater, name in names.items()}
+    return {rater: path for rater, path in files.items() if path}

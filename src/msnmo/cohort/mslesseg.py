@@ -9,8 +9,18 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    all_files,
+    fetched,
+    first_file,
+    refuse_none,
+    tell_untaken,
+)
 from msnmo.core.paths import path_argument
 
 NAME = "mslesseg"
@@ -18,6 +28,8 @@ HELP = "MSLesSeg: 115 scans of 75 people with MS, masks, stripped, in MNI space"
 EXAMPLE = "msnmo cohort mslesseg 'MSLesSeg Dataset' --out mslesseg/scans.tsv"
 SITE = "MSLesSeg"
 SCANS, SUBJECTS = 115, 75
+LOOKS = re.compile("flair|mask", re.IGNORECASE)
+STRAY = "its name is not that of its folder: whose it is is not known"
 NAMED = re.compile(r"(P\d+)(?:_T(\d+))?_FLAIR\.nii(\.gz)?")
 
 
@@ -36,9 +48,13 @@ def collect(arguments: argparse.Namespace) -> Import:
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
-    for path in sorted(arguments.folder.rglob("P*_FLAIR.nii*")):
+    files = all_files(arguments.folder, left_out)
+    for path in files:
         match = NAMED.fullmatch(path.name)
         if match is None or not fetched(path, left_out):
+            continue
+        if not _in_place(path, match[1], match[2]):
+            left_out.append(LeftOut(path, STRAY))
             continue
         name = path.name.partition("_FLAIR")[0] + "_MASK"
         mask = fetched(first_file(path.parent, name), left_out)
@@ -55,11 +71,22 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=SITE,
             )
         )
+    tell_untaken(files, scans, left_out, LOOKS, lambda _: False)
     expected = "train/P1/T1/P1_T1_FLAIR.nii.gz and so on"
     remedy = "give the folder that the archive unpacks to"
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
+    visited = {scan.subject for scan in scans if scan.session}
+    for scan in scans:
+        if scan.subject in visited and not scan.session:
+            left_out.append(LeftOut(scan.flair, f"{scan.subject} is in train too: one person"))
     subjects = len({scan.subject for scan in scans})
     if (len(scans), subjects) != (SCANS, SUBJECTS):
         reason = f"{len(scans)} scans of {subjects} subjects; the whole is {SCANS} of {SUBJECTS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
+
+
+def _in_place(path: Path, subject: str, visit: str | None) -> bool:
+    """Whether a scan lies in the folder of its subject and visit."""
+    folders = (subject, f"T{visit}") if visit else (subject,)
+    return path.parts[-1 - len(folders) : -1] == folders

@@ -9,8 +9,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import defaultdict
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, refuse_none
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    all_files,
+    fetched,
+    refuse_none,
+    tell_untaken,
+)
 from msnmo.core.paths import path_argument
 
 NAME = "msseg2"
@@ -18,6 +27,8 @@ HELP = "MSSEG-2 of MICCAI 2021: 100 people with MS, two visits each, for predict
 EXAMPLE = "msnmo cohort msseg2 MSSEG-2 --out msseg2/scans.tsv"
 SITE = "MSSEG2"
 NAMED = re.compile(r"flair_time0([12])_on_middle_space\.nii(\.gz)?")
+LOOKS = re.compile("flair", re.IGNORECASE)
+SCANS, SUBJECTS, VISITS = 200, 100, ("1", "2")
 NEW_LESIONS = "marks new lesions, not all of them: all are taken for prediction only"
 
 
@@ -38,14 +49,25 @@ def collect(arguments: argparse.Namespace) -> Import:
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
-    for path in sorted(arguments.folder.rglob("*/flair_time0*_on_middle_space.nii*")):
+    files = all_files(arguments.folder, left_out)
+    visits: dict[str, set[str]] = defaultdict(set)
+    for path in files:
         match = NAMED.fullmatch(path.name)
-        if match is None or not path.parent.name.isdecimal():
+        person = path.parent.name
+        if match is None or not person.isdecimal() or not fetched(path, left_out):
             continue
-        if fetched(path, left_out):
-            scans.append(ImportedScan(path.parent.name, "", path, session=match[1], site=SITE))
+        visits[person].add(match[1])
+        scans.append(ImportedScan(person, "", path, session=match[1], site=SITE))
+    tell_untaken(files, scans, left_out, LOOKS, lambda _: False)
     expected = "training/013/flair_time01_on_middle_space.nii.gz and so on"
     remedy = "give the folder that the challenge's archives unpack to"
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
+    for scan in scans:
+        if len(visits[scan.subject]) < len(VISITS):
+            reason = f"the other visit of {scan.subject} is not there: taken alone"
+            left_out.append(LeftOut(scan.flair, reason))
     left_out.append(LeftOut(arguments.folder / "*/ground_truth*", NEW_LESIONS))
+    if (len(scans), len(visits)) != (SCANS, SUBJECTS):
+        reason = f"{len(scans)} scans of {len(visits)} subjects; the whole is {SCANS} of {SUBJECTS}"
+        left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)

@@ -10,9 +10,19 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    all_files,
+    fetched,
+    first_file,
+    refuse_none,
+    tell_untaken,
+)
 from msnmo.core.paths import path_argument
 
 NAME = "msseg2016"
@@ -24,6 +34,11 @@ STATES = {
     "raw": ("Raw_Data", "FLAIR"),
 }
 RATERS = range(1, 8)
+LOOKS = re.compile("flair|consensus|segmentation", re.IGNORECASE)
+FILE = re.compile(
+    r"(Raw_Data/FLAIR|Preprocessed_Data/FLAIR_preprocessed|Masks/(Consensus|ManualSegmentation_[1-7]))"
+    r"\.nii(\.gz)?"
+)
 PLACE = re.compile(r"(Training|Testing)/Center_(\d+)/Patient_(\d+)")
 
 
@@ -62,14 +77,15 @@ def collect(arguments: argparse.Namespace) -> Import:
     )
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
-    for patient, set_name, centre, number in _patients(arguments.folder):
+    files = all_files(arguments.folder.absolute(), left_out)
+    for patient, set_name, centre, number in _patients(files):
         flair = first_file(patient / folder, name)
         if flair is None:
             left_out.append(LeftOut(patient / folder / f"{name}.nii.gz", "no such file"))
         if flair is None or not fetched(flair, left_out):
             continue
-        files = [fetched(first_file(patient / "Masks", each), left_out) for each in names]
-        found = [mask for mask in files if mask is not None]
+        masks = [fetched(first_file(patient / "Masks", each), left_out) for each in names]
+        found = [mask for mask in masks if mask is not None]
         whole = len(found) == len(names)
         if not whole:
             lacking = f"{len(found)} of {len(names)} masks ({arguments.masks})"
@@ -87,6 +103,7 @@ def collect(arguments: argparse.Namespace) -> Import:
         )
     expected = f"Training/Center_01/Patient_01/{folder}/{name}.nii.gz and so on"
     remedy = "give the folder that the archives unpack to"
+    tell_untaken(files, scans, left_out, LOOKS, _is_known)
     refuse_none(arguments.folder, scans, left_out, expected, remedy, "no such folder")
     if len(scans) != SCANS:
         reason = f"{len(scans)} scans; the whole is {SCANS}"
@@ -94,8 +111,14 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(scans, left_out)
 
 
-def _patients(root: Path) -> list[tuple[Path, str, str, str]]:
+def _patients(files: Iterable[Path]) -> list[tuple[Path, str, str, str]]:
     """Return each patient's folder, set, centre and number."""
-    folders = [path for path in root.absolute().rglob("Patient_*") if path.is_dir()]
-    places = [(path, PLACE.fullmatch("/".join(path.parts[-3:]))) for path in sorted(folders)]
+    folders = sorted({parent for path in files for parent in path.parents})
+    places = [(path, PLACE.fullmatch("/".join(path.parts[-3:]))) for path in folders]
     return [(path, place[1], place[2], place[3]) for path, place in places if place]
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a file is of the layout, if not of the state and masks that were asked for."""
+    place, file = "/".join(path.parts[-5:-2]), "/".join(path.parts[-2:])
+    return bool(PLACE.fullmatch(place) and FILE.fullmatch(file))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched
 from msnmo.core.errors import bad_input
 from msnmo.core.paths import path_argument
 
@@ -101,8 +101,8 @@ def collect(arguments: argparse.Namespace) -> Import:
         If the folder holds no patient of that part.
     """
     part = PARTS[arguments.part]
-    patients = sorted((arguments.folder / part.folder).glob("patient*"))
-    patients = [path for path in patients if path.is_dir() and FOLDER.fullmatch(path.name)]
+    inside = sorted(path for path in (arguments.folder / part.folder).glob("*") if path.is_dir())
+    patients = [path for path in inside if FOLDER.fullmatch(path.name)]
     if not patients:
         expected = f"folders {part.folder}/patient01 and so on"
         remedy = "give the folder that `git clone` of open_ms_data made"
@@ -111,25 +111,30 @@ def collect(arguments: argparse.Namespace) -> Import:
     left_out: list[LeftOut] = []
     for patient in patients:
         for visit, name in part.flairs.items():
-            found = _scan(part, patient, visit, name, left_out.append)
+            found = _scan(part, patient, visit, name, left_out)
             scans += [found] if found else []
+    strange = [path for path in inside if path not in patients]
+    left_out += [LeftOut(path, "no folder of a patient, patient01 and so on") for path in strange]
     return Import(scans, left_out)
 
 
 def _scan(
-    part: Part, patient: Path, visit: str, name: str, leave_out: Callable[[LeftOut], None]
+    part: Part, patient: Path, visit: str, name: str, left_out: list[LeftOut]
 ) -> ImportedScan | None:
     flair = _file(patient, name)
     if flair is None:
-        leave_out(LeftOut(patient / f"{name}.nii.gz", "no such file in this clone"))
+        left_out.append(LeftOut(patient / f"{name}.nii.gz", "no such file in this clone"))
+    if flair is None or not fetched(flair, left_out):
         return None
-    mask = _file(patient, part.mask)
+    mask = fetched(_file(patient, part.mask), left_out)
     if mask is None:
         missing = f"no {part.mask}: taken for prediction only"
-        leave_out(LeftOut(flair, missing if part.mask else CHANGES))
-    brain = _file(patient, part.brain)
+        left_out.append(LeftOut(flair, missing if part.mask else CHANGES))
+    brain = fetched(_file(patient, part.brain), left_out)
     if part.brain and brain is None:
-        leave_out(LeftOut(patient / f"{part.brain}.nii.gz", "no such file: the skull is stripped"))
+        left_out.append(
+            LeftOut(patient / f"{part.brain}.nii.gz", "no such file: the skull is stripped")
+        )
     number = FOLDER.sub(r"\1", patient.name)
     # "L" and the number, as the patients 01 of the two parts are not one person
     subject = ("L" if part.folder.startswith("longitudinal") else "C") + number

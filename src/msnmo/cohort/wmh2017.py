@@ -10,15 +10,28 @@ and never taken for such.
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, fetched, refuse_none
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    all_files,
+    clean_id,
+    fetched,
+    refuse_none,
+    tell_untaken,
+)
 from msnmo.core.paths import path_argument
 
 NAME = "wmh2017"
 HELP = "the WMH challenge of 2017: 170 people without MS, for prediction (a test of specificity)"
 EXAMPLE = "msnmo cohort wmh2017 dataverse_files --out wmh/scans.tsv"
 SETS = ("training", "test", "public")
+NAMES = ("FLAIR.nii", "FLAIR.nii.gz")
+STATES = ("pre", "orig")
+LOOKS = re.compile("flair", re.IGNORECASE)
 SCANS = 170
 VASCULAR = (
     "wmh.nii.gz marks vascular lesions and other pathology: all are taken for prediction only"
@@ -30,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=path_argument, help="folder that holds training and test")
     parser.add_argument(
         "--state",
-        choices=("pre", "orig"),
+        choices=STATES,
         default="pre",
         help="pre (default): bias-corrected; orig: as scanned; both are heads",
     )
@@ -46,9 +59,10 @@ def collect(arguments: argparse.Namespace) -> Import:
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
-    for path in sorted(arguments.folder.absolute().rglob(f"{arguments.state}/FLAIR.nii*")):
+    files = all_files(arguments.folder.absolute(), left_out)
+    for path in files:
         person = path.parents[1]
-        if not person.name.isdecimal() or path.name not in {"FLAIR.nii", "FLAIR.nii.gz"}:
+        if path.parent.name != arguments.state or not _is_of_someone(path):
             continue
         if not fetched(path, left_out):
             continue
@@ -62,6 +76,12 @@ def collect(arguments: argparse.Namespace) -> Import:
                 site=site,
             )
         )
+    people = {scan.flair.parents[1] for scan in scans}
+    for path in files:
+        if _is_of_someone(path) and path.parents[1] not in people:
+            reason = f"no {arguments.state}/FLAIR beside it; --state {path.parent.name} takes it"
+            left_out.append(LeftOut(path, reason))
+    tell_untaken(files, scans, left_out, LOOKS, _is_of_someone)
     expected = f"training/Utrecht/0/{arguments.state}/FLAIR.nii.gz and so on"
     remedy = "give the folder that the challenge's data unpack to"
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
@@ -70,6 +90,11 @@ def collect(arguments: argparse.Namespace) -> Import:
         reason = f"{len(scans)} scans; the whole is {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
+
+
+def _is_of_someone(path: Path) -> bool:
+    """Whether a file is a FLAIR in one of the states, where the layout has it."""
+    return path.name in NAMES and path.parent.name in STATES and path.parents[1].name.isdecimal()
 
 
 def _site(person: Path, root: Path) -> str:
