@@ -1,6 +1,8 @@
 """BIDS datasets as they are found in the field become scan tables."""
 
 import json
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -431,3 +433,151 @@ def test_pointers_are_named_as_such(raw, nifti, imported, tmp_path):
     assert set(table["lesion_mask"]) == {""}
     assert "not fetched (a Git LFS pointer" in notes[str(flair)]
     assert "not fetched (a git-annex pointer" in notes[str(mask)]
+
+
+def test_parts_of_the_lesions_are_named_together(raw, nifti, imported, tmp_path):
+    for part in ("PWMH", "DWMH"):
+        nifti(raw / f"derivatives/m/sub-01/anat/sub-01_label-{part}_mask.nii.gz")
+    _, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    said = notes[str(raw / "sub-01/anat/sub-01_FLAIR.nii.gz")]
+    assert "sub-01_label-DWMH_mask.nii.gz and sub-01_label-PWMH_mask.nii.gz, if parts" in said
+    assert "joined to one mask first" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("part-phase_FLAIR", "part=phase"),
+        ("part-imag_FLAIR", "part=imag"),
+        ("chunk-2_FLAIR", "chunk=2"),
+        ("acq-cspine_FLAIR", "acq=cspine"),
+        ("rec-MIP_FLAIR", "rec=MIP"),
+    ],
+)
+def test_images_that_are_no_whole_head_are_left_out(
+    *, name, option, raw, nifti, imported, tmp_path
+):
+    (raw / "sub-01/anat/sub-01_FLAIR.nii.gz").unlink()
+    path = nifti(raw / f"sub-01/anat/sub-01_{name}.nii.gz")
+    column = ["--diagnosis-column", "group"]
+    table, notes = imported("bids", raw, *column, out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["02"]
+    assert f"--entities {option} takes it" in notes[str(path)]
+    table, _ = imported("bids", raw, *column, "--entities", option, out=tmp_path / "all.tsv")
+    assert table["subject"].tolist() == ["01"]
+
+
+def test_of_magnitude_and_phase_the_magnitude_is_taken(raw, nifti, imported, tmp_path):
+    (raw / "sub-01/anat/sub-01_FLAIR.nii.gz").unlink()
+    for part in ("mag", "phase"):
+        nifti(raw / f"sub-01/anat/sub-01_part-{part}_FLAIR.nii.gz")
+    table, _ = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert Path(table["flair"][0]).name == "sub-01_part-mag_FLAIR.nii.gz"
+
+
+def test_a_contrast_agent_is_told_of(raw, nifti, imported, tmp_path):
+    path = raw / "sub-01/anat/sub-01_FLAIR.nii.gz"
+    after = path.rename(path.with_name("sub-01_ce-gd_FLAIR.nii.gz"))
+    out = tmp_path / "scans.tsv"
+    imported("bids", raw, "--diagnosis-column", "group", out=out)
+    text = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8")
+    assert f"{after}\ttaken, though after a contrast agent (ce-gd)\n" in text
+
+
+def test_links_that_lead_back_are_not_followed(dataset, imported, tmp_path):
+    inside = dataset / "derivatives/lesions"
+    links = {
+        dataset / "derivatives/loop": dataset,
+        dataset / "derivatives/above": dataset.parent,
+        dataset / "derivatives/again": inside,
+        dataset / "sub-01/loop": dataset,
+        dataset / "sub-02/anat/here": dataset / "sub-02",
+    }
+    for link, target in links.items():
+        link.symlink_to(target)
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert table["lesion_mask"].str.count("lesions/").tolist() == [2, 2, 2]
+    assert {path for path, said in notes.items() if "a link to a folder" in said} == {
+        str(link) for link in links
+    }
+
+
+@pytest.mark.parametrize("given", ["relative", "link"])
+def test_derivatives_and_data_sets_may_be_links(given, dataset, imported, tmp_path, monkeypatch):
+    lesions = dataset / "derivatives/lesions"
+    lesions.rename(tmp_path / "elsewhere")
+    lesions.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(dataset)
+    monkeypatch.chdir(dataset)
+    folder = tmp_path / "link" if given == "link" else "."
+    table, _ = imported("bids", folder, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert table["lesion_mask"].str.count(";").tolist() == [1, 1, 1]
+
+
+def test_a_folder_of_masks_that_is_not_there_is_an_error(dataset, refused, tmp_path):
+    masks = ["--masks", tmp_path / "nowhere", dataset / "participants.tsv"]
+    said = refused("bids", dataset, *DIAGNOSES, *masks, out=tmp_path / "scans.tsv")
+    assert f"{tmp_path / 'nowhere'}\n" in said
+    assert "no such folder" in said
+    assert "participants.tsv" in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "sub-01_FLAIR.mgz",
+            "sub-01_FLAIR.img",
+            "sub-01_FLAIR (1).nii.gz",
+            "sub-01_FLAIR_old.nii",
+        ),
+        *("Copy of sub-01_FLAIR.nii.gz", "sub-01_acq-flair_T2w.nii.gz", "sub-01_FLAIR.nii.gz.part"),
+    ],
+)
+def test_images_that_speak_of_flair_are_told_of(name, raw, imported, tmp_path):
+    path = raw / "sub-01/anat" / name
+    (raw / "sub-01/anat/sub-01_FLAIR.nii.gz").rename(path)
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["02"]
+    assert "no BIDS name" in notes[str(path)] or "convert it to NIfTI" in notes[str(path)]
+    assert notes[f"{raw / 'participants.tsv'}, row 2"] == "no FLAIR of sub-01: in no row"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_with_marks_are_one_however_they_are_written(form, raw, nifti, imported, tmp_path):
+    name = f"sub-{unicodedata.normalize(form, 'Mü')}"
+    flair = nifti(raw / f"{name}/anat/{name}_FLAIR.nii.gz")
+    nifti(raw / f"derivatives/m/{name}/anat/{name}_label-lesion_mask.nii.gz")
+    people = [("sub-01", "MS"), ("sub-02", "NMOSD"), ("sub-Mü", "MS")]
+    write_participants(raw, people, ("participant_id", "group"))
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    row = table[table["subject"] == "M"].iloc[0]
+    assert (row["diagnosis"], row["lesion_mask"].count("_mask")) == ("MS", 1)
+    assert "taken as sub-M" in notes[str(flair)]
+
+
+def test_sessions_that_become_one_are_named(raw, nifti, refused, tmp_path):
+    paths = [
+        nifti(raw / f"sub-01/ses-{name}/anat/sub-01_ses-{name}_FLAIR.nii.gz")
+        for name in ("2019-05-01", "20190501")
+    ]
+    said = refused("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert all(str(path) in said for path in paths)
+    assert "row 3" not in said
+
+
+def test_pipes_are_told_of(raw, imported, tmp_path):
+    flair = raw / "sub-01/anat/sub-01_FLAIR.nii.gz"
+    flair.unlink()
+    os.mkfifo(flair)
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["02"]
+    assert notes[str(flair)] == "a folder, pipe or device, no file"
+
+
+def test_what_validators_ignore_is_read_and_told_of(raw, imported, tmp_path):
+    (raw / ".bidsignore").write_text("# mine\nsub-01/\n")
+    imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    text = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8")
+    assert "sub-01_FLAIR.nii.gz\tread, though .bidsignore names it" in text
+    assert "sub-02_FLAIR.nii.gz\tread" not in text

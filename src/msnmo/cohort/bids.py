@@ -1,13 +1,14 @@
 """A BIDS dataset: FLAIRs under anat/, diagnoses in participants.tsv, lesion masks by their names.
 
 Masks are looked for in the dataset itself and in every folder of its derivatives (or those named),
-whether or not these hold a dataset_description.json. All that fit a scan are taken as its raters';
-one whose name tells of another image (T1w), run, acquisition or space is left out. By default a
-mask says ``lesion`` in ``label-``, ``desc-``, ``seg-`` or ``lesion-`` (or is of WMH, WML or LST-AI)
-and has the suffix ``mask``, ``roi``, ``seg`` or ``dseg``, or none; maps of regions (LST-AI's
-``desc-annotated``) are none. A diagnosis stands in participants.tsv, for one session also in
-sub-X_sessions.tsv or a column session_id. Layout: BIDS 1.10, read by pybids; ids of other letters
-(``sub-MS_02``, ``ses-2019-05-01``) lose them.
+whether or not these hold a dataset_description.json. One is taken if all that its name, folder and
+JSON say fits a mask of all the lesions of the FLAIR: ``lesion``, WMH, WML or LST in ``label-``,
+``desc-``, ``seg-`` or ``lesion-``, with words for tools and raters alone, and the suffix ``mask``,
+``roi``, ``seg`` or ``dseg``, or none. All that fit are taken as raters'; a consensus alone, where
+there is one. What else has to do with lesions is left out, with the option that takes it. A
+diagnosis stands in participants.tsv, for one session also in sub-X_sessions.tsv or a column
+session_id. Layout: BIDS 1.10, read by pybids; ids of other letters (``sub-MS_02``,
+``ses-2019-05-01``) lose them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from msnmo.cohort.bids_flairs import candidates, one_a_session
 from msnmo.cohort.bids_masks import LeaveOut, Masks, sources
-from msnmo.cohort.bids_names import Ids, Named, niftis, stem_of, wanted_entities
+from msnmo.cohort.bids_names import Ids, Named, wanted_entities
 from msnmo.cohort.bids_people import ABSENT, Stated, Tables
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id
 from msnmo.cohort.merge import parse_labels
+from msnmo.cohort.tree import InTree, files_below, unusable
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
@@ -35,7 +38,7 @@ EXAMPLE = (
     "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
 )
-NO_NAME = "no BIDS name of a FLAIR: sub-X[_ses-Y][_acq-Z...]_FLAIR.nii.gz in that subject's anat/"
+AGENT = "taken, though after a contrast agent"
 REQUIRED = {"Name": "a text", "BIDSVersion": "1.8.0"}
 
 
@@ -68,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks",
         nargs="+",
         type=path_argument,
-        help="folders of lesion masks, if not derivatives/*",
+        help="folders of lesion masks, if not all of derivatives/",
     )
     parser.add_argument(
         "--mask",
@@ -76,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ENTITY=VALUE[,VALUE]",
         help="how lesion masks are named, if not as above: suffix=mask desc=rater1,rater2; "
-        "desc=none for names without desc; space= or contrast=T1w takes those of another image",
+        "desc=none for names without desc; space=, contrast=T1w or folder= takes those of another "
+        "image or folder",
     )
     parser.add_argument("--site-column", help="column of participants.tsv")
     for name in ("stripped", "bias-corrected"):
@@ -98,28 +102,27 @@ def collect(arguments: argparse.Namespace) -> Import:
     wrong: list[Finding] = []
     left_out: list[LeftOut] = []
     _check_description(arguments.folder)
+    _check_folders(arguments)
     ids = Ids.of(arguments.folder)
-    candidates = list(_candidates(arguments.folder, ids, left_out.append))
-    flairs = _chosen(candidates, wanted_entities(arguments.entities), wrong, left_out.append)
-    diagnosis_of, site_of = _people(arguments, labels, wrong, left_out.append)
-    folders = arguments.masks or sorted((arguments.folder / "derivatives").glob("*"))
+    files, skipped = _files(arguments, left_out.append)
+    found = list(candidates(arguments.folder, files, skipped, ids, left_out.append))
+    flairs = one_a_session(found, wanted_entities(arguments.entities), wrong, left_out.append)
+    diagnosis_of, site_of = _people(arguments, labels, found, wrong, left_out.append)
     wanted = wanted_entities(arguments.mask)
-    masks = Masks.find(arguments.folder, folders, wanted, ids, left_out.append)
+    masks = Masks.find(arguments.folder, files, wanted, ids, left_out.append)
     classless = arguments.diagnosis_column is None
     by_visit: dict[tuple[str, str], list[Named]] = defaultdict(list)
-    for flair in candidates:
+    for flair in found:
         by_visit[flair.visit].append(flair)
     scans, combined = [], set()
     for flair, subject, session in _with_ids(flairs, wrong, left_out.append):
         diagnosis = "" if classless else diagnosis_of(flair)
         if diagnosis is None:
             continue
-        beside = [other for other in by_visit[flair.visit] if other is not flair]
-        chosen = masks.of(flair, beside, left_out.append) if diagnosis or classless else ()
-        if (diagnosis or classless) and not chosen:
-            has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
-            reason = f"{has} lesion mask: {FOR_PREDICTION}{masks.hint(flair)}"
-            left_out.append(LeftOut(flair.path, reason))
+        chosen: tuple[Path, ...] = ()
+        if diagnosis or classless:
+            beside = [other for other in by_visit[flair.visit] if other is not flair]
+            chosen = _masks_of(flair, masks, beside, diagnosis, left_out.append)
         combined.add(tuple(sources(chosen, arguments.folder)))
         scans.append(
             ImportedScan(
@@ -144,6 +147,22 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(scans, left_out)
 
 
+def _masks_of(
+    flair: Named,
+    masks: Masks,
+    beside: Iterable[Named],
+    diagnosis: str,
+    leave_out: LeaveOut,
+) -> tuple[Path, ...]:
+    """Return a scan's masks; where there is none, it is told, with a file that might be one."""
+    chosen = masks.of(flair, beside, leave_out)
+    if not chosen:
+        has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
+        reason = f"{has} lesion mask: {FOR_PREDICTION}{masks.hint(flair)}"
+        leave_out(LeftOut(flair.path, reason))
+    return chosen
+
+
 def _check_description(folder: Path) -> None:
     """See that the folder is a dataset: what pybids asks of its description, with a remedy."""
     path = folder / "dataset_description.json"
@@ -165,65 +184,31 @@ def _check_description(folder: Path) -> None:
         raise bad_input(path, expected, f"no {' and no '.join(missing)}", remedy)
 
 
-def _candidates(folder: Path, ids: Ids, leave_out: LeaveOut) -> Iterator[Named]:
-    """Yield every FLAIR of the dataset; one by no BIDS name is told of.
-
-    pybids passes over names that BIDS does not know. Of those, ids of other letters alone are
-    taken all the same.
-    """
-    from bids import BIDSLayout  # noqa: PLC0415 - slow, and needed here alone
-    from bids.exceptions import BIDSValidationError  # noqa: PLC0415
-    from bids.layout import BIDSLayoutIndexer  # noqa: PLC0415
-
-    indexer = BIDSLayoutIndexer(validate=True, index_metadata=False)
-    try:
-        layout = BIDSLayout(folder, indexer=indexer)
-    except BIDSValidationError as error:
-        remedy = "correct dataset_description.json; of data as scanned, DatasetType is raw"
-        raise bad_input(folder, "a BIDS dataset", str(error), remedy) from error
-    known = {*layout.get(suffix="FLAIR", datatype="anat", return_type="file")}
-    for path in niftis(folder.glob("sub-*")):
-        named = Named.from_path(path, ids)
-        if str(path) in known or str(path.absolute()) in known or _has_other_ids(named, folder):
-            yield named
-        elif "flair" in named.suffix.lower():
-            leave_out(LeftOut(path, NO_NAME))
+def _check_folders(arguments: argparse.Namespace) -> None:
+    """See that every folder of masks that the user names is there."""
+    wrong: list[Finding] = []
+    for folder in arguments.masks or ():
+        if not folder.is_dir():
+            found = unusable(folder) or ("a file" if folder.is_file() else "no such folder")
+            inside = arguments.folder / folder
+            remedy = f"give {inside}" if inside.is_dir() else "correct --masks"
+            wrong.append(Finding(str(folder), "a folder of lesion masks", found, remedy))
+    if wrong:
+        raise InputError(wrong)
 
 
-def _has_other_ids(named: Named, dataset: Path) -> bool:
-    """Whether a FLAIR lies where BIDS has it, but for ids of other letters."""
-    folders = [f"sub-{named.subject}", *([f"ses-{named.session}"] if named.session else []), "anat"]
-    here = named.path.parent.relative_to(dataset).parts == tuple(folders)
-    plain = named.subject.isalnum() and (not named.session or named.session.isalnum())
-    return here and not plain and named.suffix == "FLAIR" and not named.words
+def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InTree], list[Path]]:
+    """Return the files of subjects and of folders of masks, and the folders that are not read."""
+    skipped = []
 
+    def tell(folder: Path, reason: str) -> None:
+        skipped.append(folder)
+        leave_out(LeftOut(folder, reason))
 
-def _chosen(
-    candidates: list[Named],
-    wanted: Mapping[str, tuple[str, ...]],
-    wrong: list[Finding],
-    leave_out: LeaveOut,
-) -> list[Named]:
-    """Return the one FLAIR of each subject and session."""
-    visits: dict[tuple[str, str], list[Named]] = defaultdict(list)
-    for named in candidates:
-        same_name = [one for one in visits[named.visit] if stem_of(one.path) == stem_of(named.path)]
-        if lacking := named.lacks(wanted):
-            has = ", ".join(f"{name}={named.has(name) or 'none'}" for name in lacking)
-            leave_out(LeftOut(named.path, f"not chosen by --entities: it has {has}"))
-        elif same_name:
-            leave_out(LeftOut(named.path, f"{same_name[0].path.name} is taken, of the same name"))
-        elif reason := not_fetched(named.path):
-            leave_out(LeftOut(named.path, reason))
-        else:
-            visits[named.visit].append(named)
-    for several in visits.values():
-        if len(several) > 1:
-            names = ", ".join(each.path.name for each in several)
-            remedy = "choose one: --entities run=1, acq=3d, acq=none or the like"
-            expected = "one FLAIR a session"
-            wrong.append(Finding(str(several[0].path.parent), expected, names, remedy))
-    return [several[0] for _, several in sorted(visits.items()) if several]
+    derivatives = arguments.folder / "derivatives"
+    folders = arguments.masks or ([derivatives] if derivatives.is_dir() else [])
+    subjects = [path for path in arguments.folder.glob("sub-*") if path.is_dir()]
+    return files_below([*subjects, *folders], tell), skipped
 
 
 def _with_ids(
@@ -231,6 +216,7 @@ def _with_ids(
 ) -> Iterator[tuple[Named, str, str]]:
     """Yield each FLAIR with ids that the scan table can hold; two that become one are wrong."""
     owners: dict[str, str] = {}
+    sessions: dict[tuple[str, str], Path] = {}
     for flair in flairs:
         try:
             subject = clean_id(flair.subject)
@@ -241,17 +227,27 @@ def _with_ids(
         if (subject, session) != flair.visit:
             ids = f"sub-{subject}" + (f" ses-{session}" if session else "")
             leave_out(LeftOut(flair.path, f"taken as {ids}: ids are letters and digits alone"))
+        if agent := flair.has("ce"):
+            leave_out(LeftOut(flair.path, f"{AGENT} (ce-{agent})"))
         owner = owners.setdefault(subject, flair.subject)
         if owner != flair.subject:
             found = f"sub-{owner} and sub-{flair.subject}, both {subject}"
             remedy = "rename one of them"
             wrong.append(Finding(str(flair.path), "subjects of different ids", found, remedy))
+            continue
+        first = sessions.setdefault((subject, session), flair.path)
+        if first != flair.path:
+            found = f"{first} too is ses-{session}, of letters and digits alone"
+            wrong.append(
+                Finding(str(flair.path), "sessions of different ids", found, "rename one of them")
+            )
         yield flair, subject, session
 
 
 def _people(
     arguments: argparse.Namespace,
     labels: Mapping[str, str],
+    found: Iterable[Named],
     wrong: list[Finding],
     leave_out: LeaveOut,
 ) -> tuple[Callable[[Named], str | None], Callable[[Named], str]]:
@@ -262,6 +258,8 @@ def _people(
         leave_out(LeftOut(tables.participants, ABSENT))
     told = tables.stated(columns[0], lambda word: labels.get(word.lower(), word.lower()))
     sites = tables.stated(columns[1])
+    for row in tables.without({each.subject for each in found}):
+        leave_out(LeftOut(row.where, f"no FLAIR of sub-{row.subject}: in no row"))
     contradicted = told.contradictions(classes=True)
     wrong += [*contradicted.values(), *sites.contradictions().values()]
 

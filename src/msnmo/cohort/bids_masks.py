@@ -2,83 +2,109 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from msnmo.cohort.bids_names import Ids, Named, niftis, same
+from msnmo.cohort.bids_lesions import (
+    LABEL_MAP,
+    LABELS,
+    LIKE_LESIONS,
+    NAME_IT,
+    NOT_ALL,
+    PROBABILITIES,
+    is_agreed,
+    is_lesion_mask,
+    is_like,
+    may_be,
+    odd_words,
+    oddities,
+    options_for,
+    strange_ids,
+    without_rater,
+)
+from msnmo.cohort.bids_names import NONE, Ids, Named, stem_of
+from msnmo.cohort.bids_sidecars import Sidecars
 from msnmo.cohort.importing import LeftOut
-from msnmo.core.fetched import not_fetched
+from msnmo.cohort.tree import InTree, is_nifti, other_form, unusable
+from msnmo.core.errors import bad_input
 
 LeaveOut = Callable[[LeftOut], None]
-# of LST-AI and ivadomed, a mask may end with an entity: seg-lst, lesion-manual
-SUFFIXES = ("mask", "roi", "seg", "dseg", "")
-DESCRIBING = ("label", "desc", "seg", "lesion")
-LESION_LABELS = ("wmh", "wml")
-LESION_SEGMENTATIONS = ("lst", "wmh", "wml")
-FLAIR_SPACES = ("orig", "native", "flair", "t2flair")
-# what tells apart images of one session, or their grids
-PICTURE = (
-    *("acq", "ce", "trc", "rec", "dir", "run", "echo", "flip", "inv", "mt", "part", "proc"),
-    *("chunk", "sample", "res", "den", "hemi"),
-)
-# lesions of other images, and not all of a FLAIR's
-OTHER_LESIONS = re.compile(r"t1|gad|gd|enhanc|blackhole|black-?hole|dwi|swi|dir", re.IGNORECASE)
-LIKE_LESIONS = re.compile(r"lesion|wmh|wml|lst|_roi$|flair_(seg|mask)$", re.IGNORECASE)
-ANNOTATED = "a map whose labels are regions, so no mask of lesions: --mask desc=... takes it"
 OWN = "the dataset itself"
 MAY_BE_OF = "taken, but by its name it may as well be of"
+NOT_SAID = "a mask whose name does not say that it is of lesions"
+TAKES = "; {} takes it all the same"
+CONVERT = "an image of another form: convert it to NIfTI, .nii.gz"
 
 
 @dataclass(frozen=True)
 class Masks:
-    """The lesion masks by subject and session, and files that might be some by their names."""
+    """The lesion masks by subject and session, and files that might be some by their names.
 
+    Parameters
+    ----------
+    dataset : Path
+    wanted : mapping
+        The entities that the user names, with the values allowed.
+    by_visit, alike : mapping
+        What has to do with lesions or is wanted; other masks, of nobody knows what.
+    sidecars : Sidecars
+    """
+
+    dataset: Path
     wanted: Mapping[str, tuple[str, ...]]
     by_visit: Mapping[tuple[str, str], list[Named]]
     alike: Mapping[tuple[str, str], list[Named]]
+    sidecars: Sidecars
 
     @classmethod
     def find(
         cls,
         dataset: Path,
-        folders: Collection[Path],
+        files: Iterable[InTree],
         wanted: Mapping[str, tuple[str, ...]],
         ids: Ids,
         leave_out: LeaveOut,
     ) -> Masks:
-        """Look for masks in a dataset's subjects and in folders; maps of regions are told of."""
+        """Look for masks among files of a dataset's subjects and of folders of masks."""
         by_visit, alike = defaultdict(list), defaultdict(list)
-        for path in niftis([*dataset.glob("sub-*"), *folders]):
-            named = Named.from_path(path, ids)
-            if not (not named.lacks(wanted) if wanted else _is_lesion_mask(named)):
-                if LIKE_LESIONS.search("_".join((*named.words, _description(named), named.suffix))):
-                    alike[named.visit].append(named)
-            elif "annotated" in (named.has("desc") or "").lower() and "desc" not in wanted:
-                leave_out(LeftOut(path, ANNOTATED))
-            else:
+        files = list(files)
+        for file in files:
+            path = file.path
+            if not (is_nifti(path) or other_form(path)):
+                continue
+            named = Named.of(file, ids)
+            if not named.subject:
+                if LIKE_LESIONS.search(path.name):
+                    leave_out(LeftOut(path, _whose(path)))
+            elif is_like(named) or (wanted and not named.lacks(wanted)):
                 by_visit[named.visit].append(named)
-        return cls(wanted, by_visit, alike)
+            elif may_be(named):
+                alike[named.visit].append(named)
+        _check_wanted(wanted, by_visit)
+        return cls(dataset, wanted, by_visit, alike, Sidecars(files, dataset, ids))
 
     def of(self, flair: Named, beside: Iterable[Named], leave_out: LeaveOut) -> tuple[Path, ...]:
-        """Return a scan's masks, by name; those of another image or space are told of.
+        """Return a scan's masks, by name; whatever else has to do with lesions is told of.
 
         So is one that may as well be of another FLAIR of the session (`beside`), which is taken.
         """
         beside = list(beside)
-        chosen = []
+        chosen: list[Named] = []
         for mask in self.by_visit.get(flair.visit, []):
-            reason = self._other(mask, flair) or not_fetched(mask.path)
+            reason = self._reason(mask, flair) or _twin(mask, chosen)
             if reason:
                 leave_out(LeftOut(mask.path, reason))
                 continue
-            chosen.append(mask.path)
+            chosen.append(mask)
             for other in beside:
-                if not self._other(mask, other):
+                if not self._reason(mask, other):
                     leave_out(LeftOut(mask.path, f"{MAY_BE_OF} {other.path.name}"))
-        return tuple(chosen)
+            for sidecar in self.sidecars.unreadable(mask):
+                leave_out(LeftOut(sidecar, f"no JSON object: {mask.path.name} is taken unasked"))
+        return tuple(mask.path for mask in self._raters(flair, chosen, leave_out))
 
     def without_flair(self, visits: Collection[tuple[str, str]], leave_out: LeaveOut) -> None:
         """Tell of every mask whose subject and session have no FLAIR."""
@@ -90,34 +116,91 @@ class Masks:
 
     def hint(self, flair: Named) -> str:
         """Return which file might be a scan's mask and how to say so; empty if there is none."""
+        parts = [
+            mask.path.name
+            for mask in self.by_visit.get(flair.visit, [])
+            if NOT_ALL in self._reason(mask, flair)
+        ]
+        if len(parts) > 1:
+            return f"; {' and '.join(parts)}, if parts of the lesions, are joined to one mask first"
         for mask in self.alike.get(flair.visit, []):
-            options = [
-                f"{name}={mask.has(name)}" for name in (*DESCRIBING, "space") if mask.has(name)
-            ]
-            options += [f"suffix={mask.suffix}"] if mask.suffix else []
-            return f"; if {mask.path.name} is one, say --mask {' '.join(options)}"
+            if is_nifti(mask.path):
+                odd = dict(oddities(mask, flair))
+                return f"; if {mask.path.name} is one, say {options_for(mask, odd)}"
         return ""
 
-    def _other(self, mask: Named, flair: Named) -> str:
-        """Return why a mask is not of this FLAIR; what the user named is not asked again."""
-        grid = f", so not on the grid of {flair.path.name}"
-        contrast = mask.contrast or _other_lesions(mask)
-        named = {"contrast", *DESCRIBING} & set(self.wanted)
-        if contrast and not (named if not mask.contrast else {"contrast"} & named):
-            return f"a lesion mask of another image ({contrast}), not of {flair.path.name}"
-        other = [
-            name
-            for name in PICTURE
-            if name not in self.wanted
-            and name in mask.entities
-            and not same(name, mask.has(name), flair.has(name))
-        ]
-        if other:
-            return f"a lesion mask with {', '.join(other)} of another scan{grid}"
-        space = mask.has("space")
-        if space is None or "space" in self.wanted or space == flair.has("space"):
+    def _reason(self, mask: Named, flair: Named) -> str:
+        """Return why a file is no mask of this FLAIR; what the user named is not asked again."""
+        if not is_nifti(mask.path):
+            return CONVERT
+        if lacking := mask.lacks(self.wanted):
+            has = ", ".join(f"{name}={mask.has(name) or NONE}" for name in lacking)
+            return f"not chosen by --mask: it has {has}"
+        return unusable(mask.path) or strange_ids(mask) or self._against(mask, flair)
+
+    def _against(self, mask: Named, flair: Named) -> str:
+        against = [*oddities(mask, flair), *self.sidecars.oddities(mask, flair)]
+        odd = {name: why for name, why in against if name not in self.wanted}
+        takes = TAKES.format(options_for(mask, odd))
+        if odd:
+            why = next(why for name, why in against if name in odd)
+            return why if why == PROBABILITIES else f"{why}{takes}"
+        if self.wanted:
             return ""
-        return "" if space.lower() in FLAIR_SPACES else f"a lesion mask with space-{space}{grid}"
+        if words := odd_words(mask):
+            return f"{words[0]!r} in its name {NOT_ALL}{takes}"
+        regions = mask.suffix == "dseg" or LABEL_MAP.search(mask.path.name)
+        return "" if is_lesion_mask(mask) else f"{LABELS if regions else NOT_SAID}{takes}"
+
+    def _raters(self, flair: Named, masks: list[Named], leave_out: LeaveOut) -> list[Named]:
+        """Return the masks of a scan without those that a consensus of the same folder sums up.
+
+        Others of one folder are taken as raters; where their names do not say so, it is told.
+        """
+        taken: list[Named] = []
+        of_source = sorted(masks, key=self._source)
+        for _, several in groupby(of_source, self._source):
+            group = list(several)
+            agreed = [mask for mask in group if is_agreed(mask)]
+            if agreed and not self.wanted:
+                for mask in group:
+                    if mask not in agreed:
+                        reason = f"{agreed[0].path.name} is taken, what the raters agree on; "
+                        options = options_for(mask, {})
+                        leave_out(LeftOut(mask.path, f"{reason}{options} takes this one"))
+                group = agreed
+            if len({without_rater(mask) for mask in group}) > 1:
+                names = " and ".join(mask.path.name for mask in group)
+                reason = f"{names} are taken as raters of it; --mask chooses"
+                leave_out(LeftOut(flair.path, reason))
+            taken += group
+        return [mask for mask in masks if mask in taken]
+
+    def _source(self, mask: Named) -> str:
+        return sources([mask.path], self.dataset)[0] if self._inside(mask) else ""
+
+    def _inside(self, mask: Named) -> bool:
+        return mask.path.is_relative_to(self.dataset)
+
+
+def _check_wanted(
+    wanted: Mapping[str, tuple[str, ...]], by_visit: Mapping[tuple[str, str], list[Named]]
+) -> None:
+    """See that ``--mask`` names something that is there.
+
+    Raises
+    ------
+    InputError
+        If no file has what it names.
+    """
+    masks = [mask for group in by_visit.values() for mask in group]
+    if not wanted or any(not mask.lacks(wanted) for mask in masks):
+        return
+    named = " ".join(f"{name}={','.join(values)}" for name, values in wanted.items())
+    names = sorted(mask.path.name for mask in masks)
+    found = f"none; files that speak of lesions: {', '.join(names[:5])}" if names else "none"
+    remedy = "correct --mask, or leave it out"
+    raise bad_input("command line", f"a file with --mask {named}", found, remedy)
 
 
 def sources(masks: Iterable[Path], dataset: Path) -> list[str]:
@@ -126,17 +209,18 @@ def sources(masks: Iterable[Path], dataset: Path) -> list[str]:
     return sorted({"/".join(parts[:2]) if parts[0] == "derivatives" else OWN for parts in inside})
 
 
-def _description(named: Named) -> str:
-    return "_".join(f"{name}-{named.entities[name]}" for name in DESCRIBING if named.has(name))
+def _whose(path: Path) -> str:
+    """Return why a file has no owner: LST writes ``ples_lpa_msub-01_FLAIR.nii.gz``."""
+    reason = "its name does not begin with a subject's, sub-X, so whose it is is not known"
+    return f"{reason}: name a mask {NAME_IT}, after a threshold if it is of probabilities"
 
 
-def _other_lesions(named: Named) -> str:
-    found = OTHER_LESIONS.search(" ".join(named.has(name) or "" for name in ("label", "desc")))
-    return _description(named) if found else ""
-
-
-def _is_lesion_mask(named: Named) -> bool:
-    label, segmentation = (named.entities.get(name, "").lower() for name in ("label", "seg"))
-    description = _description(named).lower()
-    says = "lesion" in description or label in LESION_LABELS or segmentation in LESION_SEGMENTATIONS
-    return named.suffix in SUFFIXES and says and "prob" not in description
+def _twin(mask: Named, chosen: Iterable[Named]) -> str:
+    """Return which mask is the same file, or has the same name in the same folder."""
+    for other in chosen:
+        beside = mask.path.parent == other.path.parent
+        if beside and stem_of(mask.path) == stem_of(other.path):
+            return f"{other.path.name} is taken, of the same name"
+        if mask.path.samefile(other.path):
+            return f"the same file as {other.path}, which is taken"
+    return ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msnmo.cohort.tree import InTree, other_form
 from msnmo.core.errors import Finding, InputError
 
-ENDINGS = (".nii", ".nii.gz")
 # BIDS counts by these: 1 and 01 are one
 INDICES = ("run", "echo", "flip", "inv", "split")
 NONE = "none"
@@ -21,7 +22,10 @@ CONTRAST = re.compile(
     r"|trace|sbref|bold|cbv|cbf|asl|m0scan|pet|ct|angio|dir|psir|stir",
     re.IGNORECASE,
 )
-DATATYPES = ("func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "ieeg", "micr", "nirs", "mrs")
+DATATYPES = (
+    *("func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "ieeg", "micr", "nirs", "mrs", "beh"),
+    "motion",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class Ids:
         """Return the ids of a dataset's folders."""
         folders = [path for path in dataset.glob("sub-*") if path.is_dir()]
         sessions = {
-            folder.name: frozenset(path.name for path in folder.glob("ses-*") if path.is_dir())
+            composed(folder.name): frozenset(
+                composed(path.name) for path in folder.glob("ses-*") if path.is_dir()
+            )
             for folder in folders
         }
         return cls(frozenset(sessions), sessions)
@@ -77,12 +83,15 @@ class Named:
     ----------
     path : Path
     subject, session : str
-        As the dataset's folders have them, without prefix; empty where there is none.
+        As the dataset's folders have them, without prefix; empty where there is none. Letters with
+        marks are composed, as macOS has them in two ways.
     entities : mapping of str to str
     words : tuple of str
         Parts of the name that are no entity, before the suffix: ``T1w`` in ``T1w_desc-x_mask``.
     suffix : str
         Empty where the name ends with an entity, as ``seg-lst``.
+    folders : tuple of str
+        That it lies in, from a subject's, a derivative's or the one given on.
     """
 
     path: Path
@@ -91,16 +100,19 @@ class Named:
     entities: Mapping[str, str]
     words: tuple[str, ...]
     suffix: str
+    folders: tuple[str, ...]
 
     @classmethod
-    def from_path(cls, path: Path, ids: Ids) -> Named:
+    def of(cls, file: InTree, ids: Ids) -> Named:
         """Return what a file's name says."""
-        subject, session, parts = ids.split(stem_of(path))
+        subject, session, parts = ids.split(composed(stem_of(file.path)))
         words = [part for part in parts if not ENTITY.fullmatch(part)]
         suffix = words.pop() if words and parts[-1] == words[-1] else ""
         matches = filter(None, map(ENTITY.fullmatch, parts))
         entities = {match[1]: match[2] for match in matches}
-        return cls(path, subject, session, entities, tuple(words), suffix)
+        own = (file.root.name,) if file.root.name.startswith("sub-") else ()
+        folders = tuple(map(composed, (*own, *file.folders)))
+        return cls(file.path, subject, session, entities, tuple(words), suffix, folders)
 
     @property
     def visit(self) -> tuple[str, str]:
@@ -113,9 +125,9 @@ class Named:
         words = [*self.words, *filter(None, [self.entities.get("mod")])]
         if any("flair" in word.lower() for word in words):
             return ""
-        others = [word for word in words if CONTRAST.fullmatch(word)]
-        folder = self.path.parent.name
-        return others[0] if others else folder if folder in DATATYPES else ""
+        others = [word for word in (*words, *self.folders) if CONTRAST.fullmatch(word)]
+        others += [folder for folder in self.folders if folder in DATATYPES]
+        return others[0] if others else ""
 
     def has(self, name: str) -> str | None:
         """Return the value of an entity, of the ``suffix`` or the ``contrast``; None without it."""
@@ -123,17 +135,26 @@ class Named:
         return {**self.entities, **more}.get(name) or None
 
     def lacks(self, wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
-        """Return the entities that have none of the values wanted; ``none`` wants no such one."""
+        """Return the entities that have none of the values wanted; ``none`` wants no such one.
+
+        ``folder`` is had by all that lies below one of that name.
+        """
         return [
             name
             for name, values in wanted.items()
             if not any(same(name, self.has(name) or NONE, value) for value in values)
+            and not (name == "folder" and {*values} & {*self.folders})
         ]
 
 
+def composed(text: str) -> str:
+    """Return a text with its letters and marks composed: macOS writes u and two dots for ü."""
+    return unicodedata.normalize("NFC", text)
+
+
 def stem_of(path: Path) -> str:
-    """Return a NIfTI file's name without its ending."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """Return an image's name without its ending."""
+    return other_form(path) or path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def same(entity: str, first: str | None, second: str | None) -> bool:
@@ -141,12 +162,6 @@ def same(entity: str, first: str | None, second: str | None) -> bool:
     if entity in INDICES and first and second and first.isdecimal() and second.isdecimal():
         return int(first) == int(second)
     return first == second
-
-
-def niftis(folders: Iterable[Path]) -> Iterator[Path]:
-    """Return every NIfTI file of a subject in folders, at any depth, by name."""
-    paths = {path for folder in folders for path in folder.rglob("sub-*.nii*")}
-    return iter(sorted(path for path in paths if path.name.endswith(ENDINGS)))
 
 
 def wanted_entities(arguments: Iterable[str]) -> dict[str, tuple[str, ...]]:

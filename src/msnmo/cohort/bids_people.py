@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from msnmo.cohort.bids_names import composed
 from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.table import MISSING
 from msnmo.core.diagnoses import diagnoses
@@ -62,7 +63,7 @@ class Tables:
             columns = frozenset(header)
         seen = set(columns)
         for sessions in sorted(dataset.glob("sub-*/sub-*_sessions.tsv")):
-            subject = sessions.parent.name.removeprefix("sub-")
+            subject = composed(sessions.parent.name).removeprefix("sub-")
             header, more = _table(sessions, SESSION, subject)
             seen |= set(header)
             rows += more
@@ -72,6 +73,11 @@ class Tables:
             expected, found = f"columns {', '.join(missing)}", f"columns {', '.join(sorted(seen))}"
             raise bad_input(path, expected, found, remedy)
         return cls(path, columns, tuple(rows))
+
+    def without(self, subjects: Collection[str]) -> list[_Row]:
+        """Return the first row of everyone but these subjects."""
+        others = {row.subject: row for row in reversed(self.rows) if row.subject not in subjects}
+        return [*reversed(others.values())]
 
     def stated(self, column: str | None, means: Callable[[str], str] = str) -> Stated:
         """Return what a column says; words that mean the same do not contradict each other."""
@@ -150,8 +156,9 @@ def _table(path: Path, key: str, subject: str = "") -> tuple[list[str], list[_Ro
             wrong.append(Finding(where, expected, f"{len(row.cells)} cells", remedy))
             continue
         cells = dict(zip(columns, map(_known, row.cells), strict=False))
-        name = subject or cells[SUBJECT].removeprefix("sub-")
-        found.append(_Row(where, name, cells.get(SESSION, "").removeprefix("ses-"), cells))
+        name = subject or composed(cells[SUBJECT]).removeprefix("sub-")
+        session = composed(cells.get(SESSION, "")).removeprefix("ses-")
+        found.append(_Row(where, name, session, cells))
     if wrong:
         raise InputError(wrong)
     return columns, found

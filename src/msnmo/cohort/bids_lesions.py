@@ -1,0 +1,201 @@
+"""Which names say: a mask of all lesions of a FLAIR. What else speaks of lesions is none.
+
+The entities that describe a mask must be made of known words throughout, and say lesion, WMH or WML
+once: ``label-lesion``, ``desc-T2lesionsRater2``, ``seg-lst``, ``lesion-manual``. So masks of new,
+enhancing, cortical or spinal lesions, of regions and of the brain without lesions are left out
+without a list of them all.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+
+from msnmo.cohort.bids_names import CONTRAST, NONE, Named, same
+
+# of LST-AI and ivadomed, a mask may end with an entity: seg-lst, lesion-manual
+SUFFIXES = ("mask", "roi", "seg", "dseg", "")
+DESCRIBING = ("label", "desc", "seg", "lesion")
+FLAIR_SPACES = ("orig", "native", "flair", "t2flair")
+# what tells apart images of one session, or their grids
+PICTURE = (
+    *("acq", "ce", "trc", "rec", "dir", "run", "echo", "flip", "inv", "mt", "part", "proc"),
+    *("chunk", "sample", "res", "den", "hemi"),
+)
+RATERS = ("rater", "reader", "expert", "observer", "annotator")
+LESION = (
+    r"(?:brain|wm|white-?matter)?lesions?|wmhs?|wmls?|(?:wm|white-?matter)?hyperintensit(?:y|ies)"
+    r"|plaques?"
+)
+# who or what made a mask, how, and what every lesion on a FLAIR may be called
+MAKER = (
+    rf"(?:{'|'.join(RATERS)}|radiologist|neurologist)[a-z]{{0,3}}\d*|manual(?:ly)?\d*|semi|auto\d*"
+    r"|automatic(?:ally)?|automated|consensus|majority|staple|union|intersection|final|corrected"
+    r"|edited|reviewed|curated|checked|gt|ground|truth|gold|standard|reference"
+    r"|lst|ai|lga|lpa|bianca|samseg|nnu?net|unet|nicms|flames|deepmedic"
+)
+PLAIN = (
+    r"t2w?|flair|ms|nmosd?|all|total|whole|wholebrain|masks?|seg|segm"
+    r"|segment(?:ed|ations?)|labels?|bin|binary|binari[sz]ed|thr(?:esh(?:old)?)?[\d.p]*|native|orig"
+)
+KNOWN = re.compile(rf"(?:(?:{LESION}|{MAKER}|{PLAIN})[-_+. ]?)+", re.IGNORECASE)
+SAYS = re.compile(LESION, re.IGNORECASE)
+# tools that segment nothing but lesions
+LESION_TOOLS = re.compile(r"lst(-?ai)?", re.IGNORECASE)
+AGREED = re.compile(r"consensus|majority|staple|union|intersection", re.IGNORECASE)
+RATER = re.compile(rf"({'|'.join(RATERS)}|manual)-?[a-z]{{0,3}}\d*", re.IGNORECASE)
+# what makes a file worth a note that is no such mask
+LIKE_LESIONS = re.compile(
+    r"lesion|l[aä]sion|wmh|wml|hyperint|plaque|black-?hole|label-l(?![a-z])|bianca|samseg|nicms"
+    r"|(?<![a-z])lst|[pb]les_|(?<![a-z])l[pg]a(?![a-z])",
+    re.IGNORECASE,
+)
+PROBABLE = re.compile(r"prob|pmap|softmax|logit|heatmap|confidence|likelihood", re.IGNORECASE)
+LABEL_MAP = re.compile(r"annotated|samseg", re.IGNORECASE)
+OF_OTHERS = re.compile(r"t1|gad|gd|enhanc|black-?hole|dwi|swi|psir|stir|dir(?!ect)", re.IGNORECASE)
+ANATOMY = re.compile(
+    r"brain|skull|ribbon|csf|tissue|aseg|aparc|cort(ex|ical)|spin(e|al)|ventric|thalam|hippoc|tumou?r"
+    r"|(?<![a-z])(bet|hdbet|head|gm|wm|cord|eyes?|face|neck|air|body|defacing)(?![a-z])",
+    re.IGNORECASE,
+)
+# of folders of derivatives, whose names are free
+ODD_FOLDER = re.compile(
+    r"new|enlarg|change|enhanc|gad|black-?hole|cortical|spine|spinal|fill|without|non-?lesion|dilat"
+    r"|erod|prob|(?<![a-z])(t1|mni|sct|cord|old|backup|bak|trash|archive|tmp|copy|draft)(?![a-z])",
+    re.IGNORECASE,
+)
+BODY_PARTS = {("bodypart", "brain"), ("bodypart", "head")}
+ANOTHER = "a lesion mask of another image ({}), not of {}"
+NAME_IT = "sub-X_label-lesion_mask.nii.gz"
+PROBABILITIES = f"a map of probabilities by its name: threshold it first, as {NAME_IT}"
+LABELS = "a map whose labels are regions, so no mask of lesions"
+NOT_ALL = "is not known to mean all the lesions of a FLAIR (masks of parts are joined to one first)"
+
+
+def is_like(named: Named) -> bool:
+    """Whether a file's name has to do with lesions, and it is no picture of them."""
+    suffix = named.suffix
+    if suffix and (CONTRAST.fullmatch(suffix) or "flair" in suffix.lower()):
+        return False
+    return bool(LIKE_LESIONS.search(_said(named)))
+
+
+def may_be(named: Named) -> bool:
+    """Whether a file is some mask, and nothing in its name tells that it is not of lesions."""
+    masks = named.suffix in SUFFIXES[:3]
+    told = PROBABLE.search(_said(named)) or ANATOMY.search(_said(named))
+    return masks and not told and not named.contrast
+
+
+def is_lesion_mask(named: Named) -> bool:
+    """Whether a name says that lesions are in the mask, be it all of them or not."""
+    segmentation = named.entities.get("seg", "")
+    values = [named.entities.get(name, "") for name in DESCRIBING]
+    says = any(SAYS.search(value) for value in values) or "lesion" in named.entities
+    return says or bool(LESION_TOOLS.match(segmentation))
+
+
+def oddities(named: Named, flair: Named) -> list[tuple[str, str]]:
+    """Return what in a mask's name speaks against its being of all lesions of a FLAIR, and why.
+
+    Each comes with the entity, as of `Named.has`, that takes the mask by ``--mask`` all the same.
+    """
+    others = (_of_another_image, _of_other_lesions, _of_unknown_kind)
+    return [each for generator in others for each in generator(named, flair)]
+
+
+def _of_another_image(named: Named, flair: Named) -> Iterator[tuple[str, str]]:
+    if PROBABLE.search(_said(named)):
+        yield ("suffix" if named.suffix else "desc"), PROBABILITIES
+    if contrast := named.contrast:
+        yield "contrast", ANOTHER.format(contrast, flair.path.name)
+    grid = f", so not on the grid of {flair.path.name}"
+    for name in PICTURE:
+        if name in named.entities and not same(name, named.has(name), flair.has(name)):
+            yield name, f"a lesion mask with {name} of another scan{grid}"
+    space = named.has("space")
+    if space and space != flair.has("space") and space.lower() not in FLAIR_SPACES:
+        yield "space", f"a lesion mask with space-{space}{grid}"
+
+
+def _of_other_lesions(named: Named, flair: Named) -> Iterator[tuple[str, str]]:
+    for name in DESCRIBING:
+        value = named.entities.get(name, "")
+        known = KNOWN.fullmatch(value) or (name, value) in {("label", "L"), (name, "")}
+        if OF_OTHERS.search(value):
+            yield name, ANOTHER.format(f"{name}-{value}", flair.path.name)
+        elif not known and LABEL_MAP.search(value):
+            yield name, LABELS
+        elif not known:
+            yield name, f"{name}-{value} {NOT_ALL}"
+
+
+def _of_unknown_kind(named: Named, _: Named) -> Iterator[tuple[str, str]]:
+    for name, value in named.entities.items():
+        of_brain = (name, value.lower()) in BODY_PARTS
+        if name not in {*DESCRIBING, *PICTURE, *RATERS, "space", "mod"} and not of_brain:
+            yield name, f"{name}-{value} {NOT_ALL}"
+    if named.suffix not in SUFFIXES:
+        yield "suffix", f"the end of its name, {named.suffix!r}, {NOT_ALL}"
+    if folder := _odd_folder(named):
+        yield "folder", f"its folder, {folder}/, {NOT_ALL}"
+
+
+def odd_words(named: Named) -> list[str]:
+    """Return parts of a name that are no entities and say neither FLAIR nor how a mask was made."""
+    images = [word for word in named.words if CONTRAST.fullmatch(word) or "flair" in word.lower()]
+    return [word for word in named.words if word not in images and not KNOWN.fullmatch(word)]
+
+
+def strange_ids(named: Named) -> str:
+    """Return why a file's folders are of another subject or session than its name; empty if not."""
+    for prefix, of_name in (("sub-", named.subject), ("ses-", named.session)):
+        for folder in named.folders:
+            if folder.startswith(prefix) and folder != f"{prefix}{of_name}":
+                own = f"{prefix}{of_name}" if of_name else "no session"
+                return f"its folder says {folder}, its name {own}: whose it is is not known"
+    return ""
+
+
+def options_for(named: Named, odd: Mapping[str, str]) -> str:
+    """Return the ``--mask`` option that takes a file, though this is odd of it."""
+    names = [name for name in DESCRIBING if named.has(name)]
+    if not names or "suffix" in odd:
+        names.append("suffix")
+    names += [name for name in odd if name not in names]
+    values = {name: named.has(name) or NONE for name in names}
+    if "folder" in values:
+        values["folder"] = _odd_folder(named)
+    return "--mask " + " ".join(shlex.quote(f"{name}={value}") for name, value in values.items())
+
+
+def without_rater(named: Named) -> str:
+    """Return a name without what tells raters apart."""
+    parts = [f"{name}-{value}" for name, value in named.entities.items() if name not in RATERS]
+    return RATER.sub("", "_".join((*parts, *named.words, named.suffix)))
+
+
+def is_agreed(named: Named) -> bool:
+    """Whether a mask is what several raters agree on."""
+    values = [named.entities.get(name, "") for name in (*DESCRIBING, *RATERS)]
+    return any(AGREED.search(value) for value in values)
+
+
+def _odd_folder(named: Named) -> str:
+    """Return a folder that no mask of all lesions of a FLAIR is expected in; empty if none."""
+    ids = [place for place, folder in enumerate(named.folders) if folder.startswith("sub-")]
+    first = ids[-1] if ids else len(named.folders)
+    free = [folder for folder in named.folders[:first] if ODD_FOLDER.search(folder)]
+    inside = [
+        folder
+        for folder in named.folders[first + 1 :]
+        if not re.match(r"anat$|ses-", folder) and not KNOWN.fullmatch(folder)
+    ]
+    odd = [folder for folder in (*free, *inside) if folder != named.contrast]
+    return odd[0] if odd else ""
+
+
+def _said(named: Named) -> str:
+    entities = [f"{name}-{value}" for name, value in named.entities.items()]
+    return "_".join((*named.words, *entities, named.suffix))

@@ -1,0 +1,122 @@
+"""What a mask's JSON says of the image that it lies on; files further up hold for those below."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from msnmo.cohort.bids_lesions import FLAIR_SPACES, PICTURE
+from msnmo.cohort.bids_names import CONTRAST, Ids, Named, same
+from msnmo.cohort.tree import InTree
+
+SPACE, SOURCES = "SpatialReference", ("Sources", "RawSources", "IntendedFor")
+OTHER_TYPES = ("Brain", "Face", "ROI")  # of masks, besides Lesion
+
+
+class Sidecars:
+    """The JSON files of a data set and its derivatives.
+
+    Parameters
+    ----------
+    files : iterable of InTree
+    top : Path
+        The data set: JSON files in the folders above a mask count up to here.
+    ids : Ids
+    """
+
+    def __init__(self, files: Iterable[InTree], top: Path, ids: Ids):
+        self._files = [each for each in files if each.path.suffix == ".json"]
+        self._top, self._ids = top, ids
+        self._read: dict[Path, Mapping[str, Any] | None] = {}
+
+    @cached_property
+    def _by_folder(self) -> dict[Path, list[Named]]:
+        found: dict[Path, list[Named]] = {}
+        above = [InTree(path, self._top, ()) for path in self._top.glob("*.json")]
+        for each in (*above, *self._files):
+            found.setdefault(each.path.parent, []).append(_named(each.path, self._ids))
+        return found
+
+    def oddities(self, mask: Named, flair: Named) -> Iterator[tuple[str, str]]:
+        """Yield what a mask's JSON says against its being a FLAIR's, as `bids_lesions.oddities`."""
+        said = self._of(mask)
+        references = [text for text in _texts(said.get(SPACE)) if not _is_flair(text)]
+        if references:
+            yield "space", f"by its JSON on the grid of {references[0]}, not of {flair.path.name}"
+        if said.get("Type") in OTHER_TYPES:
+            yield "suffix", f"by its JSON a mask of Type {said['Type']}, not Lesion"
+        sources = [text for name in SOURCES for text in _texts(said.get(name))]
+        images = [text for text in sources if _is_flair(text) or CONTRAST.fullmatch(_suffix(text))]
+        flairs = [text for text in images if _is_flair(text)]
+        of_another = images and not flairs
+        if of_another or (flairs and not any(self._may_be(text, flair) for text in flairs)):
+            yield "contrast", f"by its JSON of another image ({images[0]}), not {flair.path.name}"
+
+    def unreadable(self, mask: Named) -> list[Path]:
+        """Return JSON files of a mask that are none."""
+        return [path for path in self._paths(mask) if self._content(path) is None]
+
+    def _of(self, mask: Named) -> Mapping[str, Any]:
+        said: dict[str, Any] = {}
+        for path in self._paths(mask):
+            said |= self._content(path) or {}
+        return said
+
+    def _paths(self, mask: Named) -> list[Path]:
+        """Return the JSON files that hold for a mask, the nearest last."""
+        return [
+            named.path.with_name(f"{named.path.name}.json")
+            for folder in reversed(mask.path.parents)
+            for named in sorted(self._by_folder.get(folder, []), key=lambda each: each.path)
+            if _holds_for(named, mask)
+        ]
+
+    def _content(self, path: Path) -> Mapping[str, Any] | None:
+        if path not in self._read:
+            try:
+                content = json.loads(path.read_text(encoding="utf-8-sig"))
+            except (OSError, ValueError):
+                content = None
+            self._read[path] = content if isinstance(content, dict) else None
+        return self._read[path]
+
+    def _may_be(self, text: str, flair: Named) -> bool:
+        source = _named(Path(text), self._ids)
+        ids = source.subject in {"", flair.subject} and source.session in {"", flair.session}
+        return ids and all(
+            same(name, source.has(name), flair.has(name))
+            for name in PICTURE
+            if name in source.entities
+        )
+
+
+def _named(path: Path, ids: Ids) -> Named:
+    stem = path.with_name(path.name.removesuffix(".json")) if path.name else path
+    return Named.of(InTree(stem, stem.parent, ()), ids)
+
+
+def _holds_for(sidecar: Named, mask: Named) -> bool:
+    """Whether BIDS lets a JSON file speak of a mask: the same suffix, none but its entities."""
+    ids = (sidecar.subject in {"", mask.subject}) and (sidecar.session in {"", mask.session})
+    entities = sidecar.entities.items() <= mask.entities.items()
+    words = {*sidecar.words} <= {*mask.words}
+    return ids and entities and words and sidecar.suffix == mask.suffix
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _suffix(text: str) -> str:
+    return Path(text).name.partition(".")[0].rpartition("_")[2]
+
+
+def _is_flair(text: str) -> bool:
+    return "flair" in Path(text).name.lower() or text.lower() in FLAIR_SPACES
