@@ -581,3 +581,12 @@ def test_what_validators_ignore_is_read_and_told_of(raw, imported, tmp_path):
     text = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8")
     assert "sub-01_FLAIR.nii.gz\tread, though .bidsignore names it" in text
     assert "sub-02_FLAIR.nii.gz\tread" not in text
+
+
+def test_a_subject_may_be_a_link(raw, imported, tmp_path):
+    (raw / "sub-02").rename(tmp_path / "elsewhere")
+    (raw / "sub-02").symlink_to(tmp_path / "elsewhere")
+    (raw / "sub-00").symlink_to(raw / "sub-01")
+    table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["01", "02"]
+    assert "a link to a folder that is read already" in notes[str(raw / "sub-00")]

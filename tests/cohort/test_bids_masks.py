@@ -65,6 +65,7 @@ def masks_of(tmp_path):
         ),
         *("desc-biancathr05_label-WMH_mask", "bodypart-brain_label-lesion_mask"),
         *("desc-consensus_label-lesion_mask", "mod-FLAIR_label-lesion_mask"),
+        *("FLAIR_lesion_mask", "lesions_seg"),
     ],
 )
 def test_names_of_masks_of_all_lesions(name, masks_of):
@@ -92,6 +93,7 @@ NOT_ALL = [
     *("label-lesion_mask-copy", "label-lesion_mask_old", "label-lesion_mask (1)"),
     *("label-lesion_mask copy", "desc-draft_label-lesion_mask", "old_label-lesion_mask"),
     *("label-lesion_lesionseg", "version-2_label-lesion_mask"),
+    *("old_lesion_mask", "lesion", "FLAIR_lesionseg"),
     # whose names do not say lesions
     *("desc-bianca_mask", "label-L_mask", "desc-samseg_dseg", "desc-annotated_seg-lst"),
 ]

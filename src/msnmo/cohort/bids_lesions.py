@@ -91,8 +91,8 @@ def may_be(named: Named) -> bool:
 def is_lesion_mask(named: Named) -> bool:
     """Whether a name says that lesions are in the mask, be it all of them or not."""
     segmentation = named.entities.get("seg", "")
-    values = [named.entities.get(name, "") for name in DESCRIBING]
-    says = any(SAYS.search(value) for value in values) or "lesion" in named.entities
+    texts = [*(named.entities.get(name, "") for name in DESCRIBING), *named.words]
+    says = any(SAYS.search(text) for text in texts) or "lesion" in named.entities
     return says or bool(LESION_TOOLS.match(segmentation))
 
 
