@@ -452,6 +452,7 @@ def test_parts_of_the_lesions_are_named_together(raw, nifti, imported, tmp_path)
         ("chunk-2_FLAIR", "chunk=2"),
         ("acq-cspine_FLAIR", "acq=cspine"),
         ("rec-MIP_FLAIR", "rec=MIP"),
+        ("acq-T1_FLAIR", "acq=T1"),
     ],
 )
 def test_images_that_are_no_whole_head_are_left_out(

@@ -88,7 +88,12 @@ NOT_ALL = [
     *("acq-cspine_label-lesion_mask", "space-cord_label-lesion_mask"),
     # other images
     *("desc-PSIRlesion_mask", "desc-T1hypo_label-lesion_mask", "desc-gdlesion_mask"),
-    *("desc-raterT1_label-lesion_mask", "UNIT1_label-lesion_mask", "T2star_lesion-manual"),
+    *(
+        "desc-raterT1_label-lesion_mask",
+        "UNIT1_label-lesion_mask",
+        "desc-T2w_label-lesion_mask",
+        "T2star_lesion-manual",
+    ),
     # other states of the file
     *("label-lesion_mask-copy", "label-lesion_mask_old", "label-lesion_mask (1)"),
     *("label-lesion_mask copy", "desc-draft_label-lesion_mask", "old_label-lesion_mask"),
@@ -258,6 +263,11 @@ def test_one_mask_under_two_names_is_one(tmp_path, masks_of):
 def test_entities_that_the_user_does_not_name_are_still_asked(masks_of):
     names = [WHOLE, "desc-dilated_label-lesion_mask", "bodypart-cspine_label-lesion_mask"]
     assert masks_of(*names, options=["label=lesion"])[0] == [f"{WHOLE}.nii.gz"]
+
+
+def test_a_long_name_takes_no_time(masks_of):
+    name = f"desc-{'raterms' * 28}_{WHOLE}"
+    assert masks_of(name)[0] == []
 
 
 def test_an_option_that_names_nothing_is_an_error(masks_of):

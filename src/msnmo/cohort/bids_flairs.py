@@ -19,7 +19,7 @@ IGNORED = "read, though .bidsignore names it: that is for validators alone"
 # images that are no FLAIR of a whole head, by these entities
 NOT_A_HEAD = re.compile(
     r"spine|spinal|cervic|thorac|lumbar|(?<![a-z])cord|orbit|optic|knee|phantom|projection|subtract"
-    r"|phase|locali[sz]er|(?<![a-z])(mip|proj|sub|scout)(?![a-z])",
+    r"|phase|locali[sz]er|(?<![a-z])(t1|dir|psir|mip|proj|sub|scout)(?![a-z])",
     re.IGNORECASE,
 )
 PICTURED = ("acq", "rec", "proc", "bodypart")

@@ -36,10 +36,11 @@ MAKER = (
     r"|lst|ai|lga|lpa|bianca|samseg|nnu?net|unet|nicms|flames|deepmedic"
 )
 PLAIN = (
-    r"t2w?|flair|ms|nmosd?|all|total|whole|wholebrain|masks?|seg|segm"
+    r"t2|flair|ms|nmosd?|all|total|whole|wholebrain|masks?|seg|segm"
     r"|segment(?:ed|ations?)|labels?|bin|binary|binari[sz]ed|thr(?:esh(?:old)?)?[\d.p]*|native|orig"
 )
 KNOWN = re.compile(rf"(?:(?:{LESION}|{MAKER}|{PLAIN})[-_+. ]?)+", re.IGNORECASE)
+LONGEST = 48
 SAYS = re.compile(LESION, re.IGNORECASE)
 # tools that segment nothing but lesions
 LESION_TOOLS = re.compile(r"lst(-?ai)?", re.IGNORECASE)
@@ -53,7 +54,9 @@ LIKE_LESIONS = re.compile(
 )
 PROBABLE = re.compile(r"prob|pmap|softmax|logit|heatmap|confidence|likelihood", re.IGNORECASE)
 LABEL_MAP = re.compile(r"annotated|samseg", re.IGNORECASE)
-OF_OTHERS = re.compile(r"t1|gad|gd|enhanc|black-?hole|dwi|swi|psir|stir|dir(?!ect)", re.IGNORECASE)
+OF_OTHERS = re.compile(
+    r"t1|t2w|t2star|gad|gd|enhanc|black-?hole|dwi|swi|psir|stir|dir(?!ect)", re.IGNORECASE
+)
 ANATOMY = re.compile(
     r"brain|skull|ribbon|csf|tissue|aseg|aparc|cort(ex|ical)|spin(e|al)|ventric|thalam|hippoc|tumou?r"
     r"|(?<![a-z])(bet|hdbet|head|gm|wm|cord|eyes?|face|neck|air|body|defacing)(?![a-z])",
@@ -62,7 +65,7 @@ ANATOMY = re.compile(
 # of folders of derivatives, whose names are free
 ODD_FOLDER = re.compile(
     r"new|enlarg|change|enhanc|gad|black-?hole|cortical|spine|spinal|fill|without|non-?lesion|dilat"
-    r"|erod|prob|(?<![a-z])(t1|mni|sct|cord|old|backup|bak|trash|archive|tmp|copy|draft)(?![a-z])",
+    r"|erod|prob|(?<![a-z])(t1w?|t2w|mprage|mni|sct|cord|old|backup|bak|trash|archive|tmp|copy|draft)(?![a-z])",
     re.IGNORECASE,
 )
 BODY_PARTS = {("bodypart", "brain"), ("bodypart", "head")}
@@ -122,7 +125,7 @@ def _of_another_image(named: Named, flair: Named) -> Iterator[tuple[str, str]]:
 def _of_other_lesions(named: Named, flair: Named) -> Iterator[tuple[str, str]]:
     for name in DESCRIBING:
         value = named.entities.get(name, "")
-        known = KNOWN.fullmatch(value) or (name, value) in {("label", "L"), (name, "")}
+        known = _is_known(value) or (name, value) in {("label", "L"), (name, "")}
         if OF_OTHERS.search(value):
             yield name, ANOTHER.format(f"{name}-{value}", flair.path.name)
         elif not known and LABEL_MAP.search(value):
@@ -145,7 +148,7 @@ def _of_unknown_kind(named: Named, _: Named) -> Iterator[tuple[str, str]]:
 def odd_words(named: Named) -> list[str]:
     """Return parts of a name that are no entities and say neither FLAIR nor how a mask was made."""
     images = [word for word in named.words if CONTRAST.fullmatch(word) or "flair" in word.lower()]
-    return [word for word in named.words if word not in images and not KNOWN.fullmatch(word)]
+    return [word for word in named.words if word not in images and not _is_known(word)]
 
 
 def strange_ids(named: Named) -> str:
@@ -190,10 +193,15 @@ def _odd_folder(named: Named) -> str:
     inside = [
         folder
         for folder in named.folders[first + 1 :]
-        if not re.match(r"anat$|ses-", folder) and not KNOWN.fullmatch(folder)
+        if not re.match(r"anat$|ses-", folder) and not _is_known(folder)
     ]
     odd = [folder for folder in (*free, *inside) if folder != named.contrast]
     return odd[0] if odd else ""
+
+
+def _is_known(text: str) -> bool:
+    """Whether a text is made of known words; a long one is not, as trying its words takes time."""
+    return len(text) <= LONGEST and KNOWN.fullmatch(text) is not None
 
 
 def _said(named: Named) -> str:
