@@ -65,7 +65,7 @@ def masks_of(tmp_path):
         ),
         *("desc-biancathr05_label-WMH_mask", "bodypart-brain_label-lesion_mask"),
         *("desc-consensus_label-lesion_mask", "mod-FLAIR_label-lesion_mask"),
-        *("FLAIR_lesion_mask", "lesions_seg"),
+        *("FLAIR_lesion_mask", "lesions_seg", "desc-WMHSynthSeg_mask", "desc-lesionmask_mask"),
     ],
 )
 def test_names_of_masks_of_all_lesions(name, masks_of):

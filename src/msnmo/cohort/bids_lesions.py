@@ -33,7 +33,8 @@ MAKER = (
     rf"(?:{'|'.join(RATERS)}|radiologist|neurologist)[a-z]{{0,3}}\d*|manual(?:ly)?\d*|semi|auto\d*"
     r"|automatic(?:ally)?|automated|consensus|majority|staple|union|intersection|final|corrected"
     r"|edited|reviewed|curated|checked|gt|ground|truth|gold|standard|reference"
-    r"|lst|ai|lga|lpa|bianca|samseg|nnu?net|unet|nicms|flames|deepmedic"
+    r"|lst|ai|lga|lpa|bianca|samseg|nnu?net|unet|nicms|flames|deepmedic|mimosa"
+    r"|mindglide|truenet|synth|hypermapper|shiva|segcsvd"
 )
 PLAIN = (
     r"t2|flair|ms|nmosd?|all|total|whole|wholebrain|masks?|seg|segm"
