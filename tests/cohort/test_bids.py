@@ -521,6 +521,10 @@ def test_a_folder_of_masks_that_is_not_there_is_an_error(dataset, refused, tmp_p
     assert f"{tmp_path / 'nowhere'}\n" in said
     assert "no such folder" in said
     assert "participants.tsv" in said
+    (tmp_path / "empty").mkdir()
+    masks = ["--masks", tmp_path / "empty"]
+    said = refused("bids", dataset, *DIAGNOSES, *masks, out=tmp_path / "scans.tsv")
+    assert "images of subjects" in said
 
 
 @pytest.mark.parametrize(

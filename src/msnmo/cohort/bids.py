@@ -25,7 +25,7 @@ from msnmo.cohort.bids_names import Ids, Named, wanted_entities
 from msnmo.cohort.bids_people import ABSENT, Stated, Tables
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id
 from msnmo.cohort.merge import parse_labels
-from msnmo.cohort.tree import InTree, files_below, unusable
+from msnmo.cohort.tree import InTree, files_below, is_nifti, other_form, unusable
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
@@ -198,7 +198,13 @@ def _check_folders(arguments: argparse.Namespace) -> None:
 
 
 def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InTree], list[Path]]:
-    """Return the files of subjects and of folders of masks, and the folders that are not read."""
+    """Return the files of subjects and of folders of masks, and the folders that are not read.
+
+    Raises
+    ------
+    InputError
+        If the folders of masks that the user names hold nobody's images.
+    """
     skipped = []
 
     def tell(folder: Path, reason: str) -> None:
@@ -208,7 +214,16 @@ def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InT
     derivatives = arguments.folder / "derivatives"
     folders = arguments.masks or ([derivatives] if derivatives.is_dir() else [])
     subjects = [path for path in arguments.folder.glob("sub-*") if path.is_dir()]
-    return files_below([*subjects, *folders], tell), skipped
+    files = files_below([*subjects, *folders], tell)
+    if arguments.masks and not any(_is_of_someone(file, arguments.masks) for file in files):
+        expected = "images of subjects, sub-X..._mask.nii.gz and the like, at any depth"
+        raise bad_input(", ".join(map(str, arguments.masks)), expected, "none", "correct --masks")
+    return files, skipped
+
+
+def _is_of_someone(file: InTree, folders: Iterable[Path]) -> bool:
+    image = file.path.name.startswith("sub-") and (is_nifti(file.path) or other_form(file.path))
+    return bool(image) and any(file.path.is_relative_to(folder) for folder in folders)
 
 
 def _with_ids(
