@@ -88,6 +88,7 @@ def test_optional_columns_may_be_absent_and_columns_come_in_any_order(folder):
         "stripped": "no",
         "bias_corrected": "no",
         "site": "",
+        "simulated": "no",
     }
 
 

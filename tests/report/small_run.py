@@ -173,6 +173,7 @@ def _write_scan(
         "diagnosis": SCANS[scan],
         "flair": str(place / f"{scan}_FLAIR.nii.gz"),
         "site": HOSTILE if known else None,
+        "simulated": "no" if known else "yes",
         "sidecar": str(place / f"{scan}_space.json"),
         "native_lesion": str(place / f"{scan}_lesion.nii.gz") if known else None,
         "native_brain": str(place / f"{scan}_brain.nii.gz"),
@@ -182,7 +183,8 @@ def _write_scan(
 def _write_tables_of_scans(folder: Path, rows: list[dict[str, object]]) -> None:
     table = pd.DataFrame(rows)
     write_tsv(
-        folder / "cohort.tsv", table[["scan", "subject", "session", "diagnosis", "flair", "site"]]
+        folder / "cohort.tsv",
+        table[["scan", "subject", "session", "diagnosis", "flair", "site", "simulated"]],
     )
     write_tsv(folder / "manifest.tsv", table[["scan", "sidecar", "native_lesion", "native_brain"]])
     known = table[table["diagnosis"].notna()].reset_index(drop=True)

@@ -50,6 +50,7 @@ def test_every_page_is_there_and_says_what_it_is_not_for(site):
     for page in pages:
         text = text_of(site / page)
         assert "not for diagnosis" in text
+        assert "1 of 6 scans is simulated." in text
         assert HOSTILE not in text
         assert not re.search(r"https?:", text), page
 

@@ -33,6 +33,7 @@ from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import read_excluded
 from msnmo.cohort.balance import learned
 from msnmo.cohort.folds import count_folds, split_folds
+from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses

@@ -88,7 +88,14 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
         tables,
         around=brain.data,
         navigation=NAVIGATION,
+        banner=_banner([run]),
     )
+
+
+def _banner(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is said above all of networks that learned from simulated scans."""
+    told = {run["bundle"].get("simulated", "") for run in runs}
+    return " ".join(sorted(told - {""}))
 
 
 def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -178,10 +185,11 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
         *(("a class is", rule) for rule in ([NO_CLASS] if nameless else rules)),
         *(("localisation maps", said) for said in judged),
     ]
+    title = f"Lesions{'' if nameless else ' and class'} of new scans"
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame(f"Lesions{'' if nameless else ' and class'} of new scans", "Scans", NAVIGATION, ""),
+        **frame(title, "Scans", NAVIGATION, "", _banner(runs)),
         facts=told,
         tables=[table_of("Scans", shown)],
     )

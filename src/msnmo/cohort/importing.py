@@ -36,6 +36,7 @@ class ImportedScan:
     stripped, bias_corrected : bool
         The state in which the scan arrives.
     site : str
+    simulated : bool
     """
 
     subject: str
@@ -47,6 +48,7 @@ class ImportedScan:
     stripped: bool = False
     bias_corrected: bool = False
     site: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
         "site": as_cell(scan.site),
+        "simulated": "yes" if scan.simulated else "no",
     }
 
 

@@ -36,6 +36,7 @@ COHORT_COLUMNS = (
     "stripped",
     "bias_corrected",
     "site",
+    "simulated",
 )
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
@@ -155,7 +156,7 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
         One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
         session, diagnosis (the label of a class), flair (absolute path), lesion_mask (absolute
         paths joined with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or
-        no), site. All are text, empty where nothing is known.
+        no), site, simulated (yes or no). All are text, empty where nothing is known.
 
     Raises
     ------

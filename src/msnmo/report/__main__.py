@@ -56,11 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with atomic_path(given.site / "figures" / path.name) as temporary:
             shutil.copyfile(path, temporary)
     (given.site / "figures").mkdir(exist_ok=True)
-    _write(given.site, "index", "Overview", **_index(given, results))
-    _write(given.site, "tables", "Tables", **_tables(given))
-    _write(given.site, "figures", "Figures", **_figures(given, results))
-    _write(given.site, "scans", "Scans", **_scans(results, sizes))
-    _write(given.site, "provenance", "Provenance", **_provenance(given, results, sizes))
+    _write(given.site, results.banner, "index", "Overview", **_index(given, results))
+    _write(given.site, results.banner, "tables", "Tables", **_tables(given))
+    _write(given.site, results.banner, "figures", "Figures", **_figures(given, results))
+    _write(given.site, results.banner, "scans", "Scans", **_scans(results, sizes))
+    _write(
+        given.site, results.banner, "provenance", "Provenance", **_provenance(given, results, sizes)
+    )
     for term, detail in size_facts(sizes):
         print(f"{term}: {detail}")
 
@@ -72,8 +74,9 @@ def _remove_strays(folder: Path, scans: set[str]) -> None:
             path.unlink()
 
 
-def _write(site: Path, name: str, title: str, **content: object) -> None:
-    text = fill(f"{name}.html.jinja", __package__, **frame(title, title, PAGES, ""), **content)
+def _write(site: Path, banner: str, name: str, title: str, **content: object) -> None:
+    around = frame(title, title, PAGES, "", banner)
+    text = fill(f"{name}.html.jinja", __package__, **around, **content)
     write_text(site / f"{name}.html", text)
 
 

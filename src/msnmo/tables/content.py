@@ -242,7 +242,8 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
         return [*sentences, *about]
     return [
         *sentences,
-        f"Reported: {CITATION}; measured on the paper's own cohort.",
+        f"Reported: {CITATION}; measured on the paper's own cohort. Numbers of two cohorts do not "
+        "rank methods: a reported number is no score to beat.",
         "Difference: ours minus reported, in percentage points; it is no test.",
     ]
 
