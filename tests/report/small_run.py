@@ -90,6 +90,7 @@ class Run:
             *(part for name, values in several.items() for part in (f"--{name}", *values)),
             f"--excluded={folder / 'excluded.tsv'}",
             f"--runs={model}/run.json",
+            f"--predictions={folder}/predictions/{{method}}/fold-{{fold}}",
             f"--histories={model}/history.tsv",
             f"--sidecars={folder}/derivatives/{{folder}}/{{scan}}_brain.json",
             f"--benchmarks={folder / 'benchmarks'}",

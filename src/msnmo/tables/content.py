@@ -32,9 +32,10 @@ from msnmo.tables.reported import CITATION
 NOT_RUN = "not run"
 OURS, REPORTED, DIFFERENCE = "ours", "reported", "difference"
 SEEDS = "between seeds"
+LOW, HIGH = "interval from", "to"
 """Names of lines."""
 DETAILS = (
-    *(OURS, "endpoint", "interval from", "to", "interval by"),
+    *(OURS, "endpoint", LOW, HIGH, "interval by"),
     *("test", "p", "p (Holm)", "scans", "subjects"),
 )
 """Columns of the intervals and tests, a line for each metric of each method."""
