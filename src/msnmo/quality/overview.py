@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msnmo.cohort.decisions import read_decisions
+from msnmo.cohort.decisions import (
+    ARTEFACTS,
+    GRADES,
+    KEEP,
+    SEPARATOR,
+    no_decisions,
+    read_decisions,
+)
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.core.names import path_of_scan
@@ -74,7 +81,7 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
     decisions : DataFrame
         As `read_decisions` returns; may be empty.
     """
-    decided = decisions.set_index("scan")[["decision", "reason"]].to_dict("index")
+    decided = decisions.set_index("scan").to_dict("index")
     cards = [
         {
             "scan": row["scan"],
@@ -83,7 +90,7 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
             "numbers": _shown(row),
             "flags": [flag for flag in row["flags"].split("; ") if flag],
             "picture": picture,
-            **decided.get(row["scan"], {"decision": "", "reason": ""}),
+            **_shown_decision(decided.get(row["scan"], {})),
         }
         for (_, row), picture in zip(table.iterrows(), pictures, strict=True)
     ]
@@ -97,7 +104,17 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
         for called in COMPARED.values()
     ]
     template = templates(__package__).get_template("overview.html.jinja")
-    return template.render(cards=cards, rules=rules, others=others)
+    grades = [*((grade, grade) for grade in GRADES), (KEEP, "keep, no grade")]
+    return template.render(
+        cards=cards, rules=rules, others=others, grades=grades, artefacts=ARTEFACTS
+    )
+
+
+def _shown_decision(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a card shows of a scan's row, of a scan without one too."""
+    names = ("decision", "reason", "grade", "rater", "time")
+    shown: dict[str, Any] = {name: row.get(name, "") for name in names}
+    return shown | {"artefacts": row.get("artefacts", "").split(SEPARATOR)}
 
 
 def _shown(row: pd.Series) -> list[tuple[str, str]]:
@@ -150,11 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     relative = [Path(os.path.relpath(path, given.out_page.parent)).as_posix() for path in pictures]
     known = given.decisions is not None and given.decisions.exists()
-    decisions = (
-        read_decisions(given.decisions)
-        if known
-        else pd.DataFrame(columns=["scan", "decision", "reason"])
-    )
+    decisions = read_decisions(given.decisions) if known else no_decisions()
     write_tsv(given.out_table, table)
     write_text(given.out_page, to_page(table, relative, decisions))
     flagged = (table["flags"] != "").sum()
