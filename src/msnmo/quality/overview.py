@@ -30,7 +30,19 @@ OUTLYING, FEWEST = 3.5, 8
 COMPARED = {"brain_ml": "brain volume", "contrast": "lesions' contrast"}
 """Numbers that are compared over the cohort, and how they are called."""
 COHORT_COLUMNS = dict.fromkeys(("scan", "diagnosis", "site"), str)
-UNITS = {"brain_ml": "ml", "lesion_ml": "ml", "lesion_outside_ml": "ml", "contrast": "SD"}
+SHOWN = {
+    "brain_ml": ("brain", "{:.0f} ml"),
+    "brain_apart": ("brain mask outside its largest piece", "{:.1%}"),
+    "brain_cut": ("rim of the mask at the slices' edges", "{:.1%}"),
+    "bias_range": ("bias field, 99th over 1st centile", "{:.2f}"),
+    "z_min": ("smallest z-score", "{:.1f}"),
+    "z_max": ("largest z-score", "{:.1f}"),
+    "lesion_ml": ("lesions", "{:.2f} ml"),
+    "lesion_count": ("number of lesions", "{:.0f}"),
+    "lesion_outside_ml": ("lesions outside the brain mask", "{:.2f} ml"),
+    "contrast": ("lesions brighter than the brain by", "{:.2f} SD"),
+}
+"""What the page calls the numbers of `msnmo.quality.numbers.measure`, and how it writes them."""
 
 
 def list_quality(cohort: pd.DataFrame, contents: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -118,10 +130,10 @@ def _shown_decision(row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _shown(row: pd.Series) -> list[tuple[str, str]]:
-    numbers = row.drop([*COHORT_COLUMNS, "engine", "flags"]).dropna()
     return [
-        (name.removesuffix("_ml").replace("_", " "), f"{value:.4g} {UNITS.get(name, '')}".strip())
-        for name, value in numbers.items()
+        (called, form.format(row[name]))
+        for name, (called, form) in SHOWN.items()
+        if pd.notna(row[name])
     ]
 
 

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from msnmo.core.errors import DiskError, MsnmoError
+from msnmo.core.errors import DiskError, InputError, MsnmoError
 from msnmo.quality.rating import Rating
 
 LARGEST_BODY = 10_000
@@ -221,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
         except (MsnmoError, OSError) as error:
             if isinstance(error, ConnectionError | TimeoutError):
                 raise
-            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"{self._words(error)}.")
 
     def _send_picture(self, stream: Any) -> None:
         self.send_response(HTTPStatus.OK)
@@ -237,12 +237,21 @@ class Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.BAD_REQUEST, str(error))
         except (MsnmoError, OSError) as error:
             # of a disk, the system's words are enough: remedies are those of the workflow
-            cause = error.__cause__ if isinstance(error, DiskError) else error
-            words = getattr(cause, "strerror", None) or error
-            said = f"{words} ({self.server.rating.decisions}). The table is as it was before."
+            said = f"{self._words(error)}. The table is as it was before."
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, said)
         else:
             self._answer(HTTPStatus.OK, _json(row), "application/json")
+
+    def _words(self, error: MsnmoError | OSError) -> str:
+        """Return an error in a line; the remedies of the workflow are not those of a rater."""
+        if isinstance(error, InputError):
+            return "; ".join(
+                f"{each.file}: expected {each.expected}, found {each.found}"
+                for each in error.findings
+            )
+        cause = error.__cause__ if isinstance(error, DiskError) else error
+        reason = getattr(cause, "strerror", None)
+        return f"{reason} ({self.server.rating.decisions})" if reason else str(error)
 
     def _body(self) -> bytes | None:
         """Return what was sent, or None where it is none of ours: no length, or too much."""
