@@ -26,6 +26,7 @@ class Rater:
     """A browser that opened the printed address."""
 
     port: int
+    folder: str
     cookie: str
     token: str
 
@@ -33,23 +34,25 @@ class Rater:
     def enter(cls, port: int, path: str) -> "Rater":
         """Open the address with the secret, then the page."""
         status, headers, _ = request(port, "GET", path)
-        assert (status, headers["Location"]) == (303, "/")
-        cookie = headers["Set-Cookie"].partition(";")[0]
-        page = request(port, "GET", "/", headers={"Cookie": cookie})[2].decode()
+        assert status == 303
+        folder, cookie = headers["Location"], headers["Set-Cookie"].partition(";")[0]
+        page = request(port, "GET", folder, headers={"Cookie": cookie})[2].decode()
         (token,) = re.findall(r'<meta name="token" content="([^"]+)">', page)
-        return cls(port, cookie, token)
+        return cls(port, folder.rstrip("/"), cookie, token)
 
     @classmethod
     def of(cls, server: Server) -> "Rater":
         return cls.enter(*_parts(server.address))
 
     def ask(self, path: str, method: str = "GET", **headers: str):
-        return request(self.port, method, path, headers={"Cookie": self.cookie} | headers)
+        """Return the answer to a request of what lies beside the page."""
+        sent = {"Cookie": self.cookie} | headers
+        return request(self.port, method, f"{self.folder}{path}", headers=sent)
 
     def post(self, body, **headers: str):
         """Return status and words of the answer to a body."""
         sent = {"Cookie": self.cookie, "X-Token": self.token} | headers
-        status, _, said = request(self.port, "POST", "/decisions", body, sent)
+        status, _, said = request(self.port, "POST", f"{self.folder}/decisions", body, sent)
         return status, said.decode()
 
     def decide(self, **changes):

@@ -18,17 +18,20 @@ OUTSIDE = "outside of the folder"
 def test_the_printed_address_lets_in_and_is_forgotten(server):
     port, secret = server.server_address[1], server.secret
     status, headers, _ = request(port, "GET", f"/?token={secret}")
-    assert (status, headers["Location"]) == (303, "/")
-    cookie = headers["Set-Cookie"]
-    assert cookie == f"msnmo-rate-{port}={secret}; Path=/; HttpOnly; SameSite=Strict"
-    status, _, page = request(port, "GET", "/", headers={"Cookie": cookie.partition(";")[0]})
+    folder, cookie = headers["Location"], headers["Set-Cookie"]
+    assert (status, folder) == (303, server.folder)
+    # within the folder: or the browser would send it to the servers of others, on other ports
+    assert re.fullmatch("/[0-9a-f]{16}/", folder)
+    assert cookie == f"msnmo-rate-{port}={secret}; Path={folder}; HttpOnly; SameSite=Strict"
+    sent = {"Cookie": cookie.partition(";")[0]}
+    status, _, page = request(port, "GET", folder, headers=sent)
     assert status == 200
     assert secret not in page.decode()
     # through ssh the browser knows the page by another port
     far = {"Host": "localhost:9000"}
     cookie = request(port, "GET", f"/?token={secret}", headers=far)[1]["Set-Cookie"]
     assert cookie.startswith("msnmo-rate-9000=")
-    assert request(port, "GET", "/", headers=far | {"Cookie": f"a=b; {cookie}"})[0] == 200
+    assert request(port, "GET", folder, headers=far | {"Cookie": f"a=b; {cookie}"})[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -44,17 +47,19 @@ def test_another_token_does_not_let_in(server, token):
 def test_another_user_of_the_machine_sees_nothing(server, method, path):
     for cookie in ("", "msnmo-rate-{port}", "msnmo-rate-{port}=x", ";;;=;=\xe9", "a=b"):
         sent = {"Cookie": cookie.format(port=server.server_address[1])}
-        status, _, said = request(server.server_address[1], method, path, headers=sent)
-        assert status == 403
-        assert said in (b"", f"{module.CLOSED}\n".encode())
+        for folder in ("", server.folder.rstrip("/")):
+            address = f"{folder}{path}"
+            status, _, said = request(server.server_address[1], method, address, headers=sent)
+            assert status == 403
+            assert said in (b"", f"{module.CLOSED}\n".encode())
 
 
 def test_another_user_of_the_machine_rates_nothing(server, rater):
-    other = Rater(rater.port, "", rater.token)
+    other = Rater(rater.port, rater.folder, "", rater.token)
     assert other.decide()[0] == 403
     # with the cookie, which a page of another site would have the browser send
     for token in ("", "wrong", "\xe9\xff", server.secret):
-        assert Rater(rater.port, rater.cookie, token).decide() == (
+        assert Rater(rater.port, rater.folder, rater.cookie, token).decide() == (
             403,
             "not from this page: load it again\n",
         )
@@ -76,10 +81,11 @@ def test_another_name_of_this_machine_is_refused(server, rater, method, host):
 
 def test_one_host_is_named(rater):
     cookie = f"Cookie: {rater.cookie}\r\n"
-    assert b" 403 " in rater.send(f"GET / HTTP/1.0\r\n{cookie}\r\n".encode())
-    two = f"GET / HTTP/1.0\r\nHost: localhost:{rater.port}\r\nHost: evil\r\n{cookie}\r\n"
+    line = f"GET {rater.folder}/ HTTP/1.0\r\n"
+    assert b" 403 " in rater.send(f"{line}{cookie}\r\n".encode())
+    two = f"{line}Host: localhost:{rater.port}\r\nHost: evil\r\n{cookie}\r\n"
     assert b" 403 " in rater.send(two.encode())
-    one = f"GET / HTTP/1.0\r\nHost: localhost:{rater.port}\r\n{cookie}\r\n"
+    one = f"{line}Host: localhost:{rater.port}\r\n{cookie}\r\n"
     assert b" 200 " in rater.send(one.encode())
 
 
@@ -103,7 +109,16 @@ def test_the_script_of_the_page_alone_may_run(server, rater):
     [
         *("/../cohort.tsv", "/%2e%2e/cohort.tsv", "/sub-1/../../cohort.tsv", "/..%2fsecret.png"),
         *("/%252e%252e/secret.png", "//etc/passwd", "/sub-1/", "/sub-1", "/quality.tsv"),
-        *("/sub-1/sub-1.json", "/a%00.png", "/%00", "/sub-1%0d%0aSet-Cookie:a=b", "/%ff.png"),
+        *(
+            "/sub-1/sub-1.json",
+            "//",
+            "/./",
+            "/decisions/",
+            "/a%00.png",
+            "/%00",
+            "/sub-1%0d%0aSet-Cookie:a=b",
+            "/%ff.png",
+        ),
         *("/link.png", "/folder/secret.png", "/loop.png", "/pipe.png", "/dir.png"),
         *(f"/{'a' * 300}.png", "/\\..\\secret.png", "http://[::1/", "*"),
     ],
@@ -118,7 +133,7 @@ def test_pictures_of_the_page_are_served_and_nothing_else(server, rater, tmp_pat
     (folder / "dir.png").mkdir()
     os.mkfifo(folder / "pipe.png")
     head = f"Host: localhost:{rater.port}\r\nCookie: {rater.cookie}\r\n\r\n"
-    answer = rater.send(f"GET {path} HTTP/1.0\r\n{head}".encode())
+    answer = rater.send(f"GET {rater.folder}{path} HTTP/1.0\r\n{head}".encode())
     assert answer.startswith(b"HTTP/1.0 404 ")
     assert OUTSIDE.encode() not in answer
     assert b"\nSet-Cookie" not in answer
@@ -151,14 +166,15 @@ def test_a_body_that_is_no_decision_is_refused(server, rater, body):
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1_0", "\u0663", "9" * 11, "0", "+5", "", "1e3"])
 def test_a_length_that_is_none_is_refused(rater, length):
-    head = f"POST /decisions HTTP/1.0\r\nHost: localhost:{rater.port}\r\nX-Token: {rater.token}\r\n"
-    head += f"Cookie: {rater.cookie}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST {rater.folder}/decisions HTTP/1.0\r\nHost: localhost:{rater.port}\r\n"
+    head += f"X-Token: {rater.token}\r\nCookie: {rater.cookie}\r\nContent-Length: {length}\r\n\r\n"
     assert rater.send(head.encode()).startswith(b"HTTP/1.0 400 ")
 
 
 def test_decisions_go_to_one_address(rater):
     headers = {"Cookie": rater.cookie, "X-Token": rater.token}
-    assert request(rater.port, "POST", "/", "{}", headers)[0] == 404
+    for address in ("/", "/decisions", rater.folder, f"{rater.folder}/decisions/"):
+        assert request(rater.port, "POST", address, "{}", headers)[0] == 404
 
 
 def test_requests_that_are_none_are_answered_in_a_word(rater):

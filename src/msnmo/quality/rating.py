@@ -69,11 +69,11 @@ class Rating:
         return f'{before}<script nonce="{nonce}">{script}'.encode()
 
     def picture(self, path: str) -> Path | None:
-        """Return the picture of a path of the page; None for all else, and for links out of it."""
-        if CONTROL.search(path) or not path.endswith(".png"):
+        """Return the picture of a path in the page's folder; None for all else and links out."""
+        if CONTROL.search(path) or path.startswith("/") or not path.endswith(".png"):
             return None
         try:
-            found = (self.folder / path.lstrip("/")).resolve(strict=True)
+            found = (self.folder / path).resolve(strict=True)
         except (OSError, RuntimeError):  # no such file, a name too long, a link to itself
             return None
         return found if found.is_relative_to(self.folder) and found.is_file() else None

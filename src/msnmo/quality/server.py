@@ -61,6 +61,9 @@ class Server(ThreadingHTTPServer):
         self.rating = rating
         self.secret, self.token = secrets.token_urlsafe(), secrets.token_urlsafe()
         self.nonce = secrets.token_urlsafe(16)
+        # browsers send a cookie to every port of this machine, so to servers of other users too;
+        # within a folder of a name that these do not know, to ours alone
+        self.folder = f"/{secrets.token_hex(8)}/"
         self._silent: dict[socket.socket, float] = {}
         self._lock = Lock()
         super().__init__(("127.0.0.1", port), Handler)
@@ -136,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         elif not self._has_cookie():
             self._say(HTTPStatus.FORBIDDEN, CLOSED)
         else:
-            self._give(unquote(path, errors="replace"))
+            self._give(unquote(path, errors="replace").removeprefix(self.server.folder))
 
     do_HEAD = do_GET  # noqa: N815 - `_answer` leaves the body out
 
@@ -152,8 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.FORBIDDEN, CLOSED)
         elif not secrets.compare_digest(sent, self.server.token.encode()):
             self._say(HTTPStatus.FORBIDDEN, "not from this page: load it again")
-        elif self.path != "/decisions":
-            self._say(HTTPStatus.NOT_FOUND, "decisions go to /decisions")
+        elif self.path != f"{self.server.folder}decisions":
+            self._say(HTTPStatus.NOT_FOUND, "decisions go to decisions beside the page")
         else:
             self._decide(body)
 
@@ -200,18 +203,19 @@ class Handler(BaseHTTPRequestHandler):
     def _let_in(self) -> None:
         """Keep the secret in the browser, and take it out of the address."""
         self.send_response(HTTPStatus.SEE_OTHER)
-        kept = f"{self._cookie()}={self.server.secret}; Path=/; HttpOnly; SameSite=Strict"
+        folder = self.server.folder
+        kept = f"{self._cookie()}={self.server.secret}; Path={folder}; HttpOnly; SameSite=Strict"
         self.send_header("Set-Cookie", kept)
-        self.send_header("Location", "/")
+        self.send_header("Location", folder)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def _give(self, path: str) -> None:
         try:
-            if path in ("/", f"/{self.server.rating.page.name}"):
+            if path in ("", self.server.rating.page.name):
                 page = self.server.rating.html(self.server.token, self.server.nonce)
                 self._answer(HTTPStatus.OK, page, "text/html; charset=utf-8")
-            elif path == "/decisions":
+            elif path == "decisions":
                 self._answer(HTTPStatus.OK, _json(self.server.rating.read()), "application/json")
             elif picture := self.server.rating.picture(path):
                 with picture.open("rb") as stream:
