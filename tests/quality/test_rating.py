@@ -65,6 +65,10 @@ def test_a_decision_is_taken_back(server, rater):
     assert rater.decide(decision="") == (200, "{}")
     assert rater.decide(scan="sub-2", decision="") == (200, "{}")
     assert kept(server).empty
+    # an excluded scan is on no page of the next run
+    server.rating.decisions.write_text("scan\tdecision\treason\nsub-77\texclude\told\n")
+    assert rater.decide(scan="sub-77", decision="") == (200, "{}")
+    assert kept(server).empty
     assert server.rating.decisions.read_text().startswith("scan\tdecision\treason\t")
 
 

@@ -190,6 +190,26 @@ def test_an_error_is_shown_and_tried_again(server, open_page):
     assert not page.get_by_role("button", name="Try again to save").is_visible()
 
 
+def test_an_exclusion_of_a_run_before_is_taken_back(make_page, open_page, tmp_path):
+    table = "scan\tdecision\treason\nsub-7\texclude\told\nsub-8\texclude\tn/a\n"
+    page_path, path = make_page(table), tmp_path / "decisions.tsv"
+    server = Server(0, Rating(page_path, path))
+    thread = threading.Thread(target=server.serve_forever, args=[0.05])
+    thread.start()
+    try:
+        page = open_page(server.address)
+        page.get_by_role("button", name="Take back the decision on sub-7").click()
+        said(page, "The decision on sub-7 is taken back")
+        assert read_decisions(path)["scan"].tolist() == ["sub-8"]
+        page.reload()
+        expect(page.locator(".other")).to_have_count(1)
+        assert page.complaints == []
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_a_page_that_cannot_read_the_table_takes_no_decision(server, open_page):
     table = server.rating.decisions
     table.parent.mkdir()

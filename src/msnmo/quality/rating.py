@@ -120,10 +120,11 @@ class Rating:
     def _checked(self, given: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         words = {name: _text(given, name) for name in (*COLUMNS, "grade", "rater")}
         scan, decision, grade = words["scan"], words["decision"], words["grade"]
+        if not decision:
+            # of any scan: one that was excluded before is not on the page any more
+            return scan, {}
         if scan not in self.scans:
             raise ValueError(f"no scan {scan!r} on this page")
-        if not decision:
-            return scan, {}
         if decision not in (KEEP, EXCLUDE):
             raise ValueError(f"neither {KEEP} nor {EXCLUDE}: {decision!r}")
         if grade and (grade not in GRADES or (grade == EXCLUDE) != (decision == EXCLUDE)):
