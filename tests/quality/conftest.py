@@ -43,8 +43,9 @@ def make_page(tmp_path):
             content["numbers"] = NUMBERS | {"brain_ml": volume}
             (place / f"sub-{number}.json").write_text(json.dumps(content))
             (place / f"sub-{number}.png").write_bytes(b"\x89PNG picture")
-            rows.append((f"sub-{number}", "MS", HOSTILE if number == 1 else "A"))
-        cohort = pd.DataFrame(rows, columns=["scan", "diagnosis", "site"])
+            site, told = (HOSTILE, "yes") if number == 1 else ("A", "no")
+            rows.append((f"sub-{number}", "MS", site, told))
+        cohort = pd.DataFrame(rows, columns=["scan", "diagnosis", "site", "simulated"])
         write_tsv(tmp_path / "cohort.tsv", cohort)
         command = ["--cohort", tmp_path / "cohort.tsv"]
         command += ["--numbers", f"{folder}/{{folder}}/{{scan}}.json"]

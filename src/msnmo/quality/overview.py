@@ -19,6 +19,7 @@ from msnmo.cohort.decisions import (
     no_decisions,
     read_decisions,
 )
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.core.names import path_of_scan
@@ -81,7 +82,9 @@ def _outliers(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (0.6745 * distance > OUTLYING * spread) & (spread > 0)
 
 
-def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFrame) -> str:
+def to_page(
+    table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFrame, banner: str = ""
+) -> str:
     """Return the page.
 
     Parameters
@@ -92,6 +95,8 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
         Path of each scan's picture relative to the page.
     decisions : DataFrame
         As `read_decisions` returns; may be empty.
+    banner : str
+        A sentence above all scans; empty: none.
     """
     decided = decisions.set_index("scan").to_dict("index")
     cards = [
@@ -118,7 +123,12 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
     template = templates(__package__).get_template("overview.html.jinja")
     grades = [*((grade, grade) for grade in GRADES), (KEEP, "keep, no grade")]
     return template.render(
-        cards=cards, rules=rules, others=others, grades=grades, artefacts=ARTEFACTS
+        cards=cards,
+        rules=rules,
+        others=others,
+        grades=grades,
+        artefacts=ARTEFACTS,
+        banner=banner,
     )
 
 
@@ -181,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = given.decisions is not None and given.decisions.exists()
     decisions = read_decisions(given.decisions) if known else no_decisions()
     write_tsv(given.out_table, table)
-    write_text(given.out_page, to_page(table, relative, decisions))
+    write_text(given.out_page, to_page(table, relative, decisions, Simulated.among(cohort).note))
     flagged = (table["flags"] != "").sum()
     print(f"{len(table)} scans, {flagged} with flags")
 
