@@ -1,5 +1,7 @@
 # What a scan's jobs read, run and write: entries of the scan table, files by its name or its folder.
 
+LESION_LABELS = config["lesion_masks"]["labels"]  # a list, or any
+
 
 def sources(column, output):
     """Return an input function: the files of a scan that a column names, maybe none.

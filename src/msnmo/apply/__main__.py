@@ -16,6 +16,7 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.extras import require_extra
+from msnmo.core.lesion_labels import add_lesion_labels
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
@@ -86,6 +87,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="error",
         help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
+    add_lesion_labels(parser, "with --truth: ")
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(

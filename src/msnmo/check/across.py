@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from msnmo.check.findings import Reported, ScanReport
-from msnmo.check.sites import telling_sites
+from msnmo.check.sites import COHORT, telling_sites
 from msnmo.core.errors import Finding
+from msnmo.core.lesion_labels import in_words
 
 
 def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:
@@ -27,6 +28,7 @@ def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[R
     return [
         *_same_scans(flairs, reports),
         *_same_masks(reports),
+        *_labels_nowhere(reports),
         *_several_sites(cohort),
         *telling_sites(cohort),
     ]
@@ -59,6 +61,23 @@ def _same_masks(reports: list[ScanReport]) -> Iterator[Reported]:
                 found = f"the very voxels of {other}, a mask of {name}"
                 finding = Finding(file, "a mask drawn on this scan", found, remedy)
                 yield Reported("warning", report.scan, finding)
+
+
+def _labels_nowhere(reports: list[ScanReport]) -> Iterator[Reported]:
+    """Yield the labels that the config names and no mask has."""
+    lacking = [
+        mask.get("labels_lacking", [])
+        for report in reports
+        for mask in report.facts.get("lesion_masks", {}).values()
+    ]
+    if not lacking:
+        return
+    if nowhere := sorted(set(lacking[0]).intersection(*lacking[1:])):
+        many = "the one mask" if len(lacking) == 1 else f"any of {len(lacking)} masks"
+        found = f"{in_words(nowhere)} not in {many}"
+        remedy = "see which labels the masks have, and correct the list"
+        finding = Finding("lesion_masks.labels", "labels that masks have", found, remedy)
+        yield Reported("warning", COHORT, finding)
 
 
 def _several_sites(cohort: pd.DataFrame) -> Iterator[Reported]:

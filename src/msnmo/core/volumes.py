@@ -219,15 +219,28 @@ def load_volume(path: Path | str) -> Volume:
     return Volume(data, grid)
 
 
+THRESHOLD = "threshold the mask, or give the label that is meant its own file"
+
+
 def load_mask(path: Path | str) -> Volume:
     """Read a binary mask as bool voxels.
 
     Raises
     ------
     InputError
-        As `load_volume`, and if the values are not 0 and one other value (within 1e-3 of it).
+        As `load_volume` and `as_mask`.
     """
-    volume = load_volume(path)
+    return as_mask(path, load_volume(path))
+
+
+def as_mask(path: Path | str, volume: Volume, remedy: str = THRESHOLD) -> Volume:
+    """Return the voxels of a binary mask as bool.
+
+    Raises
+    ------
+    InputError
+        If the values are not 0 and one other value (within 1e-3 of it).
+    """
     top = float(volume.data.max())
     near_zero = np.abs(volume.data) <= 1e-3 * max(top, 1e-6)
     near_top = np.abs(volume.data - top) <= 1e-3 * max(top, 1e-6)
@@ -237,7 +250,7 @@ def load_mask(path: Path | str) -> Volume:
             path,
             "a binary mask: 0 and one positive value",
             f"values {values}, ...",
-            "threshold the mask, or give the label that marks lesions its own file",
+            remedy,
         )
     return Volume(near_top & (top > 0), volume.grid)
 
