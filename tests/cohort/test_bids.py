@@ -1,12 +1,18 @@
 """BIDS datasets as they are found in the field become scan tables."""
 
+import gzip
 import json
+import re
+import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from msnmo.core.diagnoses import VARIABLE
 from msnmo.demo.cohort import Plan, make_cohort
+from tests.command import follow
 
 DIAGNOSES = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS,SPMS", "NMOSD=NMO"]
 
@@ -431,3 +437,53 @@ def test_pointers_are_named_as_such(raw, nifti, imported, tmp_path):
     assert set(table["lesion_mask"]) == {""}
     assert "not fetched (a Git LFS pointer" in notes[str(flair)]
     assert "not fetched (a git-annex pointer" in notes[str(mask)]
+
+
+def pack(folder, archive, root):
+    """Put a folder into an archive, by paths from a root, and remove it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if archive.name.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w") as out:
+            for path in files:
+                out.write(path, path.relative_to(root))
+    else:
+        with tarfile.open(archive, "w:gz") as out:
+            for path in files:
+                out.add(path, path.relative_to(root))
+    shutil.rmtree(folder)
+
+
+def test_packed_subjects_and_masks_are_told_and_come_in_by_the_command_told(
+    dataset, imported, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    pack(dataset / "sub-02", dataset / "sub-02.zip", dataset)
+    pack(dataset / "sub-01/ses-b", dataset / "sub-01/ses-b.tar.gz", dataset / "sub-01/ses-b")
+    lesions = dataset / "derivatives/lesions"
+    pack(lesions, dataset / "derivatives/lesions.zip", dataset / "derivatives")
+    (dataset / "sub-01/ses-a/anat/sub-01_ses-a_physio.tsv.gz").write_bytes(gzip.compress(b"1\n"))
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "packed.tsv")
+    assert len(table) == 1
+    packed = {name: note for name, note in notes.items() if note.startswith("packed (")}
+    assert {Path(name).name for name in packed} == {"sub-02.zip", "ses-b.tar.gz", "lesions.zip"}
+    for note in packed.values():
+        follow(note.partition("not opened: ")[2])
+    after, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after.equals(before)
+    assert not any("packed" in note for note in notes.values())
+
+
+def test_a_packed_dataset_is_told_and_what_it_unpacks_to_is_named(
+    dataset, imported, refused, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    archive = tmp_path / "my data.zip"
+    pack(dataset, archive, tmp_path)
+    told = refused("bids", archive, out=tmp_path / "scans.tsv")
+    assert "an archive (zip)" in told
+    follow(re.search(r"unpack it \((.*)\) and give the folder", told)[1])
+    unpacked = tmp_path / "my data.zip_unpacked"
+    told = refused("bids", unpacked, out=tmp_path / "scans.tsv")
+    assert f"remedy:   give {unpacked / dataset.name}\n" in told
+    after, _ = imported("bids", unpacked / dataset.name, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after["subject"].tolist() == before["subject"].tolist()

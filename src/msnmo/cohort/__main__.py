@@ -16,6 +16,7 @@ from msnmo.cohort import (
     open_ms,
     wmh2017,
 )
+from msnmo.cohort.archives import refuse_archive
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
+    if "folder" in given:
+        refuse_archive(given.folder)
     imported = IMPORTERS[given.importer].collect(given)
     cohort = write_scan_table(given.out, imported)
     names = cohort["diagnosis"].where(cohort["diagnosis"] != "", "for prediction only")

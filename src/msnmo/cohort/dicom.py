@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.cohort.archives import command_for_all
 from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
@@ -128,7 +129,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     folder = read_folder(arguments.folder)
     patients = patients_of(folder, arguments.subjects, arguments.salt_file, arguments.diagnosis)
     results = _Results()
-    results.left_out += [*_broken(folder), *_nameless(folder, patients)]
+    results.left_out += [*unread(folder), *_nameless(folder, patients)]
     studies = defaultdict(list)
     for (patient, _), series in by_study(folder.series).items():
         if patient in patients:
@@ -154,10 +155,15 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(results.scans, results.left_out)
 
 
-def _broken(folder: Folder) -> Iterator[LeftOut]:
+def unread(folder: Folder) -> Iterator[LeftOut]:
     """Tell of files that are packed or cannot be read, those of one reason together."""
+    kinds = defaultdict(list)
     for path, kind in folder.archives:
-        yield LeftOut(_counted(folder, [path]), f"an archive ({kind}): not opened, unpack it first")
+        kinds[kind].append(path)
+    for kind, paths in kinds.items():
+        command = command_for_all('"FOLDER"', kind)
+        reason = f"packed ({kind}) and not opened; with FOLDER the folder given: {command}"
+        yield LeftOut(_counted(folder, paths), reason)
     reasons = defaultdict(list)
     for path, reason in folder.broken:
         reasons[reason].append(path)
