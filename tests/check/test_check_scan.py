@@ -1,6 +1,8 @@
 """What the check measures of a scan, and masks brought to its grid where that is asked for."""
 
+import contextlib
 import json
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -203,3 +205,39 @@ def test_little_memory_ends_the_check_with_words_and_without_a_report(flair, tmp
     assert "remedy:   give the job more memory" in done.stderr
     assert "GiB are free" in done.stderr
     assert not out.exists()
+
+
+def test_what_a_check_reserves_is_what_it_takes(tmp_path, monkeypatch):
+    fine, half = np.ones((2, 2, 2)), AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    scan = save(tmp_path, "scan.nii.gz", np.kron(head(1), fine).astype(np.int16), half)
+    brain = save(tmp_path, "brain.nii.gz", (np.kron(head(1), fine) > 600).astype(np.uint8), half)
+    masks = [
+        save(tmp_path, f"{n}.nii.gz", np.kron(lesions(n), fine).astype(np.uint8), half)
+        for n in (1, 2)
+    ]
+    files = Files(scan, tuple(masks), brain)
+    voxels = np.prod(lesions(1).shape) * 8
+    assert files.bytes_at_once() == 23 * voxels
+    reserved = []
+
+    @contextlib.contextmanager
+    def reserve(needed, of):
+        reserved.append(needed)
+        tracemalloc.start()
+        yield
+        reserved.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    monkeypatch.setattr("msnmo.check.check_scan.reserve", reserve)
+    check_scan("sub-1", files)
+    needed, taken = reserved
+    assert needed == files.bytes_at_once()
+    assert 0.9 * needed < taken < 1.1 * needed
+
+
+def test_a_file_that_is_refused_reserves_nothing(flair, tmp_path):
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_bytes(flair.read_bytes()[:2000])
+    assert Files(bad, (tmp_path / "missing.nii",)).bytes_at_once() == 0
+    voxels = np.prod(lesions(1).shape)
+    assert Files(flair, (tmp_path / "missing.nii",)).bytes_at_once() == 20 * voxels

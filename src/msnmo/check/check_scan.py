@@ -19,8 +19,19 @@ from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_give
 from msnmo.core.lesions import load_lesions
 from msnmo.core.memory import MORE_MEMORY, explain_little_memory
 from msnmo.core.plausibility import volume_doubts
-from msnmo.core.volumes import Volume, check_placed, check_same_grid, load_mask, load_volume
+from msnmo.core.reservations import reserve
+from msnmo.core.volumes import (
+    ARRAYS,
+    Volume,
+    check_placed,
+    check_same_grid,
+    load_mask,
+    load_volume,
+    voxels_claimed,
+)
 
+FLOAT = 4
+"""Bytes of a voxel of a scan; a mask's has one."""
 LESS_OR_MORE = f"{MORE_MEMORY}; if the file is no scan of a head, take it out of the scan table"
 
 
@@ -43,10 +54,20 @@ class Files:
     brain_mask: Path | None = None
     stripped: bool = False
 
+    @property
+    def all(self) -> list[Path]:
+        """The scan, then its masks."""
+        return [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
+
+    def bytes_at_once(self) -> int:
+        """Return how much memory a check takes: one file being opened beside those that stay."""
+        voxels = [voxels_claimed(path) for path in self.all]
+        opened = ARRAYS * FLOAT * max(voxels)
+        return opened + FLOAT * voxels[0] + sum(voxels[1:])
+
     def contents(self) -> dict[str, dict[str, Any]]:
         """Return what tells the content of each file that is there, by its path."""
-        named = [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
-        return {str(path): record(path) for path in named if path.is_file()}
+        return {str(path): record(path) for path in self.all if path.is_file()}
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,8 @@ def check_scan(name: str, files: Files, resample: bool = False, labels: Labels =
     MsnmoError
         If there is too little memory to open a file: that says nothing of the scan.
     """
-    with explain_little_memory(f"the check of {files.flair} and its masks", LESS_OR_MORE):
+    what = f"the check of {files.flair} and its masks"
+    with explain_little_memory(what, LESS_OR_MORE), reserve(files.bytes_at_once(), what):
         return _check_scan(name, files, _Reading(resample, labels))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from isal import igzip, isal_zlib
 
-from msnmo.core.errors import bad_input
+from msnmo.core.errors import InputError, bad_input
 from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path
 from msnmo.core.memory import claim
@@ -217,6 +217,19 @@ def load_volume(path: Path | str) -> Volume:
             "export the scan again, or replace them (e.g. fslmaths IN -nan OUT)",
         )
     return Volume(data, grid)
+
+
+def voxels_claimed(path: Path | str) -> int:
+    """Return how many voxels a file says it has; 0 where it is refused before they are read."""
+    path = Path(path)
+    try:
+        with _open(path) as stream:
+            image = _parse(path, stream)
+            grid = _checked_grid(path, image)
+            _check_size(path, image)
+    except InputError:
+        return 0
+    return math.prod(grid.shape)
 
 
 THRESHOLD = "threshold the mask, or give the label that is meant its own file"
