@@ -36,7 +36,7 @@ rule list_findings:
         scans=config["scans"],
         reports=[
             f"{RESULTS}/check/{scan.replace('_', '/')}/{scan}.json"
-            for scan in SCANS["scan"]
+            for scan in OPENED["scan"]
         ],
         decisions=DECISIONS,
     output:

@@ -109,7 +109,8 @@ def _receive(given: argparse.Namespace, bundle: Bundle) -> tuple[pd.DataFrame, p
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
         reports = [
-            check_row(row, _resamples(given), _labels(given)) for row in cohort.to_dict("records")
+            check_row(row, _resamples(given), _labels(given))
+            for row in survey.opened.to_dict("records")
         ]
         for report in reports:
             report.write(Path(pattern.format(scan=report.scan)))

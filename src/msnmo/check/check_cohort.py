@@ -64,10 +64,10 @@ def check_cohort(
     """
     survey = survey_scan_table(scans)
     excluded = excluded_by_rater(survey.names, decisions)["scan"]
-    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
+    opened = survey.opened[~survey.opened["told_as"].isin(excluded)]
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
-        jobs = [(row, resample, labels, pattern) for row in cohort.to_dict("records")]
+        jobs = [(row, resample, labels, pattern) for row in opened.to_dict("records")]
         try:
             with ProcessPoolExecutor(processes) as pool:
                 list(pool.map(_check, jobs))
@@ -86,7 +86,7 @@ def _check(job: tuple[dict[str, Any], bool, Labels, str]) -> None:
 
 
 def check_row(row: Mapping[str, Any], resample: bool, labels: Labels = ()) -> ScanReport:
-    """Return the report of the scan of a row of `msnmo.cohort.table.Survey.cohort`."""
+    """Return the report of the scan of a row of `msnmo.cohort.table.Survey.opened`."""
     files = Files(
         Path(row["flair"]),
         tuple(Path(path) for path in row["lesion_mask"].split(";") if path),

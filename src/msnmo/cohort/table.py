@@ -37,6 +37,7 @@ COHORT_COLUMNS = (
     "bias_corrected",
     "site",
 )
+NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
@@ -120,11 +121,28 @@ class Survey:
     named : mapping of str to str
         Of each scan that a row names, usable or not, its label; empty where it has none, or another
         than the classes'.
+    unusable : DataFrame
+        The rows that a finding concerns and whose scan is there, with those of their files that
+        are: to be opened, so that all that is wrong of them is told at once. Columns as those of
+        `cohort`, and told_as: what findings call the scan, which may be in several rows, or in
+        none by a name (``row 7``). In `scan` stands a name of its own.
     """
 
     cohort: pd.DataFrame
     findings: list[RowFinding]
     named: Mapping[str, str] = field(default_factory=dict)
+    unusable: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*COHORT_COLUMNS, "told_as"], dtype=object)
+    )
+
+    @property
+    def opened(self) -> pd.DataFrame:
+        """The rows of all scans that a check opens, with told_as and usable (bool)."""
+        rows = [
+            self.cohort.assign(told_as=self.cohort["scan"], usable=True),
+            *([self.unusable.assign(usable=False)] if len(self.unusable) else []),
+        ]
+        return pd.concat(rows, ignore_index=True)
 
     @property
     def names(self) -> list[str]:
@@ -218,7 +236,48 @@ def survey_scan_table(
         _as_cohort(usable, folder),
         [_row_finding(problem, names, path) for problem in problems],
         {scan.name: scan.label for scan in scans if scan.is_named},
+        _unusable([scan for scan in scans if scan.row in wrong], usable, names, folder),
     )
+
+
+def _unusable(
+    scans: list[_Scan], usable: list[_Scan], names: Mapping[int, str], folder: Path
+) -> pd.DataFrame:
+    """Return the rows of `Survey.unusable`."""
+    taken = {scan.name.lower() for scan in usable}
+    opened, told_as = [], []
+    for scan in scans:
+        found = _with_files(scan, folder)
+        if not found.cells["flair"]:
+            continue
+        own = names.get(scan.row, "")
+        while not own or own.lower() in taken:
+            own = f"{own or 'sub-'}row{scan.row}"
+        taken.add(own.lower())
+        opened.append((own, found))
+        told_as.append(names.get(scan.row, f"row {scan.row}"))
+    table = _as_cohort([scan for _, scan in opened], folder)
+    return table.assign(scan=[own for own, _ in opened], told_as=told_as)
+
+
+def _with_files(scan: _Scan, folder: Path) -> _Scan:
+    """Return a scan of a wrong row with those of its files that are there, else as by default."""
+    there: dict[str, list[str]] = {"flair": [], "lesion_mask": [], "brain_mask": []}
+    for column, written in scan.files():
+        try:
+            path = locate(written, folder)
+        except WrongPath:
+            continue
+        named = NIFTI.search(written) and not CONTROL.search(written)
+        if named and not _wrong_file(path):
+            there[column].append(written)
+    files = {column: ";".join(paths) for column, paths in there.items()}
+    choices = {
+        column: scan.cells[column] if scan.cells[column] in entry["enum"] else entry["default"]
+        for column, entry in COLUMNS.items()
+        if "default" in entry and "enum" in entry
+    }
+    return _Scan(scan.row, scan.cells | files | choices)
 
 
 def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFinding:
