@@ -103,7 +103,7 @@ def test_labels_are_the_configs_or_the_options_and_what_no_mask_has_is_told(
     told = capsys.readouterr().out
     assert "lesion_masks.labels\n    expected: labels that masks have" in told
     assert re.search(r"found:    7 not in any of \d masks", told)
-    assert "0 errors, 1 warnings" in told
+    assert "0 errors, 1 warning\n" in told
     check(cohort, "--configfile", config, "--lesion-labels", "any")
     assert "0 errors, 0 warnings" in capsys.readouterr().out
 

@@ -25,6 +25,7 @@ from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import add_diagnoses, use_given
 from msnmo.core.errors import InputError, MsnmoError, bad_input, run_command
 from msnmo.core.files import write_text, write_tsv
@@ -119,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
     for finding in warnings:
         print(f"warning: {finding}")
-    print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings")
+    found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
+    print(f"{counted(count, 'scan')} opened: {found}")
     cohort = survey_scan_table(given.scans).cohort
     print("\n".join(tell_of_cohort(config, config["methods"], cohort)), flush=True)
     if errors:

@@ -19,6 +19,7 @@ from msnmo.cohort import (
 from msnmo.cohort.archives import refuse_archive
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
 from msnmo.core.errors import run_command
 from msnmo.core.extras import EXTRAS, require_extra
@@ -44,11 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unnamed = (cohort["diagnosis"] == "") & (cohort["lesion_mask"] != "")
     counts = names.mask(unnamed, NO_DIAGNOSIS).value_counts().sort_index()
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(f"{given.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
+    scans = counted(len(cohort), "scan")
+    subjects = counted(cohort["subject"].nunique(), "subject")
+    print(f"{given.out}: {scans} of {subjects}: {told}")
     for each in imported.left_out:
         print(f"  {each.file}: {each.reason}")
     if imported.left_out:
-        print(f"{len(imported.left_out)} notes, in {left_out_path(given.out)}")
+        print(f"{counted(len(imported.left_out), 'note')}, in {left_out_path(given.out)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -25,6 +25,7 @@ from msnmo.cohort.dicom_series import (
     several,
     without_strays,
 )
+from msnmo.core.counts import counted
 from msnmo.core.errors import bad_input
 
 TAGS = [
@@ -73,7 +74,7 @@ def read_folder(folder: Path) -> Folder:
         elif kind := archive_kind(path):
             archives.append((path, kind))
     if not groups and not broken:
-        found = f"{len(files)} files, none DICOM"
+        found = f"{counted(len(files), 'file')}, none DICOM"
         if archives:
             kinds = sorted({kind for _, kind in archives})
             found += f"; archives ({', '.join(kinds)}): {len(archives)}"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from msnmo.core.counts import counted
 from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
 # CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
@@ -337,7 +338,7 @@ def unfit(series: Series, *, forced: bool = False) -> str:
     opinions = (
         (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
         (derived == len(images), "derived from other images (ImageType DERIVED)"),
-        (derived > 0, f"{derived} of {len(images)} images are derived from others"),
+        (derived > 0, f"derived from others: {derived} of its {len(images)} images"),
         (
             series.reused_ids > 0,
             f"{series.reused_ids} images share a SOPInstanceUID, as bad anonymisers make them",
@@ -354,7 +355,7 @@ def unfit(series: Series, *, forced: bool = False) -> str:
         ),
         (not all(image.is_whole for image in images), "a file of it is cut short"),
         _wrong_stack(series),
-        (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
+        (count < FEWEST_SLICES, f"{counted(count, 'slice')}, fewer than {FEWEST_SLICES}"),
     )
     reasons = facts if forced else (*facts[:4], *opinions, *facts[4:])
     return next((reason for wrong, reason in reasons if wrong), "")

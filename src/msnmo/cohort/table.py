@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import DelimitedRow, read_rows
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.fetched import not_fetched
@@ -319,10 +320,10 @@ def _read_row(
     """Return the row's cells by column, or None if it does not fit the header; and its problems."""
     names, cells = _trimmed(header.cells), row.cells
     if len(cells) < len(names) or any(cells[len(names) :]):
-        expected = f"{len(names)} cells, as in the header"
+        expected = f"{counted(len(names), 'cell')}, as in the header"
         remedy = "look for a tab that is missing or too many; empty cells need their tab too"
         count = len(cells) if len(cells) < len(names) else len(_trimmed(cells))
-        return None, [_Problem(row.number, "", expected, f"{count} cells", remedy)]
+        return None, [_Problem(row.number, "", expected, counted(count, "cell"), remedy)]
     defaults = {name: entry.get("default", "") for name, entry in COLUMNS.items()}
     given = {
         name: "" if cell == MISSING else cell

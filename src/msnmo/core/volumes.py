@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from isal import igzip, isal_zlib
 
+from msnmo.core.counts import counted
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path
@@ -213,7 +214,7 @@ def load_volume(path: Path | str) -> Volume:
         raise bad_input(
             path,
             "finite voxel values",
-            f"{count} voxels are NaN or infinite",
+            f"{counted(count, 'voxel is', 'voxels are')} NaN or infinite",
             "export the scan again, or replace them (e.g. fslmaths IN -nan OUT)",
         )
     return Volume(data, grid)

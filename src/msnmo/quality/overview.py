@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from msnmo.cohort.decisions import read_decisions
+from msnmo.core.counts import counted
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.core.names import path_of_scan
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_tsv(given.out_table, table)
     write_text(given.out_page, to_page(table, relative, decisions))
     flagged = (table["flags"] != "").sum()
-    print(f"{len(table)} scans, {flagged} with flags")
+    print(f"{counted(len(table), 'scan')}, {flagged} with flags")
 
 
 if __name__ == "__main__":
