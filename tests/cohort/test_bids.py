@@ -8,10 +8,14 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from msnmo.core.diagnoses import VARIABLE
+from msnmo.core.errors import InputError
 from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.preprocess.raters import load_raters
 from tests.command import follow
 
 DIAGNOSES = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS,SPMS", "NMOSD=NMO"]
@@ -487,3 +491,25 @@ def test_a_packed_dataset_is_told_and_what_it_unpacks_to_is_named(
     assert f"remedy:   give {unpacked / dataset.name}\n" in told
     after, _ = imported("bids", unpacked / dataset.name, *DIAGNOSES, out=tmp_path / "after.tsv")
     assert after["subject"].tolist() == before["subject"].tolist()
+
+
+def test_an_annotated_map_is_read_by_its_labels(dataset, nifti, imported, tmp_path):
+    """As LST-AI writes it: the importer takes it when asked, the check by the labels named."""
+    for visit in ("sub-01/ses-a", "sub-01/ses-b", "sub-02"):
+        name = visit.replace("/", "_")
+        image = nib.load(dataset / visit / f"anat/{name}_FLAIR.nii.gz")
+        regions = np.zeros(image.shape, np.uint8)
+        regions[0, 0, :4] = (1, 2, 3, 4)
+        path = dataset / f"derivatives/lst/{visit}/anat/{name}_space-flair_desc-annotated_seg-lst"
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(regions, image.affine), f"{path}.nii.gz")
+    out = tmp_path / "scans.tsv"
+    table, _ = imported("bids", dataset, *DIAGNOSES, "--mask", "desc=annotated", out=out)
+    assert table["lesion_mask"].str.endswith("desc-annotated_seg-lst.nii.gz").all()
+    masks = [(tmp_path / row.flair, tmp_path / row.lesion_mask) for row in table.itertuples()]
+    for flair, mask in masks:
+        with pytest.raises(InputError, match=r"lesion_masks\.labels"):
+            load_raters(flair, [mask])
+        _, (every,) = load_raters(flair, [mask], labels="any")
+        _, (two,) = load_raters(flair, [mask], labels=(1, 3))
+        assert (every.sum(), two.sum()) == (4, 2)

@@ -93,6 +93,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
     )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="SERIES",
+        help="of DICOM, the series to take, by its UID, number or description; sub-X:SERIES of one "
+        "scan alone",
+    )
     parser.add_argument("--stripped", action="store_true", help="the scans have no skull")
     parser.add_argument("--bias-corrected", action="store_true", help="skip N4")
     parser.add_argument(
@@ -121,7 +129,7 @@ def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     """Refuse options of two ways to give scans: a table says itself what the options would."""
     if bool(given.scans) == bool(given.truth):
         parser.error("give scans, or a scan table with --truth")
-    of_scans = ("ids", "stripped", "bias_corrected", "dicom_seg")
+    of_scans = ("ids", "series", "stripped", "bias_corrected", "dicom_seg")
     of_table = ("leave_out_overlap",)
     for name in of_scans if given.truth else of_table:
         if getattr(given, name):

@@ -24,7 +24,14 @@ from msnmo.cohort.archives import command_for_all
 from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words, unfit
+from msnmo.cohort.dicom_series import (
+    Folder,
+    Series,
+    asked_for,
+    by_study,
+    plain_words,
+    unfit,
+)
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
@@ -57,21 +64,7 @@ class _Study:
 
     def named(self, wanted: Iterable[str]) -> list[Series]:
         """Return the series that the command line asks for, of every study or of this."""
-        own = (self.name, name_of_scan(self.patient.subject))
-        values = {each.casefold() for each in wanted}
-        for each in wanted:
-            scan, _, series = each.partition(":")
-            if scan in own:
-                values.add(series.casefold())
-        return [
-            each
-            for each in self.series
-            if values & {each.first.series, str(each.first.number), _described(each)}
-        ]
-
-
-def _described(series: Series) -> str:
-    return series.first.description.strip().casefold()
+        return asked_for(self.series, wanted, (self.name, name_of_scan(self.patient.subject)))
 
 
 @dataclass
