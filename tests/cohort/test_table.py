@@ -314,7 +314,7 @@ def test_files_that_are_no_scan_table(tmp_path, content, found):
 def test_no_table_at_all(tmp_path, make):
     make(tmp_path / "scans.tsv")
     (finding,) = findings_of(tmp_path / "scans.tsv")
-    assert "config key scans" in finding.remedy
+    assert "the config (scans) or the command" in finding.remedy
 
 
 def test_schema_is_valid_closed_and_described():

@@ -16,12 +16,12 @@ from msnmo.cohort import (
     open_ms,
     wmh2017,
 )
-from msnmo.cohort.archives import refuse_archive
+from msnmo.cohort.archives import archives_in, refuse_archive
 from msnmo.cohort.importing import left_out_path, write_scan_table
 from msnmo.core.command import program
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
-from msnmo.core.errors import run_command
+from msnmo.core.errors import InputError, run_command
 from msnmo.core.extras import EXTRAS, require_extra
 from msnmo.core.paths import path_argument
 
@@ -39,7 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
     if "folder" in given:
         refuse_archive(given.folder)
-    imported = IMPORTERS[given.importer].collect(given)
+    try:
+        imported = IMPORTERS[given.importer].collect(given)
+    except InputError as error:
+        # those of DICOM and BIDS are told by their importers
+        if "folder" in given and given.importer not in {bids.NAME, dicom.NAME}:
+            raise InputError([*error.findings, *archives_in(given.folder)]) from None
+        raise
     cohort = write_scan_table(given.out, imported)
     names = cohort["diagnosis"].where(cohort["diagnosis"] != "", "for prediction only")
     unnamed = (cohort["diagnosis"] == "") & (cohort["lesion_mask"] != "")

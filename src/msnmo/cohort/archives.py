@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from msnmo.core.errors import bad_input
+from msnmo.core.errors import Finding, bad_input
 
 # Where in a file stands what tells its kind
 STARTS = {
@@ -99,6 +99,18 @@ def refuse_archive(path: Path) -> None:
     if path.is_file() and (kind := archive_kind(path)):
         remedy = f"unpack it ({command_for(path, kind)}) and give the folder that it makes"
         raise bad_input(path, "a folder", f"an archive ({kind})", remedy)
+
+
+def archives_in(folder: Path) -> list[Finding]:
+    """Return each archive at the top of a folder that is not unpacked, and how it is."""
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    return [
+        Finding(str(path), "an unpacked data set", f"an archive ({kind})", f"unpack it: {command}")
+        for path in files
+        if path.name.lower().endswith(OF_FOLDERS)
+        and (kind := archive_kind(path))
+        and (command := in_its_place(path, kind))
+    ]
 
 
 def command_for(path: Path, kind: str, into: Path | None = None) -> str:

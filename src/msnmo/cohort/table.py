@@ -42,6 +42,7 @@ NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
+GONE = "correct the path of the scan table, where the config (scans) or the command names it"
 OTHER_LABELS = "; other labels than these two are named in the config (diagnoses)"
 
 
@@ -209,7 +210,7 @@ def survey_scan_table(
         If the file or its header cannot be read, or it has no rows.
     """
     path = Path(path)
-    header, *rows = read_rows(path, "correct the path of the scan table (config key scans)")
+    header, *rows = read_rows(path, GONE)
     wrong_header = list(_header_problems(header))
     if not rows:
         wrong_header.append(
