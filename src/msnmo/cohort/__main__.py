@@ -33,7 +33,7 @@ IMPORTERS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scan table, and beside it what was left out and why."""
-    given = _parser().parse_args(arguments)
+    given = make_parser().parse_args(arguments)
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{counted(len(imported.left_out), 'note')}, in {left_out_path(given.out)}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command, with a subparser for each importer."""
     parser = argparse.ArgumentParser(
         prog=program("msnmo.cohort"),
         description=__doc__,
