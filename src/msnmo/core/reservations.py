@@ -14,6 +14,7 @@ import json
 import os
 import stat
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -47,7 +48,8 @@ def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]
         The folder of reservations; `folder` unless given.
     """
     kept = kept or folder()
-    note = kept / f"{os.getpid()}{NOTE}"
+    # no number of a process, which two containers may have in common
+    note = kept / f"{uuid.uuid4().hex}{NOTE}"
     try:
         held = _wait(needed, of, kept, note) if _is_ours(kept) else None
     except OSError:  # a full disk, or one without locks
@@ -66,12 +68,14 @@ def _wait(needed: int, of: object, kept: Path, note: Path) -> TextIO:
     while True:
         with (kept / "all.lock").open("w") as one_at_a_time:
             fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-            others = list(_others(kept, note))
+            others = list(_others(kept))
             there = memory.available()
             if not others or there is None or needed + sum(others) <= there:
                 held = note.open("w", encoding="utf-8")
                 fcntl.flock(held, fcntl.LOCK_EX)
-                json.dump({"bytes": needed, "before": _resident(os.getpid())}, held)
+                process = os.getpid()
+                before = _resident(process)
+                json.dump({"bytes": needed, "process": process, "before": before}, held)
                 held.flush()
                 return held
         if time.monotonic() - told >= SECONDS_BETWEEN_WORDS:
@@ -81,15 +85,15 @@ def _wait(needed: int, of: object, kept: Path, note: Path) -> TextIO:
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def _others(kept: Path, own: Path) -> Iterator[int]:
+def _others(kept: Path) -> Iterator[int]:
     """Yield what each other that lives has reserved and not yet filled."""
     for note in sorted(kept.glob(f"*{NOTE}")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # it has just ended
-            if note == own or not _is_held(note):
+            if not _is_held(note):
                 note.unlink()  # of a process that was killed
                 continue
             said = json.loads(note.read_text(encoding="utf-8"))
-            filled = _resident(int(note.stem)) - said["before"]
+            filled = _resident(said["process"]) - said["before"]
             yield max(0, said["bytes"] - max(0, filled))
 
 
