@@ -92,3 +92,43 @@ def test_a_folder_of_two_studies_is_refused(tmp_path):
         write_classic(tmp_path / f"dicom/{number}", ANNA, study, 1, FLAIR)
     with pytest.raises(InputError, match="2 studies"):
         convert_flair(tmp_path / "dicom", "sub-7", tmp_path / "converted")
+
+
+def test_a_near_tie_is_told_with_the_option_that_decides_it(tmp_path):
+    for number in (3, 5):
+        write_classic(tmp_path / f"dicom/{number}", ANNA, "study", number, FLAIR, seed=number)
+    told = []
+    _, (first, *_) = convert_flair(tmp_path / "dicom", "sub-7", tmp_path / "a", tell=told.append)
+    taken = first.parent.name
+    (other,) = {"3", "5"} - {taken}
+    (warning,) = told
+    assert warning.startswith(f"warning: sub-7: series {taken} is taken; series {other} is a T2")
+    option = warning.rpartition("give --series ")[2]
+    _, (first, *_) = convert_flair(
+        tmp_path / "dicom", "sub-7", tmp_path / "b", [option], told.append
+    )
+    assert first.parent.name == other
+    assert len(told) == 1
+    # of another scan it says nothing
+    given = [tmp_path / "dicom", tmp_path / "dicom"]
+    arrived, findings = receive(
+        *(given, ["sub-7", "sub-8"], tmp_path / "c"), series=[option], tell=told.append
+    )
+    assert [scan.dicom[0].parent.name for scan in arrived] == [other, taken]
+    assert findings == []
+    assert told[1].startswith("warning: sub-8: series")
+
+
+def test_a_series_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    write_classic(tmp_path / "dicom", ANNA, "study", 3, FLAIR)
+    with pytest.raises(InputError, match=r"expected: the series 9\n +found: +series 3\n"):
+        convert_flair(tmp_path / "dicom", "sub-7", tmp_path / "converted", ["9"])
+
+
+def test_a_series_that_is_asked_for_is_taken_and_what_speaks_against_it_told(tmp_path):
+    write_classic(tmp_path / "dicom/2", ANNA, "study", 2, MPRAGE)
+    write_classic(tmp_path / "dicom/3", ANNA, "study", 3, FLAIR)
+    told = []
+    _, files = convert_flair(tmp_path / "dicom", "sub-7", tmp_path / "c", ["2"], told.append)
+    assert {path.parent.name for path in files} == {"2"}
+    assert told[0].startswith("warning: sub-7: taken as --series says, though: ")

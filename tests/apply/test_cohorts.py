@@ -159,6 +159,26 @@ def test_a_hostile_table_is_refused_before_anything_is_done(bundle, cohort, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_with_labels_are_judged_by_those_that_are_lesion(bundle, cohort, evaluated, tmp_path):
+    (first, *_) = rows_of(cohort)["lesion_mask"].iloc[0].split(";")
+    image = nib.load(cohort.parent / first)
+    data = np.asarray(image.dataobj).astype(np.uint8)
+    top = np.argwhere(data > 0)[0]
+    data[tuple(top)] = 4
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), cohort.with_name("labels.nii"))
+    masks = rows_of(cohort)["lesion_mask"].iloc[0].replace(first, "labels.nii")
+    table = changed(cohort, "labelled.tsv", lesion_mask=masks)
+    out = tmp_path / "out"
+    arguments = ["--bundle", bundle, "--out", out, "--truth", table, "--device", "cpu"]
+    refused = run_here(main, *arguments)
+    assert refused.returncode == 1
+    assert "--lesion-labels" in refused.stderr
+    done = run_here(main, *arguments, "--lesion-labels", "any")
+    assert done.returncode == 0, done.stderr
+    before = evaluated[0] / "evaluation/metrics.tsv"
+    assert (out / "evaluation/metrics.tsv").read_bytes() == before.read_bytes()
+
+
 def test_a_scan_twice_is_refused(bundle, cohort, tmp_path):
     table = cohort.with_name("twice.tsv")
     rows = rows_of(cohort)

@@ -90,6 +90,10 @@ keep_code(SOURCE, Path(".snakemake", "msnmo", "code.json"))
 SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
     "scan", drop=False
 )
+# the check opens the scans of these rows all the same, to tell all that is wrong at once
+OPENED = survey.opened[~survey.opened["told_as"].isin(by_rater["scan"])].set_index(
+    "scan", drop=False
+)
 if survey.findings and workflow.is_main_process:
     rows = "\n".join(f"  {each.finding}" for each in survey.findings)
     logger.warning(f"The check will report rows that cannot be used:\n{rows}")

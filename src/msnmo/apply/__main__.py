@@ -16,6 +16,7 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
 from msnmo.core.errors import run_command
 from msnmo.core.extras import require_extra
+from msnmo.core.lesion_labels import add_lesion_labels
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
@@ -86,10 +87,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="error",
         help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
+    add_lesion_labels(parser, "with --truth: ")
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
+    )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="SERIES",
+        help="of DICOM, the series to take, by its UID, number or description; sub-X:SERIES of one "
+        "scan alone",
     )
     parser.add_argument("--stripped", action="store_true", help="the scans have no skull")
     parser.add_argument("--bias-corrected", action="store_true", help="skip N4")
@@ -119,7 +129,7 @@ def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     """Refuse options of two ways to give scans: a table says itself what the options would."""
     if bool(given.scans) == bool(given.truth):
         parser.error("give scans, or a scan table with --truth")
-    of_scans = ("ids", "stripped", "bias_corrected", "dicom_seg")
+    of_scans = ("ids", "series", "stripped", "bias_corrected", "dicom_seg")
     of_table = ("leave_out_overlap",)
     for name in of_scans if given.truth else of_table:
         if getattr(given, name):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msnmo.apply.preprocess import Arrived
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.names import SCAN, is_id, name_of_scan
 from msnmo.core.volumes import ENDINGS
+
+if TYPE_CHECKING:
+    from msnmo.cohort.dicom_series import Series
 
 BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
 
@@ -73,6 +77,9 @@ def receive(
     converted: Path,
     stripped: bool = False,
     bias_corrected: bool = False,
+    *,
+    series: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
 ) -> tuple[list[Arrived], list[Finding]]:
     """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
 
@@ -86,32 +93,55 @@ def receive(
         Folder for NIfTI files made of DICOM.
     stripped, bias_corrected : bool
         What was done to the scans before they arrived.
+    series : sequence of str
+        As of `convert_flair`.
+    tell : callable
+        Told what a user should know of a series that was taken, or could have been.
     """
     arrived: list[Arrived] = []
     findings: list[Finding] = []
     for path, name in zip(given, names, strict=True):
         try:
-            flair, dicom = _receive(path, name, converted)
+            if path.is_dir():
+                flair, dicom = convert_flair(path, name, converted, series, tell)
+            else:
+                flair, dicom = _nifti(path), ()
             arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
         except InputError as error:
             findings += error.findings
     return arrived, findings
 
 
-def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
-    if path.is_dir():
-        return convert_flair(path, name, converted)
+def _nifti(path: Path) -> Path:
     if not path.is_file():
         remedy = "correct the path"
         raise bad_input(path, "a NIfTI file or a folder of DICOM", "no such file", remedy)
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan (e.g. dcm2niix), or give the folder of its DICOM files"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
-    return path.absolute(), ()
+    return path.absolute()
 
 
-def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
+def convert_flair(
+    folder: Path,
+    name: str,
+    converted: Path,
+    wanted: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
+) -> tuple[Path, tuple[Path, ...]]:
     """Return the T2-FLAIR of the one study in a folder of DICOM, as NIfTI without any text.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the scan.
+    converted : Path
+        Folder for NIfTI files.
+    wanted : sequence of str
+        The series to take, by UID, number or description; ``sub-X:7`` of that scan alone.
+    tell : callable
+        Told of a near tie, and how to decide it; and of what is odd of the series that is taken.
 
     Returns
     -------
@@ -123,10 +153,11 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     Raises
     ------
     InputError
-        If there is no DICOM, more than one study or person, or no T2-FLAIR; with each series and
-        its reason.
+        If there is no DICOM, more than one study or person, no series that is asked for, or no
+        T2-FLAIR; with each series and its reason.
     """
     from msnmo.cohort import dicom_choice  # noqa: PLC0415 - for those who have DICOM
+    from msnmo.cohort.dicom import doubts  # noqa: PLC0415
     from msnmo.cohort.dicom_conversion import program_path, write_bare  # noqa: PLC0415
     from msnmo.cohort.dicom_patients import conflict  # noqa: PLC0415
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
@@ -141,14 +172,35 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     if two := conflict(series):
         remedy = "give the folder of one patient, and look whose files these are"
         raise bad_input(folder, "the DICOM of one person", two, remedy)
-    candidates = dicom_choice.examine(series, converted / f"{name}_series")
+    forced = _forced(folder, name, series, wanted)
+    candidates = dicom_choice.examine(series, converted / f"{name}_series", forced)
     chosen = dicom_choice.choose(candidates)
     if chosen is None:
         reasons = "; ".join(
             f"series {each.series.first.number}: {each.reason}" for each in candidates
         )
-        remedy = "export the T2-FLAIR, or convert it yourself and give the NIfTI file"
+        remedy = (
+            "export the T2-FLAIR, name it if it is among them (--series), or convert it yourself "
+            "and give the NIfTI file"
+        )
         raise bad_input(folder, "a T2-FLAIR among its series", reasons, remedy)
+    for doubt in doubts(name, chosen, candidates):
+        tell(f"warning: {name}: {doubt}")
     target = converted / f"{name}_FLAIR.nii.gz"
     write_bare(target, chosen.converted.images[0])
     return target, tuple(image.path for image in chosen.series.images)
+
+
+def _forced(
+    folder: Path, name: str, several: Sequence[Series], wanted: Sequence[str]
+) -> list[Series]:
+    """Return the series that the user asks for in a study; one of another scan is not meant."""
+    from msnmo.cohort.dicom_series import asked_for  # noqa: PLC0415
+
+    mine = [each for each in wanted if not each.startswith("sub-") or each.startswith(f"{name}:")]
+    forced = asked_for(several, mine, [name])
+    if mine and not forced:
+        there = ", ".join(str(each.first.number) for each in several)
+        remedy = "correct --series; sub-X:SERIES is of one scan alone"
+        raise bad_input(folder, f"the series {', '.join(mine)}", f"series {there}", remedy)
+    return forced

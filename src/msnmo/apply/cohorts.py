@@ -29,6 +29,7 @@ from msnmo.cohort.table import survey_scan_table
 from msnmo.compute.device import pick_device, prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import write_tsv
+from msnmo.core.lesion_labels import Labels, labels_given
 from msnmo.core.volumes import save_volume
 from msnmo.preprocess.raters import combine_masks, load_raters
 from msnmo.settings.config import Config
@@ -76,7 +77,9 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         truth = f"{folder}/{{scan}}_desc-lesion_mask.nii.gz"
         for row in cohort[cohort["lesion_mask"] != ""].itertuples():
-            grid, masks = load_raters(row.flair, row.lesion_mask.split(";"), _resamples(given))
+            grid, masks = load_raters(
+                row.flair, row.lesion_mask.split(";"), _resamples(given), _labels(given)
+            )
             combined = combine_masks(masks, given.combine)
             save_volume(truth.format(scan=row.scan), combined, grid, dtype=np.uint8)
         evaluation = evaluate(
@@ -95,13 +98,20 @@ def _resamples(given: argparse.Namespace) -> bool:
     return given.other_grid == "resample"
 
 
+def _labels(given: argparse.Namespace) -> Labels:
+    return labels_given(given.lesion_labels)
+
+
 def _receive(given: argparse.Namespace, bundle: Bundle) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the cohort and its scans that overlap, after a check of all that there is."""
     survey = survey_scan_table(given.truth, diagnosis_alone=True)
     cohort = survey.cohort
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
-        reports = [check_row(row, _resamples(given)) for row in cohort.to_dict("records")]
+        reports = [
+            check_row(row, _resamples(given), _labels(given))
+            for row in survey.opened.to_dict("records")
+        ]
         for report in reports:
             report.write(Path(pattern.format(scan=report.scan)))
         table, _ = list_findings(given.truth, None, pattern, diagnosis_alone=True)

@@ -46,7 +46,9 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     prepare(device, given.threads)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         arrived, findings = receive(
-            given.scans, names, Path(scratch), given.stripped, given.bias_corrected
+            *(given.scans, names, Path(scratch), given.stripped, given.bias_corrected),
+            series=given.series,
+            tell=tell,
         )
         sound = []
         for scan in arrived:

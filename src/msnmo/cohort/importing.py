@@ -103,7 +103,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     remedy: str,
     missing: str = "no such file",
 ) -> None:
-    """Refuse a data set of which no scan is left, with the first reason why there is.
+    """Refuse a data set of which no scan is left, with every file that was left out and why.
 
     Raises
     ------
@@ -111,8 +111,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
         Naming the folder.
     """
     if not scans:
-        found = left_out[0].reason if left_out else missing
-        raise bad_input(folder, expected, found, remedy)
+        raise bad_input(folder, expected, _listed(left_out) if left_out else missing, remedy)
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
@@ -127,8 +126,7 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
         If there is no scan, or with all that is wrong of the table.
     """
     if not imported.scans:
-        told = "".join(f"\n              {each.file}: {each.reason}" for each in imported.left_out)
-        found = f"none; left out:{told}" if told else "none"
+        found = _listed(imported.left_out) if imported.left_out else "none"
         remedy = "look at the folder given, and at the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent
@@ -148,6 +146,11 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
     left_out = [(str(each.file), each.reason) for each in imported.left_out]
     write_tsv(left_out_path(path), pd.DataFrame(left_out, columns=list(LEFT_OUT_COLUMNS)))
     return cohort
+
+
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    told = "".join(f"\n              {each.file}: {each.reason}" for each in left_out)
+    return f"none; left out:{told}"
 
 
 def left_out_path(path: Path) -> Path:

@@ -20,6 +20,7 @@ from msnmo.cohort.decisions import (
     read_decisions,
 )
 from msnmo.cohort.simulated import Simulated
+from msnmo.core.counts import counted
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.core.names import path_of_scan
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_tsv(given.out_table, table)
     write_text(given.out_page, to_page(table, relative, decisions, Simulated.among(cohort).note))
     flagged = (table["flags"] != "").sum()
-    print(f"{len(table)} scans, {flagged} with flags")
+    print(f"{counted(len(table), 'scan')}, {flagged} with flags")
 
 
 if __name__ == "__main__":
