@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from msnmo.apply.arrivals import convert_flair, name_scans, receive
+from msnmo.apply.arrivals import convert_flair, receive
+from msnmo.apply.naming import name_scans
 from msnmo.core.errors import InputError
 from tests.cohort.dicom_study import ANNA, FLAIR, LOCALIZER, MPRAGE, write_classic
 
@@ -17,7 +18,7 @@ from tests.cohort.dicom_study import ANNA, FLAIR, LOCALIZER, MPRAGE, write_class
         ("sub-01_FLAIR.nii.gz", "sub-01"),
         ("sub-01_ses-2_acq-3D_FLAIR.nii", "sub-01_ses-2"),
         ("FLAIR 3.nii.gz", "sub-FLAIR3"),
-        ("Ünal_scan.nii.gz", "sub-nalscan"),
+        ("Ünal_scan.nii.gz", "sub-Unalscan"),
         ("..nii.gz", None),
         ("sub-.nii.gz", "sub-sub"),
     ],
@@ -63,9 +64,11 @@ def test_each_file_that_cannot_be_used_is_named_and_the_others_go_on(tmp_path):
     (tmp_path / "empty").mkdir()
     given = [tmp_path / name for name in ("good.nii.gz", "none.nii.gz", "scan.mgz", "empty")]
     names = ["sub-1", "sub-2", "sub-3", "sub-4"]
-    arrived, findings = receive(given, names, tmp_path / "converted", stripped=True)
+    arrived, failed = receive(given, names, tmp_path / "converted", stripped=True)
     assert [(scan.name, scan.stripped, scan.dicom) for scan in arrived] == [("sub-1", True, ())]
-    assert [finding.file for finding in findings] == [str(path) for path in given[1:]]
+    assert list(failed) == names[1:]
+    for path, error in zip(given[1:], failed.values(), strict=True):
+        assert str(path) in str(error)
 
 
 def test_of_a_study_the_flair_is_converted_and_its_files_are_known(tmp_path):
