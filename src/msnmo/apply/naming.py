@@ -152,4 +152,6 @@ def _told_apart(given: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 def _from_folders(path: Path, depth: int) -> str | None:
     above = path.absolute().parts[:-1][-depth:]
-    return _from_text("_".join(above)) if len(above) == depth else None
+    if len(above) < depth or above[0].startswith("ses-"):
+        return None  # a session says nothing without its subject
+    return _from_text("_".join(above))

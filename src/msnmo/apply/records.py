@@ -121,7 +121,7 @@ def _changed(out: Path, outputs: Mapping[str, str]) -> list[str]:
     return differs
 
 
-def refuse_other(out: Path, scan: str, digest: str) -> None:
+def refuse_other(out: Path, scan: str, digest: str, replaced: bool = False) -> None:
     """Refuse to replace what is not a result of this very scan.
 
     Parameters
@@ -131,6 +131,8 @@ def refuse_other(out: Path, scan: str, digest: str) -> None:
     scan : str
     digest : str
         SHA-256 of the scan.
+    replaced : bool
+        Whether the folder is about to be replaced, with all that anybody added to it.
 
     Raises
     ------
@@ -146,7 +148,8 @@ def refuse_other(out: Path, scan: str, digest: str) -> None:
         raise _not_ours(folder, f"nothing, or results of {scan}", found, remedy)
     if not folder.exists():
         return
-    if strange := _strange(folder, scan, record):
+    strange = _strange(folder, scan, record) if replaced or not record else []
+    if strange:
         found = f"{', '.join(strange[:3])}{' and others' if len(strange) > 3 else ''}"
         remedy = "give another --out: the folder would be replaced as a whole"
         raise _not_ours(folder, "nothing but results of msnmo apply", found, remedy)

@@ -146,6 +146,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
         tell(f"{scan.name}: done before with this bundle and these options (--again repeats it)")
         forget_failure(given.out, scan.name)
         return
+    refuse_other(given.out, scan.name, asked["input"], replaced=True)
     folder = given.out / scan.folder / "anat"
     if folder.exists():
         tell(f"{scan.name}: made again, as {'; '.join(differs) or '--again asks for it'}")
