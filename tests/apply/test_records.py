@@ -4,6 +4,7 @@ Networks and steps are stood in for: what is tested is who writes where, and wha
 """
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -33,6 +34,7 @@ from msnmo.apply.records import (
 from msnmo.apply.scans import apply_all, part_of
 from msnmo.core.errors import MsnmoError
 from msnmo.core.files import atomic_folder, sha256, write_json, write_text
+from tests.published import look
 
 OPTIONS = argparse.Namespace(
     engine="auto", locations=False, dicom_seg=False, again=False, truth=None
@@ -229,6 +231,21 @@ def test_a_kill_between_results_and_page_leaves_no_other_picture(
     assert (given.out / "report/scans/sub-1.html").read_text() == "picture of patient 2"
 
 
+def test_a_scan_that_is_replaced_while_it_is_read_leaves_nothing(
+    stood_in, given, tmp_path, monkeypatch
+):
+    scan = scan_of(tmp_path, "sub-1", "half a copy")
+
+    def copied(*arguments):
+        draw(*arguments)
+        scan.flair.write_text("the whole of it")
+
+    monkeypatch.setattr(scans, "write_page", copied)
+    assert "the scan that was begun" in str(apply(stood_in, scan, given))
+    left = [path for path in given.out.rglob("*") if path.is_file()]
+    assert left == []
+
+
 def test_what_failed_is_listed_with_its_reason_until_it_is_done(stood_in, given, tmp_path):
     good, bad = scan_of(tmp_path, "sub-1"), scan_of(tmp_path, "sub-2", "bad head")
     failed = apply_all(stood_in, [bad, good], given)
@@ -323,13 +340,16 @@ def test_two_patients_forced_into_one_name_are_never_mixed_even_under_kills(
     processes = in_processes(job, 8)
     seen = set()
     try:
-        for moment in range(80):
-            time.sleep(0.02)
-            seen |= _shown(folder)
-            if moment % 10 == 9:
-                victim = processes[moment // 10]
-                os.kill(victim.pid, signal.SIGKILL)
-                processes += in_processes(lambda _, number=moment // 10: job(number), 1)
+        for victim in range(8):
+            deadline = time.monotonic() + 120
+            for _ in range(10):
+                time.sleep(0.02)
+                while not (shown := _shown(folder)) and time.monotonic() < deadline:
+                    time.sleep(0.001)
+                assert shown, "whoever was killed, the others go on"
+                seen |= shown
+            os.kill(processes[victim].pid, signal.SIGKILL)
+            processes += in_processes(lambda _, number=victim: job(number), 1)
     finally:
         for process in processes:
             process.kill()
@@ -338,7 +358,8 @@ def test_two_patients_forced_into_one_name_are_never_mixed_even_under_kills(
     winner = next(each for each in patients if each.flair.read_text() in seen)
     assert apply(stood_in, winner, given) is None
     assert what_differs(given.out, asked(winner, stood_in, given)) == []
-    assert [path.name for path in folder.parent.iterdir()] == ["anat"]
+    # but for one of a process killed before there was anything in it
+    assert not list(folder.parent.glob(".tmp-*/held"))
     assert not list((given.out / ".msnmo/locks").glob("*.lock"))
 
 
@@ -349,16 +370,15 @@ def _made(folder):
 
 
 def _shown(folder):
-    """What the files of a folder are of; a look that a replacement came between counts not."""
-    try:
-        paths = sorted(folder.iterdir())
-        contents = {path.read_text() for path in paths if path.suffix != ".json"}
-        assert not paths or {path.name for path in paths} == {
-            f"sub-1_{ending}" for ending in (*FILES, "run.json")
-        }
-    except FileNotFoundError:
+    """Whose results a folder shows: nobody's, or one patient's, all of them."""
+    files = look(folder)
+    if not files:
         return set()
-    assert len(contents) <= 1
+    assert set(files) == {f"sub-1_{ending}" for ending in (*FILES, "run.json")}
+    contents = {data.decode() for name, data in files.items() if not name.endswith("run.json")}
+    assert len(contents) == 1
+    run = json.loads(files["sub-1_run.json"])
+    assert run["input"]["sha256"] == hashlib.sha256(contents.copy().pop().encode()).hexdigest()
     return contents
 
 

@@ -27,6 +27,7 @@ from msnmo.core.files import (
     write_text,
     write_tsv,
 )
+from tests.published import look
 
 KILLED = """
 import sys, time
@@ -262,25 +263,6 @@ while True:
 """
 
 
-def contents_of(path):
-    """The files of a folder and what is in them; none if it is replaced meanwhile, as a whole."""
-    try:
-        folder = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return []
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - of what is open, whatever its name is by now
-        handles = [os.open(name, os.O_RDONLY, dir_fd=folder) for name in names]
-        contents = [os.read(handle, 100) for handle in handles]
-        for handle in handles:
-            os.close(handle)
-    except FileNotFoundError:
-        return []
-    finally:
-        os.close(folder)
-    return contents
-
-
 def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_kills(tmp_path):
     path = tmp_path / "out" / "anat"
     path.parent.mkdir()
@@ -294,11 +276,11 @@ def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_k
         for kill in range(10):
             deadline = time.monotonic() + 60
             for _ in range(40):
-                while not (contents := contents_of(path)) and time.monotonic() < deadline:
+                while not (found := look(path)) and time.monotonic() < deadline:
                     pass
-                assert len(contents) == 7
-                assert len(set(contents)) == 1
-                seen |= set(contents)
+                assert sorted(found) == [f"{number}.txt" for number in range(7)]
+                assert len(set(found.values())) == 1
+                seen |= set(found.values())
             # whatever it is doing
             writers[kill].kill()
             writers.append(start(8 + kill))
@@ -310,5 +292,13 @@ def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_k
     with atomic_folder(path) as folder:
         (folder / "last.txt").touch()
     assert [each.name for each in path.iterdir()] == ["last.txt"]
-    # but for those killed before there was anything in it
-    assert not list(path.parent.glob(".tmp-*/held"))
+    # but for those killed before there was anything in it, which go when nobody can be at them
+    left = list(path.parent.glob(".tmp-*"))
+    assert not [each for each in left if (each / "held").exists()]
+    left.append(path.with_name(".tmp-k1ll_3d_-anat"))
+    left[-1].mkdir()
+    for each in left:
+        os.utime(each, (0, 0))
+    with atomic_folder(path) as folder:
+        (folder / "very last.txt").touch()
+    assert [each.name for each in path.parent.iterdir()] == ["anat"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from msnmo.apply.pages import RUN_ENDING
 from msnmo.apply.preprocess import Arrived
 from msnmo.bundle.contents import DESCRIPTION, Bundle
-from msnmo.core.errors import Finding, InputError, MsnmoError
+from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.core.files import read_json, sha256, write_json
 from msnmo.core.lock import InUseError, hold
 from msnmo.core.names import folder_of
@@ -186,6 +187,22 @@ def start_anew(out: Path, scan: str) -> None:
     """
     for path in (_record(out, scan), *_pages(out, scan)):
         path.unlink(missing_ok=True)
+
+
+def refuse_changed_scan(out: Path, made: Mapping[str, Any], flair: Path) -> None:
+    """Remove what was made of a scan while its file became another.
+
+    Raises
+    ------
+    InputError
+        If its bytes are not those that it had when it was begun.
+    """
+    if (found := sha256(flair)) != made["input"]:
+        start_anew(out, made["scan"])
+        shutil.rmtree(_anat(out, made["scan"]))
+        remedy = "wait until its copy is complete, and run the command again"
+        expected = f"the scan that was begun, with SHA-256 {_short(made['input'])}"
+        raise bad_input(flair, expected, f"another, with SHA-256 {_short(found)}", remedy)
 
 
 def keep_record(out: Path, made: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from msnmo.apply.records import (
     made_of,
     note_failures,
     options_of,
+    refuse_changed_scan,
     refuse_other,
     start_anew,
     what_differs,
@@ -78,6 +79,8 @@ def apply_to_scans(given: argparse.Namespace) -> None:
                 sound.append(scan)
             except MsnmoError as error:
                 failed[scan.name] = error
+            except OSError as error:
+                failed[scan.name] = MsnmoError(f"{scan.name}: {error}")
         for each in failed.values():
             tell(str(each))
         # reading the networks takes seconds, so not for nothing
@@ -160,6 +163,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
     write_page(given.out / SITE, folder, scan.name, scan.flair)
+    refuse_changed_scan(given.out, asked, scan.flair)
     keep_record(given.out, asked)
     forget_failure(given.out, scan.name)
     tell(f"{in_words(run)}")

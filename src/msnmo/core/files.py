@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,7 @@ PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 """The workflow knows such a folder whole: a file that is missing in it is not made again."""
 HELD = "held"
 """The file that a process which writes a folder holds locked."""
+SECONDS_TO_BEGIN = 3600.0
 UMASK = Lock()
 
 
@@ -121,6 +123,12 @@ def _scratch_folder(path: Path) -> Iterator[Path]:
 
 def _remove_if_left(scratch: Path) -> None:
     """Remove a folder that no process writes any more."""
+    if not (scratch / HELD).exists():
+        # begun this moment, or by a process that was killed at once
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > SECONDS_TO_BEGIN:
+                shutil.rmtree(scratch)
+        return
     with contextlib.suppress(OSError), (scratch / HELD).open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(scratch)
