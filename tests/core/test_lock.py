@@ -124,6 +124,23 @@ def test_a_lock_without_a_word_is_left_until_nobody_can_be_writing_it(tmp_path, 
         take(path, "mine")
 
 
+@pytest.mark.parametrize(
+    "strange", [{"pid": 2**70}, {"pid": -1}, {"pid": "1"}, {"user": "\x1b]0;"}, {"host": None}]
+)
+def test_a_word_that_no_process_of_ours_wrote_is_none(tmp_path, strange):
+    path = tmp_path / "the.lock"
+    path.write_text(json.dumps(asdict(Holder.this_process("x")) | strange))
+    with pytest.raises(InUseError, match="a process that left no word of itself"):
+        take(path, "mine")
+
+
+def test_a_pipe_in_a_locks_place_does_not_hold_us_up(tmp_path):
+    path = tmp_path / "the.lock"
+    os.mkfifo(path)
+    with pytest.raises(InUseError, match=re.escape(f"delete {path}")):
+        take(path, "mine")
+
+
 def test_who_was_killed_while_it_removed_a_lock_is_told_of_too(left):
     guard = left.with_name("the.lock.removing")
     guard.touch()

@@ -278,6 +278,6 @@ def _pages(out: Path, scan: str) -> list[Path]:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the contents of a record; None if it is missing or damaged."""
     try:
-        return read_json(path)
+        return read_json(path) if path.is_file() else None
     except InputError:
         return None

@@ -71,6 +71,13 @@ class Holder:
         return cls(what, _user(), host, namespace, pid, _started(pid), since, secrets.token_hex(8))
 
     @property
+    def is_sound(self) -> bool:
+        """Whether a file told of it what `this_process` does: others may write there too."""
+        texts = [value for name, value in asdict(self).items() if name != "pid"]
+        printable = all(isinstance(text, str) and text.isprintable() for text in texts)
+        return printable and isinstance(self.pid, int) and 0 < self.pid < 2**31
+
+    @property
     def is_here(self) -> bool:
         """Whether its process id is one of this machine's."""
         return (self.host, self.namespace) == _machine()
@@ -171,9 +178,12 @@ def _create_empty(path: Path, word: bytes) -> bool:
 def _read(path: Path) -> Holder | None:
     """Return who holds a lock; None where there is none, or none that left a whole word."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+        if not path.is_file():  # a pipe would never end
+            return None
+        holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    return holder if holder.is_sound else None
 
 
 def _clear_if_left(path: Path) -> bool:
