@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from msnmo.apply.__main__ import main
 from msnmo.apply.apply_bundle import _judged
-from msnmo.apply.ensemble import Consensus
+from msnmo.apply.ensemble import Consensus, load_ensemble
 from msnmo.apply.listing import list_runs, read_runs
 from msnmo.apply.pages import write_page
 from msnmo.apply.prepared import Prepared
@@ -192,6 +194,33 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     assert "sub-third: skullstrip failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (out / "sub-third").exists()
+
+
+def test_a_network_that_says_nan_of_one_scan_is_named_and_the_others_go_on(
+    bundle, heads, tmp_path, monkeypatch, capsys
+):
+    """Its first fold says nothing of the first scan that it sees."""
+    ensemble = load_ensemble(read_bundle(bundle), torch.device("cpu"))
+    calls = []
+
+    def spoil(_module, _given, outputs):
+        calls.append(outputs)
+        if len(calls) > 1:
+            return outputs
+        return replace(outputs, class_logits=torch.full((1, 2), float("nan")))
+
+    ensemble.models[0].register_forward_hook(spoil)
+    monkeypatch.setattr("msnmo.apply.scans.load_ensemble", lambda *_: ensemble)
+    out = tmp_path / "out"
+    done = run_here(main, "--bundle", bundle, "--out", out, *heads, "--device", "cpu")
+    assert done.returncode == 1
+    first, second = map(name_of, heads)
+    weights = bundle / "fold-0.safetensors"
+    assert f"{first}: {weights}: a network's output is not finite" in done.stderr
+    assert "2 of 2 numbers of class_logits" in done.stderr
+    assert "1 of 2 scans not done" in done.stderr
+    assert pd.read_csv(out / "predictions.tsv", sep="\t")["scan"].tolist() == [second]
+    assert not anat(out, heads[0]).exists()
 
 
 def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatch):

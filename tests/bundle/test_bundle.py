@@ -218,6 +218,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"format": 2}, "a newer one needs a newer msnmo"),
         ({"method": "none_such"}, "none_such"),
         ({"threshold": 2}, "threshold"),
+        ({"threshold": float("nan")}, "NaN, where a finite number should be"),
+        ({"temperature": float("inf")}, "Infinity, where a finite number should be"),
+        ({"certain_from": float("nan")}, "NaN, where a finite number should be"),
         ({"folds": []}, "folds"),
         ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
         ({"localisation": "better"}, "localisation maps find lesions"),
@@ -241,7 +244,7 @@ def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: 
 def test_preprocessing_that_no_config_may_say_is_refused(broken: Path) -> None:
     sections = json.loads((broken / "bundle.json").read_text())["preprocessing"]
     sections["resize"]["size"] = [160, 160, 150]
-    sections["n4"]["tolerance"] = float("inf")
+    sections["n4"]["tolerance"] = -1.0
     _rewrite(broken, preprocessing=sections)
     with pytest.raises(InputError) as error:
         read_bundle(broken)
