@@ -87,6 +87,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
+    parser.add_argument(
+        "--signers",
+        type=path_argument,
+        metavar="FILE",
+        help="OpenSSH's file of allowed signers: the bundle must be signed by one of them",
+    )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"

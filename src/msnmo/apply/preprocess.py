@@ -167,6 +167,7 @@ def run_module(
     """
     paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
+    environment["PYTHONSAFEPATH"] = "1"  # no Python file of the folder that we run in
     done = subprocess.run(  # noqa: S603 - our own module, no shell
         [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
     )

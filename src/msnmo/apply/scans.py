@@ -38,7 +38,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     MsnmoError
         At the end, with all that went wrong.
     """
-    bundle = read_bundle(given.bundle)
+    bundle = read_bundle(given.bundle, signers=given.signers)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     names = name_scans(given.scans, given.ids)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 SECONDS_TO_DIE = 2.0
 
@@ -41,7 +42,12 @@ class Answer:
         return f"exit code {self.code}: {self.complaint.splitlines()[-1].strip()}"
 
 
-def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = None) -> Answer:
+def ask(
+    *command: str,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+    given: Path | None = None,
+) -> Answer:
     """Run a program and return what it said; it is killed, with all that it started, after a time.
 
     Parameters
@@ -52,18 +58,21 @@ def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = N
         How long to wait.
     environment : mapping or None
         Variables over those of this process.
+    given : Path, optional
+        A file that is its standard input; nothing is, without it.
     """
     try:
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | dict(environment or {}),
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with Path(given or os.devnull).open("rb") as stdin:
+            process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | dict(environment or {}),
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
     except OSError as error:
         return Answer(None, "", f"{command[0]}: {error.strerror}")
     try:
