@@ -1,7 +1,11 @@
 """`python -m msnmo.apply`, as a user runs it: heads in, masks on their own grids out."""
 
+import base64
+import gzip
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,10 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
+import nibabel.processing
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import ndimage
 
 from msnmo.apply.__main__ import main
 from msnmo.apply.apply_bundle import _judged
@@ -30,6 +36,7 @@ from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import default_config
 from tests.command import run_here
 
+READABLE = (".json", ".tsv", ".html", ".js", ".txt")
 ENDINGS = (
     *("desc-brain_mask.nii.gz", "desc-lesion_dseg.nii.gz", "desc-lesion_mask.nii.gz"),
     *("desc-lesion_probseg.nii.gz", "desc-lesion_table.tsv", "desc-localisation_map.nii.gz"),
@@ -221,6 +228,66 @@ def test_a_network_that_says_nan_of_one_scan_is_named_and_the_others_go_on(
     assert "1 of 2 scans not done" in done.stderr
     assert pd.read_csv(out / "predictions.tsv", sep="\t")["scan"].tolist() == [second]
     assert not anat(out, heads[0]).exists()
+
+
+def test_with_an_id_the_name_of_a_file_is_told_and_written_nowhere(bundle, heads, tmp_path):
+    given = tmp_path / "Mueller Anna" / "Mueller_Anna_1970-01-01.nii.gz"
+    cut = given.with_name("Mueller_Bert.nii.gz")
+    given.parent.mkdir()
+    shutil.copy(heads[0], given)
+    cut.write_bytes(heads[0].read_bytes()[:5000])
+    gone, text = given.with_name("Mueller_Cora.nii.gz"), given.with_name("Mueller_Dora.img")
+    text.touch()
+    out = tmp_path / "out"
+    scans = [given, cut, gone, text]
+    done = run_here(
+        *(main, "--bundle", bundle, "--out", out, *scans, "--ids", "X1", "X2", "X3", "X4"),
+        *("--device", "cpu", "--deface"),
+    )
+    assert done.returncode == 1
+    assert "3 of 4 scans not done" in done.stderr
+    assert all(f"sub-X{number}" in done.stderr for number in (1, 2, 3, 4))
+    told = [done.stdout, done.stderr, *map(str, out.rglob("*"))]
+    told += [path.read_text() for path in out.rglob("*") if path.suffix in READABLE]
+    assert len(told) > 10
+    for word in ("Mueller", "Anna", "1970"):
+        assert not [each for each in told if word in each]
+    run = json.loads((out / "sub-X1/anat/sub-X1_run.json").read_text())
+    assert run["input"]["file"] == "sub-X1_FLAIR.nii.gz"
+    # and no face: every voxel beyond the brain is black
+    page = (out / "report/scans/sub-X1.js").read_text()
+    (layer, *_) = json.loads(page.removeprefix("var msnmoLayers = ").rstrip(";\n"))
+    shown = nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(layer["data"])))
+    brain = nib.load(out / "sub-X1/anat/sub-X1_desc-brain_mask.nii.gz")
+    lit = np.asarray(shown.dataobj) > 0
+    inside = nib.processing.resample_from_to(brain, shown, order=1)
+    assert lit.any()
+    far = ndimage.binary_dilation(np.asarray(inside.dataobj) > 0, iterations=4)
+    assert not lit[~far].any()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_asked_to_end_leaves_no_image_and_no_process(bundle, heads, tmp_path, number):
+    scratch = tmp_path / "scratch é"
+    scratch.mkdir()
+    arguments = ["--bundle", bundle, "--out", tmp_path / "out", heads[0], "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "msnmo.apply", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
+    for line in process.stderr:
+        if line.strip() == "msnmo:   n4":
+            break
+    assert list(scratch.rglob("*.nii.gz"))
+    process.send_signal(number)
+    process.stderr.read()
+    assert process.wait(timeout=60) == 128 + number
+    assert not list(scratch.iterdir())
+    assert not list((tmp_path / "out").rglob(".tmp-*"))
+    commands = subprocess.check_output(["ps", "-ww", "-eo", "args"], text=True)
+    assert str(scratch) not in commands
 
 
 def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatch):

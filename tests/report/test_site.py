@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -150,6 +151,22 @@ def test_a_localisation_map_is_of_the_brain(run):
     brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
     assert (layers["localisation"][brain] > 0.3).all()
     assert not layers["localisation"][~brain].any()
+
+
+def test_a_page_shows_the_brain_alone_where_that_is_asked_for(run, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    results = Results.read(parser.parse_args(run.options()))
+    predictions = f"{run.folder}/predictions/{{method}}/fold-{{fold}}"
+    brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
+    head, *_ = scan_layers(results, "sub-N1", predictions)
+    alone, *others = scan_layers(results, "sub-N1", predictions, deface=True)
+    assert head.volume.data[~brain].any()
+    assert not alone.volume.data[~brain].any()
+    np.testing.assert_array_equal(alone.volume.data[brain], head.volume.data[brain])
+    assert others[0].name == "truth"
+    run.write_scan("sub-N1", tmp_path, "--deface")
+    assert layers_of(tmp_path, "sub-N1")[0]["label"] == "scan as it arrived, brain alone"
 
 
 def test_overview_names_exclusions_engines_and_versions(site):

@@ -33,12 +33,13 @@ rule draw_quality:
             for name in ("lesion", "model_lesion")
             if input.get(name)
         ],
+        deface=DEFACE,
         code=code("quality"),
     shell:
         "python -m msnmo.quality --scan {wildcards.scan} --flair {input.flair:q}"
         " --brain {input.brain:q} --stripped {input.stripped:q} --n4 {input.n4:q}"
         " --sidecar {input.sidecar:q} --model {input.model:q} {params.lesions:q}"
-        " --out-picture {output.picture:q} --out-numbers {output.numbers:q} > {log:q} 2>&1"
+        " {params.deface} --out-picture {output.picture:q} --out-numbers {output.numbers:q} > {log:q} 2>&1"
 
 
 rule list_quality:

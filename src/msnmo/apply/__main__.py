@@ -95,7 +95,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
-        "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
+        "--ids",
+        nargs="+",
+        default=[],
+        metavar="ID",
+        help="of each scan: X or X_ses-Y; names of files are then told and written nowhere",
     )
     parser.add_argument("--stripped", action="store_true", help="the scans have no skull")
     parser.add_argument("--bias-corrected", action="store_true", help="skip N4")
@@ -112,6 +116,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"
+    )
+    parser.add_argument(
+        "--deface", action="store_true", help="show the brain alone in the pages, and no face"
     )
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)

@@ -73,6 +73,8 @@ def receive(
     converted: Path,
     stripped: bool = False,
     bias_corrected: bool = False,
+    *,
+    nameless: bool = False,
 ) -> tuple[list[Arrived], list[Finding]]:
     """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
 
@@ -86,16 +88,41 @@ def receive(
         Folder for NIfTI files made of DICOM.
     stripped, bias_corrected : bool
         What was done to the scans before they arrived.
+    nameless : bool
+        Whether names of files and folders stay out of all that is told and written, as they may
+        name people: the scans go by links that have their ids.
     """
     arrived: list[Arrived] = []
     findings: list[Finding] = []
     for path, name in zip(given, names, strict=True):
         try:
             flair, dicom = _receive(path, name, converted)
+            if nameless and not dicom:
+                flair = _call(name, flair, converted)
             arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
         except InputError as error:
-            findings += error.findings
+            hidden = [_without(path, name, each) for each in error.findings]
+            findings += hidden if nameless else error.findings
     return arrived, findings
+
+
+def _call(name: str, flair: Path, folder: Path) -> Path:
+    """Return a link to a scan that has its id for a name."""
+    (ending,) = {each for each in ENDINGS if flair.name.endswith(each)}
+    link = folder / f"{name}_FLAIR{ending}"
+    link.symlink_to(flair)
+    return link
+
+
+def _without(path: Path, name: str, finding: Finding) -> Finding:
+    """Return a finding that says a scan's id where it named its file or folder."""
+
+    def hide(text: str) -> str:
+        for said in (str(path.absolute()), str(path), path.name):
+            text = text.replace(said, f"[the scan {name}]")
+        return text
+
+    return Finding(*map(hide, (finding.file, finding.expected, finding.found, finding.remedy)))
 
 
 def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:

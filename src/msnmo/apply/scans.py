@@ -46,7 +46,12 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     prepare(device, given.threads)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         arrived, findings = receive(
-            given.scans, names, Path(scratch), given.stripped, given.bias_corrected
+            given.scans,
+            names,
+            Path(scratch),
+            given.stripped,
+            given.bias_corrected,
+            nameless=bool(given.ids),
         )
         sound = []
         for scan in arrived:
@@ -99,7 +104,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
-    write_page(given.out / SITE, folder, scan.name, scan.flair)
+    write_page(given.out / SITE, folder, scan.name, scan.flair, deface=given.deface)
     tell(f"{in_words(run)}")
 
 

@@ -362,6 +362,17 @@ class Metrics(Section):
         return sizes
 
 
+class Report(Section):
+    """What pages and pictures show of a scan."""
+
+    deface: bool = key(
+        False,
+        "whether pages and pictures show the brain alone: the report's scans, quality, pathway, "
+        "and scans that a bundle is applied to; a head in the viewer has a face",
+        "ours",
+    )
+
+
 class Statistics(Section):
     """What stands beside each comparison."""
 
