@@ -1,6 +1,5 @@
 """Programs that answer, fail, are missing, hang."""
 
-import os
 import signal
 import subprocess
 import sys

@@ -65,11 +65,12 @@ rule list_quality:
     params:
         pictures=pattern(f"{QUALITY}/{{folder}}/{{scan}}.png"),
         numbers=pattern(f"{QUALITY}/{{folder}}/{{scan}}.json"),
-        decisions=[f"--decisions={path}" for path in DECISIONS],
+        # the path itself is not a param: `snakemake --report` shows these
+        decisions="--decisions" if DECISIONS else "",
         code=code("quality.overview"),
     shell:
         "python -m msnmo.quality.overview --cohort {input.cohort:q}"
-        " --numbers {params.numbers:q} --pictures {params.pictures:q} {params.decisions:q}"
+        " --numbers {params.numbers:q} --pictures {params.pictures:q} {params.decisions} {input.decisions:q}"
         " --out-table {output.table:q} --out-page {output.page:q} > {log:q} 2>&1"
 
 
