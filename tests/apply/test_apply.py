@@ -30,6 +30,7 @@ from msnmo.apply.preprocess import Arrived, preprocess
 from msnmo.apply.scans import _find_regions
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError, MsnmoError
+from msnmo.core.processes import Answer
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import segmentation
 from msnmo.preprocess.steps import STEPS
@@ -304,11 +305,11 @@ def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatc
 def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
     commands = []
 
-    def run(command, **_):
+    def run(command, _environment):
         commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return Answer(0, "", "")
 
-    monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
+    monkeypatch.setattr("msnmo.apply.preprocess.run", run)
     prepared = Prepared("sub-1", *[tmp_path / name for name in "abcdefg"])
     regions = _find_regions(prepared, tmp_path)
     ((_, _, module, *arguments),) = commands
