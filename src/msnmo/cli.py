@@ -71,10 +71,7 @@ Training and tables are one Snakemake workflow, run where its Snakefile lies, or
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        run_command(lambda: _dispatch(given))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as a shell says of a command that was ended by Ctrl-C
+    run_command(lambda: _dispatch(given))
 
 
 def _dispatch(given: list[str]) -> None:

@@ -65,11 +65,11 @@ def test_a_near_tie_is_told_with_the_option_that_decides_it(tmp_path):
     assert len(told) == 1
     # of another scan it says nothing
     given = [tmp_path / "dicom", tmp_path / "dicom"]
-    arrived, findings = receive(
+    arrived, failed = receive(
         *(given, ["sub-7", "sub-8"], tmp_path / "c"), series=[option], tell=told.append
     )
     assert [scan.dicom[0].parent.name for scan in arrived] == [other, taken]
-    assert findings == []
+    assert failed == {}
     assert told[1].startswith("warning: sub-8: series")
 
 

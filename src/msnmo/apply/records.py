@@ -49,6 +49,7 @@ def options_of(scan: Arrived, given: argparse.Namespace) -> dict[str, Any]:
         "--engine": given.engine,
         "--locations": given.locations,
         "--dicom-seg": bool(given.dicom_seg and scan.dicom),
+        "--deface": given.deface,
         "brain mask": [sha256(path) for path in scan.brain],
     }
 

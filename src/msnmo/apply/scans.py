@@ -59,7 +59,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     MsnmoError
         At the end, with the scans that were not done.
     """
-    bundle = read_bundle(given.bundle)
+    bundle = read_bundle(given.bundle, signers=given.signers)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     # of all scans, so that a part names its own as the whole would
@@ -73,6 +73,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
             *([*sources.values()], [*sources], Path(scratch), given.stripped, given.bias_corrected),
             series=given.series,
             tell=tell,
+            nameless=bool(given.ids),
         )
         sound = []
         for scan in arrived:
@@ -164,7 +165,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
-    write_page(given.out / SITE, folder, scan.name, scan.flair)
+    write_page(given.out / SITE, folder, scan.name, scan.flair, deface=given.deface)
     refuse_changed_scan(given.out, asked, scan.flair)
     keep_record(given.out, asked)
     forget_failure(given.out, scan.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -43,6 +44,7 @@ from msnmo.settings.sections import (
     Once,
     PathOrNone,
     Predict,
+    Report,
     Resize,
     SkullStrip,
     SomePath,
@@ -156,6 +158,7 @@ class Config(Section):
     compute: Compute = within(Compute, "what the networks run on")
     metrics: Metrics = within(Metrics, "how lesions are counted")
     statistics: Statistics = within(Statistics, "what stands beside each comparison")
+    report: Report = within(Report, "what pages and pictures show of a scan")
     robustness: Robustness = within(
         Robustness,
         "held-out scans, perturbed by `snakemake robustness`; an empty list leaves one out",
@@ -277,6 +280,18 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in config.items() if key not in OWN}
     kept["apply"] = {key: value for key, value in config["apply"].items() if key != "bundle"}
     return kept
+
+
+def nameless(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with the last part of each path alone: folders name people and machines."""
+    shown = copy.deepcopy(dict(config))
+    for *sections, name in PATHS:
+        section = shown
+        for each in sections:
+            section = section.get(each, {})
+        if section.get(name):
+            section[name] = PurePath(section[name]).name
+    return shown
 
 
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
     if "classification" in method.tasks:
         refuse_unlabelled(scans)
+    if "segmentation" in method.tasks and job.settings.train.segmentation_loss == "dice":
+        _tell_of_no_lesion(scans)
     kept = Kept(given.out_weights, given.out_history, given.out_run)
     _, i, j, k = scans[0].image.shape
     network = fresh_model(job, (i, j, k), [scan.label for scan in scans])
@@ -94,6 +97,17 @@ def _load_scans(path: Path, with_lesions: bool) -> list[TrainingScan]:
         "lower the size that scans are resized to, or take a machine with more memory",
     ):
         return load_training_scans(table, with_lesions)
+
+
+def _tell_of_no_lesion(scans: Sequence[TrainingScan]) -> None:
+    """Say of scans without a lesion that Dice, a scan at a time, has no gradient there."""
+    if nothing := sum(not scan.lesion.any() for scan in scans):
+        print(
+            f"msnmo: {nothing} of {len(scans)} training scans have no lesion: the Dice loss does "
+            "not teach that nothing is to be found in them; train.segmentation_loss: dice_ce does",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,8 +12,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
 from msnmo.core.errors import InputError
 from msnmo.core.files import atomic_path, read_json, sha256
+from msnmo.networks.finite import not_finite
 
 FOLDER = ".kept"
 SEED_FOLDER = "seed-"
@@ -79,9 +83,18 @@ class Kept:
             return False
         if sha256(folder / self.weights.name) != run.get("weights_sha256"):
             return _leave(folder, "the weights are not those of its run.json")
+        if wrong := _not_finite(folder / self.weights.name):
+            return _leave(folder, wrong)
         for result in results:
             _link(folder / result.name, result)
         return True
+
+
+def _not_finite(weights: Path) -> str:
+    try:
+        return not_finite(load_file(weights))
+    except (OSError, SafetensorError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _leave(folder: Path, why: str) -> bool:

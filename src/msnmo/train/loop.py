@@ -26,6 +26,7 @@ from msnmo.train.job import Job, Running, loss_weights
 from msnmo.train.progress import NOTHING_DONE, Progress
 from msnmo.train.step import Step
 from msnmo.train.tally import Tally, refuse_non_finite
+from msnmo.train.trial import refuse_untrainable
 
 LOSSES = ("total", "segmentation", "classification", "cross")
 AS_USUAL = Running()
@@ -89,11 +90,13 @@ def train(
     MsnmoError
         If the loss or the weights are no longer finite: epoch and scans are named.
     InputError
-        If no loss that applies to the method has a weight, or its network cannot take the shape.
+        If no loss that applies to the method has a weight, or its network cannot take the shape or
+        learn from batches of it.
     """
     settings = job.settings.train
     x, y, z = scans[0].image.shape[1:]
     model = move(fresh_model(job, (x, y, z), [scan.label for scan in scans]), device).train()
+    refuse_untrainable(job, model, scans)
     step = Step(job, model, device, running)
     progress = Progress(
         step,
