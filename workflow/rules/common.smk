@@ -36,8 +36,8 @@ from msnmo.cohort.folds import count_folds, split_folds
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses
-from msnmo.core.files import read_tsv
-from msnmo.settings.config import complete_config, method_settings, shareable
+from msnmo.core.files import read_tsv, sha256
+from msnmo.settings.config import complete_config, method_settings, shareable, start_of
 from msnmo.workflow.environment import (
     find_scans,
     prepare_jobs,
