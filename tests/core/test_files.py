@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import DiskError, InputError
 from msnmo.core.files import (
+    atomic_folder,
     atomic_path,
     read_json,
     read_tsv,
@@ -248,3 +249,66 @@ def test_sha256_of_known_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "x") == expected
+
+
+PUBLISH = """
+import os, sys
+from pathlib import Path
+from msnmo.core.files import atomic_folder
+while True:
+    with atomic_folder(Path(sys.argv[1])) as folder:
+        for number in range(7):
+            (folder / f"{number}.txt").write_text(sys.argv[2])
+"""
+
+
+def contents_of(path):
+    """The files of a folder and what is in them; none if it is replaced meanwhile, as a whole."""
+    try:
+        folder = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return []
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - of what is open, whatever its name is by now
+        handles = [os.open(name, os.O_RDONLY, dir_fd=folder) for name in names]
+        contents = [os.read(handle, 100) for handle in handles]
+        for handle in handles:
+            os.close(handle)
+    except FileNotFoundError:
+        return []
+    finally:
+        os.close(folder)
+    return contents
+
+
+def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_kills(tmp_path):
+    path = tmp_path / "out" / "anat"
+    path.parent.mkdir()
+
+    def start(writer):
+        return subprocess.Popen([sys.executable, "-c", PUBLISH, str(path), str(writer)])
+
+    writers = [start(writer) for writer in range(8)]
+    seen = set()
+    try:
+        for kill in range(10):
+            deadline = time.monotonic() + 60
+            for _ in range(40):
+                while not (contents := contents_of(path)) and time.monotonic() < deadline:
+                    pass
+                assert len(contents) == 7
+                assert len(set(contents)) == 1
+                seen |= set(contents)
+            # whatever it is doing
+            writers[kill].kill()
+            writers.append(start(8 + kill))
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert len(seen) > 1
+    with atomic_folder(path) as folder:
+        (folder / "last.txt").touch()
+    assert [each.name for each in path.iterdir()] == ["last.txt"]
+    # but for those killed before there was anything in it
+    assert not list(path.parent.glob(".tmp-*/held"))

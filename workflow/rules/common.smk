@@ -40,7 +40,9 @@ from msnmo.core.files import read_tsv, sha256
 from msnmo.settings.config import complete_config, method_settings, shareable, start_of
 from msnmo.workflow.environment import (
     find_scans,
+    hold_results,
     prepare_jobs,
+    release_results,
     require_executor,
     require_writable,
     shell_prefix,
@@ -120,10 +122,20 @@ onstart:
     try:
         require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
+        if workflow.execution_settings.lock:  # not with --nolock
+            hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
     if not config["apply"]["bundle"]:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
+
+
+onsuccess:
+    release_results(Path(RESULTS))
+
+
+onerror:
+    release_results(Path(RESULTS))
 
 
 wildcard_constraints:

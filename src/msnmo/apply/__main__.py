@@ -12,15 +12,18 @@ import os
 from collections.abc import Sequence
 from typing import get_args
 
+from msnmo.apply.naming import is_folder
+from msnmo.apply.parts import part_argument
 from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
-from msnmo.core.errors import run_command
+from msnmo.core.errors import other_disk, run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
 COMBINE = ("intersection", "union", "majority", "staple")
 """As of `msnmo.preprocess.raters`, which is not imported for its libraries' sake."""
+OTHER_OUT = "give an --out on another disk (TMPDIR is where steps work); then run the command again"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     _require_extras(given)
+    with other_disk(OTHER_OUT):
+        _apply(given)
+
+
+def _apply(given: argparse.Namespace) -> None:
     # torch, which --help needs not
     if given.truth:
         from msnmo.apply.cohorts import apply_to_cohort  # noqa: PLC0415
@@ -45,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _require_extras(given: argparse.Namespace) -> None:
-    if given.dicom_seg or any(path.is_dir() for path in given.scans):
+    if given.dicom_seg or any(map(is_folder, given.scans)):
         require_extra("dicom", "msnmo apply to DICOM")
     if given.locations:
         require_extra("locations", "msnmo apply --locations")
@@ -106,6 +114,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"
+    )
+    parser.add_argument(
+        "--part",
+        type=part_argument,
+        metavar="K/N",
+        help="do the Kth of N parts of the scans alone, for N jobs side by side with one --out",
     )
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)

@@ -1,70 +1,13 @@
-"""What a user hands over: NIfTI files and folders of DICOM, each with a name that is safe."""
+"""What a user hands over: NIfTI files and folders of DICOM."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from msnmo.apply.preprocess import Arrived
-from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.names import SCAN, is_id, name_of_scan
+from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.volumes import ENDINGS
-
-BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
-
-
-def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
-    """Return the name of each scan, ``sub-X`` or ``sub-X_ses-Y``.
-
-    Those of `ids`, if any; else a file's BIDS name, or the letters and digits of its name. A folder
-    of DICOM needs an id: folders are called as people are.
-
-    Raises
-    ------
-    InputError
-        With every file that cannot be named, and every name that two would have.
-    """
-    if ids and len(ids) != len(given):
-        found = f"{len(ids)} ids for {len(given)} scans"
-        raise bad_input("--ids", "an id for each scan, in their order", found, "correct the ids")
-    names: list[str] = []
-    findings: list[Finding] = []
-    for place, path in enumerate(given):
-        try:
-            name = _from_id(path, ids[place]) if ids else _from_path(path)
-        except InputError as error:
-            findings += error.findings
-            continue
-        if name.lower() in (other.lower() for other in names):
-            remedy = "give each scan its own id with --ids"
-            findings.append(Finding(str(path), "a name of its own", f"{name} twice", remedy))
-        names.append(name)
-    if findings:
-        raise InputError(findings)
-    return names
-
-
-def _from_id(path: Path, given: str) -> str:
-    subject, _, session = given.removeprefix("sub-").partition("_ses-")
-    if is_id(subject) and (not session or is_id(session)):
-        return name_of_scan(subject, session)
-    expected = "an id of letters and digits, or subject_ses-session"
-    raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
-
-
-def _from_path(path: Path) -> str:
-    if path.is_dir():
-        remedy = "give ids with --ids; names of folders often name people"
-        raise bad_input(path, "an id for a folder of DICOM", "none", remedy)
-    if match := BIDS_NAME.match(path.name):
-        return match[0]
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    letters = "".join(re.findall(r"[A-Za-z0-9]+", stem))
-    if not letters:
-        remedy = "give ids with --ids"
-        raise bad_input(path, "a name with letters or digits", path.name, remedy)
-    return name_of_scan(letters)
 
 
 def receive(
@@ -73,29 +16,34 @@ def receive(
     converted: Path,
     stripped: bool = False,
     bias_corrected: bool = False,
-) -> tuple[list[Arrived], list[Finding]]:
-    """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
+) -> tuple[list[Arrived], dict[str, MsnmoError]]:
+    """Return the scans that can be opened, DICOM as NIfTI; by name what is wrong of the others.
 
     Parameters
     ----------
     given : sequence of Path
         NIfTI files and folders of DICOM.
     names : sequence of str
-        Of `name_scans`.
+        Of `msnmo.apply.naming.name_scans`.
     converted : Path
         Folder for NIfTI files made of DICOM.
     stripped, bias_corrected : bool
         What was done to the scans before they arrived.
     """
     arrived: list[Arrived] = []
-    findings: list[Finding] = []
+    failed: dict[str, MsnmoError] = {}
     for path, name in zip(given, names, strict=True):
         try:
             flair, dicom = _receive(path, name, converted)
             arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
-        except InputError as error:
-            findings += error.findings
-    return arrived, findings
+        except MsnmoError as error:
+            failed[name] = error
+        except OSError as error:
+            found = error.strerror or str(error)
+            remedy = "get yourself the right to read it, or correct the path"
+            expected = "a NIfTI file or a folder of DICOM that can be read"
+            failed[name] = bad_input(path, expected, found, remedy)
+    return arrived, failed
 
 
 def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:

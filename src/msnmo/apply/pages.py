@@ -166,7 +166,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     write_assets(site)
     named = _headings(runs, table)
     shown = table[list(named)].rename(columns=named)
-    shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
+    shown["scan"] = [_linked(site, name) for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
     nameless = bool(runs) and not rules
@@ -189,6 +189,12 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     return page
 
 
+def _linked(site: Path, scan: str) -> Cell:
+    """Return the name of a scan, as a link where it has a page: one that failed has none."""
+    page = f"scans/{scan}.html"
+    return Cell(scan, href=page) if (site / page).is_file() else Cell(scan)
+
+
 def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[str, str]:
     """Return the columns that the list of scans shows, those that have anything, in words."""
     pairs = dict.fromkeys(labels_of(run) for run in runs if run["class"])
@@ -197,7 +203,7 @@ def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[st
         _, score, spread = names_of(labels)
         scores[score] = score_in_words(labels)
         spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
-    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS]
+    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS, "failed"]
     there = [
         name for name in names if name == "scan" or (name in table and table[name].notna().any())
     ]
