@@ -20,6 +20,7 @@ from msnmo.apply.template import load_template
 from msnmo.core.errors import InputError
 from msnmo.settings.config import shareable
 
+THRESHOLD = 0.02
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
