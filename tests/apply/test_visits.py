@@ -173,6 +173,9 @@ def visits(tmp_path_factory):
             out = folder / f"{kind} {session}.nii.gz"
             save_volume(out, data, Grid.from_affine(data.shape, affine))
             files[kind, session] = out
+    drawn = json.loads((folder / "truth/drawn.json").read_text())
+    poses = [np.array(drawn[f"sub-MS01_ses-{each}"]["scanner_to_head"]) for each in "12"]
+    files["to first"] = np.linalg.inv(poses[0]) @ poses[1] @ np.linalg.inv(MOVE)
     return files
 
 
@@ -190,7 +193,8 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     main(command(visits, tmp_path / "out"))
     assert "new" in capsys.readouterr().out
     run = json.loads((tmp_path / "out/visits.json").read_text())
-    found = np.array(run["registration"]["second_to_first"]) @ MOVE
+    to_first = visits["to first"]
+    found = np.array(run["registration"]["second_to_first"]) @ np.linalg.inv(to_first)
     head = load_mask(visits["brain", "1"])
     corners = np.argwhere(head.data)[:: max(1, int(head.data.sum()) // 200)]
     places = corners @ head.grid.affine[:3, :3].T + head.grid.affine[:3, 3]
@@ -198,7 +202,7 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     assert np.linalg.norm(moved - places, axis=1).max() < 1.5, "half a voxel of 3 mm"
     table = pd.read_csv(tmp_path / "out/visits.tsv", sep="\t")
     one, other = (load_mask(visits["lesion", each]) for each in "12")
-    truth = compare_lesions(Visit.of(one), Visit.of(other, np.linalg.inv(MOVE)), Rules()).table
+    truth = compare_lesions(Visit.of(one), Visit.of(other, to_first), Rules()).table
     assert (truth["status"] == "new").sum() >= 1
     for name in ("new", "gone"):
         assert (table["status"] == name).sum() == (truth["status"] == name).sum()
