@@ -1,4 +1,7 @@
-"""Joint lesion segmentation and MS / NMOSD classification of T2-FLAIR MRI."""
+"""Joint lesion segmentation and MS / NMOSD classification of T2-FLAIR MRI.
+
+``msnmo.apply(image, affine, bundle)`` applies a bundle to an image in memory.
+"""
 
 import os
 import sys
@@ -12,7 +15,10 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH1
 if _CALLED and not sys.flags.safe_path and sys.path[0] != _OWN:
     del sys.path[0]
 
+# by a name of ours: no job of the workflow asks for it, so that none depends on what it loads
+from importlib import import_module as _load  # noqa: E402
 from types import TracebackType  # noqa: E402
+from typing import Any  # noqa: E402
 
 
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -23,3 +29,10 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 if _CALLED:
     sys.excepthook = _end
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is called by name after ``import msnmo``, which itself imports nothing."""
+    if name == "apply":
+        return _load(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

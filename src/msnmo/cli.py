@@ -50,6 +50,9 @@ COMMANDS = {
     "tables": Command("msnmo.tables.summary", "print every method's means of a run"),
     "bundle": Command("msnmo.bundle", "pack trained folds, to keep and to hand on"),
     "apply": Command("msnmo.apply", "apply a bundle to new scans"),
+    "compare-visits": Command(
+        "msnmo.apply.compare_visits", "tell new, enlarged and gone lesions of two visits"
+    ),
     "demo": Command("msnmo.demo", "make the demo cohort of simulated scans"),
     "benchmark": Command("msnmo.benchmark", "measure what each part costs on this machine"),
     "doctor": Command("msnmo.doctor", "say what works here: a page for your report of a problem"),

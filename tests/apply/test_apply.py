@@ -24,10 +24,10 @@ from msnmo.apply.__main__ import main
 from msnmo.apply.apply_bundle import _judged
 from msnmo.apply.ensemble import Consensus, load_ensemble
 from msnmo.apply.listing import list_runs, read_runs
+from msnmo.apply.mni import register
 from msnmo.apply.pages import write_page
 from msnmo.apply.prepared import Prepared
 from msnmo.apply.preprocess import Arrived, preprocess
-from msnmo.apply.scans import _find_regions
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.processes import Answer
@@ -341,7 +341,7 @@ def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr("msnmo.apply.preprocess.run", run)
     prepared = Prepared("sub-1", *[tmp_path / name for name in "abcdefg"])
-    regions = _find_regions(prepared, tmp_path)
+    regions = register(prepared, tmp_path).regions
     ((_, _, module, *arguments),) = commands
     assert find_spec(module)
     assert arguments[-2:] == ["--out", str(regions)]

@@ -255,7 +255,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     _train(_job(epochs=1), tmp_path)
     job, scans = _job(epochs=1), _scans()
     if change == "setting":
-        job = _job(epochs=2)
+        job = _job(epochs=1, plateau_patience=3)
     elif change == "loss":
         job = _with_loss(job, cam_normalisation="sigmoid")
     elif change == "version":

@@ -37,12 +37,13 @@ from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses
-from msnmo.core.files import read_tsv
+from msnmo.core.files import read_tsv, sha256
 from msnmo.settings.config import (
     complete_config,
     method_settings,
     nameless,
     shareable,
+    start_of,
 )
 from msnmo.workflow.environment import (
     find_scans,

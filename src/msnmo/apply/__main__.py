@@ -58,6 +58,8 @@ def _require_extras(given: argparse.Namespace) -> None:
         require_extra("dicom", "msnmo apply to DICOM")
     if given.locations:
         require_extra("locations", "msnmo apply --locations")
+    if given.mni:
+        require_extra("locations", "msnmo apply --mni")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -131,6 +133,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--locations",
         action="store_true",
         help="say where each lesion lies, by a registration to the MNI template",
+    )
+    parser.add_argument(
+        "--mni",
+        action="store_true",
+        help="write lesion masks in MNI space too, for maps of a group, by that registration; "
+        "volumes are told of the scan's own space alone",
     )
     parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"

@@ -355,6 +355,12 @@ class Compute(Section):
         "whether trainings compute activations twice, for GPUs whose memory is small: a third more "
         "time, the same weights",
     )
+    keep_state: bool = key(
+        False,
+        "whether the last state of a finished training is kept beside its weights (three times "
+        "their size): when `train.epochs` is raised, it goes on from there, to the weights of one "
+        "that was never interrupted; else it starts at epoch 1",
+    )
 
 
 class Metrics(Section):

@@ -20,6 +20,8 @@ from msnmo.core.files import atomic_path, read_json, sha256
 from msnmo.networks.finite import not_finite
 
 FOLDER = ".kept"
+STATE = "state.pt"
+"""The last state of the training, of which more epochs go on, if it is kept too."""
 SEED_FOLDER = "seed-"
 """What the folders of a fold's trainings begin with, where there are several seeds."""
 
@@ -38,10 +40,19 @@ class Kept:
     history: Path
     run: Path
 
-    def keep(self) -> None:
-        """Keep the results that are there now; what was kept before goes."""
+    def keep(self, state: Path | None = None) -> None:
+        """Keep the results that are there now; what was kept before goes.
+
+        Parameters
+        ----------
+        state : Path, optional
+            The training's last checkpoint, which is moved.
+        """
         folder = self.weights.parent / FOLDER
         folder.mkdir(exist_ok=True)
+        (folder / STATE).unlink(missing_ok=True)  # it may be another's
+        if state is not None:
+            state.replace(folder / STATE)
         # the weights last: without them nothing is taken up
         for result in (self.history, self.run, self.weights):
             _link(result, folder / result.name)
@@ -63,6 +74,23 @@ class Kept:
                     self.keep()  # what lies there may be another's one day
                 return True
         return False
+
+    def states(self) -> tuple[Path, ...]:
+        """Return the last states that trainings of this fold left, of whatever course they are."""
+        states = (place / FOLDER / STATE for place in self._places())
+        return tuple(state for state in states if state.is_file())
+
+    def shorter(self, course: str) -> int:
+        """Return the epochs of a kept training of this course; 0 if there is none."""
+        epochs = [0]
+        for place in self._places():
+            try:
+                run = read_json(place / FOLDER / self.run.name)
+            except InputError:
+                continue
+            if run.get("course") == course:
+                epochs.append(run["epochs"])
+        return max(epochs)
 
     def _places(self) -> list[Path]:
         """Return the folders where a training of this fold and seed may have been kept."""
