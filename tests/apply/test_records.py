@@ -37,7 +37,13 @@ from msnmo.core.files import atomic_folder, sha256, write_json, write_text
 from tests.published import look
 
 OPTIONS = argparse.Namespace(
-    engine="auto", locations=False, mni=False, dicom_seg=False, again=False, truth=None
+    engine="auto",
+    locations=False,
+    mni=False,
+    dicom_seg=False,
+    deface=False,
+    again=False,
+    truth=None,
 )
 FILES = ("desc-brain_mask.nii.gz", "desc-lesion_mask.nii.gz", "desc-lesion_table.tsv")
 
@@ -79,7 +85,8 @@ def write_results(_ensemble, prepared, folder, _regions=None):
     return run
 
 
-def draw(site, _folder, scan, flair):
+def draw(site, _folder, scan, flair, *, deface):
+    assert not deface
     for ending in (".js", ".html"):
         write_text(site / f"scans/{scan}{ending}", f"picture of {flair.read_text()}")
 
@@ -218,7 +225,7 @@ def test_a_kill_between_results_and_page_leaves_no_other_picture(
     (given.out / "sub-1/anat").rmdir()
     two = scan_of(tmp_path, "sub-1", "patient 2")
 
-    def killed(*_):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as until:
@@ -237,8 +244,8 @@ def test_a_scan_that_is_replaced_while_it_is_read_leaves_nothing(
 ):
     scan = scan_of(tmp_path, "sub-1", "half a copy")
 
-    def copied(*arguments):
-        draw(*arguments)
+    def copied(*arguments, **options):
+        draw(*arguments, **options)
         scan.flair.write_text("the whole of it")
 
     monkeypatch.setattr(scans, "write_page", copied)
