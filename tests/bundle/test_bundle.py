@@ -353,6 +353,15 @@ def test_a_file_that_the_checksums_do_not_name_is_refused(broken: Path, name: st
     assert finding.file == str(broken / name.partition("/")[0])
 
 
+def test_the_mark_that_snakemake_leaves_in_a_folder_is_no_foreign_file(broken: Path) -> None:
+    mark = broken / ".snakemake_timestamp"
+    mark.touch()
+    assert read_bundle(broken).method.name == "joint"
+    mark.write_text("import os")
+    with pytest.raises(InputError, match="a file that is not the bundle's"):
+        read_bundle(broken)
+
+
 @pytest.mark.parametrize("name", ["fold-1.safetensors", "bundle.json", "config.yaml"])
 def test_a_link_out_of_a_bundle_is_refused_and_one_within_is_not(broken: Path, name: str) -> None:
     moved = (broken / name).rename(broken.with_name(name))

@@ -99,6 +99,15 @@ def digest_of_start(path):
     return sha256(description if Path(path).is_dir() else path)
 
 
+def checked_start(wildcards):
+    """Return the list that says that a bundle to start from knows no scan of this cohort."""
+    start = start_of(config, wildcards.method)
+    if not (start and Path(start).is_dir()):
+        return []
+    # made again, it says the same, or the run stops
+    return ancient(f"{RESULTS}/folds/start-{wildcards.method}.tsv")
+
+
 def settings_of_training(wildcards):
     """Return what a method is trained with, and what tells the weights that it starts from, if any."""
     settings, start = settings_of_method(wildcards), start_of(config, wildcards.method)

@@ -25,6 +25,8 @@ from msnmo.settings.sections import Preprocessing
 
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
+MARK = ".snakemake_timestamp"
+"""An empty file that Snakemake leaves in a folder that it made."""
 MOST_BYTES_OF_SUMS = 2**20
 MOST_LETTERS = 200
 """Of what was found: a description may hold anything, a message should be read."""
@@ -373,7 +375,7 @@ def verify_checksums(path: Path) -> None:
             f"look whose it is and remove it, or {COPY_AGAIN}",
         )
         for file in there
-        if file.name not in named | {CHECKSUMS, SIGNATURE}
+        if file.name not in named | {CHECKSUMS, SIGNATURE} and not _is_mark(file)
     ]
     weights = {each["weights"] for each in read_json(path / DESCRIPTION)["folds"]}
     findings += [
@@ -382,3 +384,7 @@ def verify_checksums(path: Path) -> None:
     ]
     if findings:
         raise InputError(findings)
+
+
+def _is_mark(file: Path) -> bool:
+    return file.name == MARK and file.is_file() and file.stat().st_size == 0

@@ -17,6 +17,10 @@ from msnmo.core.files import read_json, sha256
 DESCRIPTION = "bundle.json"
 REMEDY = "correct train.start_from, or leave it empty to start as the paper does"
 COPY_AGAIN = "copy the bundle again from its source"
+UNKNOWN = (
+    "whether they learned from scans that are tested here cannot be seen of a file of weights; of "
+    "a bundle it is checked"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,7 @@ def read_start(path: Path, fold: int) -> Start:
         Naming the file that is missing, damaged or has values that are not finite.
     """
     if not path.is_dir():
-        return _read(path, "")
+        return _read(path, UNKNOWN)
     description = path / DESCRIPTION
     if not description.is_file():
         expected = "the folder of a bundle, or a file of weights (safetensors)"
