@@ -1,14 +1,24 @@
 """BIDS datasets as they are found in the field become scan tables."""
 
+import gzip
 import json
 import os
+import re
+import shutil
+import tarfile
 import unicodedata
+import zipfile
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from msnmo.core.diagnoses import VARIABLE
+from msnmo.core.errors import InputError
 from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.preprocess.raters import load_raters
+from tests.command import follow
 
 DIAGNOSES = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS,SPMS", "NMOSD=NMO"]
 
@@ -595,3 +605,152 @@ def test_a_subject_may_be_a_link(raw, imported, tmp_path):
     table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["01", "02"]
     assert "a link to a folder that is read already" in notes[str(raw / "sub-00")]
+
+
+def pack(folder, archive, root):
+    """Put a folder into an archive, by paths from a root, and remove it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if archive.name.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w") as out:
+            for path in files:
+                out.write(path, path.relative_to(root))
+    else:
+        with tarfile.open(archive, "w:gz") as out:
+            for path in files:
+                out.add(path, path.relative_to(root))
+    shutil.rmtree(folder)
+
+
+def test_packed_subjects_and_masks_are_told_and_come_in_by_the_command_told(
+    dataset, imported, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    pack(dataset / "sub-02", dataset / "sub-02.zip", dataset)
+    pack(dataset / "sub-01/ses-b", dataset / "sub-01/ses-b.tar.gz", dataset / "sub-01/ses-b")
+    lesions = dataset / "derivatives/lesions"
+    pack(lesions, dataset / "derivatives/lesions.zip", dataset / "derivatives")
+    (dataset / "sub-01/ses-a/anat/sub-01_ses-a_physio.tsv.gz").write_bytes(gzip.compress(b"1\n"))
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "packed.tsv")
+    assert len(table) == 1
+    packed = {name: note for name, note in notes.items() if note.startswith("packed (")}
+    assert {Path(name).name for name in packed} == {"sub-02.zip", "ses-b.tar.gz", "lesions.zip"}
+    for note in packed.values():
+        follow(note.partition("not opened: ")[2])
+    after, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after.equals(before)
+    assert not any("packed" in note for note in notes.values())
+
+
+def test_an_archive_is_told_once(raw, nifti, imported, tmp_path):
+    """By whatever it is named, and wherever it lies; what is in it is found once it is unpacked."""
+    masks = raw / "derivatives/m/sub-01/anat"
+    nifti(masks / "sub-01_label-lesion_mask.nii.gz")
+    paths = [
+        raw / "sub-01/anat/sub-01_FLAIR.nii.gz",
+        raw / "sub-02/anat/sub-02_FLAIR.nii.gz",
+        masks / "sub-01_label-lesion_mask.nii.gz",
+    ]
+    archives = [
+        raw / "sub-01/anat/sub-01_FLAIR.zip",
+        raw / "sub-02/anat/sub-02_FLAIR.nii.gz.zip",
+        masks / "sub-01_label-lesion_mask.zip",
+    ]
+    spare = nifti(raw / "sub-03/anat/sub-03_FLAIR.nii.gz")
+    people = [("sub-01", "MS"), ("sub-02", "NMOSD"), ("sub-03", "MS")]
+    write_participants(raw, people, ("participant_id", "group"))
+    for path, archive in zip(paths, archives, strict=True):
+        with zipfile.ZipFile(archive, "w") as out:
+            out.write(path, path.name)
+        path.unlink()
+    for folder in ("__MACOSX", ".hidden"):
+        for parent in (raw / "sub-01/anat", raw / "derivatives"):
+            (parent / folder).mkdir()
+            shutil.copy(archives[0], parent / folder / "sub-01_FLAIR.zip")
+    column = ["--diagnosis-column", "group"]
+    out = tmp_path / "scans.tsv"
+    table, notes = imported("bids", raw, *column, out=out)
+    assert [Path(path).name for path in table["flair"]] == [spare.name]
+    lines = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8").splitlines()
+    told = [line.split("\t")[0] for line in lines if ".zip\t" in line]
+    assert sorted(told) == sorted(map(str, archives))
+    assert sum("__MACOSX\t" in line for line in lines) == 2
+    for archive in archives:
+        follow(notes[str(archive)].partition("not opened: ")[2])
+    table, notes = imported("bids", raw, *column, out=out)
+    assert table["subject"].tolist() == ["01", "02", "03"]
+    assert [Path(path).name for path in table["lesion_mask"]] == [paths[2].name, "", ""]
+    assert not any("zip" in name for name in notes)
+
+
+def test_folders_of_masks_that_are_packed_yet_are_told_how_to_unpack_them(
+    dataset, imported, refused, tmp_path
+):
+    lesions = dataset / "derivatives/lesions"
+    before, _ = imported("bids", dataset, *DIAGNOSES, "--masks", lesions, out=tmp_path / "a.tsv")
+    archive = lesions.with_name("lesions.tar.gz")
+    pack(lesions, archive, dataset / "derivatives")
+    for given in (archive, lesions):
+        said = refused("bids", dataset, *DIAGNOSES, "--masks", given, out=tmp_path / "b.tsv")
+        assert "but an archive (tar)" in said
+    inside = dataset / "derivatives/given"
+    inside.mkdir()
+    shutil.copy(archive, inside)
+    said = refused("bids", dataset, *DIAGNOSES, "--masks", inside, out=tmp_path / "b.tsv")
+    assert "none; " in said
+    assert "packed (tar) and not opened: python -m tarfile" in said
+    said = refused("bids", dataset, *DIAGNOSES, "--masks", lesions, out=tmp_path / "b.tsv")
+    follow(re.search(r"remedy:   unpack it: (.*)", said)[1])
+    after, _ = imported("bids", dataset, *DIAGNOSES, "--masks", lesions, out=tmp_path / "c.tsv")
+    assert after.equals(before)
+
+
+def test_a_packed_dataset_is_told_and_what_it_unpacks_to_is_named(
+    dataset, imported, refused, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    archive = tmp_path / "my data.zip"
+    pack(dataset, archive, tmp_path)
+    told = refused("bids", archive, out=tmp_path / "scans.tsv")
+    assert "an archive (zip)" in told
+    follow(re.search(r"unpack it \((.*)\) and give the folder", told)[1])
+    unpacked = tmp_path / "my data.zip_unpacked"
+    told = refused("bids", unpacked, out=tmp_path / "scans.tsv")
+    assert f"remedy:   give {unpacked / dataset.name}\n" in told
+    after, _ = imported("bids", unpacked / dataset.name, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after["subject"].tolist() == before["subject"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "regions", "options", "readings"),
+    [
+        (
+            "space-flair_desc-annotated_seg-lst",
+            (1, 2, 3, 4),
+            ["desc=annotated"],
+            {"any": 4, (1, 3): 2},
+        ),
+        ("desc-samseg_dseg", (2, 41, 77, 99), ["desc=samseg"], {(99,): 1}),
+    ],
+)
+def test_a_map_of_labels_is_read_by_its_labels(
+    *, name, regions, options, readings, dataset, imported, tmp_path
+):
+    """As LST-AI and SAMSEG write it: the importer takes it if asked, the check by the labels."""
+    for visit in ("sub-01/ses-a", "sub-01/ses-b", "sub-02"):
+        ids = visit.replace("/", "_")
+        image = nib.load(dataset / visit / f"anat/{ids}_FLAIR.nii.gz")
+        labels = np.zeros(image.shape, np.uint8)
+        labels[0, 0, :4] = regions
+        path = dataset / f"derivatives/tool/{visit}/anat/{ids}_{name}.nii.gz"
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(labels, image.affine), path)
+    out = tmp_path / "scans.tsv"
+    table, _ = imported("bids", dataset, *DIAGNOSES, "--mask", *options, out=out)
+    assert table["lesion_mask"].str.endswith(f"{name}.nii.gz").all()
+    masks = [(tmp_path / row.flair, tmp_path / row.lesion_mask) for row in table.itertuples()]
+    for flair, mask in masks:
+        with pytest.raises(InputError, match=r"lesion_masks\.labels"):
+            load_raters(flair, [mask])
+        for wanted, count in readings.items():
+            _, (read,) = load_raters(flair, [mask], labels=wanted)
+            assert read.sum() == count

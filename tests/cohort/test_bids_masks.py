@@ -109,9 +109,38 @@ def test_others_are_left_out_with_the_option_that_takes_them(name, masks_of):
     taken, told = masks_of(WHOLE, name)
     assert taken == [f"{WHOLE}.nii.gz"]
     said = told[f"{name}.nii.gz"]
-    options = shlex.split(said.partition("--mask ")[2].removesuffix(" takes it all the same"))
+    options = shlex.split(said.partition("--mask ")[2].partition(" takes it all the same")[0])
     taken, _ = masks_of(options=options)
     assert f"{name}.nii.gz" in taken, options
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "labels"),
+    [
+        ("space-flair_desc-annotated_seg-lst", "desc=annotated seg=lst", "any"),
+        ("desc-annotated_label-lesion_mask", "desc=annotated label=lesion", "any"),
+        ("desc-samseg_dseg", "desc=samseg", "[99]"),
+        ("desc-samseg_seg", "desc=samseg", "[99]"),
+    ],
+)
+def test_maps_of_labels_are_told_with_the_option_and_the_labels(name, options, labels, masks_of):
+    taken, told = masks_of(name)
+    assert taken == []
+    said = told[f"{name}.nii.gz"]
+    assert "labels are regions" in said
+    assert f"; --mask {options} takes it all the same" in said
+    assert f", and lesion_masks.labels: {labels} (msnmo check --lesion-labels " in said
+    assert masks_of(options=options.split())[0] == [f"{name}.nii.gz"]
+
+
+def test_maps_of_other_tools_are_told_to_need_labels(masks_of):
+    said = masks_of("desc-bianca_dseg")[1]["desc-bianca_dseg.nii.gz"]
+    assert "labels are regions" in said
+    assert said.endswith("lesion_masks.labels says which labels are lesion")
+
+
+def test_a_mask_by_its_suffix_is_no_map_of_labels(masks_of):
+    assert "lesion_masks.labels" not in masks_of("desc-samseg_mask")[1]["desc-samseg_mask.nii.gz"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +237,7 @@ def test_a_masks_json_may_say_that_it_is_of_another_image(content, place, masks_
     assert taken == []
     said = told[f"{WHOLE}.nii.gz"]
     assert said.startswith("by its JSON")
-    option = said.partition("--mask ")[2].removesuffix(" takes it all the same")
+    option = said.partition("--mask ")[2].partition(" takes it all the same")[0]
     assert masks_of(options=option.split())[0] == [f"{WHOLE}.nii.gz"]
 
 

@@ -4,10 +4,12 @@ import argparse
 import json
 import re
 import shutil
+import socket
 from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,6 +52,7 @@ def test_every_page_is_there_and_says_what_it_is_not_for(site):
     for page in pages:
         text = text_of(site / page)
         assert "not for diagnosis" in text
+        assert "1 of 6 scans is simulated." in text
         assert HOSTILE not in text
         assert not re.search(r"https?:", text), page
 
@@ -152,10 +155,57 @@ def test_a_localisation_map_is_of_the_brain(run):
     assert not layers["localisation"][~brain].any()
 
 
+def test_a_page_shows_the_brain_alone_where_that_is_asked_for(run, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    results = Results.read(parser.parse_args(run.options()))
+    predictions = f"{run.folder}/predictions/{{method}}/fold-{{fold}}"
+    brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
+    head, *_ = scan_layers(results, "sub-N1", predictions)
+    alone, *others = scan_layers(results, "sub-N1", predictions, deface=True)
+    assert head.volume.data[~brain].any()
+    assert not alone.volume.data[~brain].any()
+    np.testing.assert_array_equal(alone.volume.data[brain], head.volume.data[brain])
+    assert others[0].name == "truth"
+    run.write_scan("sub-N1", tmp_path, "--deface")
+    assert layers_of(tmp_path, "sub-N1")[0]["label"] == "scan as it arrived, brain alone"
+
+
+def test_what_is_copied_names_no_folder_user_or_machine(run, site):
+    """The run lies in a folder of its own, whose whole path every command was given."""
+    words = {str(run.folder), f"@{socket.gethostname()}", "/home/", "/root/"}
+    files = [path for path in site.rglob("*") if path.suffix in (".html", ".js", ".svg")]
+    assert len(files) > len(SCANS)
+    for path in files:
+        if path.parent.name != "assets":
+            text = path.read_text(encoding="utf-8")
+            assert not [word for word in words if word in text], path
+
+
 def test_overview_names_exclusions_engines_and_versions(site):
     text = text_of(site / "index.html")
     for told in ("6 of 5 subjects", "sub-Z9", "surface", "torch", "abc and changes", "Joint Model"):
         assert told in text, told
+
+
+def test_overview_is_read_at_a_glance(site, run):
+    text = text_of(site / "index.html")
+    assert "DSC 87.0 %, interval 80.0 to 95.0; reported 74.9" in text
+    assert 'class="curve" points="46.0,272.0 ' in text, "from 0, 0"
+    values = read_results(run.options()).of_scans("DSC")["joint"].dropna().sort_values()
+    shown = re.findall(r'<li><a href="scans/(.*?)\.html"><img src="(.*?)" alt="(.*?)">', text)
+    assert [scan for scan, _, _ in shown] == list(values.index[:3]), "the worst first"
+    assert [(site / file).is_file() for _, file, _ in shown] == [True] * 3
+    assert all(scan in alt for scan, _, alt in shown)
+
+
+def test_scans_are_listed_with_what_is_wrong_of_them(site, run):
+    text = text_of(site / "scans.html")
+    results = read_results(run.options())
+    scores = results.of_scans("P_NMOSD")["joint"]
+    truth = results.cohort["diagnosis"]
+    wrong = ((scores > 0.5) != (truth == "NMOSD")) & scores.notna() & truth.notna()
+    assert text.count("(wrong)") == wrong.sum() > 0
 
 
 def test_tables_have_ours_reported_and_difference(site):

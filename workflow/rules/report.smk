@@ -50,10 +50,11 @@ rule write_scan_page:
         predictions=of_training(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
+        deface=DEFACE,
         code=code("report.scan_page"),
     shell:
         "python -m msnmo.report.scan_page --scan {wildcards.scan}"
-        " --predictions {params.predictions:q}"
+        " --predictions {params.predictions:q} {params.deface}"
         " --cohort {params.cohort:q} --manifest {params.manifest:q} --quality {params.quality:q}"
         " --folds {params.folds:q} --metrics {params.metrics:q} --methods {params.methods}"
         " --localisation {params.localisation:q}"
@@ -107,10 +108,11 @@ rule write_report:
         runs=of_training(rules.train_fold.output.run),
         histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
+        predictions=of_training(rules.predict_fold.output[0]),
         folds=lambda wildcards: tested_folds(),
         left_out=[f"--left-out={name}" for name in LEFT_OUT],
         benchmarks=BENCHMARKS,
-        config=lambda wildcards: json.dumps(config, sort_keys=True),
+        config=lambda wildcards: json.dumps(nameless(config), sort_keys=True),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.index).parent,
         code=code("report"),
@@ -118,7 +120,7 @@ rule write_report:
         "python -m msnmo.report --excluded {input.excluded:q} --tables {input.tables:q}"
         " {input.robustness_table:q}"
         " --figures {input.figures:q} {input.pathway:q} {input.robustness_figure:q}"
-        " --runs {params.runs:q}"
+        " --runs {params.runs:q} --predictions {params.predictions:q}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
         " --evaluated {params.folds} {params.left_out} --benchmarks {params.benchmarks:q}"
         " --config {params.config:q}"

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,11 +19,20 @@ import pandas as pd
 import torch
 import yaml
 
-from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
+from msnmo.bundle.contents import (
+    CHECKSUMS,
+    DESCRIPTION,
+    FORMAT,
+    NOT_FOR_DIAGNOSIS,
+    Certainty,
+    check_content,
+)
 from msnmo.bundle.reference import reference_pass
 from msnmo.check.findings import ScanReport
 from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.cohort.simulated import Simulated
 from msnmo.compute.device import prepare
+from msnmo.core.arguments import from_half_to_1
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
@@ -107,8 +117,8 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis, flair, lesion_mask, site; scans without a lesion mask
-        are of no training.
+        Columns scan, subject, diagnosis, flair, lesion_mask, site, simulated; scans without a
+        lesion mask are of no training.
     metrics : DataFrame
         Of every fold, with the lesion volume of each scan.
     sidecar : str
@@ -134,6 +144,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
         "classes": classes,
         "engines": sorted({each.get("engine", "n/a") for each in strips}),
         "voxel_mm": _voxel_sizes(learned["flair"]),
+        "simulated": asdict(Simulated.among(learned)),
     }
 
 
@@ -247,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "versions": versions(),
         "git": git_state(),
     }
+    check_content(given.out / DESCRIPTION, content)
     card = _card(content, metrics, maps)
     with atomic_folder(given.out) as folder:
         for weights, fold in zip(given.weights, folds, strict=True):
@@ -315,6 +327,7 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame, maps: Verdict | Non
                 "method": get_method(content["method"]),
                 "rule": content["uncertain_rule"],
                 "cohort": content["training_cohort"],
+                "simulated": Simulated(**content["training_cohort"]["simulated"]).of_networks,
                 "performance": summarise(metrics),
                 "maps": maps,
                 "diseases": [DISEASES.get(label, label) for label in content["labels"].values()],
@@ -348,7 +361,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--config", required=True, metavar="JSON", help="the config, without paths")
     parser.add_argument(
-        "--certain-from", type=float, default=0.75, help="mean probability, 0.5 to 1"
+        "--certain-from", type=from_half_to_1, default=0.75, help="mean probability, 0.5 to 1"
     )
     parser.add_argument(
         "--predictions",

@@ -16,14 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from msnmo.cohort.archives import is_archive, packed_yet
 from msnmo.cohort.bids_flairs import candidates, one_a_session
 from msnmo.cohort.bids_masks import LeaveOut, Masks, sources
 from msnmo.cohort.bids_names import Ids, Named, wanted_entities
 from msnmo.cohort.bids_people import ABSENT, Stated, Tables
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id
+from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, packed
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.tree import InTree, files_below, is_nifti, other_form, unusable
 from msnmo.core.diagnoses import diagnoses
@@ -169,7 +170,10 @@ def _check_description(folder: Path) -> None:
     if not path.is_file():
         expected = "a BIDS dataset: a folder with dataset_description.json"
         found = not_fetched(path) or "no such file in it"
-        raise bad_input(folder, expected, found, "give the dataset's top folder")
+        below = sorted(each.parent for each in folder.glob("*/dataset_description.json"))
+        remedy = f"give {below[0]}" if len(below) == 1 else "give the dataset's top folder"
+        files = _at_top(folder) + [file.path for file in _walk(folder, (), lambda *_: None)]
+        raise bad_input(folder, expected, _with_packed(found, files), remedy)
     expected = "a JSON object with " + " and ".join(f'"{name}"' for name in REQUIRED)
     if reason := not_fetched(path):
         raise bad_input(path, expected, reason, "fetch it first")
@@ -192,6 +196,10 @@ def _check_folders(arguments: argparse.Namespace) -> None:
             found = unusable(folder) or ("a file" if folder.is_file() else "no such folder")
             inside = arguments.folder / folder
             remedy = f"give {inside}" if inside.is_dir() else "correct --masks"
+            named = folder.parent.glob("*") if folder.parent.is_dir() else ()
+            packed_as = [path for path in named if f"{path.name}.".startswith(f"{folder.name}.")]
+            for _, kind, command in packed_yet(sorted(packed_as)):
+                found, remedy = f"{found}, but an archive ({kind})", f"unpack it: {command}"
             wrong.append(Finding(str(folder), "a folder of lesion masks", found, remedy))
     if wrong:
         raise InputError(wrong)
@@ -199,6 +207,8 @@ def _check_folders(arguments: argparse.Namespace) -> None:
 
 def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InTree], list[Path]]:
     """Return the files of subjects and of folders of masks, and the folders that are not read.
+
+    Archives are told of here alone.
 
     Raises
     ------
@@ -211,14 +221,36 @@ def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InT
         skipped.append(folder)
         leave_out(LeftOut(folder, reason))
 
-    derivatives = arguments.folder / "derivatives"
-    folders = arguments.masks or ([derivatives] if derivatives.is_dir() else [])
-    subjects = [path for path in arguments.folder.glob("sub-*") if path.is_dir()]
-    files = files_below([*subjects, *folders], tell)
+    files = _walk(arguments.folder, arguments.masks or (), tell)
+    paths = [file.path for file in files]
     if arguments.masks and not any(_is_of_someone(file, arguments.masks) for file in files):
         expected = "images of subjects, sub-X..._mask.nii.gz and the like, at any depth"
-        raise bad_input(", ".join(map(str, arguments.masks)), expected, "none", "correct --masks")
-    return files, skipped
+        folders = ", ".join(map(str, arguments.masks))
+        raise bad_input(folders, expected, _with_packed("none", paths), "correct --masks")
+    for each in packed(sorted({*_at_top(arguments.folder), *paths})):
+        leave_out(each)
+    return [file for file in files if not is_archive(file.path)], skipped
+
+
+def _walk(
+    dataset: Path, masks: Collection[Path], tell: Callable[[Path, str], None]
+) -> list[InTree]:
+    """Return the files of a dataset's subjects and of folders of masks, else of its derivatives."""
+    derivatives = dataset / "derivatives"
+    folders = masks or ([derivatives] if derivatives.is_dir() else [])
+    subjects = [path for path in dataset.glob("sub-*") if path.is_dir()]
+    return files_below([*subjects, *folders], tell)
+
+
+def _at_top(folder: Path) -> list[Path]:
+    """Return the files beside a dataset's subjects, where whole ones of them may be packed."""
+    return [path for path in folder.glob("[!.]*") if path.is_file()]
+
+
+def _with_packed(found: str, paths: Iterable[Path]) -> str:
+    """Return what is found, and of archives among it how they are unpacked."""
+    told = [f"{each.file}: {each.reason}" for each in packed(sorted({*paths}))]
+    return "; ".join([found, *told])
 
 
 def _is_of_someone(file: InTree, folders: Iterable[Path]) -> bool:

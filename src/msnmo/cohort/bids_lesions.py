@@ -54,7 +54,8 @@ LIKE_LESIONS = re.compile(
     re.IGNORECASE,
 )
 PROBABLE = re.compile(r"prob|pmap|softmax|logit|heatmap|confidence|likelihood", re.IGNORECASE)
-LABEL_MAP = re.compile(r"annotated|samseg", re.IGNORECASE)
+# label maps by their names, with the labels that are lesion: of LST-AI, of FreeSurfer
+LABEL_MAPS = {"annotated": "any", "samseg": "99"}
 OF_OTHERS = re.compile(
     r"t1|t2w|t2star|gad|gd|enhanc|black-?hole|dwi|swi|psir|stir|dir(?!ect)", re.IGNORECASE
 )
@@ -73,7 +74,7 @@ BODY_PARTS = {("bodypart", "brain"), ("bodypart", "head")}
 ANOTHER = "a lesion mask of another image ({}), not of {}"
 NAME_IT = "sub-X_label-lesion_mask.nii.gz"
 PROBABILITIES = f"a map of probabilities by its name: threshold it first, as {NAME_IT}"
-LABELS = "a map whose labels are regions, so no mask of lesions"
+LABELS = "a map whose labels are regions, so no mask of lesions as it is"
 NOT_ALL = "is not known to mean all the lesions of a FLAIR (masks of parts are joined to one first)"
 
 
@@ -129,7 +130,7 @@ def _of_other_lesions(named: Named, flair: Named) -> Iterator[tuple[str, str]]:
         known = _is_known(value) or (name, value) in {("label", "L"), (name, "")}
         if OF_OTHERS.search(value):
             yield name, ANOTHER.format(f"{name}-{value}", flair.path.name)
-        elif not known and LABEL_MAP.search(value):
+        elif not known and is_label_map(named) and _map_of(value):
             yield name, LABELS
         elif not known:
             yield name, f"{name}-{value} {NOT_ALL}"
@@ -164,7 +165,8 @@ def strange_ids(named: Named) -> str:
 
 def options_for(named: Named, odd: Mapping[str, str]) -> str:
     """Return the ``--mask`` option that takes a file, though this is odd of it."""
-    names = [name for name in DESCRIBING if named.has(name)]
+    # what is odd comes first: desc=annotated
+    names = sorted(filter(named.has, DESCRIBING), key=lambda name: name not in odd)
     if not names or "suffix" in odd:
         names.append("suffix")
     names += [name for name in odd if name not in names]
@@ -172,6 +174,31 @@ def options_for(named: Named, odd: Mapping[str, str]) -> str:
     if "folder" in values:
         values["folder"] = _odd_folder(named)
     return "--mask " + " ".join(shlex.quote(f"{name}={value}") for name, value in values.items())
+
+
+def is_label_map(named: Named) -> bool:
+    """Whether a file is by its name a map of labels, which are no lesions or parts of them."""
+    kind = _map_of(_said(named))
+    if kind == "annotated":
+        return True
+    if is_lesion_mask(named):
+        return False
+    return named.suffix == "dseg" or (kind != "" and named.suffix in {"seg", ""})
+
+
+def read_by(named: Named) -> str:
+    """Return how a label map is read, once it is taken; empty of any other file."""
+    if not is_label_map(named):
+        return ""
+    if not (labels := LABEL_MAPS.get(_map_of(_said(named)))):
+        return ", and lesion_masks.labels says which labels are lesion"
+    value = labels if labels == "any" else f"[{labels}]"
+    return f", and lesion_masks.labels: {value} (msnmo check --lesion-labels {labels}) reads it"
+
+
+def _map_of(text: str) -> str:
+    """Return which map of labels a text speaks of; empty if none."""
+    return next((kind for kind in LABEL_MAPS if kind in text.lower()), "")
 
 
 def without_rater(named: Named) -> str:

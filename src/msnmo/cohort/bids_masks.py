@@ -9,19 +9,20 @@ from itertools import groupby
 from pathlib import Path
 
 from msnmo.cohort.bids_lesions import (
-    LABEL_MAP,
     LABELS,
     LIKE_LESIONS,
     NAME_IT,
     NOT_ALL,
     PROBABILITIES,
     is_agreed,
+    is_label_map,
     is_lesion_mask,
     is_like,
     may_be,
     odd_words,
     oddities,
     options_for,
+    read_by,
     strange_ids,
     without_rater,
 )
@@ -141,7 +142,7 @@ class Masks:
     def _against(self, mask: Named, flair: Named) -> str:
         against = [*oddities(mask, flair), *self.sidecars.oddities(mask, flair)]
         odd = {name: why for name, why in against if name not in self.wanted}
-        takes = TAKES.format(options_for(mask, odd))
+        takes = TAKES.format(options_for(mask, odd)) + read_by(mask)
         if odd:
             why = next(why for name, why in against if name in odd)
             return why if why == PROBABILITIES else f"{why}{takes}"
@@ -149,8 +150,9 @@ class Masks:
             return ""
         if words := odd_words(mask):
             return f"{words[0]!r} in its name {NOT_ALL}{takes}"
-        regions = mask.suffix == "dseg" or LABEL_MAP.search(mask.path.name)
-        return "" if is_lesion_mask(mask) else f"{LABELS if regions else NOT_SAID}{takes}"
+        if is_lesion_mask(mask):
+            return ""
+        return f"{LABELS if is_label_map(mask) else NOT_SAID}{takes}"
 
     def _raters(self, flair: Named, masks: list[Named], leave_out: LeaveOut) -> list[Named]:
         """Return the masks of a scan without those that a consensus of the same folder sums up.

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from msnmo.core.counts import counted
 from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
 # CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
@@ -301,6 +302,32 @@ def several(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(each) for each in value or ()]
 
 
+def asked_for(
+    several: Iterable[Series], wanted: Iterable[str], scans: Collection[str]
+) -> list[Series]:
+    """Return the series that are named by their UID, number or description.
+
+    Parameters
+    ----------
+    several : iterable of Series
+        Of one study.
+    wanted : iterable of str
+        Names; those with a scan before them, as in ``sub-X:7``, are of that scan alone.
+    scans : collection of str
+        What the study's scan is called.
+    """
+    values = set()
+    for each in wanted:
+        scan, _, series = each.partition(":")
+        values |= {each.casefold(), series.casefold() if scan in scans else each.casefold()}
+    return [
+        each
+        for each in several
+        if values
+        & {each.first.series, str(each.first.number), each.first.description.strip().casefold()}
+    ]
+
+
 def without_strays(series: Series) -> Series:
     """Return a series without what only lies among its images.
 
@@ -337,7 +364,7 @@ def unfit(series: Series, *, forced: bool = False) -> str:
     opinions = (
         (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
         (derived == len(images), "derived from other images (ImageType DERIVED)"),
-        (derived > 0, f"{derived} of {len(images)} images are derived from others"),
+        (derived > 0, f"{derived} of {len(images)} images derived from others"),
         (
             series.reused_ids > 0,
             f"{series.reused_ids} images share a SOPInstanceUID, as bad anonymisers make them",
@@ -354,7 +381,7 @@ def unfit(series: Series, *, forced: bool = False) -> str:
         ),
         (not all(image.is_whole for image in images), "a file of it is cut short"),
         _wrong_stack(series),
-        (count < FEWEST_SLICES, f"{count} slices, fewer than {FEWEST_SLICES}"),
+        (count < FEWEST_SLICES, f"{counted(count, 'slice')}, fewer than {FEWEST_SLICES}"),
     )
     reasons = facts if forced else (*facts[:4], *opinions, *facts[4:])
     return next((reason for wrong, reason in reasons if wrong), "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from msnmo.cohort.archives import is_archive, packed_yet
 from msnmo.cohort.table import COLUMNS, read_scan_table
 from msnmo.cohort.tree import NIFTI, files_below, is_nifti, other_form, unusable
 from msnmo.core.cells import as_cell
@@ -39,6 +40,7 @@ class ImportedScan:
     stripped, bias_corrected : bool
         The state in which the scan arrives.
     site : str
+    simulated : bool
     """
 
     subject: str
@@ -50,6 +52,7 @@ class ImportedScan:
     stripped: bool = False
     bias_corrected: bool = False
     site: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def tell_untaken(
 ) -> None:
     """Tell of every image that by its name may be a scan or mask and yet is in no row.
 
+    Archives are told of apart (`packed`).
+
     Parameters
     ----------
     files, scans, left_out
@@ -133,9 +138,17 @@ def tell_untaken(
         told |= {scan.flair, scan.brain_mask}
         told.update(scan.lesion_masks)
     for path in files:
-        image = is_nifti(path) or other_form(path)
+        image = is_nifti(path) or (other_form(path) and not is_archive(path))
         if image and looks.search(path.name) and path not in told and not is_known(path):
             left_out.append(LeftOut(path, OF_NO_LAYOUT))
+
+
+def packed(paths: Iterable[Path]) -> list[LeftOut]:
+    """Return each archive among files that is not unpacked, with the command that does it."""
+    return [
+        LeftOut(path, f"packed ({kind}) and not opened: {command}")
+        for path, kind, command in packed_yet(paths)
+    ]
 
 
 def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
@@ -146,7 +159,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     remedy: str,
     missing: str = "no such file",
 ) -> None:
-    """Refuse a data set of which no scan is left, with the reasons why there are.
+    """Refuse a data set of which no scan is left, with every file that was left out and why.
 
     Raises
     ------
@@ -154,14 +167,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
         Naming the folder.
     """
     if not scans:
-        raise bad_input(folder, expected, _listed(left_out) or missing, remedy)
-
-
-def _listed(left_out: Sequence[LeftOut], limit: int = 20) -> str:
-    """Return what was left out and why, a line each, up to a limit; empty if nothing was."""
-    lines = [f"{each.file}: {each.reason}" for each in left_out[:limit]]
-    lines += [f"and {len(left_out) - limit} more"] if len(left_out) > limit else []
-    return "".join(["left out:", *(f"\n              {line}" for line in lines)]) if lines else ""
+        raise bad_input(folder, expected, _listed(left_out) if left_out else missing, remedy)
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
@@ -176,8 +182,7 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
         If there is no scan, or with all that is wrong of the table.
     """
     if not imported.scans:
-        told = _listed(imported.left_out, limit=len(imported.left_out))
-        found = f"none; {told}" if told else "none"
+        found = _listed(imported.left_out) if imported.left_out else "none"
         remedy = "look at the folder given, and at the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent
@@ -200,6 +205,11 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
     return cohort
 
 
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    told = "".join(f"\n              {each.file}: {each.reason}" for each in left_out)
+    return f"none; left out:{told}"
+
+
 def left_out_path(path: Path) -> Path:
     """Return where the list of what was left out lies, beside a scan table."""
     return path.with_name(f"{path.stem}_left-out.tsv")
@@ -216,6 +226,7 @@ def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
         "site": as_cell(scan.site),
+        "simulated": "yes" if scan.simulated else "no",
     }
 
 

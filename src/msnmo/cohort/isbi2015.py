@@ -25,6 +25,7 @@ from msnmo.cohort.importing import (
     refuse_none,
     tell_untaken,
 )
+from msnmo.core.counts import counted
 from msnmo.core.paths import path_argument
 
 NAME = "isbi2015"
@@ -106,7 +107,9 @@ def collect(arguments: argparse.Namespace) -> Import:
     count, subjects = len(scans), len({scan.subject for scan in scans})
     if (count, subjects) != SIZES[of_set]:
         whole_set = "{} of {}".format(*SIZES[of_set])
-        reason = f"{count} scans of {subjects} subjects; the whole is {whole_set}"
+        reason = (
+            f"{counted(count, 'scan')} of {counted(subjects, 'subject')}; the whole is {whole_set}"
+        )
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 

@@ -21,6 +21,7 @@ from msnmo.cohort.importing import (
     refuse_none,
     tell_untaken,
 )
+from msnmo.core.counts import counted
 from msnmo.core.paths import path_argument
 
 NAME = "mslesseg"
@@ -81,7 +82,8 @@ def collect(arguments: argparse.Namespace) -> Import:
             left_out.append(LeftOut(scan.flair, f"{scan.subject} is in train too: one person"))
     subjects = len({scan.subject for scan in scans})
     if (len(scans), subjects) != (SCANS, SUBJECTS):
-        reason = f"{len(scans)} scans of {subjects} subjects; the whole is {SCANS} of {SUBJECTS}"
+        found = f"{counted(len(scans), 'scan')} of {counted(subjects, 'subject')}"
+        reason = f"{found}; the whole is {SCANS} of {SUBJECTS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 

@@ -189,6 +189,8 @@ def in_words(node: Schema, plural: bool = False) -> str:
     """Return the rule that a schema states for a value, such as "a number from 0 to 1"."""
     if "properties" in node:
         return f"keys among {', '.join(node['properties'])}"
+    if "anyOf" in node:
+        return ", or ".join(in_words(each, plural) for each in node["anyOf"])
     choices = node.get("enum", [node["const"]] if "const" in node else [])
     if choices:
         return f"{'' if plural else 'one of '}{', '.join(map(str, choices))}"
@@ -204,8 +206,9 @@ def in_words(node: Schema, plural: bool = False) -> str:
 def _list_in_words(node: Schema) -> str:
     items = node.get("items") or node["prefixItems"][0]
     least, most = node.get("minItems", 0), node.get("maxItems")
-    count = {None: f"{COUNTS[least]} or more " if least else "", least: f"{COUNTS.get(least)} "}
-    many = count.get(most, f"{COUNTS.get(least)} to {COUNTS.get(most or 0)} ")
+    few = COUNTS.get(least, str(least))
+    count = {None: f"{few} or more " if least else "", least: f"{few} "}
+    many = count.get(most, f"{few} to {COUNTS.get(most or 0, str(most))} ")
     once = ", each once" if node.get("uniqueItems") else ""
     return f"a list of {many}{in_words(items, plural=True)}{once}"
 

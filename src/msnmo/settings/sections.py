@@ -11,10 +11,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
+    WrapValidator,
     field_validator,
 )
 
 from msnmo.core.diagnoses import LABEL
+from msnmo.core.lesion_labels import ANY
 from msnmo.core.paths import expand, not_a_folder
 from msnmo.core.sizes import TOKEN
 from msnmo.settings.keys import (
@@ -63,7 +65,7 @@ SomePath = Annotated[str, Field(min_length=1), IS_PATH, AfterValidator(expand)]
 PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
 Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
 Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
-Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
+Edge = Annotated[int, Field(ge=TOKEN, le=1024, multiple_of=TOKEN)]
 
 
 def _two_classes(given: Any) -> Any:
@@ -108,8 +110,31 @@ Diagnoses = Annotated[
 ]
 
 
+def _lesion_labels(given: Any, _by_type: Any) -> Any:
+    # what is wrong of a union would be told of each of its types
+    if given == ANY:
+        return given
+    listed = isinstance(given, list | tuple)
+    if not listed or not all(type(each) is int and each > 0 for each in given):
+        raise Refusal()
+    return each_once(tuple(given))
+
+
+SomeLabels = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], Field(json_schema_extra={"uniqueItems": True})
+]
+LesionLabels = Annotated[Literal["any"] | SomeLabels, WrapValidator(_lesion_labels)]
+
+
 class LesionMasks(Section):
     """Masks of lesions as they arrive."""
+
+    labels: LesionLabels = key(
+        (),
+        "which values of a mask are lesion where it has several, such as [1, 2], or any; empty: a "
+        "mask has 0 and one other value",
+        "ours",
+    )
 
     combine: Literal["intersection", "union", "majority", "staple"] = key(
         "intersection",
@@ -147,8 +172,14 @@ class N4(Section):
     """The bias field."""
 
     shrink: int = key(4, "the bias field is estimated on every n-th voxel", "ours", ge=1, le=8)
-    iterations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = key(
-        (50, 50, 50, 50), "most iterations at each resolution level", "ours", min_length=1
+    iterations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False)
+    ] = key(
+        (50, 50, 50, 50),
+        "most iterations at each resolution level",
+        "ours",
+        min_length=1,
+        max_length=10,
     )
     tolerance: Weight = key(1e-7, "convergence threshold", "ours")
 
@@ -324,6 +355,12 @@ class Compute(Section):
         "whether trainings compute activations twice, for GPUs whose memory is small: a third more "
         "time, the same weights",
     )
+    keep_state: bool = key(
+        False,
+        "whether the last state of a finished training is kept beside its weights (three times "
+        "their size): when `train.epochs` is raised, it goes on from there, to the weights of one "
+        "that was never interrupted; else it starts at epoch 1",
+    )
 
 
 class Metrics(Section):
@@ -354,6 +391,17 @@ class Metrics(Section):
             expected = f"volumes over metrics.smallest_lesion_mm3 ({smallest:g} mm3)"
             raise Refusal(expected, f"{sizes[0]:g} ml", "raise the first, or lower that key")
         return sizes
+
+
+class Report(Section):
+    """What pages and pictures show of a scan."""
+
+    deface: bool = key(
+        False,
+        "whether pages and pictures show the brain alone: the report's scans, quality, pathway, "
+        "and scans that a bundle is applied to; a head in the viewer has a face",
+        "ours",
+    )
 
 
 class Statistics(Section):

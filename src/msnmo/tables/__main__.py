@@ -13,6 +13,8 @@ import pandas as pd
 from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
 from msnmo.cohort.classes import note_of
 from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.cohort.simulated import Simulated
+from msnmo.core.arguments import between_0_and_1, finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
@@ -62,10 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table, pages = MADE_BY[_kind(given.table)](given)
     notes = tuple(_notes(given))
     write_tsv(given.out_tsv, table)
-    whole = {name: replace(each, notes=(*each.notes, *notes)) for name, each in pages.items()}
+    made_of = Simulated.among(read_tsv(given.cohort, {"scan": str}))
+    whole = {name: _whole(each, made_of, notes) for name, each in pages.items()}
     write_page(given.out_json, whole["html"])
     for name, render in FORMATS.items():
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
+
+
+def _whole(page: Page, made_of: Simulated, notes: Sequence[str]) -> Page:
+    """Return a table with the notes of its run; a caption goes wherever its table is copied to."""
+    first = (made_of.note,) if made_of else ()
+    caption = f"{page.caption} ({made_of.short})" if made_of else page.caption
+    return replace(page, caption=caption, notes=(*first, *page.notes, *notes))
 
 
 KINDS = {
@@ -221,7 +231,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--smallest-lesion-mm3",
-        type=float,
+        type=finite,
         help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
     )
     parser.add_argument(
@@ -234,7 +244,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
+    parser.add_argument(
+        "--confidence", type=between_0_and_1, default=0.95, help="of the intervals given"
+    )
     parser.add_argument("--out-tsv", type=Path, required=True, help="TSV")
     parser.add_argument("--out-json", type=Path, required=True, help="what the report reads")
     for name in FORMATS:
