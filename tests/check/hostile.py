@@ -265,7 +265,7 @@ CASES = [
         packed(lambda content: content[:-8] + b"\0\0\0\0" + content[-4:]),
     ),
     Case("bitRot", "error", "", packed(lambda c: c[:9000] + bytes([c[9000] ^ 255]) + c[9001:])),
-    Case("notPacked", "error", "BadGzipFile", packed(gzip.decompress)),
+    Case("notPacked", "error", "an uncompressed NIfTI file", packed(gzip.decompress)),
     Case("headerAlone", "error", "too small a file", raw(lambda content: content[:352])),
     Case(
         "pair",

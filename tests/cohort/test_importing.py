@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from msnmo.cohort.__main__ import IMPORTERS, main
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, write_scan_table
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    clean_id,
+    refuse_to_replace,
+    write_scan_table,
+)
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from tests.command import run_here
@@ -68,3 +75,22 @@ def test_the_help_shows_an_example(name):
     done = run_here(main, name, "--help")
     assert done.returncode == 0
     assert f"msnmo cohort {name} " in done.stdout
+
+
+@pytest.mark.parametrize("content", ["participant_id\tgroup\nsub-01\tMS\n", "a1b2\n", "\x00\x01"])
+def test_a_file_that_is_no_scan_table_is_not_written_over(content, tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text(content)
+    with pytest.raises(InputError, match="or a scan table to replace"):
+        refuse_to_replace(path)
+
+
+def test_a_scan_table_may_be_written_anew(scan, tmp_path):
+    path = tmp_path / "scans.tsv"
+    refuse_to_replace(path)
+    write_scan_table(path, Import([scan]))
+    refuse_to_replace(path)
+    path.write_text("")
+    refuse_to_replace(path)
+    done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", scan.flair)
+    assert "or a scan table to replace" in done.stderr

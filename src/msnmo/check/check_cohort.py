@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from msnmo.check.accept import refuse_all_excluded
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.check.costs import tell_of_cohort
 from msnmo.check.findings import ScanReport, findings_in
@@ -51,13 +52,18 @@ def check_cohort(
     Raises
     ------
     InputError
-        If the table or the decisions cannot be read.
+        If the table or the decisions cannot be read, or no scan is left to be opened.
     MsnmoError
         If a process was killed.
     """
     survey = survey_scan_table(scans)
+    if decisions is not None and not decisions.exists():
+        # the workflow's own table may be missing: it was not asked for
+        raise bad_input(decisions, "a rater's table", "no such file", "correct the path")
     excluded = excluded_by_rater(survey.names, decisions)["scan"]
     cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
+    if set(survey.names) <= set(excluded):
+        refuse_all_excluded(scans)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
         jobs = [(row, resample, pattern) for row in cohort.to_dict("records")]

@@ -16,7 +16,7 @@ from msnmo.cohort import (
     open_ms,
     wmh2017,
 )
-from msnmo.cohort.importing import left_out_path, write_scan_table
+from msnmo.cohort.importing import left_out_path, refuse_to_replace, write_scan_table
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
 from msnmo.core.errors import run_command
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
+    refuse_to_replace(given.out)
     imported = IMPORTERS[given.importer].collect(given)
     cohort = write_scan_table(given.out, imported)
     names = cohort["diagnosis"].where(cohort["diagnosis"] != "", "for prediction only")
