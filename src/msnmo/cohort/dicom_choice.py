@@ -175,6 +175,12 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
         candidate.reason = f"{len(images)} images in one series: {PART}"
     elif len(candidate.image.shape) != 3:
         candidate.reason = f"{candidate.image.shape[3]} volumes in one series: {PART}"
+    elif len(series.places) not in candidate.image.shape and "MOSAIC" not in series.kinds:
+        shape = " x ".join(map(str, candidate.image.shape))
+        candidate.reason = (
+            f"dcm2niix makes {shape} voxels of slices in {len(series.places)} places: files may be "
+            "damaged; export the series again"
+        )
     else:
         opinion = not_flair(candidate.sidecar, series.first.texts)
         wrong_size = _wrong_size(candidate.image)

@@ -16,7 +16,9 @@ NAMED_HEAD = re.compile(
     r"|cr[aâ]ne|cabe[cçz]a|(?<![a-z])testa(?![a-z])|cervello|头|頭|脑|腦|脳|颅|голов|мозг|череп",
     re.IGNORECASE,
 )
-SAYS_NOTHING = re.compile(r"(other|unknown|undefined|unspecified|none|na|default|mr|\W|_)*", re.I)
+SAYS_NOTHING = re.compile(
+    r"(other|unknown|undefined|unspecified|none|n\W*a|default|mr|\W|_)*", re.I
+)
 # Stems may begin anywhere (CSPINE, wholespine); short words stand by themselves
 NAMED_ELSEWHERE = re.compile(
     r"spine|spinal|wirbel|rachis|columna|colonna|myelo|medull|neck|phantom|abdom|pelvi|thora|chest"
@@ -28,9 +30,10 @@ MAGNITUDE = re.compile(r"(M|MAGNITUDE|MIXED)( .*)?")
 # CR is Philips' corrected real part
 OTHER_COMPLEX = re.compile(r"(P|R|I|CR|PHASE|REAL|IMAGINARY|IMAG)( .*)?")
 COMPUTED = re.compile(
-    r"(.* )?(MIP|MINIP|MNIP|MAXIP|PROJECTION|SUB|SUBTRACT(ION|ED)?|ADDITION|DIVISION|DIFFERENCE"
-    r"|RATIO|MAXIMUM|MINIMUM|MASKED|STD|T TEST|Z SCORE|MAP|ADC|VRT|SSD|RENDER(ED|ING)|SURFACE"
-    r"|FUS(ED|ION)|COLOU?R|OVERLAY|SEGMENTATION)( .*)?|T[12](STAR|RHO)?MAP"
+    r"(.* )?(MIP|MINIP|MNIP|MAXIP|(MAX|MIN|MEAN|AVG) IP|PROJECTION|SUB|SUBTRACT(ION|ED)?|ADDITION"
+    r"|DIVISION|DIFFERENCE|RATIO|MAXIMUM|MINIMUM|MASKED|STD|T TEST|Z SCORE|MTT|QUANTITY|MAP|ADC|VRT"
+    r"|SSD|VOLREN|RENDER(ED|ING)|SURFACE|FUS(ED|ION)|COLOU?R|OVERLAY|SEGMENTATION)( .*)?"
+    r"|T[12](STAR|RHO)?MAP"
 )
 REFORMATTED = re.compile(
     r"(.* )?(MPR|REFORMAT(TED)?|RESAMPLED|CURVED|COMPOSED|COMP|AVERAGE|MEAN|SYNTHETIC|SYMRI|MAGIC)"
@@ -85,7 +88,9 @@ def maybe_computed(kinds: Iterable[str], texts: str) -> str:
 
 def _known(value: str, rule: re.Pattern[str]) -> str:
     """Return the word of a value that a rule knows; others may be anybody's."""
-    return next((word for word in value.split() if rule.fullmatch(word)), "such a value")
+    words = value.split()
+    known = (part for part in (*words, " ".join(words[-2:])) if rule.fullmatch(part))
+    return next(known, "such a value")
 
 
 def elsewhere(part: str, texts: str) -> list[str]:

@@ -33,7 +33,12 @@ TAGS = [
     *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
     *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "EchoTime", "ContrastBolusAgent"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "NumberOfFrames"),
-    *("BodyPartExamined", "ComplexImageComponent", "PhotometricInterpretation"),
+    *(
+        "BodyPartExamined",
+        "AnatomicRegionSequence",
+        "ComplexImageComponent",
+        "PhotometricInterpretation",
+    ),
     *("AcquisitionNumber", "TemporalPositionIdentifier"),
     *("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"),
     *("InstanceNumber", "BurnedInAnnotation", "ConversionType"),
@@ -194,7 +199,7 @@ def _image(path: Path, header: Dataset) -> Image:
         frames=frames,
         description=str(header.get("SeriesDescription") or ""),
         syntax=UID(header.file_meta.get("TransferSyntaxUID", "")).name,
-        part=str(header.get("BodyPartExamined") or "").strip(),
+        part=_part(header),
         photometric=str(header.get("PhotometricInterpretation") or "").strip().upper(),
         acquisition=tuple(
             str(header.get(name) or "")
@@ -202,6 +207,17 @@ def _image(path: Path, header: Dataset) -> Image:
         ),
         lacks=lacks,
     )
+
+
+def _part(header: Dataset) -> str:
+    """Return the part of the body that a header names, as a code's meaning in enhanced images."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+    regions = header.get("AnatomicRegionSequence") or _of_group(
+        frames[0], shared, "FrameAnatomySequence", "AnatomicRegionSequence"
+    )
+    meaning = regions[0].get("CodeMeaning") if regions else ""
+    return str(header.get("BodyPartExamined") or meaning or "").strip()
 
 
 def _kinds(header: Dataset) -> frozenset[str]:
