@@ -73,12 +73,27 @@ def test_of_a_study_the_flair_is_converted_and_its_files_are_known(tmp_path):
     write_classic(study / "1", ANNA, "study", 1, LOCALIZER)
     write_classic(study / "2", ANNA, "study", 2, MPRAGE)
     values = write_classic(study / "3", ANNA, "study", 3, FLAIR, seed=3)
-    flair, files = convert_flair(study, "sub-7", tmp_path / "converted")
+    flair, files, told = convert_flair(study, "sub-7", tmp_path / "converted")
+    assert told == ()
     assert {path.parent.name for path in files} == {"3"}
     assert len(files) == len(values)
     image = nib.load(flair)
     np.testing.assert_array_equal(np.sort(image.get_fdata().ravel()), np.sort(values.ravel()))
     assert b"Quastenflosser" not in bytes(image.header.binaryblock)
+
+
+def test_what_is_odd_of_a_series_that_is_taken_is_told(tmp_path):
+    study = tmp_path / "dicom"
+    odd = {"BodyPartExamined": "CSPINE", "SeriesDescription": "t2_flair"}
+    write_classic(study / "3", ANNA, "study", 3, FLAIR | odd)
+    ((scan,), _) = receive([study], ["sub-7"], tmp_path / "converted")
+    (told,) = scan.doubts
+    assert told == "taken, though BodyPartExamined is not the head (spine): look at it"
+    write_classic(study / "4", ANNA, "study", 4, FLAIR)
+    ((scan,), _) = receive([study], ["sub-7"], tmp_path / "both")
+    (told,) = scan.doubts
+    assert told.startswith("series 4 is taken; series 3 is a T2-FLAIR")
+    assert told.endswith("a folder without series 4 gives the other")
 
 
 def test_a_study_without_flair_names_each_series_and_its_reason(tmp_path):

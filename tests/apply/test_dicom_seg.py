@@ -28,7 +28,7 @@ def study(request, tmp_path_factory):
         values = write_classic(folder, ANNA, "study", 3, FLAIR, seed=3)
     else:
         values = write_enhanced(folder / "scan.dcm", ANNA, "study", 3, FLAIR, seed=3)
-    flair, files = convert_flair(folder, "sub-7", place / "converted")
+    flair, files, _ = convert_flair(folder, "sub-7", place / "converted")
     return load_volume(flair), files, values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from msnmo.apply.preprocess import Arrived
 from msnmo.core.errors import Finding, InputError, bad_input
@@ -12,6 +13,24 @@ from msnmo.core.names import SCAN, is_id, name_of_scan
 from msnmo.core.volumes import ENDINGS
 
 BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
+
+
+class Received(NamedTuple):
+    """What becomes of a path that a user gives.
+
+    Parameters
+    ----------
+    flair : Path
+        A NIfTI file.
+    dicom : tuple of Path
+        The DICOM files that it was made of, if it was.
+    doubts : tuple of str
+        What a user should know of the series that was taken.
+    """
+
+    flair: Path
+    dicom: tuple[Path, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
@@ -91,14 +110,15 @@ def receive(
     findings: list[Finding] = []
     for path, name in zip(given, names, strict=True):
         try:
-            flair, dicom = _receive(path, name, converted)
-            arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
+            flair, dicom, doubts = _receive(path, name, converted)
+            state = (stripped, bias_corrected)
+            arrived.append(Arrived(name, flair, *state, dicom, doubts=doubts))
         except InputError as error:
             findings += error.findings
     return arrived, findings
 
 
-def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
+def _receive(path: Path, name: str, converted: Path) -> Received:
     if path.is_dir():
         return convert_flair(path, name, converted)
     if not path.is_file():
@@ -107,18 +127,11 @@ def _receive(path: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, 
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan (e.g. dcm2niix), or give the folder of its DICOM files"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
-    return path.absolute(), ()
+    return Received(path.absolute())
 
 
-def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple[Path, ...]]:
+def convert_flair(folder: Path, name: str, converted: Path) -> Received:
     """Return the T2-FLAIR of the one study in a folder of DICOM, as NIfTI without any text.
-
-    Returns
-    -------
-    Path
-        The NIfTI file.
-    tuple of Path
-        The DICOM files of its series.
 
     Raises
     ------
@@ -144,11 +157,14 @@ def convert_flair(folder: Path, name: str, converted: Path) -> tuple[Path, tuple
     candidates = dicom_choice.examine(series, converted / f"{name}_series")
     chosen = dicom_choice.choose(candidates)
     if chosen is None:
-        reasons = "; ".join(
-            f"series {each.series.first.number}: {each.reason}" for each in candidates
-        )
+        reasons = "; ".join(f"series {each.series.label}: {each.reason}" for each in candidates)
         remedy = "export the T2-FLAIR, or convert it yourself and give the NIfTI file"
         raise bad_input(folder, "a T2-FLAIR among its series", reasons, remedy)
     target = converted / f"{name}_FLAIR.nii.gz"
     write_bare(target, chosen.converted.images[0])
-    return target, tuple(image.path for image in chosen.series.images)
+    files = tuple(image.path for image in chosen.series.images)
+    ties = [
+        f"{tie}: look at both; a folder without series {chosen.series.label} gives the other"
+        for _, tie in dicom_choice.near_ties(chosen, candidates)
+    ]
+    return Received(target, files, (*chosen.doubts(), *ties))

@@ -79,6 +79,8 @@ def apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Name
 
 def _check(scan: Arrived) -> list[Finding]:
     """Return what keeps a scan out, as the workflow's check does."""
+    for doubt in scan.doubts:
+        tell(f"warning: {scan.name}: {doubt}")
     report = check_scan(scan.name, Files(scan.flair, stripped=scan.stripped))
     for each in report.findings:
         if each.severity == "warning":

@@ -21,10 +21,10 @@ from typing import Any
 
 import pandas as pd
 
-from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
+from msnmo.cohort.dicom_choice import Candidate, choose, examine, near_ties
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import Folder, Series, by_study, doubts_of, plain_words
+from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
@@ -255,33 +255,9 @@ def _none_taken(candidates: Sequence[Candidate]) -> str:
 
 def doubts(scan: str, chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
     """Yield what a user should know of the series that was taken, or could have been."""
-    if chosen.objection:
-        yield f"taken as --series says, though: {chosen.objection}"
-    for doubt in chain(*doubts_of(chosen.series)):
-        if doubt not in chosen.objection:
-            yield f"taken, though {doubt}: look at it"
-    yield from _doubts_of_picture(chosen)
-    number = chosen.series.label
-    for each in candidates:
-        if each.near:
-            other = each.series.label
-            yield (
-                f"series {number} is taken; series {other} is {each.reason}: look at both, and "
-                f"for the other give --series {scan}:{other}"
-            )
-
-
-def _doubts_of_picture(chosen: Candidate) -> Iterator[str]:
-    """Yield what a user should know of the picture itself."""
-    if chosen.after_contrast:
-        yield "taken, though after a contrast agent"
-    if chosen.coverage_mm < SHORTEST_BRAIN_MM:
-        yield f"taken, though one side of its field of view is {chosen.coverage_mm:.0f} mm alone"
-    if strays := chosen.series.strays:
-        yield (
-            f"taken without {strays} of its files: no pixels, no magnitude, derived, or copies of "
-            "a screen"
-        )
+    yield from chosen.doubts()
+    for other, tie in near_ties(chosen, candidates):
+        yield f"{tie}: look at both, and for the other give --series {scan}:{other}"
 
 
 def _row(study: _Study, candidate: Candidate, nifti: Path | None) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,6 +110,21 @@ class Candidate:
     def coverage_mm(self) -> float:
         """The shortest side of its field of view."""
         return float(_view_mm(self.image).min())
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what a user should know of it, if it is taken."""
+        if self.objection:
+            yield f"taken as --series says, though: {self.objection}"
+        for doubt in chain(*doubts_of(self.series)):
+            if doubt not in self.objection:
+                yield f"taken, though {doubt}: look at it"
+        if self.after_contrast:
+            yield "taken, though after a contrast agent"
+        if self.coverage_mm < SHORTEST_BRAIN_MM:
+            yield f"taken, though one side of its field of view is {self.coverage_mm:.0f} mm alone"
+        if strays := self.series.strays:
+            without = "no pixels, no magnitude, derived, or copies of a screen"
+            yield f"taken without {strays} of its files: {without}"
 
     def merit(self, best_coverage_mm: float) -> Merit:
         """Return how good a FLAIR it is, beside others of which one covers that much."""
@@ -216,6 +232,14 @@ def choose(candidates: Iterable[Candidate]) -> Candidate | None:
     for loser in order[1:]:
         _mark(loser, order[0], best)
     return order[0] if order else None
+
+
+def near_ties(chosen: Candidate, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str]]:
+    """Yield the label of each series that could be taken as well, and why it is not."""
+    for each in candidates:
+        if each.near:
+            other = each.series.label
+            yield other, f"series {chosen.series.label} is taken; series {other} is {each.reason}"
 
 
 def _no_picture(image: nib.Nifti1Image) -> str:
