@@ -122,6 +122,7 @@ def test_heads_and_no_words_are_heads(part):
         ("", "t2_flair_phantom", ["its name says phantom"]),
         ("HEAD", "t2_flair head neck", []),
         ("", "t2_flair_cor QAlity chip footer legacy", []),
+        ("", "T2 FLAIR turbo spinecho", []),
     ],
 )
 def test_other_parts_are_said_by_body_part_and_by_name(part, texts, said):

@@ -94,3 +94,10 @@ def test_a_scan_table_may_be_written_anew(scan, tmp_path):
     refuse_to_replace(path)
     done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", scan.flair)
     assert "or a scan table to replace" in done.stderr
+
+
+def test_what_is_hidden_in_a_files_name_is_told(monkeypatch, scan, tmp_path):
+    left_out = [LeftOut("a\u202e.nii", "no mask of this scan\u200b")]
+    monkeypatch.setattr(IMPORTERS["open_ms"], "collect", lambda _: Import([scan], left_out))
+    done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", tmp_path / "scans.tsv")
+    assert "  a[U+202E].nii: no mask of this scan[U+200B]" in done.stdout

@@ -17,6 +17,7 @@ from msnmo.cohort import (
     wmh2017,
 )
 from msnmo.cohort.importing import left_out_path, refuse_to_replace, write_scan_table
+from msnmo.core.cells import show_hidden
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
 from msnmo.core.errors import run_command
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{given.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
     for each in imported.left_out:
-        print(f"  {each.file}: {each.reason}")
+        print(show_hidden(f"  {each.file}: {each.reason}"))
     if imported.left_out:
         print(f"{len(imported.left_out)} notes, in {left_out_path(given.out)}")
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 NAMED_HEAD = re.compile(
-    r"brain|head|neuro|skull|crani|cereb|encef|en[ck]eph|kopf|sch(ae|ä)del|hirn|t[eê]te(?![a-z])"
+    r"brain|head|neuro|skull|crani|cereb|[ck]ephal|cefal|kopf|sch(ae|ä)del|hirn|t[eê]te(?![a-z])"
     r"|cr[aâ]ne|cabe[cçz]a|(?<![a-z])testa(?![a-z])|cervello|头|頭|脑|腦|脳|颅|голов|мозг|череп",
     re.IGNORECASE,
 )
@@ -21,7 +21,7 @@ SAYS_NOTHING = re.compile(
 )
 # Stems may begin anywhere (CSPINE, wholespine); short words stand by themselves
 NAMED_ELSEWHERE = re.compile(
-    r"spine|spinal|wirbel|rachis|columna|colonna|myelo|medull|neck|phantom|abdom|pelvi|thora|chest"
+    r"spine(?!cho)|spinal|wirbel|rachis|columna|colonna|myelo|medull|neck|phantom|abdom|pelvi|thora|chest"
     r"|cardia|heart|breast|mamma|liver|prostat|kidney|knee|ankle|shoulder|elbow|wrist|femur|extremi"
     r"|(?<![a-z])([hbl]ws|cord|hips?|hands?|f[oe][oe]t|legs?|arms?|knie|acr|qa|qc)(?![a-z])",
     re.IGNORECASE,
