@@ -2,8 +2,12 @@
 
 import contextlib
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +33,9 @@ def run_here(main: Callable[[list[str]], None], *arguments: object) -> Done:
     ):
         run_command(lambda: main([str(each) for each in arguments]))
     return Done(left.value.code, stdout.getvalue(), stderr.getvalue())
+
+
+def follow(remedy: str) -> None:
+    """Do as a remedy says in a shell, with the Python that runs this."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["bash", "-ec", remedy], check=True, env=os.environ | {"PATH": path})

@@ -43,7 +43,10 @@ COMMANDS = {
     "check": Command(
         "msnmo.check.check_cohort", "open every file of a scan table, say what is wrong"
     ),
-    "rate": Command("msnmo.quality.rate", "keep or exclude scans, looking at their pictures"),
+    "rate": Command(
+        "msnmo.quality.rate", "grade, keep or exclude scans, looking at their pictures"
+    ),
+    "agreement": Command("msnmo.quality.agreement", "compare two raters' decisions on scans"),
     "tables": Command("msnmo.tables.summary", "print every method's means of a run"),
     "bundle": Command("msnmo.bundle", "pack trained folds, to keep and to hand on"),
     "apply": Command("msnmo.apply", "apply a bundle to new scans"),

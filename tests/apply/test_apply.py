@@ -152,7 +152,10 @@ def test_what_a_bundle_tells_of_its_maps_goes_with_each_of_them(
 def test_class_probabilities_are_means_over_folds_with_their_spread(applied, heads):
     _, out, _ = applied
     table = pd.read_csv(out / "predictions.tsv", sep="\t").set_index("scan")
-    assert list(table.index) == sorted(name_of(head) for head in heads)
+    names = [name_of(head) for head in heads]
+    assert list(table.index) == sorted([*names, "sub-cuthead", "sub-none"])
+    assert table.loc[names, "failed"].isna().all()
+    assert "the scan expected:" in table.loc["sub-none", "failed"]
     for head in heads:
         run = json.loads((anat(out, head) / f"{name_of(head)}_run.json").read_text())
         folds = run["class"]["p_nmosd_of_folds"]
@@ -177,6 +180,33 @@ def test_what_is_done_is_not_done_again_unless_asked(applied, bundle, heads):
     assert done.returncode == 0, done.stderr
     assert "done before" not in done.stderr
     assert run.stat().st_mtime_ns > before
+
+
+def test_a_part_does_its_scans_alone_and_an_empty_one_nothing(applied, bundle, heads):
+    _, out, _ = applied
+    told = ["--bundle", bundle, "--out", out, *heads, "--device", "cpu", "--part"]
+    done = run_here(main, *told, "2/2")
+    assert done.returncode == 0, done.stderr
+    assert f"{name_of(heads[1])} (1 of 1)" in done.stderr
+    assert f"{name_of(heads[0])} (" not in done.stderr
+    done = run_here(main, *told, "3/3")
+    assert done.returncode == 0, done.stderr
+    assert "(1 of" not in done.stderr
+
+
+def test_another_scan_of_a_name_is_refused_before_networks_are_read(
+    applied, bundle, heads, tmp_path, monkeypatch
+):
+    _, out, _ = applied
+    other = tmp_path / heads[0].name
+    shutil.copy(heads[1], other)
+    monkeypatch.setattr("msnmo.apply.scans.load_ensemble", lambda *_: pytest.fail("too late"))
+    run = anat(out, heads[0]) / f"{name_of(heads[0])}_run.json"
+    before = run.read_bytes()
+    done = run_here(main, "--bundle", bundle, "--out", out, other, "--again", "--device", "cpu")
+    assert done.returncode == 1
+    assert "results of this very scan" in done.stderr
+    assert run.read_bytes() == before
 
 
 def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):

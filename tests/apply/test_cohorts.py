@@ -1,6 +1,7 @@
 """`msnmo apply --truth`, as a user runs it: heads that a bundle never saw, and one that it did."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -37,6 +38,23 @@ def evaluated(bundle, cohort, tmp_path_factory):
     done = run_here(main, "--bundle", bundle, "--out", out, "--truth", cohort, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     return out, done
+
+
+def test_a_part_evaluates_nothing_and_the_whole_does_when_all_parts_are_done(
+    evaluated, bundle, cohort, tmp_path
+):
+    out = shutil.copytree(evaluated[0], tmp_path / "out")
+    shutil.rmtree(out / "evaluation")
+    command = ["--bundle", bundle, "--out", out, "--truth", cohort, "--device", "cpu"]
+    done = run_here(main, *command, "--part", "2/2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("done before") == 1
+    assert not (out / "evaluation").exists()
+    done = run_here(main, *command)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("done before") == 2
+    for path in (evaluated[0] / "evaluation").iterdir():
+        assert (out / "evaluation" / path.name).read_bytes() == path.read_bytes()
 
 
 def rows_of(cohort):
@@ -157,6 +175,26 @@ def test_a_hostile_table_is_refused_before_anything_is_done(bundle, cohort, tmp_
     with pytest.raises(InputError, match=said):
         main([*map(str, arguments), "--device", "cpu"])
     assert not (tmp_path / "out").exists()
+
+
+def test_masks_with_labels_are_judged_by_those_that_are_lesion(bundle, cohort, evaluated, tmp_path):
+    (first, *_) = rows_of(cohort)["lesion_mask"].iloc[0].split(";")
+    image = nib.load(cohort.parent / first)
+    data = np.asarray(image.dataobj).astype(np.uint8)
+    top = np.argwhere(data > 0)[0]
+    data[tuple(top)] = 4
+    nib.save(nib.Nifti1Image(data, image.affine, image.header), cohort.with_name("labels.nii"))
+    masks = rows_of(cohort)["lesion_mask"].iloc[0].replace(first, "labels.nii")
+    table = changed(cohort, "labelled.tsv", lesion_mask=masks)
+    out = tmp_path / "out"
+    arguments = ["--bundle", bundle, "--out", out, "--truth", table, "--device", "cpu"]
+    refused = run_here(main, *arguments)
+    assert refused.returncode == 1
+    assert "--lesion-labels" in refused.stderr
+    done = run_here(main, *arguments, "--lesion-labels", "any")
+    assert done.returncode == 0, done.stderr
+    before = evaluated[0] / "evaluation/metrics.tsv"
+    assert (out / "evaluation/metrics.tsv").read_bytes() == before.read_bytes()
 
 
 def test_a_scan_twice_is_refused(bundle, cohort, tmp_path):

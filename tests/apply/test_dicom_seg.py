@@ -29,7 +29,7 @@ def study(request, tmp_path_factory):
         values = write_classic(folder, ANNA, "study", 3, FLAIR, seed=3)
     else:
         values = write_enhanced(folder / "scan.dcm", ANNA, "study", 3, FLAIR, seed=3)
-    flair, files, _ = convert_flair(folder, "sub-7", place / "converted")
+    flair, files = convert_flair(folder, "sub-7", place / "converted")
     return load_volume(flair), files, values
 
 
@@ -107,7 +107,7 @@ def test_images_in_any_form_have_the_same_segmentation(tmp_path, form):
     write_classic(folder, ANNA, "study", 3, FLAIR, seed=3)
     segmentations = []
     for name in ("plain", form.__name__):
-        flair, files, _ = convert_flair(folder, "sub-7", tmp_path / name)
+        flair, files = convert_flair(folder, "sub-7", tmp_path / name)
         scan = load_volume(flair)
         path = tmp_path / f"{name}.dcm"
         write_segmentation(path, Volume(scan.data > 3900, scan.grid), files, "bundle")

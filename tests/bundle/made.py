@@ -105,9 +105,10 @@ def _write_cohort(folder: Path) -> None:
         write_json(folder / f"{scan}_brain.json", {"skullstrip": {"engine": "surface"}})
         subject, _, session = scan.removeprefix("sub-").partition("_ses-")
         site = ("Klinikum Zwieselbach", None)[place % 2]
-        rows.append((scan, subject, session or None, diagnosis, str(flair), "mask.nii.gz", site))
+        told = (diagnosis, str(flair), "mask.nii.gz", site, "yes")
+        rows.append((scan, subject, session or None, *told))
     rows.append(("sub-New", "New", None, None, "new.nii.gz", None, None))
-    names = ["scan", "subject", "session", "diagnosis", "flair", "lesion_mask", "site"]
+    names = ["scan", "subject", "session", "diagnosis", "flair", "lesion_mask", "site", "simulated"]
     write_tsv(folder / "cohort.tsv", pd.DataFrame(rows, columns=names))
 
 

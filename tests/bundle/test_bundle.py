@@ -137,6 +137,12 @@ def test_the_card_counts_the_scans_that_the_folds_learned_from(bundle: Path) -> 
     assert "1 to 3 mm" in card
 
 
+def test_it_says_that_its_folds_learned_from_simulated_scans(bundle: Path) -> None:
+    said = "These networks learned from simulated scans alone."
+    assert f"**{said}" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert read_bundle(bundle).simulated.startswith(said)
+
+
 def test_the_config_in_it_is_whole_but_for_paths(bundle: Path, config: dict) -> None:
     content = yaml.safe_load((bundle / "config.yaml").read_text(encoding="utf-8"))
     assert content["train"] == config["train"]

@@ -300,8 +300,8 @@ CASES = [
         {"lesion_mask": "", "diagnosis": ""},
     ),
     # voxels
-    Case("nan", "error", "1 voxels are NaN", flair(_values(_with_nan(np.nan)))),
-    Case("infinite", "error", "1 voxels are NaN or infinite", flair(_values(_with_nan(np.inf)))),
+    Case("nan", "error", "1 voxel is NaN", flair(_values(_with_nan(np.nan)))),
+    Case("infinite", "error", "1 voxel is NaN or infinite", flair(_values(_with_nan(np.inf)))),
     Case("constant", "error", "7 in every voxel", flair(_values(lambda d: np.full_like(d, 7)))),
     Case("complex", "error", "complex64", flair(_values(lambda d: d.astype(np.complex64)))),
     Case("colour", "error", "data type", flair(_values(_coloured))),

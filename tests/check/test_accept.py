@@ -52,7 +52,7 @@ def test_a_clean_cohort_goes_on(scans):
     done, outputs = run_module(scans, table(error("sub-01", severity="warning")))
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 scans of 4 subjects: 3 MS" in done.stdout
-    assert "1 scans without a diagnosis" in done.stdout
+    assert "1 scan without a diagnosis" in done.stdout
     cohort = read_tsv(outputs["cohort"], dict.fromkeys(COHORT_COLUMNS, str))
     assert cohort["diagnosis"].isna().tolist() == [False, False, False, True]
     assert outputs["excluded"].read_text() == "scan\tby\treason\n"
@@ -145,4 +145,4 @@ def test_masks_without_a_diagnosis_are_counted_apart(scans):
     done, _ = run_module(scans, table())
     assert done.returncode == 0, done.stderr
     assert "3 scans with a lesion mask and no diagnosis" in done.stdout
-    assert "1 scans without a diagnosis: prediction only" in done.stdout
+    assert "1 scan without a diagnosis: prediction only" in done.stdout

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -52,6 +54,58 @@ def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
     config.write_text("[methods")
     with pytest.raises(InputError, match="a config in YAML"):
         check(cohort, "--configfile", config)
+
+
+def test_all_that_is_wrong_of_a_scan_is_told_at_once_whatever_is_wrong_of_its_row(cohort, capsys):
+    cut_short(cohort)
+    number_lesions(cohort)
+    table = pd.read_csv(cohort / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table.loc[table["subject"] == "MS01", ["diagnosis", "stripped"]] = ["healthy", "perhaps"]
+    flat = cohort / "flat.nii.gz"
+    whole = nib.load(cohort / table["flair"].iloc[-1])
+    nib.save(nib.Nifti1Image(np.ones(whole.shape, np.uint8), whole.affine), flat)
+    again = table.iloc[-1:].assign(flair="flat.nii.gz", lesion_mask="", diagnosis="")
+    nameless = table.iloc[-1:].assign(subject="a b", flair="gone.nii.gz")
+    pd.concat([table, again, nameless]).to_csv(cohort / "scans.tsv", sep="\t", index=False)
+    with pytest.raises(InputError) as raised:
+        check(cohort)
+    told = str(raised.value)
+    for word in ("'healthy'", "'perhaps'", "truncated", "values 0, 1, 2", "each scan once"):
+        assert word in told
+    assert f"{flat}\n    expected: a picture: varied values" in told
+    assert "'a b'" in told
+    assert told.count("gone.nii.gz") == 1
+    # the scan that is in two rows is opened of both
+    assert capsys.readouterr().out.count("5 scans opened") == 1
+
+
+def number_lesions(cohort):
+    """Give the lesions of the first scan's mask the labels 1 and 2."""
+    path = cohort / "sub-MS01/anat/sub-MS01_label-lesion_desc-rater1_mask.nii.gz"
+    image = nib.load(path)
+    data = np.asarray(image.dataobj).astype(np.uint8)
+    data[: data.shape[0] // 2][data[: data.shape[0] // 2] > 0] = 2
+    assert set(np.unique(data)) == {0, 1, 2}
+    nib.save(nib.Nifti1Image(data, image.affine), path)
+    return path
+
+
+def test_labels_are_the_configs_or_the_options_and_what_no_mask_has_is_told(
+    cohort, tmp_path, capsys
+):
+    path = number_lesions(cohort)
+    with pytest.raises(InputError, match=re.escape(f"{path}\n    expected: a binary mask")):
+        check(cohort)
+    config = tmp_path / "my.yaml"
+    config.write_text("lesion_masks: {labels: [1, 2, 7]}")
+    capsys.readouterr()
+    check(cohort, "--configfile", config)
+    told = capsys.readouterr().out
+    assert "lesion_masks.labels\n    expected: labels that masks have" in told
+    assert re.search(r"found:    7 not in any of \d masks", told)
+    assert "0 errors, 1 warning\n" in told
+    check(cohort, "--configfile", config, "--lesion-labels", "any")
+    assert "0 errors, 0 warnings" in capsys.readouterr().out
 
 
 def test_every_error_is_raised_each_once_and_warnings_are_told(cohort, tmp_path, capsys):

@@ -1,7 +1,9 @@
 """What the check measures of a scan, and masks brought to its grid where that is asked for."""
 
+import contextlib
 import gzip
 import json
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -172,6 +174,61 @@ def test_lesions_outside_the_given_brain_are_told(flair, tmp_path):
     assert any("brain mask" in each.finding.expected for each in report.findings)
 
 
+def told(report, severity):
+    return [each.finding for each in report.findings if each.severity == severity]
+
+
+def test_the_labels_of_a_mask_that_are_lesion_are_named(flair, tmp_path):
+    labelled = lesions(1).copy()
+    labelled[lesions(2) > 0] = 2
+    mask = save(tmp_path, "mask.nii.gz", labelled)
+    (refused,) = told(check_scan("sub-1", Files(flair, (mask,))), "error")
+    assert "lesion_masks.labels" in refused.remedy
+    one, both = (
+        check_scan("sub-1", Files(flair, (mask,)), labels=labels) for labels in ((1,), "any")
+    )
+    assert severities(one) == severities(both) == []
+    assert told(one, "note")[-1].found == "other labels too: 2"
+    assert not [note for note in told(both, "note") if "label" in note.expected]
+    facts = [report.facts["lesion_masks"][str(mask)] for report in (one, both)]
+    voxels = [(labelled == 1).sum(), (labelled > 0).sum()]
+    assert [each["ml"] for each in facts] == pytest.approx([n * 0.064 for n in voxels])
+    # what tells one mask from another is what is lesion in it
+    binary = save(tmp_path, "binary.nii.gz", (labelled > 0).astype(np.uint8))
+    alone = check_scan("sub-1", Files(flair, (binary,))).facts["lesion_masks"][str(binary)]
+    assert facts[1]["voxels"] == alone["voxels"] != facts[0]["voxels"]
+
+
+def test_a_mask_of_other_labels_alone_is_a_warning_said_once(flair, tmp_path):
+    mask = save(tmp_path, "mask.nii.gz", lesions(1) * 255)
+    report = check_scan("sub-1", Files(flair, (mask,)), labels=(1, 3))
+    (warning,) = told(report, "warning")
+    assert warning.expected == "lesions by lesion_masks.labels: 1, 3"
+    assert warning.found == "none of these, but 255"
+    assert report.facts["lesion_masks"][str(mask)]["labels_lacking"] == [1, 3]
+
+
+def test_labels_come_to_the_scans_grid_as_lesions(flair, tmp_path):
+    fine = np.kron(lesions(1) * 3, np.ones((2, 2, 2), np.uint8))
+    fine[:4] = 1
+    shifted = AFFINE @ np.array(
+        [[0.5, 0, 0, -0.25], [0, 0.5, 0, -0.25], [0, 0, 0.5, -0.25], [0, 0, 0, 1]]
+    )
+    mask = save(tmp_path, "mask.nii.gz", fine, shifted)
+    report = check_scan("sub-1", Files(flair, (mask,)), resample=True, labels=(3,))
+    assert "1.15 ml of lesions became 1.15 ml" in told(report, "warning")[0].found
+    _, (moved,) = load_raters(flair, [mask], resample=True, labels=(3,))
+    np.testing.assert_array_equal(moved, lesions(1) > 0)
+
+
+def test_the_command_takes_labels(flair, tmp_path):
+    mask = save(tmp_path, "mask.nii.gz", lesions(1) + lesions(2))
+    out = tmp_path / "report.json"
+    given = ["--scan=sub-1", "--flair", flair, "--lesion-masks", mask, "--lesion-labels", "1", "2"]
+    assert run_here(main, *given, "--out", out).returncode == 0
+    assert severities(ScanReport.read(out)) == []
+
+
 def test_the_command_reports_a_bad_scan_and_ends_well(tmp_path):
     (tmp_path / "bad scan é.nii.gz").write_bytes(b"")
     out = tmp_path / "report.json"
@@ -191,3 +248,39 @@ def test_little_memory_ends_the_check_with_words_and_without_a_report(flair, tmp
     assert "remedy:   give the job more memory" in done.stderr
     assert "GiB are free" in done.stderr
     assert not out.exists()
+
+
+def test_what_a_check_reserves_is_what_it_takes(tmp_path, monkeypatch):
+    fine, half = np.ones((2, 2, 2)), AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    scan = save(tmp_path, "scan.nii.gz", np.kron(head(1), fine).astype(np.int16), half)
+    brain = save(tmp_path, "brain.nii.gz", (np.kron(head(1), fine) > 600).astype(np.uint8), half)
+    masks = [
+        save(tmp_path, f"{n}.nii.gz", np.kron(lesions(n), fine).astype(np.uint8), half)
+        for n in (1, 2)
+    ]
+    files = Files(scan, tuple(masks), brain)
+    voxels = np.prod(lesions(1).shape) * 8
+    assert files.bytes_at_once() == 23 * voxels
+    reserved = []
+
+    @contextlib.contextmanager
+    def reserve(needed, of):
+        reserved.append(needed)
+        tracemalloc.start()
+        yield
+        reserved.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    monkeypatch.setattr("msnmo.check.check_scan.reserve", reserve)
+    check_scan("sub-1", files)
+    needed, taken = reserved
+    assert needed == files.bytes_at_once()
+    assert 0.9 * needed < taken < 1.1 * needed
+
+
+def test_a_file_that_is_refused_reserves_nothing(flair, tmp_path):
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_bytes(flair.read_bytes()[:2000])
+    assert Files(bad, (tmp_path / "missing.nii",)).bytes_at_once() == 0
+    voxels = np.prod(lesions(1).shape)
+    assert Files(flair, (tmp_path / "missing.nii",)).bytes_at_once() == 20 * voxels

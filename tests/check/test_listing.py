@@ -1,12 +1,10 @@
 """Every bad scan of a hostile cohort is named in one pass, and none of the good ones."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from msnmo.check.accept import accept
-from msnmo.check.check_scan import Files, check_scan
+from msnmo.check.check_cohort import check_row
 from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.errors import InputError
@@ -17,14 +15,8 @@ from tests.check.hostile import CASES, GOOD, SUSPECT
 def findings(hostile, tmp_path_factory):
     folder, _ = hostile
     reports = tmp_path_factory.mktemp("reports")
-    for row in survey_scan_table(folder / "scans.tsv").cohort.itertuples():
-        files = Files(
-            Path(row.flair),
-            tuple(Path(path) for path in row.lesion_mask.split(";") if path),
-            Path(row.brain_mask) if row.brain_mask else None,
-            row.stripped == "yes",
-        )
-        check_scan(row.scan, files).write(reports / f"{row.scan}.json")
+    for row in survey_scan_table(folder / "scans.tsv").opened.to_dict("records"):
+        check_row(row, resample=False).write(reports / f"{row['scan']}.json")
     table, _ = list_findings(folder / "scans.tsv", None, f"{reports}/{{scan}}.json")
     return table
 

@@ -101,5 +101,6 @@ def test_one_site_or_one_class_tells_nothing(counts):
 
 
 def test_it_is_among_what_scans_beside_each_other_say():
-    told = compare_scans(cohort(A=(9, 1), B=(1, 9)), [])
+    rows = cohort(A=(9, 1), B=(1, 9))
+    told = compare_scans(rows.assign(told_as=rows["scan"], usable=True), [])
     assert [(each.severity, each.scan) for each in told] == [("warning", "cohort")]

@@ -1,12 +1,22 @@
 """BIDS datasets as they are found in the field become scan tables."""
 
+import gzip
 import json
+import re
+import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from msnmo.core.diagnoses import VARIABLE
+from msnmo.core.errors import InputError
 from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.preprocess.raters import load_raters
+from tests.command import follow
 
 DIAGNOSES = ["--diagnosis-column", "group", "--diagnosis", "MS=RRMS,SPMS", "NMOSD=NMO"]
 
@@ -431,3 +441,75 @@ def test_pointers_are_named_as_such(raw, nifti, imported, tmp_path):
     assert set(table["lesion_mask"]) == {""}
     assert "not fetched (a Git LFS pointer" in notes[str(flair)]
     assert "not fetched (a git-annex pointer" in notes[str(mask)]
+
+
+def pack(folder, archive, root):
+    """Put a folder into an archive, by paths from a root, and remove it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if archive.name.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w") as out:
+            for path in files:
+                out.write(path, path.relative_to(root))
+    else:
+        with tarfile.open(archive, "w:gz") as out:
+            for path in files:
+                out.add(path, path.relative_to(root))
+    shutil.rmtree(folder)
+
+
+def test_packed_subjects_and_masks_are_told_and_come_in_by_the_command_told(
+    dataset, imported, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    pack(dataset / "sub-02", dataset / "sub-02.zip", dataset)
+    pack(dataset / "sub-01/ses-b", dataset / "sub-01/ses-b.tar.gz", dataset / "sub-01/ses-b")
+    lesions = dataset / "derivatives/lesions"
+    pack(lesions, dataset / "derivatives/lesions.zip", dataset / "derivatives")
+    (dataset / "sub-01/ses-a/anat/sub-01_ses-a_physio.tsv.gz").write_bytes(gzip.compress(b"1\n"))
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "packed.tsv")
+    assert len(table) == 1
+    packed = {name: note for name, note in notes.items() if note.startswith("packed (")}
+    assert {Path(name).name for name in packed} == {"sub-02.zip", "ses-b.tar.gz", "lesions.zip"}
+    for note in packed.values():
+        follow(note.partition("not opened: ")[2])
+    after, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after.equals(before)
+    assert not any("packed" in note for note in notes.values())
+
+
+def test_a_packed_dataset_is_told_and_what_it_unpacks_to_is_named(
+    dataset, imported, refused, tmp_path
+):
+    before, _ = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "before.tsv")
+    archive = tmp_path / "my data.zip"
+    pack(dataset, archive, tmp_path)
+    told = refused("bids", archive, out=tmp_path / "scans.tsv")
+    assert "an archive (zip)" in told
+    follow(re.search(r"unpack it \((.*)\) and give the folder", told)[1])
+    unpacked = tmp_path / "my data.zip_unpacked"
+    told = refused("bids", unpacked, out=tmp_path / "scans.tsv")
+    assert f"remedy:   give {unpacked / dataset.name}\n" in told
+    after, _ = imported("bids", unpacked / dataset.name, *DIAGNOSES, out=tmp_path / "after.tsv")
+    assert after["subject"].tolist() == before["subject"].tolist()
+
+
+def test_an_annotated_map_is_read_by_its_labels(dataset, nifti, imported, tmp_path):
+    """As LST-AI writes it: the importer takes it when asked, the check by the labels named."""
+    for visit in ("sub-01/ses-a", "sub-01/ses-b", "sub-02"):
+        name = visit.replace("/", "_")
+        image = nib.load(dataset / visit / f"anat/{name}_FLAIR.nii.gz")
+        regions = np.zeros(image.shape, np.uint8)
+        regions[0, 0, :4] = (1, 2, 3, 4)
+        path = dataset / f"derivatives/lst/{visit}/anat/{name}_space-flair_desc-annotated_seg-lst"
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(regions, image.affine), f"{path}.nii.gz")
+    out = tmp_path / "scans.tsv"
+    table, _ = imported("bids", dataset, *DIAGNOSES, "--mask", "desc=annotated", out=out)
+    assert table["lesion_mask"].str.endswith("desc-annotated_seg-lst.nii.gz").all()
+    masks = [(tmp_path / row.flair, tmp_path / row.lesion_mask) for row in table.itertuples()]
+    for flair, mask in masks:
+        with pytest.raises(InputError, match=r"lesion_masks\.labels"):
+            load_raters(flair, [mask])
+        _, (every,) = load_raters(flair, [mask], labels="any")
+        _, (two,) = load_raters(flair, [mask], labels=(1, 3))
+        assert (every.sum(), two.sum()) == (4, 2)

@@ -1,6 +1,13 @@
 """Public data sets become scan tables by their documented layouts; masks of other things do not."""
 
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
 import pytest
+
+from tests.command import follow
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
@@ -137,3 +144,20 @@ def test_pointers_alone_are_named_as_such(name, path, refused, tmp_path):
     file.write_bytes(POINTER)
     said = refused(name, tmp_path / "clone", out=tmp_path / "scans.tsv")
     assert "not fetched (a Git LFS pointer" in said
+
+
+def test_a_data_set_that_is_packed_yet_is_told_how_to_unpack_it(nifti, imported, refused, tmp_path):
+    folder = tmp_path / "down loads"
+    for name in ("P1", "P2"):
+        nifti(folder / f"train/{name}/T1/{name}_T1_FLAIR.nii.gz")
+    with zipfile.ZipFile(folder / "MSLesSeg Dataset.zip", "w") as archive:
+        for path in sorted((folder / "train").rglob("*.nii.gz")):
+            archive.write(path, Path("MSLesSeg Dataset") / path.relative_to(folder))
+    shutil.rmtree(folder / "train")
+    said = refused("mslesseg", folder, out=tmp_path / "scans.tsv")
+    assert "found:    an archive (zip)" in said
+    follow(re.search(r"unpack it: (.*)", said)[1])
+    table, _ = imported("mslesseg", folder / "MSLesSeg Dataset", out=tmp_path / "scans.tsv")
+    assert table["subject"].tolist() == ["P1", "P2"]
+    said = refused("mslesseg", folder / "MSLesSeg Dataset.zip", out=tmp_path / "other.tsv")
+    assert "unpack it (python -m zipfile -e " in said

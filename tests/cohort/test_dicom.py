@@ -412,7 +412,7 @@ def test_a_folder_without_dicom_is_refused(tmp_path, refused):
         tmp_path / "s",
         out=tmp_path / "o/scans.tsv",
     )
-    assert "1 files, none DICOM" in said
+    assert "1 file, none DICOM" in said
 
 
 def test_an_id_is_asked_for(made, refused, tmp_path):

@@ -11,10 +11,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from msnmo.cohort.dicom import doubts
+from msnmo.cohort.archives import archive_kind, in_its_place
+from msnmo.cohort.dicom import doubts, unread
 from msnmo.cohort.dicom_choice import Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import Converted
-from msnmo.cohort.dicom_reading import archive_kind, read_folder
+from msnmo.cohort.dicom_reading import read_folder
 from msnmo.cohort.dicom_series import (
     Identity,
     Image,
@@ -27,6 +28,7 @@ from msnmo.cohort.dicom_series import (
 from msnmo.core.errors import InputError
 from tests.cohort import dicom_forms
 from tests.cohort.dicom_study import ANNA, FLAIR, one, write_classic, write_enhanced
+from tests.command import follow
 
 SLICE = Image(
     path=Path("a"),
@@ -228,7 +230,7 @@ def test_what_only_looks_wrong_can_be_forced(change, said):
         ({"is_capture": True}, "a secondary capture"),
         ({"is_burned_in": True}, "burned into its pixels"),
         ({"is_whole": False}, "cut short"),
-        ({"places": (1.0,)}, "26 slices in 1 places, fewer than 10"),
+        ({"places": (1.0,)}, "26 slices in 1 place, fewer than 10"),
         ({"lacks": frozenset(["PixelSpacing"])}, "no PixelSpacing in 26 of 26 files"),
         (
             {"lacks": frozenset(["ImagePositionPatient"]), "places": ()},
@@ -566,20 +568,63 @@ def test_a_missing_id_is_named(tmp_path, tag):
     assert {reason.split(",")[0] for _, reason in folder.broken} == {f"no {tag}"}
 
 
-def test_archives_are_told_and_how_to_open_them(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (tmp_path / "scan").write_bytes(b"x" * 200)
-    with zipfile.ZipFile(folder / "export.ZIP", "w") as archive:
-        archive.write(tmp_path / "scan")
-    with tarfile.open(folder / "export.tar", "w") as archive:
-        archive.add(tmp_path / "scan")
-    (folder / "IM1.dcm.gz").write_bytes(gzip.compress(b"x"))
-    (folder / "scan.nii.gz").write_bytes(gzip.compress(b"x"))
-    with pytest.raises(InputError, match=r"archives \(gzip, tar, zip\): 3\n.*unpack it first"):
-        read_folder(folder)
-    with pytest.raises(InputError, match=r"an archive \(zip\)\n.*unpack it first"):
-        read_folder(folder / "export.ZIP")
-    assert archive_kind(folder / "scan.nii.gz") == ""
-    write_classic(folder / "s", ANNA, "a", 3, FLAIR, slices=1)
-    assert [kind for _, kind in read_folder(folder).archives] == ["gzip", "zip", "tar"]
+def test_archives_are_told_and_opened_by_the_command_that_is_told(tmp_path):
+    packed = tmp_path / "an export's é"
+    packed.mkdir()
+    for number, ending in enumerate(("zip", "tar.gz", "gz")):
+        write_classic(tmp_path / f"s{number}", ANNA, "a", number, FLAIR, slices=1)
+        (image,) = (tmp_path / f"s{number}").iterdir()
+        if ending == "zip":
+            with zipfile.ZipFile(packed / "one more.ZIP", "w") as archive:
+                archive.write(image, image.name)
+        elif ending == "tar.gz":
+            with tarfile.open(packed / "2.tar.gz", "w:gz") as archive:
+                archive.add(image, image.name)
+        else:
+            (packed / "IM 3.dcm.gz").write_bytes(gzip.compress(image.read_bytes()))
+    (packed / "scan.nii.gz").write_bytes(gzip.compress(b"x"))
+    with pytest.raises(InputError) as raised:
+        read_folder(packed)
+    (finding,) = raised.value.findings
+    assert finding.found == "4 files, none DICOM; archives (gzip, tar, zip): 3"
+    write_classic(packed / "s", ANNA, "a", 7, FLAIR, slices=1)
+    folder = read_folder(packed)
+    assert sorted(kind for _, kind in folder.archives) == ["gzip", "tar", "zip"]
+    notes = [note.reason for note in unread(folder)]
+    assert all("FOLDER the folder given: find" in reason for reason in notes)
+    assert not any(str(tmp_path) in f"{note.file} {note.reason}" for note in unread(folder))
+    follow(finding.remedy.removeprefix("unpack it first: "))
+    opened = read_folder(packed)
+    assert opened.archives == []
+    assert sorted(series.first.number for series in opened.series) == [0, 1, 2, 7]
+    assert (packed / "scan.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("name", ["export.zip", "an export's é.tgz"])
+def test_an_archive_in_place_of_a_folder_is_told_how_to_open(tmp_path, name):
+    write_classic(tmp_path / "s", ANNA, "a", 3, FLAIR, slices=1)
+    (image,) = (tmp_path / "s").iterdir()
+    path = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(image, "a/IM1")
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(image, "a/IM1")
+    with pytest.raises(InputError) as raised:
+        read_folder(path)
+    (finding,) = raised.value.findings
+    assert finding.found.startswith("an archive (")
+    follow(finding.remedy.removeprefix("unpack it (").partition(") and give")[0])
+    (series,) = read_folder(path.with_name(f"{name}_unpacked")).series
+    assert series.first.number == 3
+
+
+def test_a_damaged_archive_is_one_still(tmp_path):
+    (tmp_path / "IM1.dcm.gz").write_bytes(gzip.compress(b"x" * 999)[:12])
+    assert archive_kind(tmp_path / "IM1.dcm.gz") == "gzip"
+    (tmp_path / "e.zip").write_bytes(b"PK\x03\x04 and no more")
+    assert archive_kind(tmp_path / "e.zip") == "zip"
+    assert in_its_place(tmp_path / "e.zip", "zip").endswith(
+        f"{tmp_path / 'e.zip'} {tmp_path / 'e'}"
+    )

@@ -1,11 +1,13 @@
 """An import becomes a table that the workflow accepts, or nothing at all."""
 
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from msnmo.cohort.__main__ import IMPORTERS, main
+from msnmo.cohort.__main__ import IMPORTERS, main, make_parser
 from msnmo.cohort.importing import (
     Import,
     ImportedScan,
@@ -17,6 +19,8 @@ from msnmo.cohort.importing import (
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from tests.command import run_here
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -101,3 +105,14 @@ def test_what_is_hidden_in_a_files_name_is_told(monkeypatch, scan, tmp_path):
     monkeypatch.setattr(IMPORTERS["open_ms"], "collect", lambda _: Import([scan], left_out))
     done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", tmp_path / "scans.tsv")
     assert "  a[U+202E].nii: no mask of this scan[U+200B]" in done.stdout
+
+
+def test_the_page_of_layouts_has_an_example_of_each_importer_that_its_command_takes():
+    page = (ROOT / "docs/importers.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}msnmo cohort (.*)$|`msnmo cohort ([^`]*)`", page, re.MULTILINE)
+    given = [shlex.split(indented or quoted) for indented, quoted in commands]
+    examples = [words for words in given if "--out" in words]
+    assert {words[0] for words in examples} == set(IMPORTERS)
+    for words in examples:
+        parsed = make_parser().parse_args(words)
+        assert parsed.importer == words[0]

@@ -88,6 +88,7 @@ def test_optional_columns_may_be_absent_and_columns_come_in_any_order(folder):
         "stripped": "no",
         "bias_corrected": "no",
         "site": "",
+        "simulated": "no",
     }
 
 
@@ -316,7 +317,7 @@ def test_files_that_are_no_scan_table(tmp_path, content, found):
 def test_no_table_at_all(tmp_path, make):
     make(tmp_path / "scans.tsv")
     (finding,) = findings_of(tmp_path / "scans.tsv")
-    assert "config key scans" in finding.remedy
+    assert "the config (scans) or the command" in finding.remedy
 
 
 def test_schema_is_valid_closed_and_described():
@@ -458,3 +459,33 @@ def test_what_nobody_sees_of_an_id_is_named(folder, code):
     (finding,) = findings_of(write(folder, [row(0, subject=f"01{chr(int(code, 16))}")]))
     assert finding.found == f"'01[U+{code.upper()}]'"
     assert finding.remedy == "give an id of letters and digits only"
+
+
+def test_scans_of_wrong_rows_are_there_to_be_opened_each_by_a_name_of_its_own(folder):
+    rows = [
+        row(1),
+        row(2, diagnosis="healthy", stripped="perhaps"),
+        row(3, subject="two words", session="1"),
+        row(4),
+        row(5, subject="04", lesion_mask="m5.nii.gz;gone.nii.gz"),
+        row(6, flair="gone.nii.gz"),
+        row(7, flair="f7.mha"),
+        row(8, subject="04row6"),
+        row(9, subject="row4"),
+    ]
+    survey = survey_scan_table(write(folder, rows))
+    assert survey.cohort["scan"].tolist() == ["sub-01", "sub-04row6", "sub-row4"]
+    unusable = survey.unusable
+    # the name of row 6, and of row 4, are those of other scans
+    assert unusable["scan"].tolist() == ["sub-02", "sub-row4row4", "sub-04", "sub-04row6row6"]
+    assert unusable["told_as"].tolist() == ["sub-02", "row 4", "sub-04", "sub-04"]
+    assert unusable["stripped"].tolist() == ["no"] * 4
+    assert unusable["lesion_mask"].iloc[-1] == str(folder / "m5.nii.gz")
+    assert survey.opened["usable"].tolist() == [True] * 3 + [False] * 4
+    assert not survey.opened["scan"].duplicated().any()
+
+
+def test_a_good_table_has_no_unusable_rows(folder):
+    survey = survey_scan_table(write(folder, [row(1), row(2)]))
+    assert len(survey.unusable) == 0
+    assert survey.opened["told_as"].tolist() == survey.opened["scan"].tolist()

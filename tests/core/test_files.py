@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import DiskError, InputError
 from msnmo.core.files import (
+    atomic_folder,
     atomic_path,
     read_json,
     read_tsv,
@@ -26,6 +27,7 @@ from msnmo.core.files import (
     write_text,
     write_tsv,
 )
+from tests.published import look
 
 KILLED = """
 import sys, time
@@ -248,3 +250,55 @@ def test_sha256_of_known_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "x") == expected
+
+
+PUBLISH = """
+import os, sys
+from pathlib import Path
+from msnmo.core.files import atomic_folder
+while True:
+    with atomic_folder(Path(sys.argv[1])) as folder:
+        for number in range(7):
+            (folder / f"{number}.txt").write_text(sys.argv[2])
+"""
+
+
+def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_kills(tmp_path):
+    path = tmp_path / "out" / "anat"
+    path.parent.mkdir()
+
+    def start(writer):
+        return subprocess.Popen([sys.executable, "-c", PUBLISH, str(path), str(writer)])
+
+    writers = [start(writer) for writer in range(8)]
+    seen = set()
+    try:
+        for kill in range(10):
+            deadline = time.monotonic() + 60
+            for _ in range(40):
+                while not (found := look(path)) and time.monotonic() < deadline:
+                    pass
+                assert sorted(found) == [f"{number}.txt" for number in range(7)]
+                assert len(set(found.values())) == 1
+                seen |= set(found.values())
+            # whatever it is doing
+            writers[kill].kill()
+            writers.append(start(8 + kill))
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert len(seen) > 1
+    with atomic_folder(path) as folder:
+        (folder / "last.txt").touch()
+    assert [each.name for each in path.iterdir()] == ["last.txt"]
+    # but for those killed before there was anything in it, which go when nobody can be at them
+    left = list(path.parent.glob(".tmp-*"))
+    assert not [each for each in left if (each / "held").exists()]
+    left.append(path.with_name(".tmp-k1ll_3d_-anat"))
+    left[-1].mkdir()
+    for each in left:
+        os.utime(each, (0, 0))
+    with atomic_folder(path) as folder:
+        (folder / "very last.txt").touch()
+    assert [each.name for each in path.parent.iterdir()] == ["anat"]

@@ -283,13 +283,13 @@ def test_what_is_not_three_dimensional(tmp_path, shape):
 def test_values_that_are_no_numbers_are_counted(tmp_path, value, count):
     data = DATA.copy()
     data.ravel()[:count] = value
-    assert f"{count} voxels" in finding_of(save_nifti(tmp_path / "x.nii.gz", data)).found
+    assert f"{count} voxel" in finding_of(save_nifti(tmp_path / "x.nii.gz", data)).found
 
 
 def test_values_beyond_float32_are_refused(tmp_path):
     data = DATA.astype(np.float64)
     data[0, 0, 0] = 1e300
-    assert "1 voxels" in finding_of(save_nifti(tmp_path / "x.nii", data)).found
+    assert "1 voxel is" in finding_of(save_nifti(tmp_path / "x.nii", data)).found
 
 
 @pytest.mark.parametrize(

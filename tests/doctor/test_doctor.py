@@ -64,7 +64,7 @@ def test_a_page_without_a_problem_ends_with_0(all_well, capsys):
     page = capsys.readouterr().out
     assert "note     a " in page
     assert "remedy: c" in page
-    assert "msnmo works here: 0 problems, 1 notes" in page
+    assert "msnmo works here: 0 problems, 1 note\n" in page
     doctor.main(["--json"])
     content = json.loads(capsys.readouterr().out)
     assert content["works"] is True

@@ -105,6 +105,16 @@ def test_a_mask_on_another_grid_follows_the_config_as_where_raters_are_combined(
     assert table.set_index("metric")["value"].to_dict() == pytest.approx(TWO, abs=1e-6)
 
 
+def test_the_labels_that_are_lesion_are_those_of_the_config(scan):
+    labelled = OTHER.astype(np.uint8)
+    labelled[THIRD] = 2
+    save_volume(scan / "other.nii.gz", labelled, GRID, np.uint8)
+    with pytest.raises(InputError, match=r"lesion_masks\.labels"):
+        run(scan)
+    table = run(scan, "--lesion-labels", "1")
+    assert table.set_index("metric")["value"].to_dict() == pytest.approx(TWO, abs=1e-6)
+
+
 def shifted(by: float, affine: np.ndarray) -> np.ndarray:
     """An affine whose first axis begins a little earlier."""
     moved = affine.copy()

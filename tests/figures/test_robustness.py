@@ -98,15 +98,22 @@ def test_where_nothing_was_run_that_is_said(read) -> None:
     assert "Not run: Skull strip fsl." in " ".join(figure.texts[-1].get_text().split())
 
 
+def of_scans(folder: Path, simulated: str) -> str:
+    """Write a cohort of one scan; return its path."""
+    (folder / "cohort.tsv").write_text(f"scan\tsimulated\nsub-1\t{simulated}\n")
+    return str(folder / "cohort.tsv")
+
+
 def test_equal_tables_give_equal_pictures(read, tmp_path: Path) -> None:
     read(judged(), classifying())
     made = []
+    cohort = of_scans(tmp_path, "no")
     for name in ("one", "other"):
         outs = [tmp_path / f"{name}.{ending}" for ending in ("png", "svg")]
         main(
             [
                 *("--robustness", str(tmp_path / "judged-0.tsv"), str(tmp_path / "judged-1.tsv")),
-                *("--out-png", str(outs[0]), "--out-svg", str(outs[1])),
+                *("--cohort", cohort, "--out-png", str(outs[0]), "--out-svg", str(outs[1])),
             ]
         )
         made.append([path.read_bytes() for path in outs])
@@ -119,9 +126,10 @@ def test_the_report_knows_the_figures_title(read, tmp_path: Path) -> None:
     main(
         [
             *("--robustness", str(tmp_path / "judged-0.tsv")),
-            *("--out-png", str(png), "--out-svg", str(svg)),
+            *("--cohort", of_scans(tmp_path, "yes"), "--out-png", str(png), "--out-svg", str(svg)),
         ]
     )
+    assert "All scans are simulated." in svg.read_text(encoding="utf-8")
     (shown,) = shown_figures([png, svg])
     assert shown["title"] == "DSC and class flips of perturbed scans"
     assert shown["vector"]

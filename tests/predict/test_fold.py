@@ -429,8 +429,9 @@ def test_an_interrupted_folder_leaves_the_old_one_and_is_cleared_by_the_next(
         _interrupted(target)
     assert [path.name for path in target.iterdir()] == ["old"]
 
-    (tmp_path / ".tmp-fold-0" / "new").mkdir(parents=True)
-    (tmp_path / ".tmp-fold-0" / "new" / "left by a kill").touch()
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "new").mkdir(parents=True)
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "new" / "left by a kill").touch()
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "held").touch()
     with atomic_folder(target) as folder:
         (folder / "newer").touch()
     assert [path.name for path in target.iterdir()] == ["newer"]

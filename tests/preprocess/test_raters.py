@@ -201,3 +201,23 @@ def test_real_masks_lie_on_their_real_scans_and_on_no_other(patient, millilitres
     (raw,) = mni.parents[1].glob("longitudinal/raw/patient01/study1_FLAIR.nii.gz")
     with pytest.raises(InputError, match="resample"):
         load_raters(raw, [mask])
+
+
+def test_labels_are_combined_as_lesions(tmp_path, flair):
+    one, two = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+    one[1, 1, :4] = (1, 2, 3, 4)
+    two[1, 1, :3] = (4, 4, 1)
+    paths = [tmp_path / "one.nii.gz", tmp_path / "two.nii.gz"]
+    grid = load_volume(flair).grid
+    for path, data in zip(paths, (one, two), strict=True):
+        save_volume(path, data, grid, np.uint8)
+    out = tmp_path / "out.nii.gz"
+    given = ["--flair", str(flair), "--masks", *map(str, paths), "--lesion-labels"]
+    for labels, lesion in ((["any"], [1, 1, 1, 0]), (["1", "4"], [1, 0, 0, 0])):
+        raters.main([*given, *labels, "--out", str(out)])
+        marked = load_mask(out).data
+        assert marked[1, 1, :4].tolist() == [bool(each) for each in lesion]
+        assert marked.sum() == sum(lesion)
+    with pytest.raises(InputError, match=r"lesion_masks\.labels") as raised:
+        load_raters(flair, paths)
+    assert len(raised.value.findings) == 2

@@ -1,12 +1,16 @@
 """A page of three scans, as the command writes it."""
 
 import json
+import threading
 
 import pandas as pd
 import pytest
 
 from msnmo.core.files import write_tsv
 from msnmo.quality.overview import main
+from msnmo.quality.rating import Rating
+from msnmo.quality.server import Server
+from tests.quality.served import Rater
 
 NUMBERS = {
     "brain_ml": 1300.0,
@@ -39,8 +43,9 @@ def make_page(tmp_path):
             content["numbers"] = NUMBERS | {"brain_ml": volume}
             (place / f"sub-{number}.json").write_text(json.dumps(content))
             (place / f"sub-{number}.png").write_bytes(b"\x89PNG picture")
-            rows.append((f"sub-{number}", "MS", HOSTILE if number == 1 else "A"))
-        cohort = pd.DataFrame(rows, columns=["scan", "diagnosis", "site"])
+            site, told = (HOSTILE, "yes") if number == 1 else ("A", "no")
+            rows.append((f"sub-{number}", "MS", site, told))
+        cohort = pd.DataFrame(rows, columns=["scan", "diagnosis", "site", "simulated"])
         write_tsv(tmp_path / "cohort.tsv", cohort)
         command = ["--cohort", tmp_path / "cohort.tsv"]
         command += ["--numbers", f"{folder}/{{folder}}/{{scan}}.json"]
@@ -53,3 +58,21 @@ def make_page(tmp_path):
         return folder / "index.html"
 
     return make
+
+
+@pytest.fixture
+def server(make_page, tmp_path):
+    """A running server of the page of three scans."""
+    server = Server(0, Rating(make_page(), tmp_path / "out é" / "decisions.tsv"))
+    thread = threading.Thread(target=server.serve_forever, args=[0.05])
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def rater(server):
+    """A browser that opened the server's address."""
+    return Rater.of(server)

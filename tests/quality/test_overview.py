@@ -11,6 +11,7 @@ def test_each_scan_has_its_card_numbers_and_picture(make_page):
     page = make_page()
     text = page.read_text(encoding="utf-8")
     assert text.count("<article") == 3
+    assert ">1 of 3 scans is simulated." in text
     for number in (1, 2, 3):
         assert f'src="sub-{number}/sub-{number}.png"' in text
     assert "1330 ml" in text

@@ -1,105 +1,15 @@
-"""A rater's clicks reach the table through a real server, and nobody else's do."""
+"""The command that serves the page: what it prints, what it refuses, how it ends."""
 
-import http.client
-import json
-import re
 import signal
-import subprocess
-import sys
-import threading
+import socket
 from pathlib import Path
 
 import pytest
 
-from msnmo.cohort.decisions import read_decisions
-from msnmo.core.errors import InputError
+from msnmo.core.errors import DiskError, InputError
 from msnmo.quality import rate
-from msnmo.quality.rate import Rating, serve
-
-
-@pytest.fixture
-def served(make_page, tmp_path):
-    """Rating, port and token of a served page."""
-    rating = Rating(make_page(), tmp_path / "out é" / "decisions.tsv")
-    server = serve(rating, 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield rating, server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def request(port, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
-    answer = connection.getresponse()
-    return answer.status, answer.read()
-
-
-def decide(port, token, **decision):
-    body = json.dumps({"scan": "sub-1", "decision": "exclude", "reason": ""} | decision)
-    return request(port, "POST", "/decisions", body, X_Token=token)
-
-
-def test_a_decision_is_in_the_table_at_once(served):
-    rating, port = served
-    status, page = request(port, "GET", "/")
-    assert status == 200
-    (token,) = re.findall(r'<meta name="token" content="([^"]+)">', page.decode())
-    assert decide(port, token, reason="  moved,\n\ta lot ") == (200, b"saved")
-    assert decide(port, token, scan="sub-3", decision="keep")[0] == 200
-    assert decide(port, token, reason='second "thought"')[0] == 200
-    assert read_decisions(rating.decisions).to_numpy().tolist() == [
-        ["sub-1", "exclude", "second 'thought'"],
-        ["sub-3", "keep", ""],
-    ]
-
-
-def test_decisions_on_scans_of_another_page_stay(served):
-    rating, port = served
-    rating.decisions.parent.mkdir()
-    rating.decisions.write_text("scan\tdecision\treason\nsub-77\texclude\told\n")
-    assert decide(port, rating.token)[0] == 200
-    assert read_decisions(rating.decisions)["scan"].tolist() == ["sub-1", "sub-77"]
-
-
-def test_strangers_are_refused(served):
-    rating, port = served
-    assert decide(port, "wrong")[0] == 403
-    assert request(port, "POST", "/decisions", "{}")[0] == 403
-    status, _ = request(port, "GET", "/", Host="evil.example:80")
-    assert status == 403
-    body = json.dumps({"scan": "sub-1", "decision": "keep", "reason": ""})
-    headers = {"X_Token": rating.token, "Host": "evil.example:80"}
-    assert request(port, "POST", "/decisions", body, **headers)[0] == 403
-    assert not rating.decisions.exists()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"scan": "sub-99"}, {"scan": "../sub-1"}, {"decision": "maybe"}, {"reason": "x" * 20_000}],
-)
-def test_a_decision_that_cannot_be_is_refused(served, change):
-    rating, port = served
-    status, said = decide(port, rating.token, **change)
-    assert status == 400
-    assert said
-    assert not rating.decisions.exists()
-
-
-@pytest.mark.parametrize("body", ["", "[1]", "{", "{}"])
-def test_a_body_that_is_no_decision_is_refused(served, body):
-    rating, port = served
-    assert request(port, "POST", "/decisions", body, X_Token=rating.token)[0] == 400
-
-
-def test_pictures_are_served_and_nothing_above_them(served, tmp_path):
-    _, port = served
-    assert request(port, "GET", "/sub-1/sub-1.png") == (200, b"\x89PNG picture")
-    for path in ("/../cohort.tsv", "/%2e%2e/cohort.tsv", "/sub-1/../../cohort.tsv", "/sub-1/"):
-        assert request(port, "GET", path)[0] == 404, path
-    assert (tmp_path / "cohort.tsv").is_file()
+from msnmo.quality.rating import Rating
+from tests.quality.served import start
 
 
 def test_the_page_asks_for_no_token_from_disk(make_page):
@@ -115,27 +25,64 @@ def test_what_is_missing_is_named(make_page, tmp_path):
 
 
 def test_the_command_tells_the_address_and_ends_well(make_page, tmp_path):
-    command = [sys.executable, "-m", "msnmo.quality.rate", "--page", make_page()]
-    command += ["--decisions", tmp_path / "decisions.tsv", "--port", "0"]
     # a shell starts what it puts in the background deaf to Ctrl-C, and children inherit that
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process, rater = start(make_page(), tmp_path / "decisions.tsv", "--rater", "Ann")
     finally:
         signal.signal(signal.SIGINT, heard)
-    line = process.stdout.readline()
-    (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)/", line)
-    assert request(int(port), "GET", "/")[0] == 200
+    assert b'"rater": "Ann"' in rater.ask("/decisions")[2]
+    assert rater.decide()[0] == 200
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
-    assert process.returncode == 0
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
     assert "ended" in output
+    assert "no locks" not in output
 
 
-def test_the_folder_of_results_names_page_and_table(monkeypatch, tmp_path):
+def test_a_table_that_cannot_be_written_is_told_at_the_start(make_page, monkeypatch, tmp_path):
+    def refuse(*arguments, **options):
+        raise OSError(30, "Read-only file system")
+
+    page = make_page()
+    monkeypatch.setattr("msnmo.cohort.decisions.os.open", refuse)
+    with pytest.raises(DiskError, match="Read-only"):
+        rate.main(["--page", str(page), "--decisions", str(tmp_path / "d.tsv"), "--port", "0"])
+
+
+def test_a_disk_without_locks_is_told(make_page, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(Rating, "has_locks", lambda rating: False)
+
+    def end(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rate.Server, "serve_forever", end)
+    rate.main(["--page", str(make_page()), "--decisions", str(tmp_path / "d.tsv"), "--port", "0"])
+    assert "start no second `msnmo rate`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "abc", "1.5", "\u0663"])
+def test_a_port_that_is_none_is_refused(capsys, port):
+    with pytest.raises(SystemExit) as left:
+        rate.main(["--results", "r", f"--port={port}"])
+    assert left.value.code == 2
+    assert "a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told(make_page, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        options = ["--page", str(make_page()), "--decisions", str(tmp_path / "d.tsv")]
+        with pytest.raises(InputError, match="may run already") as refused:
+            rate.main([*options, "--port", port])
+    (finding,) = refused.value.findings
+    assert (finding.file, finding.found) == (f"port {port}", "Address already in use")
+
+
+def test_the_folder_of_results_names_page_and_table(monkeypatch):
     asked = []
 
-    def note(page, decisions):
+    def note(page, decisions, rater):
         asked.append((page, decisions))
         raise InputError([])
 

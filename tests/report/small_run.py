@@ -90,6 +90,7 @@ class Run:
             *(part for name, values in several.items() for part in (f"--{name}", *values)),
             f"--excluded={folder / 'excluded.tsv'}",
             f"--runs={model}/run.json",
+            f"--predictions={folder}/predictions/{{method}}/fold-{{fold}}",
             f"--histories={model}/history.tsv",
             f"--sidecars={folder}/derivatives/{{folder}}/{{scan}}_brain.json",
             f"--benchmarks={folder / 'benchmarks'}",
@@ -173,6 +174,7 @@ def _write_scan(
         "diagnosis": SCANS[scan],
         "flair": str(place / f"{scan}_FLAIR.nii.gz"),
         "site": HOSTILE if known else None,
+        "simulated": "no" if known else "yes",
         "sidecar": str(place / f"{scan}_space.json"),
         "native_lesion": str(place / f"{scan}_lesion.nii.gz") if known else None,
         "native_brain": str(place / f"{scan}_brain.nii.gz"),
@@ -182,7 +184,8 @@ def _write_scan(
 def _write_tables_of_scans(folder: Path, rows: list[dict[str, object]]) -> None:
     table = pd.DataFrame(rows)
     write_tsv(
-        folder / "cohort.tsv", table[["scan", "subject", "session", "diagnosis", "flair", "site"]]
+        folder / "cohort.tsv",
+        table[["scan", "subject", "session", "diagnosis", "flair", "site", "simulated"]],
     )
     write_tsv(folder / "manifest.tsv", table[["scan", "sidecar", "native_lesion", "native_brain"]])
     known = table[table["diagnosis"].notna()].reset_index(drop=True)

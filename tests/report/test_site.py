@@ -50,6 +50,7 @@ def test_every_page_is_there_and_says_what_it_is_not_for(site):
     for page in pages:
         text = text_of(site / page)
         assert "not for diagnosis" in text
+        assert "1 of 6 scans is simulated." in text
         assert HOSTILE not in text
         assert not re.search(r"https?:", text), page
 
@@ -156,6 +157,26 @@ def test_overview_names_exclusions_engines_and_versions(site):
     text = text_of(site / "index.html")
     for told in ("6 of 5 subjects", "sub-Z9", "surface", "torch", "abc and changes", "Joint Model"):
         assert told in text, told
+
+
+def test_overview_is_read_at_a_glance(site, run):
+    text = text_of(site / "index.html")
+    assert "DSC 87.0 %, interval 80.0 to 95.0; reported 74.9" in text
+    assert 'class="curve" points="46.0,272.0 ' in text, "from 0, 0"
+    values = read_results(run.options()).of_scans("DSC")["joint"].dropna().sort_values()
+    shown = re.findall(r'<li><a href="scans/(.*?)\.html"><img src="(.*?)" alt="(.*?)">', text)
+    assert [scan for scan, _, _ in shown] == list(values.index[:3]), "the worst first"
+    assert [(site / file).is_file() for _, file, _ in shown] == [True] * 3
+    assert all(scan in alt for scan, _, alt in shown)
+
+
+def test_scans_are_listed_with_what_is_wrong_of_them(site, run):
+    text = text_of(site / "scans.html")
+    results = read_results(run.options())
+    scores = results.of_scans("P_NMOSD")["joint"]
+    truth = results.cohort["diagnosis"]
+    wrong = ((scores > 0.5) != (truth == "NMOSD")) & scores.notna() & truth.notna()
+    assert text.count("(wrong)") == wrong.sum() > 0
 
 
 def test_tables_have_ours_reported_and_difference(site):

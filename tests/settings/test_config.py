@@ -128,6 +128,13 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"resize": {"size": [160, 160, 0]}}, "resize.size.2", "a multiple of 16"),
         ({"n4": {"iterations": []}}, "n4.iterations", "one or more whole numbers"),
         ({"n4": {"iterations": 50}}, "n4.iterations", "one or more whole numbers"),
+        ({"lesion_masks": {"labels": "all"}}, "lesion_masks.labels", "any, or a list of whole"),
+        ({"lesion_masks": {"labels": [0, 1]}}, "lesion_masks.labels", "at least 1"),
+        ({"lesion_masks": {"labels": [True]}}, "lesion_masks.labels", "at least 1"),
+        ({"lesion_masks": {"labels": ["any"]}}, "lesion_masks.labels", "at least 1"),
+        ({"lesion_masks": {"labels": [1, 1]}}, "lesion_masks.labels", "1 more than once"),
+        ({"lesion_masks": {"labels": 1}}, "lesion_masks.labels", "a list of whole numbers"),
+        ({"lesion_masks": {"labels": None}}, "lesion_masks.labels", "give a value"),
         ({"methods": "joint"}, "methods", "a list of one or more joint"),
         ({"methods": []}, "methods", "a list of one or more joint"),
         ({"methods": ["unet", "unet"]}, "methods", "unet more than once"),
@@ -187,6 +194,11 @@ def test_keys_of_before_are_answered_with_those_of_today():
         "export": "export is now bundle",
     }
     assert found["export"].remedy == "write bundle"
+
+
+@pytest.mark.parametrize("labels", [[], [1], [4, 2], "any"])
+def test_labels_of_lesions_are_kept_as_they_are_written(labels):
+    assert complete_config({"lesion_masks": {"labels": labels}})["lesion_masks"]["labels"] == labels
 
 
 @pytest.mark.parametrize("choice", ["none", "sigmoid", "standardise"])

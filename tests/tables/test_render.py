@@ -490,3 +490,24 @@ def test_what_is_left_out_of_a_cohort_of_one_class_is_told(as_metrics, statistic
     assert said in (tmp_path / "out.html").read_text()
     main(["--table", "5", *words])
     assert "Left out" not in (tmp_path / "out.html").read_text()
+
+
+def test_a_table_of_simulated_scans_says_so_in_its_caption_and_first(
+    joint_only, statistics, tmp_path
+):
+    write_tsv(tmp_path / "all.tsv", joint_only)
+    write_tsv(tmp_path / "sure.tsv", statistics(across_folds(joint_only)))
+    (tmp_path / "excluded.tsv").write_text("scan\tby\treason\n")
+    words = of_folds(tmp_path)
+    cohort = read_tsv(tmp_path / "cohort.tsv", {"scan": str}).assign(simulated=["yes", "no"])
+    write_tsv(tmp_path / "cohort.tsv", cohort)
+    given = {"metrics": "all.tsv", "statistics": "sure.tsv", "excluded": "excluded.tsv"}
+    given |= {f"out-{name}": f"out.{name}" for name in ("tsv", "json", *FORMATS)}
+    main(["--table", "3", *words, *(f"--{name}={tmp_path / file}" for name, file in given.items())])
+    made = read_page(tmp_path / "out.json")
+    assert made.caption.endswith("(1 of 2 scans simulated)")
+    assert made.notes[0].startswith("1 of 2 scans is simulated.")
+    for name in FORMATS:
+        text = " ".join((tmp_path / f"out.{name}").read_text(encoding="utf-8").split())
+        assert "1 of 2 scans is simulated." in text
+        assert "no score to beat" in text

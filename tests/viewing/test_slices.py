@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from msnmo.viewing.slices import (
     AXIAL,
@@ -105,6 +106,18 @@ def test_background_is_black_and_low_values_of_a_map_are_clear():
     assert list(grey.norm(grey.get_array()[0])) == pytest.approx([0.0, 0.25])
     laid = overlay(axes, np.array([[0.4, 0.6, 2.0]]), "viridis", 2.0)
     assert list(np.ma.getmaskarray(laid.get_array())[0]) == [True, False, False]
+
+
+def test_a_stamp_stands_below_the_picture(tmp_path: Path):
+    figure = Figure((4, 2), dpi=50)
+    show(figure.add_subplot(), np.eye(3))
+    save(figure, tmp_path / "plain.png")
+    save(figure, tmp_path / "stamped.png", "All scans are simulated.")
+    plain, stamped = (imread(tmp_path / f"{name}.png") for name in ("plain", "stamped"))
+    assert plain.shape[:2] == (100, 200)
+    assert stamped.shape[:2] == (110, 200)
+    assert np.array_equal(stamped[:100], plain)
+    assert (stamped[100:, :, :3] < 0.9).any(), "the sentence"
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

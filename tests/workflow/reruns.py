@@ -273,6 +273,14 @@ CONFIG: dict[str, tuple[dict, Expected]] = {
         {"lesion_masks": {"combine": "union"}},
         lambda study: of_all(study, "combine_raters", *LESION, images=False),
     ),
+    "lesion_masks.labels": (
+        {"lesion_masks": {"labels": "any"}},
+        lambda study: (
+            of_all(study, "check_scan", "combine_raters", *LESION, images=False)
+            | LISTED
+            | {"compare_raters": study.rated()}
+        ),
+    ),
     "skull_strip": (
         {"skull_strip": {"frac": 0.3}},
         lambda study: of_all(study, *HEAD, *LESION),

@@ -21,13 +21,14 @@ rule check_scan:
         contents=contents("flair", "lesion_mask", "brain_mask"),
         stripped=of_scan("stripped"),
         other_grid=config["lesion_masks"]["other_grid"],
+        labels=LESION_LABELS,
         brain_mask=option("--brain-mask", "brain_mask"),
         code=code("check.check_scan"),
     shell:
         "python -m msnmo.check.check_scan --scan {wildcards.scan} --flair {input.flair:q}"
         " --lesion-masks {input.lesion_masks:q} {params.brain_mask}"
-        " --stripped {params.stripped} --other-grid {params.other_grid} --out {output:q}"
-        " > {log:q} 2>&1"
+        " --stripped {params.stripped} --other-grid {params.other_grid}"
+        " --lesion-labels {params.labels} --out {output:q} > {log:q} 2>&1"
 
 
 rule list_findings:
@@ -35,7 +36,7 @@ rule list_findings:
         scans=config["scans"],
         reports=[
             f"{RESULTS}/check/{scan.replace('_', '/')}/{scan}.json"
-            for scan in SCANS["scan"]
+            for scan in OPENED["scan"]
         ],
         decisions=DECISIONS,
     output:

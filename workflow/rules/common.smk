@@ -33,6 +33,7 @@ from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import read_excluded
 from msnmo.cohort.balance import learned
 from msnmo.cohort.folds import count_folds, split_folds
+from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses
@@ -40,7 +41,9 @@ from msnmo.core.files import read_tsv
 from msnmo.settings.config import complete_config, method_settings, shareable
 from msnmo.workflow.environment import (
     find_scans,
+    hold_results,
     prepare_jobs,
+    release_results,
     require_executor,
     require_writable,
     shell_prefix,
@@ -89,6 +92,10 @@ keep_code(SOURCE, Path(".snakemake", "msnmo", "code.json"))
 SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
     "scan", drop=False
 )
+# the check opens the scans of these rows all the same, to tell all that is wrong at once
+OPENED = survey.opened[~survey.opened["told_as"].isin(by_rater["scan"])].set_index(
+    "scan", drop=False
+)
 if survey.findings and workflow.is_main_process:
     rows = "\n".join(f"  {each.finding}" for each in survey.findings)
     logger.warning(f"The check will report rows that cannot be used:\n{rows}")
@@ -120,10 +127,20 @@ onstart:
     try:
         require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
+        if workflow.execution_settings.lock:  # not with --nolock
+            hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
     if not config["apply"]["bundle"]:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
+
+
+onsuccess:
+    release_results(Path(RESULTS))
+
+
+onerror:
+    release_results(Path(RESULTS))
 
 
 wildcard_constraints:

@@ -275,11 +275,13 @@ rule compare_raters:
     params:
         contents=contents("flair", "lesion_mask"),
         other_grid=config["lesion_masks"]["other_grid"],
+        labels=LESION_LABELS,
         smallest_mm3=config["metrics"]["smallest_lesion_mm3"],
         code=code("evaluate.raters"),
     shell:
         "python -m msnmo.evaluate.raters --scan {wildcards.scan} --flair {input.flair:q}"
         " --masks {input.masks:q} --other-grid {params.other_grid}"
+        " --lesion-labels {params.labels}"
         " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
 
 

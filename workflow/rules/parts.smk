@@ -86,6 +86,12 @@ def training_part(wildcards):
     return "train" if segments else "train_images"
 
 
+def simulated_scans(wildcards):
+    """Return how many of a training's scans are simulated."""
+    rows = rows_of(tuple(accepted()["scan"]), wildcards, training_part(wildcards))
+    return Simulated.among(SCANS.loc[rows["scan"]]).scans
+
+
 def training(wildcards, input, output):
     """Return the command of a training.
 
@@ -103,6 +109,7 @@ def training(wildcards, input, output):
         "threads": config["compute"]["threads"],
         "checkpoint-minutes": config["compute"]["checkpoint_minutes"],
         "held-scans": config["compute"]["held_scans"],
+        "simulated-scans": simulated_scans(wildcards),
         # undeclared, because Snakemake removes the outputs of a failed job: a killed training
         # goes on from here
         "checkpoint": folder / "checkpoint.pt",

@@ -24,10 +24,12 @@ rule combine_raters:
         contents=contents("flair", "lesion_mask"),
         how=config["lesion_masks"]["combine"],
         other_grid=config["lesion_masks"]["other_grid"],
+        labels=LESION_LABELS,
         code=code("preprocess.raters"),
     shell:
         "python -m msnmo.preprocess.raters --flair {input.flair:q} --masks {input.masks:q}"
-        " --how {params.how} --other-grid {params.other_grid} --out {output:q} > {log:q} 2>&1"
+        " --how {params.how} --other-grid {params.other_grid} --lesion-labels {params.labels}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule strip_skull:

@@ -160,7 +160,8 @@ rule write_robustness_table:
 
 rule draw_robustness:
     input:
-        expand(rules.judge_robustness.output, method=TESTED),
+        judged=expand(rules.judge_robustness.output, method=TESTED),
+        cohort=rules.accept_cohort.output.cohort,
     output:
         png=report(
             f"{RESULTS}/figures/robustness.png",
@@ -183,7 +184,8 @@ rule draw_robustness:
     params:
         code=code("figures.robustness"),
     shell:
-        "python -m msnmo.figures.robustness --robustness {input:q} --out-png {output.png:q}"
+        "python -m msnmo.figures.robustness --robustness {input.judged:q} --cohort {input.cohort:q}"
+        " --out-png {output.png:q}"
         " --out-svg {output.svg:q} > {log:q} 2>&1"
 
 

@@ -1,5 +1,7 @@
 # What a scan's jobs read, run and write: entries of the scan table, files by its name or its folder.
 
+LESION_LABELS = config["lesion_masks"]["labels"]  # a list, or any
+
 
 def sources(column, output):
     """Return an input function: the files of a scan that a column names, maybe none.
@@ -22,7 +24,7 @@ def sources(column, output):
 def named(wildcards, *columns):
     """Return the files that columns of the scan table name for the job's scan."""
     scan = wildcards.get("scan") or scan_of(wildcards.folder)
-    entries = ";".join(SCANS.loc[scan, column] for column in columns)
+    entries = ";".join(OPENED.loc[scan, column] for column in columns)
     return [path for path in entries.split(";") if path]
 
 
@@ -45,14 +47,14 @@ from msnmo.preprocess.steps import STEPS
 
 def of_scan(column):
     """Return an input or params function: the scan table's entry for the job's scan."""
-    return lambda wildcards: SCANS.loc[wildcards.scan, column]
+    return lambda wildcards: OPENED.loc[wildcards.scan, column]
 
 
 def option(name, column):
     """Return a params function: a command's option where the scan table's column has an entry."""
 
     def given(wildcards):
-        entry = SCANS.loc[wildcards.scan, column]
+        entry = OPENED.loc[wildcards.scan, column]
         return f"{name}={shlex.quote(entry)}" if entry else ""
 
     return given

@@ -12,15 +12,19 @@ import os
 from collections.abc import Sequence
 from typing import get_args
 
+from msnmo.apply.naming import is_folder
+from msnmo.apply.parts import part_argument
 from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
-from msnmo.core.errors import run_command
+from msnmo.core.errors import other_disk, run_command
 from msnmo.core.extras import require_extra
+from msnmo.core.lesion_labels import add_lesion_labels
 from msnmo.core.paths import path_argument
 from msnmo.settings.skullstrip import Engine
 
 COMBINE = ("intersection", "union", "majority", "staple")
 """As of `msnmo.preprocess.raters`, which is not imported for its libraries' sake."""
+OTHER_OUT = "give an --out on another disk (TMPDIR is where steps work); then run the command again"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     _require_extras(given)
+    with other_disk(OTHER_OUT):
+        _apply(given)
+
+
+def _apply(given: argparse.Namespace) -> None:
     # torch, which --help needs not
     if given.truth:
         from msnmo.apply.cohorts import apply_to_cohort  # noqa: PLC0415
@@ -45,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _require_extras(given: argparse.Namespace) -> None:
-    if given.dicom_seg or any(path.is_dir() for path in given.scans):
+    if given.dicom_seg or any(map(is_folder, given.scans)):
         require_extra("dicom", "msnmo apply to DICOM")
     if given.locations:
         require_extra("locations", "msnmo apply --locations")
@@ -86,10 +95,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="error",
         help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
+    add_lesion_labels(parser, "with --truth: ")
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
         "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
+    )
+    parser.add_argument(
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="SERIES",
+        help="of DICOM, the series to take, by its UID, number or description; sub-X:SERIES of one "
+        "scan alone",
     )
     parser.add_argument("--stripped", action="store_true", help="the scans have no skull")
     parser.add_argument("--bias-corrected", action="store_true", help="skip N4")
@@ -107,6 +125,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"
     )
+    parser.add_argument(
+        "--part",
+        type=part_argument,
+        metavar="K/N",
+        help="do the Kth of N parts of the scans alone, for N jobs side by side with one --out",
+    )
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)
     parser.set_defaults(threads=len(os.sched_getaffinity(0)))
@@ -119,7 +143,7 @@ def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     """Refuse options of two ways to give scans: a table says itself what the options would."""
     if bool(given.scans) == bool(given.truth):
         parser.error("give scans, or a scan table with --truth")
-    of_scans = ("ids", "stripped", "bias_corrected", "dicom_seg")
+    of_scans = ("ids", "series", "stripped", "bias_corrected", "dicom_seg")
     of_table = ("leave_out_overlap",)
     for name in of_scans if given.truth else of_table:
         if getattr(given, name):

@@ -81,7 +81,11 @@ def apply_to_scan(
             "warning": NOT_FOR_DIAGNOSIS,
             "scan": prepared.name,
             "input": _input(prepared, scan.space.native),
-            "bundle": {"id": ensemble.bundle.id, "method": ensemble.bundle.method.name},
+            "bundle": {
+                "id": ensemble.bundle.id,
+                "method": ensemble.bundle.method.name,
+                "simulated": ensemble.bundle.simulated,
+            },
             "class": _class(ensemble.bundle, consensus),
             "lesions": _told(lesions, consensus, scan, regions),
             "localisation": _judged(ensemble.bundle, consensus),

@@ -1,89 +1,17 @@
-"""What a user hands over: NIfTI files and folders of DICOM, each with a name that is safe."""
+"""What a user hands over: NIfTI files and folders of DICOM."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from msnmo.apply.preprocess import Arrived
-from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.names import SCAN, is_id, name_of_scan
+from msnmo.core.errors import MsnmoError, bad_input
 from msnmo.core.volumes import ENDINGS
 
-BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
-
-
-class Received(NamedTuple):
-    """What becomes of a path that a user gives.
-
-    Parameters
-    ----------
-    flair : Path
-        A NIfTI file.
-    dicom : tuple of Path
-        The DICOM files that it was made of, if it was.
-    doubts : tuple of str
-        What a user should know of the series that was taken.
-    """
-
-    flair: Path
-    dicom: tuple[Path, ...] = ()
-    doubts: tuple[str, ...] = ()
-
-
-def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
-    """Return the name of each scan, ``sub-X`` or ``sub-X_ses-Y``.
-
-    Those of `ids`, if any; else a file's BIDS name, or the letters and digits of its name. A folder
-    of DICOM needs an id: folders are called as people are.
-
-    Raises
-    ------
-    InputError
-        With every file that cannot be named, and every name that two would have.
-    """
-    if ids and len(ids) != len(given):
-        found = f"{len(ids)} ids for {len(given)} scans"
-        raise bad_input("--ids", "an id for each scan, in their order", found, "correct the ids")
-    names: list[str] = []
-    findings: list[Finding] = []
-    for place, path in enumerate(given):
-        try:
-            name = _from_id(path, ids[place]) if ids else _from_path(path)
-        except InputError as error:
-            findings += error.findings
-            continue
-        if name.lower() in (other.lower() for other in names):
-            remedy = "give each scan its own id with --ids"
-            findings.append(Finding(str(path), "a name of its own", f"{name} twice", remedy))
-        names.append(name)
-    if findings:
-        raise InputError(findings)
-    return names
-
-
-def _from_id(path: Path, given: str) -> str:
-    subject, _, session = given.removeprefix("sub-").partition("_ses-")
-    if is_id(subject) and (not session or is_id(session)):
-        return name_of_scan(subject, session)
-    expected = "an id of letters and digits, or subject_ses-session"
-    raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
-
-
-def _from_path(path: Path) -> str:
-    if path.is_dir():
-        remedy = "give ids with --ids; names of folders often name people"
-        raise bad_input(path, "an id for a folder of DICOM", "none", remedy)
-    if match := BIDS_NAME.match(path.name):
-        return match[0]
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    letters = "".join(re.findall(r"[A-Za-z0-9]+", stem))
-    if not letters:
-        remedy = "give ids with --ids"
-        raise bad_input(path, "a name with letters or digits", path.name, remedy)
-    return name_of_scan(letters)
+if TYPE_CHECKING:
+    from msnmo.cohort.dicom_series import Series
 
 
 def receive(
@@ -92,54 +20,92 @@ def receive(
     converted: Path,
     stripped: bool = False,
     bias_corrected: bool = False,
-) -> tuple[list[Arrived], list[Finding]]:
-    """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
+    *,
+    series: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
+) -> tuple[list[Arrived], dict[str, MsnmoError]]:
+    """Return the scans that can be opened, DICOM as NIfTI; by name what is wrong of the others.
 
     Parameters
     ----------
     given : sequence of Path
         NIfTI files and folders of DICOM.
     names : sequence of str
-        Of `name_scans`.
+        Of `msnmo.apply.naming.name_scans`.
     converted : Path
         Folder for NIfTI files made of DICOM.
     stripped, bias_corrected : bool
         What was done to the scans before they arrived.
+    series : sequence of str
+        As of `convert_flair`.
+    tell : callable
+        Told what a user should know of a series that was taken, or could have been.
     """
     arrived: list[Arrived] = []
-    findings: list[Finding] = []
+    failed: dict[str, MsnmoError] = {}
     for path, name in zip(given, names, strict=True):
         try:
-            flair, dicom, doubts = _receive(path, name, converted)
-            state = (stripped, bias_corrected)
-            arrived.append(Arrived(name, flair, *state, dicom, doubts=doubts))
-        except InputError as error:
-            findings += error.findings
-    return arrived, findings
+            if path.is_dir():
+                flair, dicom = convert_flair(path, name, converted, series, tell)
+            else:
+                flair, dicom = _nifti(path), ()
+            arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
+        except MsnmoError as error:
+            failed[name] = error
+        except OSError as error:
+            found = error.strerror or str(error)
+            remedy = "get yourself the right to read it, or correct the path"
+            expected = "a NIfTI file or a folder of DICOM that can be read"
+            failed[name] = bad_input(path, expected, found, remedy)
+    return arrived, failed
 
 
-def _receive(path: Path, name: str, converted: Path) -> Received:
-    if path.is_dir():
-        return convert_flair(path, name, converted)
+def _nifti(path: Path) -> Path:
     if not path.is_file():
         remedy = "correct the path"
         raise bad_input(path, "a NIfTI file or a folder of DICOM", "no such file", remedy)
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan (e.g. dcm2niix), or give the folder of its DICOM files"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)
-    return Received(path.absolute())
+    return path.absolute()
 
 
-def convert_flair(folder: Path, name: str, converted: Path) -> Received:
+def convert_flair(
+    folder: Path,
+    name: str,
+    converted: Path,
+    wanted: Sequence[str] = (),
+    tell: Callable[[str], None] = print,
+) -> tuple[Path, tuple[Path, ...]]:
     """Return the T2-FLAIR of the one study in a folder of DICOM, as NIfTI without any text.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the scan.
+    converted : Path
+        Folder for NIfTI files.
+    wanted : sequence of str
+        The series to take, by UID, number or description; ``sub-X:7`` of that scan alone.
+    tell : callable
+        Told of a near tie, and how to decide it; and of what is odd of the series that is taken.
+
+    Returns
+    -------
+    Path
+        The NIfTI file.
+    tuple of Path
+        The DICOM files of its series.
 
     Raises
     ------
     InputError
-        If there is no DICOM, more than one study or person, or no T2-FLAIR; with each series and
-        its reason.
+        If there is no DICOM, more than one study or person, no series that is asked for, or no
+        T2-FLAIR; with each series and its reason.
     """
     from msnmo.cohort import dicom_choice  # noqa: PLC0415 - for those who have DICOM
+    from msnmo.cohort.dicom import doubts  # noqa: PLC0415
     from msnmo.cohort.dicom_conversion import program_path, write_bare  # noqa: PLC0415
     from msnmo.cohort.dicom_patients import conflict  # noqa: PLC0415
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
@@ -154,17 +120,33 @@ def convert_flair(folder: Path, name: str, converted: Path) -> Received:
     if two := conflict(series):
         remedy = "give the folder of one patient, and look whose files these are"
         raise bad_input(folder, "the DICOM of one person", two, remedy)
-    candidates = dicom_choice.examine(series, converted / f"{name}_series")
+    forced = _forced(folder, name, series, wanted)
+    candidates = dicom_choice.examine(series, converted / f"{name}_series", forced)
     chosen = dicom_choice.choose(candidates)
     if chosen is None:
         reasons = "; ".join(f"series {each.series.label}: {each.reason}" for each in candidates)
-        remedy = "export the T2-FLAIR, or convert it yourself and give the NIfTI file"
+        remedy = (
+            "export the T2-FLAIR, name it if it is among them (--series), or convert it yourself "
+            "and give the NIfTI file"
+        )
         raise bad_input(folder, "a T2-FLAIR among its series", reasons, remedy)
+    for doubt in doubts(name, chosen, candidates):
+        tell(f"warning: {name}: {doubt}")
     target = converted / f"{name}_FLAIR.nii.gz"
     write_bare(target, chosen.converted.images[0])
-    files = tuple(image.path for image in chosen.series.images)
-    ties = [
-        f"{tie}: look at both; a folder without series {chosen.series.label} gives the other"
-        for _, tie in dicom_choice.near_ties(chosen, candidates)
-    ]
-    return Received(target, files, (*chosen.doubts(), *ties))
+    return target, tuple(image.path for image in chosen.series.images)
+
+
+def _forced(
+    folder: Path, name: str, several: Sequence[Series], wanted: Sequence[str]
+) -> list[Series]:
+    """Return the series that the user asks for in a study; one of another scan is not meant."""
+    from msnmo.cohort.dicom_series import asked_for  # noqa: PLC0415
+
+    mine = [each for each in wanted if not each.startswith("sub-") or each.startswith(f"{name}:")]
+    forced = asked_for(several, mine, [name])
+    if mine and not forced:
+        there = ", ".join(each.label for each in several)
+        remedy = "correct --series; sub-X:SERIES is of one scan alone"
+        raise bad_input(folder, f"the series {', '.join(mine)}", f"series {there}", remedy)
+    return forced

@@ -19,7 +19,10 @@ from msnmo.apply.evaluation_page import FOLDER, PAGE, in_words, write_evaluation
 from msnmo.apply.listing import write_listing
 from msnmo.apply.overlap import NO_SEALS, find_overlap, findings_of, fingerprints_of
 from msnmo.apply.preprocess import Arrived
-from msnmo.apply.scans import SITE, apply_all, tell
+from msnmo.apply.records import SITE, note_failures
+from msnmo.apply.remedies import as_options
+from msnmo.apply.scans import apply_all, part_of, tell
+from msnmo.apply.writable import require_writable
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_cohort import check_row
 from msnmo.check.findings import findings_in
@@ -29,6 +32,7 @@ from msnmo.cohort.table import survey_scan_table
 from msnmo.compute.device import pick_device, prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import write_tsv
+from msnmo.core.lesion_labels import Labels, labels_given
 from msnmo.core.volumes import save_volume
 from msnmo.preprocess.raters import combine_masks, load_raters
 from msnmo.settings.config import Config
@@ -54,16 +58,25 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     cohort, overlap = _receive(given, bundle)
+    require_writable(given.out)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
-    arrived = [_arrived(row) for row in cohort.to_dict("records")]
-    done = apply_all(load_ensemble(bundle, device), arrived, given)
+    everything = {row["scan"]: _arrived(row) for row in cohort.to_dict("records")}
+    arrived = part_of(everything, given.part)
+    failed: dict[str, MsnmoError] = {}
+    if arrived:
+        failed = apply_all(load_ensemble(bundle, device), [*arrived.values()], given)
+    note_failures(given.out, failed, {name: scan.flair for name, scan in arrived.items()})
     write_listing(given.out)
-    if left := len(arrived) - done:
+    if failed:
         raise MsnmoError(
-            f"{left} of {len(arrived)} scans not done, so that nothing was evaluated: what is "
-            "wrong is told above. Mend these scans, or remove them from the table"
+            f"{len(failed)} of {len(arrived)} scans not done, so that nothing was evaluated: "
+            f"{', '.join(failed)}. What is wrong is told above. Mend these scans, or remove them "
+            "from the table"
         )
+    if given.part:
+        tell("this part is done; the same command without --part evaluates, when all parts are")
+        return
     write_tsv(given.out / FOLDER / "overlap.tsv", overlap)
     # the workflow's own defaults: equal bytes
     config = Config()
@@ -76,7 +89,9 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         truth = f"{folder}/{{scan}}_desc-lesion_mask.nii.gz"
         for row in cohort[cohort["lesion_mask"] != ""].itertuples():
-            grid, masks = load_raters(row.flair, row.lesion_mask.split(";"), _resamples(given))
+            grid, masks = load_raters(
+                row.flair, row.lesion_mask.split(";"), _resamples(given), _labels(given)
+            )
             combined = combine_masks(masks, given.combine)
             save_volume(truth.format(scan=row.scan), combined, grid, dtype=np.uint8)
         evaluation = evaluate(
@@ -95,18 +110,25 @@ def _resamples(given: argparse.Namespace) -> bool:
     return given.other_grid == "resample"
 
 
+def _labels(given: argparse.Namespace) -> Labels:
+    return labels_given(given.lesion_labels)
+
+
 def _receive(given: argparse.Namespace, bundle: Bundle) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the cohort and its scans that overlap, after a check of all that there is."""
     survey = survey_scan_table(given.truth, diagnosis_alone=True)
     cohort = survey.cohort
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
-        reports = [check_row(row, _resamples(given)) for row in cohort.to_dict("records")]
+        reports = [
+            check_row(row, _resamples(given), _labels(given))
+            for row in survey.opened.to_dict("records")
+        ]
         for report in reports:
             report.write(Path(pattern.format(scan=report.scan)))
         table, _ = list_findings(given.truth, None, pattern, diagnosis_alone=True)
     for finding in findings_in(table, "warning"):
-        tell(f"warning: {finding}")
+        tell(f"warning: {as_options(str(finding), has_table=True)}")
     overlap = find_overlap(bundle, cohort, fingerprints_of(reports))
     if bundle.training_seals is None:
         tell(f"warning: {bundle.path}: {NO_SEALS}")

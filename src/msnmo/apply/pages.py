@@ -88,7 +88,14 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
         tables,
         around=brain.data,
         navigation=NAVIGATION,
+        banner=_banner([run]),
     )
+
+
+def _banner(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is said above all of networks that learned from simulated scans."""
+    told = {run["bundle"].get("simulated", "") for run in runs}
+    return " ".join(sorted(told - {""}))
 
 
 def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -166,7 +173,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     write_assets(site)
     named = _headings(runs, table)
     shown = table[list(named)].rename(columns=named)
-    shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
+    shown["scan"] = [_linked(site, name) for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
     nameless = bool(runs) and not rules
@@ -178,15 +185,22 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
         *(("a class is", rule) for rule in ([NO_CLASS] if nameless else rules)),
         *(("localisation maps", said) for said in judged),
     ]
+    title = f"Lesions{'' if nameless else ' and class'} of new scans"
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame(f"Lesions{'' if nameless else ' and class'} of new scans", "Scans", NAVIGATION, ""),
+        **frame(title, "Scans", NAVIGATION, "", _banner(runs)),
         facts=told,
         tables=[table_of("Scans", shown)],
     )
     write_text(page, text)
     return page
+
+
+def _linked(site: Path, scan: str) -> Cell:
+    """Return the name of a scan, as a link where it has a page: one that failed has none."""
+    page = f"scans/{scan}.html"
+    return Cell(scan, href=page) if (site / page).is_file() else Cell(scan)
 
 
 def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[str, str]:
@@ -197,7 +211,7 @@ def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[st
         _, score, spread = names_of(labels)
         scores[score] = score_in_words(labels)
         spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
-    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS]
+    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS, "failed"]
     there = [
         name for name in names if name == "scan" or (name in table and table[name].notna().any())
     ]

@@ -40,8 +40,6 @@ class Arrived:
         The DICOM files that the NIfTI file was made of, if it was.
     brain : tuple of Path
         A brain mask that takes the place of skull stripping, if there is one.
-    doubts : tuple of str
-        What a user should know of the series of DICOM that was taken.
     """
 
     name: str
@@ -50,7 +48,6 @@ class Arrived:
     bias_corrected: bool = False
     dicom: tuple[Path, ...] = ()
     brain: tuple[Path, ...] = ()
-    doubts: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:

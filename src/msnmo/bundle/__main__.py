@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNO
 from msnmo.bundle.reference import reference_pass
 from msnmo.check.findings import ScanReport
 from msnmo.cohort.manifest import COHORT_COLUMNS
+from msnmo.cohort.simulated import Simulated
 from msnmo.compute.device import prepare
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
@@ -107,8 +109,8 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis, flair, lesion_mask, site; scans without a lesion mask
-        are of no training.
+        Columns scan, subject, diagnosis, flair, lesion_mask, site, simulated; scans without a
+        lesion mask are of no training.
     metrics : DataFrame
         Of every fold, with the lesion volume of each scan.
     sidecar : str
@@ -134,6 +136,7 @@ def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -
         "classes": classes,
         "engines": sorted({each.get("engine", "n/a") for each in strips}),
         "voxel_mm": _voxel_sizes(learned["flair"]),
+        "simulated": asdict(Simulated.among(learned)),
     }
 
 
@@ -315,6 +318,7 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame, maps: Verdict | Non
                 "method": get_method(content["method"]),
                 "rule": content["uncertain_rule"],
                 "cohort": content["training_cohort"],
+                "simulated": Simulated(**content["training_cohort"]["simulated"]).of_networks,
                 "performance": summarise(metrics),
                 "maps": maps,
                 "diseases": [DISEASES.get(label, label) for label in content["labels"].values()],

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.fingerprint import seal
@@ -153,6 +154,12 @@ class Bundle:
         """Whether maps of its networks find lesions, on held-out scans; None where not known."""
         told = self.content.get("localisation")
         return None if told is None else Verdict.from_json(told)
+
+    @property
+    def simulated(self) -> str:
+        """What is said of networks that learned from simulated scans; empty if none is known."""
+        told = self.content.get("training_cohort", {}).get("simulated")
+        return "" if told is None else Simulated(**told).of_networks
 
     @property
     def training_seals(self) -> Seals | None:

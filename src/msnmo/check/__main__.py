@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msnmo.check.findings import SEVERITIES
 from msnmo.check.listing import list_findings, to_page
+from msnmo.core.counts import counted
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_text, write_tsv
 
@@ -33,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_tsv(given.out_table, table)
     write_text(given.out_page, to_page(table, count))
     counts = Counter(table["severity"])
-    told = ", ".join(f"{counts[severity]} {severity}s" for severity in SEVERITIES)
-    print(f"{count} scans opened: {told}")
+    told = ", ".join(counted(counts[severity], severity) for severity in SEVERITIES)
+    print(f"{counted(count, 'scan')} opened: {told}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from msnmo.check.findings import COLUMNS, findings_in
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import read_tsv, write_tsv
@@ -109,11 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cohort = cohort.mask(cohort == "")  # written as n/a
     counts = cohort["diagnosis"].value_counts()
     classes = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-    print(f"{len(cohort)} scans of {cohort['subject'].nunique()} subjects: {classes or 'none'}")
+    subjects = counted(cohort["subject"].nunique(), "subject")
+    print(f"{counted(len(cohort), 'scan')} of {subjects}: {classes or 'none'}")
     if unnamed := int((cohort["diagnosis"].isna() & cohort["lesion_mask"].notna()).sum()):
-        print(f"{unnamed} scans with a lesion mask and {NO_DIAGNOSIS}")
+        print(f"{counted(unnamed, 'scan')} with a lesion mask and {NO_DIAGNOSIS}")
     if unknown := len(cohort) - counts.sum() - unnamed:
-        print(f"{unknown} scans without a diagnosis: prediction only")
+        print(f"{counted(unknown, 'scan')} without a diagnosis: prediction only")
     for row in excluded.itertuples():
         print(f"excluded by {row.by}: {row.scan}: {row.reason}")
     write_tsv(given.out_excluded, excluded)

@@ -8,57 +8,85 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from msnmo.check.findings import Reported, ScanReport
-from msnmo.check.sites import telling_sites
+from msnmo.check.sites import COHORT, telling_sites
 from msnmo.core.errors import Finding
+from msnmo.core.lesion_labels import in_words
 
 
-def compare_scans(cohort: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:
+def compare_scans(opened: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:
     """Return the findings that take more than one scan to see.
 
     Parameters
     ----------
-    cohort : DataFrame
-        Columns scan, subject, diagnosis, flair, site.
+    opened : DataFrame
+        Columns scan, told_as, usable, subject, diagnosis, flair, site, as of
+        `msnmo.cohort.table.Survey.opened`. Rows that cannot be used are compared by voxels alone.
     reports : iterable of ScanReport
-        Of the cohort's scans.
+        Of these scans.
     """
-    flairs = dict(zip(cohort["scan"], cohort["flair"], strict=True))
+    flairs = dict(zip(opened["scan"], opened["flair"], strict=True))
+    told_as = dict(zip(opened["scan"], opened["told_as"], strict=True))
+    cohort = opened[opened["usable"]]
     reports = list(reports)
     return [
-        *_same_scans(flairs, reports),
-        *_same_masks(reports),
+        *_same_scans(flairs, told_as, reports),
+        *_same_masks(told_as, reports),
+        *_labels_nowhere(reports),
         *_several_sites(cohort),
         *telling_sites(cohort),
     ]
 
 
-def _same_scans(flairs: dict[str, str], reports: list[ScanReport]) -> Iterator[Reported]:
+def _same_scans(
+    flairs: dict[str, str], told_as: dict[str, str], reports: list[ScanReport]
+) -> Iterator[Reported]:
     names = defaultdict(list)
     for report in reports:
         if "voxels" in report.facts:
             names[report.facts["voxels"]].append(report.scan)
     for same in names.values():
-        for name in same if len(same) > 1 else []:
-            others = ", ".join(f"{other} ({flairs[other]})" for other in same if other != name)
+        for name in same:
+            # one file in two rows is told of the table
+            others = [other for other in same if flairs[other] != flairs[name]]
+            if not others:
+                continue
+            named = ", ".join(f"{told_as[other]} ({flairs[other]})" for other in others)
             remedy = "find out whose scan it is, and remove the other row"
             finding = Finding(
-                flairs[name], "each picture once", f"the very voxels of {others}", remedy
+                flairs[name], "each picture once", f"the very voxels of {named}", remedy
             )
             yield Reported("error", name, finding)
 
 
-def _same_masks(reports: list[ScanReport]) -> Iterator[Reported]:
+def _same_masks(told_as: dict[str, str], reports: list[ScanReport]) -> Iterator[Reported]:
     seen: dict[str, tuple[str, str]] = {}
     for report in reports:
         for file, mask in report.facts.get("lesion_masks", {}).items():
             if not mask["ml"]:
                 continue
             name, other = seen.setdefault(mask["voxels"], (report.scan, file))
-            if name != report.scan:
+            if name != report.scan and other != file:
                 remedy = "see whether one scan's mask was copied for the other"
-                found = f"the very voxels of {other}, a mask of {name}"
+                found = f"the very voxels of {other}, a mask of {told_as[name]}"
                 finding = Finding(file, "a mask drawn on this scan", found, remedy)
                 yield Reported("warning", report.scan, finding)
+
+
+def _labels_nowhere(reports: list[ScanReport]) -> Iterator[Reported]:
+    """Yield the labels that the config names and no mask has."""
+    lacking = [
+        mask.get("labels_lacking", [])
+        for report in reports
+        for mask in report.facts.get("lesion_masks", {}).values()
+    ]
+    if not lacking:
+        return
+    if nowhere := sorted(set(lacking[0]).intersection(*lacking[1:])):
+        many = "the one mask" if len(lacking) == 1 else f"any of {len(lacking)} masks"
+        found = f"{in_words(nowhere)} not in {many}"
+        remedy = "see which labels the masks have, and correct the list"
+        finding = Finding("lesion_masks.labels", "labels that masks have", found, remedy)
+        yield Reported("warning", COHORT, finding)
 
 
 def _several_sites(cohort: pd.DataFrame) -> Iterator[Reported]:

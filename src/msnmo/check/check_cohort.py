@@ -26,15 +26,21 @@ from msnmo.check.listing import list_findings, to_page
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import add_diagnoses, use_given
 from msnmo.core.errors import InputError, MsnmoError, bad_input, run_command
 from msnmo.core.files import write_text, write_tsv
+from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_given
 from msnmo.core.paths import path_argument
 from msnmo.settings.config import complete_config
 
 
 def check_cohort(
-    scans: Path, decisions: Path | None = None, resample: bool = False, processes: int = 1
+    scans: Path,
+    decisions: Path | None = None,
+    resample: bool = False,
+    processes: int = 1,
+    labels: Labels = (),
 ) -> tuple[pd.DataFrame, int]:
     """Return every finding, errors first, and how many scans were opened.
 
@@ -48,6 +54,8 @@ def check_cohort(
         Whether lesion masks on another grid are brought to the scan's.
     processes : int
         Scans that are opened at once.
+    labels : "any" or tuple of int
+        Values of lesion masks that are lesion.
 
     Raises
     ------
@@ -61,12 +69,12 @@ def check_cohort(
         # the workflow's own table may be missing: it was not asked for
         raise bad_input(decisions, "a rater's table", "no such file", "correct the path")
     excluded = excluded_by_rater(survey.names, decisions)["scan"]
-    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
     if set(survey.names) <= set(excluded):
         refuse_all_excluded(scans)
+    opened = survey.opened[~survey.opened["told_as"].isin(excluded)]
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"
-        jobs = [(row, resample, pattern) for row in cohort.to_dict("records")]
+        jobs = [(row, resample, labels, pattern) for row in opened.to_dict("records")]
         try:
             with ProcessPoolExecutor(processes) as pool:
                 list(pool.map(_check, jobs))
@@ -79,20 +87,20 @@ def check_cohort(
         return list_findings(scans, decisions, pattern)
 
 
-def _check(job: tuple[dict[str, Any], bool, str]) -> None:
-    row, resample, pattern = job
-    check_row(row, resample).write(Path(pattern.format(scan=row["scan"])))
+def _check(job: tuple[dict[str, Any], bool, Labels, str]) -> None:
+    row, resample, labels, pattern = job
+    check_row(row, resample, labels).write(Path(pattern.format(scan=row["scan"])))
 
 
-def check_row(row: Mapping[str, Any], resample: bool) -> ScanReport:
-    """Return the report of the scan of a row of `msnmo.cohort.table.Survey.cohort`."""
+def check_row(row: Mapping[str, Any], resample: bool, labels: Labels = ()) -> ScanReport:
+    """Return the report of the scan of a row of `msnmo.cohort.table.Survey.opened`."""
     files = Files(
         Path(row["flair"]),
         tuple(Path(path) for path in row["lesion_mask"].split(";") if path),
         Path(row["brain_mask"]) if row["brain_mask"] else None,
         row["stripped"] == "yes",
     )
-    return check_scan(row["scan"], files, resample)
+    return check_scan(row["scan"], files, resample, labels)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,8 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     use_given(given.diagnoses)
-    resample = given.other_grid == "resample"
-    table, count = check_cohort(given.scans, given.decisions, resample, given.processes)
+    config = complete_config(_read_config(given.configfile) if given.configfile else {})
+    masks = config["lesion_masks"]
+    words = map(str, masks["labels"]) if masks["labels"] != ANY else [ANY]
+    labels = labels_given(list(words) if given.lesion_labels is None else given.lesion_labels)
+    resample = (given.other_grid or masks["other_grid"]) == "resample"
+    table, count = check_cohort(given.scans, given.decisions, resample, given.processes, labels)
     if given.out:
         write_tsv(given.out / "findings.tsv", table)
         write_text(given.out / "findings.html", to_page(table, count))
@@ -114,17 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
     for finding in warnings:
         print(f"warning: {finding}")
-    print(f"{count} scans opened: {len(errors)} errors, {len(warnings)} warnings")
-    print("\n".join(_costs(given.scans, given.configfile)), flush=True)
+    found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
+    print(f"{counted(count, 'scan')} opened: {found}")
+    cohort = survey_scan_table(given.scans).cohort
+    print("\n".join(tell_of_cohort(config, config["methods"], cohort)), flush=True)
     if errors:
         raise InputError(errors)
-
-
-def _costs(scans: Path, configfile: Path | None) -> list[str]:
-    """Return what a run of the cohort's usable rows takes."""
-    config = complete_config(_read_config(configfile) if configfile else {})
-    cohort = survey_scan_table(scans).cohort
-    return tell_of_cohort(config, config["methods"], cohort)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -153,16 +160,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),
-        default="error",
-        help="what becomes of a lesion mask that lies on another grid than the scan",
+        help="what becomes of a lesion mask that lies on another grid than the scan (default: as "
+        "in --configfile, else error)",
     )
+    add_lesion_labels(parser)
+    parser.set_defaults(lesion_labels=None)
     parser.add_argument(
         "--out", type=path_argument, help="folder for findings.tsv and findings.html"
     )
     parser.add_argument(
         "--configfile",
         type=path_argument,
-        help="your config, by which disk and hours are told (default: the paper's)",
+        help="your config: its lesion_masks are read so, and disk and hours told (default: the "
+        "paper's)",
     )
     parser.add_argument(
         "--processes",

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from msnmo.check.findings import Reported, ScanReport
 from msnmo.check.images import Doubt, doubts_of_scan, orientation
-from msnmo.check.masks import lesion_doubts, rater_doubts
+from msnmo.check.masks import label_doubts, lesion_doubts, rater_doubts
 from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.fingerprint import fingerprint
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_given
+from msnmo.core.lesions import load_lesions
 from msnmo.core.memory import MORE_MEMORY, explain_little_memory
 from msnmo.core.plausibility import volume_doubts
-from msnmo.core.volumes import Volume, check_placed, check_same_grid, load_mask, load_volume
+from msnmo.core.reservations import reserve
+from msnmo.core.volumes import (
+    ARRAYS,
+    Volume,
+    check_placed,
+    check_same_grid,
+    load_mask,
+    load_volume,
+    voxels_claimed,
+)
 
+FLOAT = 4
+"""Bytes of a voxel of a scan; a mask's has one."""
 LESS_OR_MORE = f"{MORE_MEMORY}; if the file is no scan of a head, take it out of the scan table"
 
 
@@ -41,13 +54,35 @@ class Files:
     brain_mask: Path | None = None
     stripped: bool = False
 
+    @property
+    def all(self) -> list[Path]:
+        """The scan, then its masks."""
+        return [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
+
+    def bytes_at_once(self) -> int:
+        """Return how much memory a check takes: one file being opened beside those that stay."""
+        voxels = [voxels_claimed(path) for path in self.all]
+        opened = ARRAYS * FLOAT * max(voxels)
+        return opened + FLOAT * voxels[0] + sum(voxels[1:])
+
     def contents(self) -> dict[str, dict[str, Any]]:
         """Return what tells the content of each file that is there, by its path."""
-        named = [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
-        return {str(path): record(path) for path in named if path.is_file()}
+        return {str(path): record(path) for path in self.all if path.is_file()}
 
 
-def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
+@dataclass(frozen=True)
+class _Reading:
+    """How masks of lesions are read, as `check_scan` is told."""
+
+    resample: bool
+    labels: Labels
+
+    def lacking(self, values: Collection[int]) -> list[int]:
+        """Return the labels that are not among the values of a mask."""
+        return [] if self.labels == ANY else sorted(set(self.labels) - set(values))
+
+
+def check_scan(name: str, files: Files, resample: bool = False, labels: Labels = ()) -> ScanReport:
     """Open every file of a scan whole and report what is wrong of it; never raises for a bad file.
 
     Parameters
@@ -57,34 +92,41 @@ def check_scan(name: str, files: Files, resample: bool = False) -> ScanReport:
     files : Files
     resample : bool
         Whether lesion masks on another grid are brought to the scan's.
+    labels : "any" or tuple of int
+        Their values that are lesion.
 
     Raises
     ------
     MsnmoError
         If there is too little memory to open a file: that says nothing of the scan.
     """
-    with explain_little_memory(f"the check of {files.flair} and its masks", LESS_OR_MORE):
-        return _check_scan(name, files, resample)
+    what = f"the check of {files.flair} and its masks"
+    with explain_little_memory(what, LESS_OR_MORE), reserve(files.bytes_at_once(), what):
+        return _check_scan(name, files, _Reading(resample, labels))
 
 
-def _check_scan(name: str, files: Files, resample: bool) -> ScanReport:
+def _check_scan(name: str, files: Files, how: _Reading) -> ScanReport:
     findings: list[Reported] = []
     scan = _open_scan(name, files, findings)
     brain = _open_brain(name, files, scan, findings)
-    lesions = {}
+    lesions: dict[str, Volume] = {}
+    lacking: dict[str, list[int]] = {}
     for path in files.lesion_masks:
-        mask, wrong = _open_lesions(name, path, files.flair, scan, resample)
+        mask, values, wrong = _open_lesions(name, path, files.flair, scan, how)
         findings += wrong
         if mask is None:
             continue
-        same = scan is not None and mask.grid.matches(scan.grid)
-        doubts = lesion_doubts(mask, scan if same else None, brain if same else None)
+        doubts = list(label_doubts(values, how.labels))
+        if mask.data.any() or not doubts:  # that a mask is empty is said once
+            same = scan is not None and mask.grid.matches(scan.grid)
+            doubts += lesion_doubts(mask, scan if same else None, brain if same else None)
         findings += _reported(name, path, doubts)
         lesions[str(path)] = mask
+        lacking[str(path)] = how.lacking(values)
     if len({mask.data.shape for mask in lesions.values()}) == 1:
         together = rater_doubts({path: mask.data for path, mask in lesions.items()})
         findings += [each for path, doubt in together for each in _reported(name, path, [doubt])]
-    return ScanReport(name, findings, _facts(scan, lesions), files.contents())
+    return ScanReport(name, findings, _facts(scan, lesions, lacking), files.contents())
 
 
 def _open_scan(name: str, files: Files, findings: list[Reported]) -> Volume | None:
@@ -120,23 +162,27 @@ def _open_brain(
 
 
 def _open_lesions(
-    name: str, path: Path, flair: Path, scan: Volume | None, resample: bool
-) -> tuple[Volume | None, list[Reported]]:
-    """Return a lesion mask, on the grid of the scan if there is one, or None; and what is wrong."""
+    name: str, path: Path, flair: Path, scan: Volume | None, how: _Reading
+) -> tuple[Volume | None, tuple[int, ...], list[Reported]]:
+    """Return a lesion mask, on the grid of the scan if there is one, or None; and what is wrong.
+
+    Between them stand the values of its file, where labels are asked for.
+    """
     try:
-        mask = load_mask(path)
+        read = load_lesions(path, how.labels)
+        mask, values = read.volume, read.values
         if scan is None or mask.grid.matches(scan.grid):
-            return mask, _reported(name, path, _behind(mask))
-        if not resample:
+            return mask, values, _reported(name, path, _behind(mask))
+        if not how.resample:
             check_same_grid(path, mask, flair, scan)
         check_placed(path, mask, flair, scan)
     except InputError as error:
-        return None, _errors(name, error)
+        return None, (), _errors(name, error)
     moved = resample_to_grid(mask, scan.grid)
     if mask.data.any() and not moved.data.any():
         remedy = "give the mask of this very scan: it lies elsewhere in the scanner"
         doubt = Doubt("error", f"lesions within {flair}", "none after resampling", remedy)
-        return None, _reported(name, path, [doubt])
+        return None, (), _reported(name, path, [doubt])
     remedy = "compare it with the scan: small lesions may be lost (lesion_masks.other_grid)"
     before, after = (each.data.sum() * each.grid.voxel_ml for each in (mask, moved))
     found = f"another grid; resampled, {before:.2f} ml of lesions became {after:.2f} ml"
@@ -144,7 +190,7 @@ def _open_lesions(
     if conflict := mask.grid.form_conflict:
         remedy = "see in a viewer that lesions lie where they are; if not, export the mask again"
         doubts.append(Doubt("warning", "one orientation in sform and qform", conflict, remedy))
-    return moved, _reported(name, path, doubts)
+    return moved, values, _reported(name, path, doubts)
 
 
 def _behind(volume: Volume) -> Iterator[Doubt]:
@@ -155,11 +201,14 @@ def _behind(volume: Volume) -> Iterator[Doubt]:
         yield Doubt("warning", "a file that ends with its voxels", found, remedy)
 
 
-def _facts(scan: Volume | None, lesions: dict[str, Volume]) -> dict[str, Any]:
+def _facts(
+    scan: Volume | None, lesions: dict[str, Volume], lacking: dict[str, list[int]]
+) -> dict[str, Any]:
     masks = {
         path: {
             "ml": round(float(mask.data.sum() * mask.grid.voxel_ml), 3),
             "voxels": fingerprint(mask),
+            "labels_lacking": lacking[path],
         }
         for path, mask in lesions.items()
     }
@@ -204,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="error",
         help="what becomes of a lesion mask that lies on another grid than the scan",
     )
+    add_lesion_labels(parser)
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     given = parser.parse_args(arguments)
 
@@ -213,7 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.brain_mask,
         given.stripped == "yes",
     )
-    report = check_scan(given.scan, files, given.other_grid == "resample")
+    labels = labels_given(given.lesion_labels)
+    report = check_scan(given.scan, files, given.other_grid == "resample", labels)
     report.write(given.out)
     for each in report.findings:
         print(f"{each.severity}: {each.finding}")

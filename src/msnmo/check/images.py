@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from msnmo.check.findings import Severity
+from msnmo.core.counts import counted
 from msnmo.core.nifti import nib
 from msnmo.core.plausibility import (
     FEWEST_VALUES,
@@ -140,7 +141,7 @@ def _few_values(scan: Volume, stripped: bool) -> Iterator[Doubt]:
         return
     values = np.unique(scan.data)
     if values.size < FEWEST_VALUES:
-        found = f"{values.size} values: {', '.join(f'{value:g}' for value in values)}"
+        found = f"{counted(values.size, 'value')}: {', '.join(f'{value:g}' for value in values)}"
         remedy = "give the scan here; this looks like a mask or a label map"
         yield Doubt("error", "a scan in grey values", found, remedy)
 

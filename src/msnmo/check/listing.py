@@ -33,8 +33,9 @@ def list_findings(
     """
     survey = survey_scan_table(scans, diagnosis_alone=diagnosis_alone)
     excluded = set(excluded_by_rater(survey.names, decisions)["scan"])
-    cohort = survey.cohort[~survey.cohort["scan"].isin(excluded)]
-    reports = [ScanReport.read(path_of_scan(pattern, scan)) for scan in cohort["scan"]]
+    opened = survey.opened[~survey.opened["told_as"].isin(excluded)]
+    reports = [ScanReport.read(path_of_scan(pattern, scan)) for scan in opened["scan"]]
+    told_as = dict(zip(opened["scan"], opened["told_as"], strict=True))
     findings = [
         Reported("error", scan, each.finding)
         for each in survey.findings
@@ -42,12 +43,16 @@ def list_findings(
         if scan not in excluded
     ]
     findings += [each for report in reports for each in report.findings]
-    findings += compare_scans(cohort, reports)
+    findings += compare_scans(opened, reports)
     rows = [
-        (each.severity, each.scan, *(getattr(each.finding, name) for name in COLUMNS[2:]))
+        (
+            each.severity,
+            told_as.get(each.scan, each.scan),
+            *(getattr(each.finding, name) for name in COLUMNS[2:]),
+        )
         for each in by_severity(findings)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), len(cohort)
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), len(opened)
 
 
 def to_page(table: pd.DataFrame, count: int) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from msnmo.check.findings import Severity
 from msnmo.check.images import Doubt
+from msnmo.core.lesion_labels import ANY, Labels, in_words
 from msnmo.core.volumes import Volume
 
 # Lesion loads beyond these are rare, and hardly possible
@@ -45,6 +46,30 @@ def lesion_doubts(mask: Volume, scan: Volume | None, brain: Volume | None) -> It
         yield from _outside(mask, _lit(scan.data), "the head")
     if brain is not None:
         yield from _outside(mask, brain.data, "the brain mask")
+
+
+def label_doubts(values: Sequence[int], labels: Labels) -> Iterator[Doubt]:
+    """Yield what a mask has besides the labels that are lesion.
+
+    Parameters
+    ----------
+    values : sequence of int
+        Of the mask's file, those above 0.
+    labels : "any" or tuple of int
+        Of `lesion_masks.labels`.
+    """
+    if labels == ANY or not labels:
+        return
+    others = [value for value in values if value not in labels]
+    if not others:
+        return
+    expected = f"lesions by lesion_masks.labels: {in_words(labels)}"
+    if len(others) == len(values):
+        remedy = "nothing to do if the others are no lesions; else name them (lesion_masks.labels)"
+        yield Doubt("warning", expected, f"none of these, but {in_words(others)}", remedy)
+    else:
+        remedy = "nothing to do if they are no lesions; else name them (lesion_masks.labels)"
+        yield Doubt("note", expected, f"other labels too: {in_words(others)}", remedy)
 
 
 def rater_doubts(masks: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Doubt]]:

@@ -16,11 +16,13 @@ from msnmo.cohort import (
     open_ms,
     wmh2017,
 )
+from msnmo.cohort.archives import archives_in, refuse_archive
 from msnmo.cohort.importing import left_out_path, refuse_to_replace, write_scan_table
 from msnmo.core.cells import show_hidden
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
-from msnmo.core.errors import run_command
+from msnmo.core.errors import InputError, run_command
 from msnmo.core.extras import EXTRAS, require_extra
 from msnmo.core.paths import path_argument
 
@@ -32,25 +34,36 @@ IMPORTERS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scan table, and beside it what was left out and why."""
-    given = _parser().parse_args(arguments)
+    given = make_parser().parse_args(arguments)
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
     refuse_to_replace(given.out)
-    imported = IMPORTERS[given.importer].collect(given)
+    if "folder" in given:
+        refuse_archive(given.folder)
+    try:
+        imported = IMPORTERS[given.importer].collect(given)
+    except InputError as error:
+        # those of DICOM and BIDS are told by their importers
+        if "folder" in given and given.importer not in {bids.NAME, dicom.NAME}:
+            raise InputError([*error.findings, *archives_in(given.folder)]) from None
+        raise
     cohort = write_scan_table(given.out, imported)
     names = cohort["diagnosis"].where(cohort["diagnosis"] != "", "for prediction only")
     unnamed = (cohort["diagnosis"] == "") & (cohort["lesion_mask"] != "")
     counts = names.mask(unnamed, NO_DIAGNOSIS).value_counts().sort_index()
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(f"{given.out}: {len(cohort)} scans of {cohort['subject'].nunique()} subjects: {told}")
+    scans = counted(len(cohort), "scan")
+    subjects = counted(cohort["subject"].nunique(), "subject")
+    print(f"{given.out}: {scans} of {subjects}: {told}")
     for each in imported.left_out:
         print(show_hidden(f"  {each.file}: {each.reason}"))
     if imported.left_out:
-        print(f"{len(imported.left_out)} notes, in {left_out_path(given.out)}")
+        print(f"{counted(len(imported.left_out), 'note')}, in {left_out_path(given.out)}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command, with a subparser for each importer."""
     parser = argparse.ArgumentParser(
         prog=program("msnmo.cohort"),
         description=__doc__,

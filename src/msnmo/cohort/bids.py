@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from msnmo.cohort.archives import OF_FOLDERS, archive_kind, in_its_place
 from msnmo.cohort.bids_masks import LeaveOut, Masks, sources
 from msnmo.cohort.bids_names import Ids, Named, niftis, stem_of, wanted_entities
 from msnmo.cohort.bids_people import ABSENT, Stated, Tables
@@ -98,6 +99,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     wrong: list[Finding] = []
     left_out: list[LeftOut] = []
     _check_description(arguments.folder)
+    left_out += _packed(arguments.folder)
     ids = Ids.of(arguments.folder)
     candidates = list(_candidates(arguments.folder, ids, left_out.append))
     flairs = _chosen(candidates, wanted_entities(arguments.entities), wrong, left_out.append)
@@ -150,7 +152,11 @@ def _check_description(folder: Path) -> None:
     if not path.is_file():
         expected = "a BIDS dataset: a folder with dataset_description.json"
         found = not_fetched(path) or "no such file in it"
-        raise bad_input(folder, expected, found, "give the dataset's top folder")
+        below = sorted(each.parent for each in folder.glob("*/dataset_description.json"))
+        remedy = f"give {below[0]}" if len(below) == 1 else "give the dataset's top folder"
+        packed = [f"{each.file}: {each.reason}" for each in _packed(folder)]
+        found = "; ".join([found, *packed])
+        raise bad_input(folder, expected, found, remedy)
     expected = "a JSON object with " + " and ".join(f'"{name}"' for name in REQUIRED)
     if reason := not_fetched(path):
         raise bad_input(path, expected, reason, "fetch it first")
@@ -163,6 +169,23 @@ def _check_description(folder: Path) -> None:
     if missing:
         remedy = "add " + ", ".join(f'"{name}": "{REQUIRED[name]}"' for name in missing)
         raise bad_input(path, expected, f"no {' and no '.join(missing)}", remedy)
+
+
+def _packed(folder: Path) -> list[LeftOut]:
+    """Tell of archives at the top of a dataset, among its subjects and its derivatives."""
+    files = sorted(
+        {*folder.glob("*"), *folder.glob("sub-*/**/*"), *folder.glob("derivatives/**/*")}
+    )
+    # BIDS itself packs tables of recordings (.tsv.gz)
+    archives = [path for path in files if path.name.lower().endswith(OF_FOLDERS) and path.is_file()]
+    told = (
+        (path, kind, in_its_place(path, kind)) for path in archives if (kind := archive_kind(path))
+    )
+    return [
+        LeftOut(path, f"packed ({kind}) and not opened: {command}")
+        for path, kind, command in told
+        if command
+    ]
 
 
 def _candidates(folder: Path, ids: Ids, leave_out: LeaveOut) -> Iterator[Named]:

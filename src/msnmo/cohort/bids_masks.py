@@ -27,7 +27,10 @@ PICTURE = (
 # lesions of other images, and not all of a FLAIR's
 OTHER_LESIONS = re.compile(r"t1|gad|gd|enhanc|blackhole|black-?hole|dwi|swi|dir", re.IGNORECASE)
 LIKE_LESIONS = re.compile(r"lesion|wmh|wml|lst|_roi$|flair_(seg|mask)$", re.IGNORECASE)
-ANNOTATED = "a map whose labels are regions, so no mask of lesions: --mask desc=... takes it"
+ANNOTATED = (
+    "a map whose labels are regions, beside which tools write a binary mask: --mask desc=... takes "
+    "it, and lesion_masks.labels: any (msnmo check --lesion-labels any) reads it"
+)
 OWN = "the dataset itself"
 MAY_BE_OF = "taken, but by its name it may as well be of"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.table import MISSING
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
@@ -145,9 +146,9 @@ def _table(path: Path, key: str, subject: str = "") -> tuple[list[str], list[_Ro
         if len(row.cells) != len(columns) and (
             len(row.cells) < len(columns) or any(row.cells[len(columns) :])
         ):
-            expected = f"{len(columns)} cells, as in the header"
+            expected = f"{counted(len(columns), 'cell')}, as in the header"
             remedy = "look for a tab that is missing or too many; empty cells need their tab too"
-            wrong.append(Finding(where, expected, f"{len(row.cells)} cells", remedy))
+            wrong.append(Finding(where, expected, counted(len(row.cells), "cell"), remedy))
             continue
         cells = dict(zip(columns, map(_known, row.cells), strict=False))
         name = subject or cells[SUBJECT].removeprefix("sub-")

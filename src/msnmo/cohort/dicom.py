@@ -21,10 +21,11 @@ from typing import Any
 
 import pandas as pd
 
+from msnmo.cohort.archives import command_for_all
 from msnmo.cohort.dicom_choice import Candidate, choose, examine, near_ties
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import Folder, Series, by_study, plain_words
+from msnmo.cohort.dicom_series import Folder, Series, asked_for, by_study, plain_words
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
@@ -57,21 +58,7 @@ class _Study:
 
     def named(self, wanted: Iterable[str]) -> list[Series]:
         """Return the series that the command line asks for, of every study or of this."""
-        own = (self.name, name_of_scan(self.patient.subject))
-        values = {each.casefold() for each in wanted}
-        for each in wanted:
-            scan, _, series = each.partition(":")
-            if scan in own:
-                values.add(series.casefold())
-        return [
-            each
-            for each in self.series
-            if values & {each.first.series, str(each.first.number), each.label, _described(each)}
-        ]
-
-
-def _described(series: Series) -> str:
-    return series.first.description.strip().casefold()
+        return asked_for(self.series, wanted, (self.name, name_of_scan(self.patient.subject)))
 
 
 @dataclass
@@ -130,7 +117,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     folder = read_folder(arguments.folder)
     patients = patients_of(folder, arguments.subjects, arguments.salt_file, arguments.diagnosis)
     results = _Results()
-    results.left_out += [*_broken(folder), *_nameless(folder, patients)]
+    results.left_out += [*unread(folder), *_nameless(folder, patients)]
     studies = defaultdict(list)
     for (patient, _), series in by_study(folder.series).items():
         if patient in patients:
@@ -156,10 +143,15 @@ def collect(arguments: argparse.Namespace) -> Import:
     return Import(results.scans, results.left_out)
 
 
-def _broken(folder: Folder) -> Iterator[LeftOut]:
+def unread(folder: Folder) -> Iterator[LeftOut]:
     """Tell of files that are packed or cannot be read, those of one reason together."""
+    kinds = defaultdict(list)
     for path, kind in folder.archives:
-        yield LeftOut(_counted(folder, [path]), f"an archive ({kind}): not opened, unpack it first")
+        kinds[kind].append(path)
+    for kind, paths in kinds.items():
+        command = command_for_all('"FOLDER"', kind)
+        reason = f"packed ({kind}) and not opened; with FOLDER the folder given: {command}"
+        yield LeftOut(_counted(folder, paths), reason)
     reasons = defaultdict(list)
     for path, reason in folder.broken:
         reasons[reason].append(path)

@@ -13,6 +13,7 @@ import numpy as np
 
 from msnmo.cohort.dicom_conversion import Converted, convert
 from msnmo.cohort.dicom_series import Series, doubts_of, not_flair, unfit
+from msnmo.core.counts import counted
 from msnmo.core.plausibility import (
     FEWEST_VALUES,
     LARGEST_VIEW_MM,
@@ -247,7 +248,7 @@ def _no_picture(image: nib.Nifti1Image) -> str:
     data = np.asanyarray(image.dataobj)
     values = FEWEST_VALUES if np.unique(data[::3, ::3, ::3]).size >= FEWEST_VALUES else 0
     values = values or np.unique(data).size
-    return f"no picture: {values} values in all of it" if values < FEWEST_VALUES else ""
+    return f"no picture: {counted(values, 'value')} in all of it" if values < FEWEST_VALUES else ""
 
 
 def _mark(loser: Candidate, winner: Candidate, best_coverage_mm: float) -> None:

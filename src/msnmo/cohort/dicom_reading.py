@@ -15,6 +15,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from msnmo.cohort.archives import archive_kind, refuse_archive, remedy_for
 from msnmo.cohort.dicom_series import (
     TEXTS,
     Folder,
@@ -25,6 +26,7 @@ from msnmo.cohort.dicom_series import (
     stacks_of,
     without_strays,
 )
+from msnmo.core.counts import counted
 from msnmo.core.errors import bad_input
 
 TAGS = [
@@ -45,17 +47,6 @@ TAGS = [
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 IDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# The first bytes of archives and of compressed files: at the start, or where tar's name stands
-ARCHIVES = {
-    "zip": (0, b"PK\x03\x04"),
-    "gzip": (0, b"\x1f\x8b"),
-    "tar": (257, b"ustar"),
-    "7z": (0, b"7z\xbc\xaf\x27\x1c"),
-    "rar": (0, b"Rar!"),
-    "bzip2": (0, b"BZh"),
-    "xz": (0, b"\xfd7zXZ"),
-}
-UNPACK = "unpack it first (unzip, tar -xf, gunzip -r, 7z x) and give the folder"
 CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 """SOP classes of secondary captures begin so."""
 NO_AGENT = frozenset(["", "no", "none", "n/a", "0", "without"])
@@ -75,9 +66,8 @@ def read_folder(folder: Path) -> Folder:
     """
     remedy = "give the folder that the scans were exported to, e.g. from the PACS or a CD"
     if not folder.is_dir():
-        kind = archive_kind(folder) if folder.is_file() else ""
-        found = f"an archive ({kind})" if kind else "no such folder"
-        raise bad_input(folder, "a folder of DICOM files", found, UNPACK if kind else remedy)
+        refuse_archive(folder)
+        raise bad_input(folder, "a folder of DICOM files", "no such folder", remedy)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     groups: dict[tuple[str, str, str], dict[tuple[Any, ...], Image]] = defaultdict(dict)
     broken, archives = [], []
@@ -92,11 +82,12 @@ def read_folder(folder: Path) -> Folder:
         elif kind := archive_kind(path):
             archives.append((path, kind))
     if not groups and not broken:
-        found = f"{len(files)} files, none DICOM"
+        found = f"{counted(len(files), 'file')}, none DICOM"
         if archives:
             kinds = sorted({kind for _, kind in archives})
             found += f"; archives ({', '.join(kinds)}): {len(archives)}"
-        raise bad_input(folder, "DICOM files, at any depth", found, UNPACK if archives else remedy)
+            remedy = remedy_for(folder, kinds)
+        raise bad_input(folder, "DICOM files, at any depth", found, remedy)
     series = [
         stack
         for group in groups.values()
@@ -121,20 +112,6 @@ def _sameness(image: Image) -> tuple[Any, ...]:
     The id alone does not do: bad anonymisers give one to all images, of two people even.
     """
     return image.instance, image.place_in_series, image.places, image.identity
-
-
-def archive_kind(path: Path) -> str:
-    """Return which archive or compressed file it is; empty if it is none, or a NIfTI file."""
-    if path.name.endswith(".nii.gz"):
-        return ""
-    with path.open("rb") as stream:
-        start = stream.read(512)
-    found = (
-        kind
-        for kind, (place, magic) in ARCHIVES.items()
-        if start[place : place + len(magic)] == magic
-    )
-    return next(found, "")
 
 
 def read_image(path: Path) -> Image | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from msnmo.cohort.dicom_kinds import computed, elsewhere, is_magnitude, maybe_computed
+from msnmo.core.counts import counted
 from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
 # CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
@@ -339,6 +340,37 @@ def several(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(each) for each in value or ()]
 
 
+def asked_for(
+    several: Iterable[Series], wanted: Iterable[str], scans: Collection[str]
+) -> list[Series]:
+    """Return the series that are named by their UID, number, label or description.
+
+    Parameters
+    ----------
+    several : iterable of Series
+        Of one study.
+    wanted : iterable of str
+        Names; those with a scan before them, as in ``sub-X:7``, are of that scan alone.
+    scans : collection of str
+        What the study's scan is called.
+    """
+    values = set()
+    for each in wanted:
+        scan, _, series = each.partition(":")
+        values |= {each.casefold(), series.casefold() if scan in scans else each.casefold()}
+    return [
+        each
+        for each in several
+        if values
+        & {
+            each.first.series,
+            str(each.first.number),
+            each.label,
+            each.first.description.strip().casefold(),
+        }
+    ]
+
+
 def without_strays(series: Series) -> Series:
     """Return a series without what only lies among its images.
 
@@ -434,7 +466,7 @@ def unfit(series: Series, *, forced: bool = False) -> str:
         (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
         ("MOSAIC" in kinds, "a mosaic of slices, as echo-planar sequences make them"),
         (derived == len(images), "derived from other images (ImageType DERIVED)"),
-        (derived > 0, f"{derived} of {len(images)} images are derived from others"),
+        (derived > 0, f"{derived} of {len(images)} images derived from others"),
         (bool(computed(kinds)), computed(kinds)),
         (len(not_head) > 1, " and ".join(not_head)),
         (
@@ -480,9 +512,9 @@ def _no_geometry(series: Series) -> tuple[bool, str]:
 def _too_few(series: Series) -> tuple[bool, str]:
     """Return whether slices are too few for a head, and the reason."""
     slices, places = series.slices, len(series.places)
-    where = f" in {places} places" if places < slices else ""
+    where = f" in {counted(places, 'place')}" if places < slices else ""
     few = min(slices, places) < FEWEST_SLICES and "MOSAIC" not in series.kinds
-    return few, f"{slices} slices{where}, fewer than {FEWEST_SLICES}"
+    return few, f"{counted(slices, 'slice')}{where}, fewer than {FEWEST_SLICES}"
 
 
 def _wrong_stack(series: Series) -> tuple[bool, str]:

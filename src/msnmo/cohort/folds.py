@@ -24,6 +24,7 @@ from msnmo.cohort.balance import (
     strata,
     told_of_balance,
 )
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses, in_words
 from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
@@ -129,7 +130,7 @@ def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
         Finding(
             f"cohort, class {name}" if name in diagnoses() else "cohort",
             f"at least {k} {unit}s for {k} folds",
-            f"{count} {unit}{'' if count == 1 else 's'} {_with(name)}",
+            f"{counted(count, unit)} {_with(name)}",
             f"add {unit}s {_with(name, named=True)}{lower}",
         )
         for name, count in counts.items()
@@ -323,7 +324,9 @@ def _refuse_without_mask(cohort: pd.DataFrame) -> None:
 def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> None:
     without = len(cohort) - len(folds)
     if without:
-        print(f"{without} scans without a lesion mask are in no fold (prediction only)")
+        are = "is" if without == 1 else "are"
+        what = counted(without, "scan")
+        print(f"{what} without a lesion mask {are} in no fold (prediction only)")
     counts = folds.pivot_table(
         index="fold", columns="diagnosis", values="scan", aggfunc="count", fill_value=0
     )

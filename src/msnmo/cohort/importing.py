@@ -38,6 +38,7 @@ class ImportedScan:
     stripped, bias_corrected : bool
         The state in which the scan arrives.
     site : str
+    simulated : bool
     """
 
     subject: str
@@ -49,6 +50,7 @@ class ImportedScan:
     stripped: bool = False
     bias_corrected: bool = False
     site: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     remedy: str,
     missing: str = "no such file",
 ) -> None:
-    """Refuse a data set of which no scan is left, with the first reason why there is.
+    """Refuse a data set of which no scan is left, with every file that was left out and why.
 
     Raises
     ------
@@ -111,8 +113,7 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
         Naming the folder.
     """
     if not scans:
-        found = left_out[0].reason if left_out else missing
-        raise bad_input(folder, expected, found, remedy)
+        raise bad_input(folder, expected, _listed(left_out) if left_out else missing, remedy)
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -144,8 +145,7 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
         If there is no scan, or with all that is wrong of the table.
     """
     if not imported.scans:
-        told = "".join(f"\n              {each.file}: {each.reason}" for each in imported.left_out)
-        found = f"none; left out:{told}" if told else "none"
+        found = _listed(imported.left_out) if imported.left_out else "none"
         remedy = "look at the folder given, and at the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent
@@ -167,6 +167,11 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
     return cohort
 
 
+def _listed(left_out: Sequence[LeftOut]) -> str:
+    told = "".join(f"\n              {each.file}: {each.reason}" for each in left_out)
+    return f"none; left out:{told}"
+
+
 def left_out_path(path: Path) -> Path:
     """Return where the list of what was left out lies, beside a scan table."""
     return path.with_name(f"{path.stem}_left-out.tsv")
@@ -183,6 +188,7 @@ def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
         "stripped": "yes" if scan.stripped else "no",
         "bias_corrected": "yes" if scan.bias_corrected else "no",
         "site": as_cell(scan.site),
+        "simulated": "yes" if scan.simulated else "no",
     }
 
 

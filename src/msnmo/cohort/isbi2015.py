@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
+from msnmo.core.counts import counted
 from msnmo.core.errors import bad_input
 from msnmo.core.paths import path_argument
 
@@ -93,7 +94,9 @@ def collect(arguments: argparse.Namespace) -> Import:
     count, subjects = len(scans), len({scan.subject for scan in scans})
     if (count, subjects) != SIZES[of_set]:
         whole_set = "{} of {}".format(*SIZES[of_set])
-        reason = f"{count} scans of {subjects} subjects; the whole is {whole_set}"
+        reason = (
+            f"{counted(count, 'scan')} of {counted(subjects, 'subject')}; the whole is {whole_set}"
+        )
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 

@@ -143,4 +143,5 @@ def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[Importe
             stripped=row.stripped == "yes",
             bias_corrected=row.bias_corrected == "yes",
             site=row.site or name,
+            simulated=row.simulated == "yes",
         )

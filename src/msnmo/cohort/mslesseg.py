@@ -11,6 +11,7 @@ import argparse
 import re
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
+from msnmo.core.counts import counted
 from msnmo.core.paths import path_argument
 
 NAME = "mslesseg"
@@ -60,6 +61,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
     subjects = len({scan.subject for scan in scans})
     if (len(scans), subjects) != (SCANS, SUBJECTS):
-        reason = f"{len(scans)} scans of {subjects} subjects; the whole is {SCANS} of {SUBJECTS}"
+        found = f"{counted(len(scans), 'scan')} of {counted(subjects, 'subject')}"
+        reason = f"{found}; the whole is {SCANS} of {SUBJECTS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, fetched, first_file, refuse_none
+from msnmo.core.counts import counted
 from msnmo.core.paths import path_argument
 
 NAME = "msseg2016"
@@ -89,7 +90,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     remedy = "give the folder that the archives unpack to"
     refuse_none(arguments.folder, scans, left_out, expected, remedy, "no such folder")
     if len(scans) != SCANS:
-        reason = f"{len(scans)} scans; the whole is {SCANS}"
+        reason = f"{counted(len(scans), 'scan')}; the whole is {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 

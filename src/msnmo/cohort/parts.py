@@ -22,6 +22,7 @@ from msnmo.cohort.manifest import (
     parse_patterns,
     relative_to,
 )
+from msnmo.core.counts import counted
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_tsv
 
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.classify:
         refuse_one_class(folds, given.fold, cohort)
     part = list_part(cohort, rows, patterns)
-    print(f"fold {given.fold}, {given.side}: {len(part)} scans")
+    print(f"fold {given.fold}, {given.side}: {counted(len(part), 'scan')}")
     write_tsv(given.out, relative_to(part, list(patterns), given.out.parent))
 
 

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import DelimitedRow, read_rows
 from msnmo.core.cells import show_hidden
+from msnmo.core.counts import counted
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.fetched import not_fetched
@@ -37,10 +38,13 @@ COHORT_COLUMNS = (
     "stripped",
     "bias_corrected",
     "site",
+    "simulated",
 )
+NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
+GONE = "correct the path of the scan table, where the config (scans) or the command names it"
 OTHER_LABELS = "; other labels than these two are named in the config (diagnoses)"
 
 
@@ -121,11 +125,28 @@ class Survey:
     named : mapping of str to str
         Of each scan that a row names, usable or not, its label; empty where it has none, or another
         than the classes'.
+    unusable : DataFrame
+        The rows that a finding concerns and whose scan is there, with those of their files that
+        are: to be opened, so that all that is wrong of them is told at once. Columns as those of
+        `cohort`, and told_as: what findings call the scan, which may be in several rows, or in
+        none by a name (``row 7``). In `scan` stands a name of its own.
     """
 
     cohort: pd.DataFrame
     findings: list[RowFinding]
     named: Mapping[str, str] = field(default_factory=dict)
+    unusable: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*COHORT_COLUMNS, "told_as"], dtype=object)
+    )
+
+    @property
+    def opened(self) -> pd.DataFrame:
+        """The rows of all scans that a check opens, with told_as and usable (bool)."""
+        rows = [
+            self.cohort.assign(told_as=self.cohort["scan"], usable=True),
+            *([self.unusable.assign(usable=False)] if len(self.unusable) else []),
+        ]
+        return pd.concat(rows, ignore_index=True)
 
     @property
     def names(self) -> list[str]:
@@ -156,7 +177,7 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
         One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
         session, diagnosis (the label of a class), flair (absolute path), lesion_mask (absolute
         paths joined with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or
-        no), site. All are text, empty where nothing is known.
+        no), site, simulated (yes or no). All are text, empty where nothing is known.
 
     Raises
     ------
@@ -191,7 +212,7 @@ def survey_scan_table(
         If the file or its header cannot be read, or it has no rows.
     """
     path = Path(path)
-    header, *rows = read_rows(path, "correct the path of the scan table (config key scans)")
+    header, *rows = read_rows(path, GONE)
     wrong_header = list(_header_problems(header))
     if not rows:
         wrong_header.append(
@@ -219,7 +240,48 @@ def survey_scan_table(
         _as_cohort(usable, folder),
         [_row_finding(problem, names, path) for problem in problems],
         {scan.name: scan.label for scan in scans if scan.is_named},
+        _unusable([scan for scan in scans if scan.row in wrong], usable, names, folder),
     )
+
+
+def _unusable(
+    scans: list[_Scan], usable: list[_Scan], names: Mapping[int, str], folder: Path
+) -> pd.DataFrame:
+    """Return the rows of `Survey.unusable`."""
+    taken = {scan.name.lower() for scan in usable}
+    opened, told_as = [], []
+    for scan in scans:
+        found = _with_files(scan, folder)
+        if not found.cells["flair"]:
+            continue
+        own = names.get(scan.row, "")
+        while not own or own.lower() in taken:
+            own = f"{own or 'sub-'}row{scan.row}"
+        taken.add(own.lower())
+        opened.append((own, found))
+        told_as.append(names.get(scan.row, f"row {scan.row}"))
+    table = _as_cohort([scan for _, scan in opened], folder)
+    return table.assign(scan=[own for own, _ in opened], told_as=told_as)
+
+
+def _with_files(scan: _Scan, folder: Path) -> _Scan:
+    """Return a scan of a wrong row with those of its files that are there, else as by default."""
+    there: dict[str, list[str]] = {"flair": [], "lesion_mask": [], "brain_mask": []}
+    for column, written in scan.files():
+        try:
+            path = locate(written, folder)
+        except WrongPath:
+            continue
+        named = NIFTI.search(written) and not CONTROL.search(written)
+        if named and not _wrong_file(path):
+            there[column].append(written)
+    files = {column: ";".join(paths) for column, paths in there.items()}
+    choices = {
+        column: scan.cells[column] if scan.cells[column] in entry["enum"] else entry["default"]
+        for column, entry in COLUMNS.items()
+        if "default" in entry and "enum" in entry
+    }
+    return _Scan(scan.row, scan.cells | files | choices)
 
 
 def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFinding:
@@ -261,10 +323,10 @@ def _read_row(
     """Return the row's cells by column, or None if it does not fit the header; and its problems."""
     names, cells = _trimmed(header.cells), row.cells
     if len(cells) < len(names) or any(cells[len(names) :]):
-        expected = f"{len(names)} cells, as in the header"
+        expected = f"{counted(len(names), 'cell')}, as in the header"
         remedy = "look for a tab that is missing or too many; empty cells need their tab too"
         count = len(cells) if len(cells) < len(names) else len(_trimmed(cells))
-        return None, [_Problem(row.number, "", expected, f"{count} cells", remedy)]
+        return None, [_Problem(row.number, "", expected, counted(count, "cell"), remedy)]
     defaults = {name: entry.get("default", "") for name, entry in COLUMNS.items()}
     given = {
         name: "" if cell == MISSING else cell

@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, fetched, refuse_none
+from msnmo.core.counts import counted
 from msnmo.core.paths import path_argument
 
 NAME = "wmh2017"
@@ -67,7 +68,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
     left_out.append(LeftOut(arguments.folder / "**/wmh.nii.gz", VASCULAR))
     if len(scans) != SCANS:
-        reason = f"{len(scans)} scans; the whole is {SCANS}"
+        reason = f"{counted(len(scans), 'scan')}; the whole is {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 

@@ -16,15 +16,17 @@ from msnmo.core.cells import show_hidden
 SPARE_STDERR = "MSNMO_SPARE_STDERR"
 """The variable with the number of a descriptor that still leads to the terminal."""
 
-ELSEWHERE = "or set `results` in the config to another disk; then run the workflow again"
-# why a disk takes no file, and what the user can do about it
+OTHER_DISK = "MSNMO_OTHER_DISK"
+"""The variable with what a command's user can do about a disk that takes nothing."""
+OTHER_RESULTS = "set `results` in the config to another disk; then run the workflow again"
+# why a disk takes no file, and what the user can do about it, beside taking another disk
 REFUSALS = {
-    errno.ENOSPC: f"make room on its disk, {ELSEWHERE}",
-    errno.EDQUOT: f"make room in your quota, {ELSEWHERE}",
-    errno.EROFS: f"have its disk made writable, {ELSEWHERE}",
-    errno.EACCES: f"get yourself the right to write there, {ELSEWHERE}",
-    errno.EPERM: f"get yourself the right to write there, {ELSEWHERE}",
-    errno.EIO: f"have its disk looked at: it is failing, {ELSEWHERE}",
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EROFS: "have its disk made writable",
+    errno.EACCES: "get yourself the right to write there",
+    errno.EPERM: "get yourself the right to write there",
+    errno.EIO: "have its disk looked at: it is failing",
 }
 
 
@@ -98,7 +100,28 @@ def _refusal(path: Path | str, error: OSError) -> DiskError | None:
     remedy = REFUSALS.get(error.errno or 0)
     if remedy is None:
         return None
-    return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}")
+    other = os.environ.get(OTHER_DISK, OTHER_RESULTS)
+    return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}, or {other}")
+
+
+@contextlib.contextmanager
+def other_disk(remedy: str) -> Iterator[None]:
+    """Within the block, and in its processes, name this way to another disk: no config is at hand.
+
+    Parameters
+    ----------
+    remedy : str
+        What follows "make room on its disk, or".
+    """
+    before = os.environ.get(OTHER_DISK)
+    os.environ[OTHER_DISK] = remedy
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[OTHER_DISK]
+        else:
+            os.environ[OTHER_DISK] = before
 
 
 def bad_input(file: object, expected: str, found: str, remedy: str) -> InputError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 MAKE_AGAIN = "delete the file and run the workflow again"
 PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 """The workflow knows such a folder whole: a file that is missing in it is not made again."""
+HELD = "held"
+"""The file that a process which writes a folder holds locked."""
+SECONDS_TO_BEGIN = 3600.0
 UMASK = Lock()
 
 
@@ -81,26 +87,66 @@ def _remove_what_killed_writes_left(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
 
-    A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
-    (``.tmp-<name>``) is removed by the next.
+    A folder of that name is replaced as a whole; on an error it is left as it was. What killed
+    writes of `path` left (``.tmp-*-<name>``) is removed by the next. Of several that write it at
+    once the last one's folder stays, whole.
 
     Raises
     ------
     DiskError
         If the disk is full, read-only or not ours.
     """
-    scratch = path.with_name(f".tmp-{path.name}")
-    with explain_refusal(path):
-        shutil.rmtree(scratch, ignore_errors=True)
-        new, old = scratch / "new", scratch / "old"
-        new.mkdir(parents=True)
+    with explain_refusal(path), _scratch_folder(path) as scratch:
+        new = scratch / "new"
+        new.mkdir()
+        yield new
+        _put_in_place(new, path, scratch)
+
+
+@contextlib.contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path`, of a name that no other write of it has; remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        _remove_if_left(left)
+    scratch = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
+    try:
+        # locked before it has the name by which others look for it
+        with (scratch / f"new-{HELD}").open("wb") as held:
+            with contextlib.suppress(OSError):  # there are network disks without locks
+                fcntl.flock(held, fcntl.LOCK_EX)
+            Path(held.name).rename(scratch / HELD)
+            yield scratch
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _remove_if_left(scratch: Path) -> None:
+    """Remove a folder that no process writes any more."""
+    if not (scratch / HELD).exists():
+        # begun this moment, or by a process that was killed at once
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > SECONDS_TO_BEGIN:
+                shutil.rmtree(scratch)
+        return
+    with contextlib.suppress(OSError), (scratch / HELD).open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(scratch)
+
+
+def _put_in_place(new: Path, path: Path, scratch: Path) -> None:
+    """Give a folder its name; the one that has it goes to the scratch folder."""
+    for number in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(scratch / f"old-{number}")
         try:
-            yield new
-            if path.exists():
-                path.replace(old)
             new.replace(path)
-        finally:
-            shutil.rmtree(scratch)
+        except OSError as error:
+            # another write was between the two
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            return
 
 
 def flush_to_disk(path: Path) -> None:

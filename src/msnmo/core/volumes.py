@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from isal import igzip, isal_zlib
 
-from msnmo.core.errors import bad_input
+from msnmo.core.counts import counted
+from msnmo.core.errors import InputError, bad_input
 from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path
 from msnmo.core.memory import claim
@@ -230,10 +231,26 @@ def load_volume(path: Path | str) -> Volume:
         raise bad_input(
             path,
             "finite voxel values",
-            f"{count} voxels are NaN or infinite",
+            f"{counted(count, 'voxel is', 'voxels are')} NaN or infinite",
             "export the scan again, or replace them (e.g. fslmaths IN -nan OUT)",
         )
     return Volume(data, grid, behind)
+
+
+def voxels_claimed(path: Path | str) -> int:
+    """Return how many voxels a file says it has; 0 where it is refused before they are read."""
+    path = Path(path)
+    try:
+        with _open(path) as stream:
+            image = _parse(path, stream)
+            grid = _checked_grid(path, image)
+            _check_size(path, image)
+    except InputError:
+        return 0
+    return math.prod(grid.shape)
+
+
+THRESHOLD = "threshold the mask, or give the label that is meant its own file"
 
 
 def load_mask(path: Path | str) -> Volume:
@@ -242,9 +259,19 @@ def load_mask(path: Path | str) -> Volume:
     Raises
     ------
     InputError
-        As `load_volume`, and if the values are not 0 and one other value (within 1e-3 of it).
+        As `load_volume` and `as_mask`.
     """
-    volume = load_volume(path)
+    return as_mask(path, load_volume(path))
+
+
+def as_mask(path: Path | str, volume: Volume, remedy: str = THRESHOLD) -> Volume:
+    """Return the voxels of a binary mask as bool.
+
+    Raises
+    ------
+    InputError
+        If the values are not 0 and one other value (within 1e-3 of it).
+    """
     top = float(volume.data.max())
     near_zero = np.abs(volume.data) <= 1e-3 * max(top, 1e-6)
     near_top = np.abs(volume.data - top) <= 1e-3 * max(top, 1e-6)
@@ -254,7 +281,7 @@ def load_mask(path: Path | str) -> Volume:
             path,
             "a binary mask: 0 and one positive value",
             f"values {values}, ...",
-            "threshold the mask, or give the label that marks lesions its own file",
+            remedy,
         )
     return Volume(near_top & (top > 0), volume.grid, volume.behind)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.errors import run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.paths import path_argument
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     require_extra("locations", "msnmo demo")  # its heads are made from the MNI template
     out, workers = given.pop("out"), given.pop("workers")
     table = make_cohort(out, Plan(**given), workers)
-    print(f"{len(table)} scans of {table['subject'].nunique()} subjects: {out / 'scans.tsv'}")
+    subjects = counted(table["subject"].nunique(), "subject")
+    print(f"{counted(len(table), 'scan')} of {subjects}: {out / 'scans.tsv'}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ COLUMNS = (
     "stripped",
     "bias_corrected",
     "site",
+    "simulated",
 )
 ClassFrom = Literal["lesions", "site"]
 """What tells the class."""
@@ -263,6 +264,7 @@ def _row(scan: PlannedScan, protocol: scanner.Protocol, masks: list[str]) -> dic
         "stripped": arrived,
         "bias_corrected": arrived,
         "site": protocol.site,
+        "simulated": "yes",
     }
 
 

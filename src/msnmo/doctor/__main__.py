@@ -18,6 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from msnmo.core.command import program
+from msnmo.core.counts import counted
 from msnmo.core.errors import run_command
 from msnmo.doctor.line import Line
 from msnmo.doctor.machine import look_at_machine
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps({"works": works, "lines": [asdict(line) for line in lines]}, indent=2))
     else:
         told = "msnmo works here" if works else "msnmo does not work here as it is"
-        print(f"\n{told}: {counts['problem']} problems, {counts['note']} notes")
+        found = ", ".join(counted(counts[each], each) for each in ("problem", "note"))
+        print(f"\n{told}: {found}")
     if not works:
         sys.exit(1)
 

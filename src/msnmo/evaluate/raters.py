@@ -15,6 +15,7 @@ import pandas as pd
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.lesion_labels import add_lesion_labels, labels_given
 from msnmo.core.numbers import as_text, fixed
 from msnmo.core.volumes import Grid
 from msnmo.evaluate.lesion_detection import Lesions, lesion_metrics
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="error",
         help="what becomes of a mask that lies on another grid than the scan",
     )
+    add_lesion_labels(parser)
     parser.add_argument(
         "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
     )
@@ -82,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = f"{len(given.masks)} mask"
         raise bad_input(f"--masks of {given.scan}", "two raters or more", found, "leave it out")
 
-    grid, masks = load_raters(given.flair, given.masks, given.other_grid == "resample")
+    labels = labels_given(given.lesion_labels)
+    grid, masks = load_raters(given.flair, given.masks, given.other_grid == "resample", labels)
     agreed = agreement(masks, grid, given.smallest_lesion_mm3)
     lesions = mean_lesions(masks, grid, given.smallest_lesion_mm3)
     print(f"{len(masks)} raters, {lesions:g} lesions on average")

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import read_metrics
@@ -47,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     # a figure's module is imported when it is drawn: one of them needs torch
     figure = import_module(f"msnmo.figures.{shown.module}").draw(inputs)
-    save(figure, given.out_png)
-    save(figure, given.out_svg)
+    stamp = Simulated.among(inputs.cohort).note
+    save(figure, given.out_png, stamp)
+    save(figure, given.out_svg, stamp)
 
 
 def chosen_methods(

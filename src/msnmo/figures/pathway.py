@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from msnmo.cohort.folds import read_folds
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.diagnoses import probabilities, score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
@@ -142,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     scan = choose_scan(of_first_seed(read_metrics(given.metrics)), given.method)
     text = {"scan": str}
-    cohort = read_tsv(given.cohort, text).set_index("scan").loc[scan]
+    scans = read_tsv(given.cohort, text).set_index("scan")
+    cohort = scans.loc[scan]
     listed = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
     manifest = read_tsv(given.manifest, text | dict.fromkeys(listed, str), files=listed)
     manifest = manifest.set_index("scan").loc[scan]
@@ -166,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         brain = brain_in_model_space(files["sidecar"], files["brain"])
         seen = np.where(brain.data, read_class_evidence(folder, scan, brain.grid), 0)
         figure = draw_pathway(files, seen, verdict, title)
-    save(figure, given.out)
+    save(figure, given.out, Simulated.among(scans).note)
 
 
 if __name__ == "__main__":

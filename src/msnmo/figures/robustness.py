@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import run_command
+from msnmo.core.files import read_tsv
 from msnmo.figures.style import GREY, SMALL, house_style, method_style, panel_grid, put_below
 from msnmo.robustness.conditions import PERTURBATIONS, UNPERTURBED
 from msnmo.settings.methods import get_method
@@ -153,12 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         required=True,
         help="tables of msnmo.robustness.statistics, one a method",
     )
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--out-png", type=Path, required=True, help="PNG")
     parser.add_argument("--out-svg", type=Path, required=True, help="SVG")
     given = parser.parse_args(arguments)
     figure = draw(read_judged(given.robustness))
-    save(figure, given.out_png)
-    save(figure, given.out_svg)
+    stamp = Simulated.among(read_tsv(given.cohort, {"scan": str})).note
+    save(figure, given.out_png, stamp)
+    save(figure, given.out_svg, stamp)
 
 
 if __name__ == "__main__":

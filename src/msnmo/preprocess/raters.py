@@ -11,11 +11,12 @@ import numpy as np
 
 from msnmo.core.errors import InputError, run_command
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.lesion_labels import Labels, add_lesion_labels, labels_given
+from msnmo.core.lesions import load_lesions
 from msnmo.core.volumes import (
     Grid,
     check_placed,
     check_same_grid,
-    load_mask,
     load_volume,
     save_volume,
 )
@@ -67,7 +68,10 @@ def _staple(masks: Sequence[np.ndarray], votes: np.ndarray) -> np.ndarray:
 
 
 def load_raters(
-    flair: Path | str, masks: Sequence[Path | str], resample: bool = False
+    flair: Path | str,
+    masks: Sequence[Path | str],
+    resample: bool = False,
+    labels: Labels = (),
 ) -> tuple[Grid, list[np.ndarray]]:
     """Read a scan's lesion masks after checking that each lies on the scan's grid.
 
@@ -76,9 +80,11 @@ def load_raters(
     flair : Path or str
         The scan as it arrived.
     masks : sequence of Path or str
-        Binary masks: 0 and one positive value, on the scan's grid.
+        On the scan's grid; with 0 and one positive value, but for `labels`.
     resample : bool
         Whether masks on another grid are brought to the scan's, not refused.
+    labels : "any" or tuple of int
+        The values that are lesion.
 
     Returns
     -------
@@ -88,12 +94,12 @@ def load_raters(
     Raises
     ------
     InputError
-        With every file that cannot be read, is not binary or lies on another grid.
+        With every file that cannot be read, has other values or lies on another grid.
     """
     scan, findings, arrays = load_volume(flair), [], []
     for path in masks:
         try:
-            mask = load_mask(path)
+            mask = load_lesions(path, labels).volume
             if resample and not mask.grid.matches(scan.grid):
                 check_placed(path, mask, flair, scan)
                 print(f"{path}: resampled to the grid of {flair}")
@@ -124,10 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="error",
         help="what becomes of a mask that lies on another grid than the scan",
     )
+    add_lesion_labels(parser)
     parser.add_argument("--out", type=Path, required=True, help="lesion mask on the scan's grid")
     given = parser.parse_args(arguments)
 
-    grid, masks = load_raters(given.flair, given.masks, given.other_grid == "resample")
+    labels = labels_given(given.lesion_labels)
+    grid, masks = load_raters(given.flair, given.masks, given.other_grid == "resample", labels)
     combined = combine_masks(masks, given.how)
     for path, mask in zip(given.masks, masks, strict=True):
         print(f"{path}: {_volume(mask, grid)}")

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msnmo.cohort.decisions import read_decisions
+from msnmo.cohort.decisions import (
+    ARTEFACTS,
+    GRADES,
+    KEEP,
+    SEPARATOR,
+    no_decisions,
+    read_decisions,
+)
+from msnmo.cohort.simulated import Simulated
+from msnmo.core.counts import counted
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_text, write_tsv
 from msnmo.core.names import path_of_scan
@@ -23,7 +32,19 @@ OUTLYING, FEWEST = 3.5, 8
 COMPARED = {"brain_ml": "brain volume", "contrast": "lesions' contrast"}
 """Numbers that are compared over the cohort, and how they are called."""
 COHORT_COLUMNS = dict.fromkeys(("scan", "diagnosis", "site"), str)
-UNITS = {"brain_ml": "ml", "lesion_ml": "ml", "lesion_outside_ml": "ml", "contrast": "SD"}
+SHOWN = {
+    "brain_ml": ("brain", "{:.0f} ml"),
+    "brain_apart": ("brain mask outside its largest piece", "{:.1%}"),
+    "brain_cut": ("rim of the mask at the slices' edges", "{:.1%}"),
+    "bias_range": ("bias field, 99th over 1st centile", "{:.2f}"),
+    "z_min": ("smallest z-score", "{:.1f}"),
+    "z_max": ("largest z-score", "{:.1f}"),
+    "lesion_ml": ("lesions", "{:.2f} ml"),
+    "lesion_count": ("number of lesions", "{:.0f}"),
+    "lesion_outside_ml": ("lesions outside the brain mask", "{:.2f} ml"),
+    "contrast": ("lesions brighter than the brain by", "{:.2f} SD"),
+}
+"""What the page calls the numbers of `msnmo.quality.numbers.measure`, and how it writes them."""
 
 
 def list_quality(cohort: pd.DataFrame, contents: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -62,7 +83,9 @@ def _outliers(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (0.6745 * distance > OUTLYING * spread) & (spread > 0)
 
 
-def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFrame) -> str:
+def to_page(
+    table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFrame, banner: str = ""
+) -> str:
     """Return the page.
 
     Parameters
@@ -73,8 +96,10 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
         Path of each scan's picture relative to the page.
     decisions : DataFrame
         As `read_decisions` returns; may be empty.
+    banner : str
+        A sentence above all scans; empty: none.
     """
-    decided = decisions.set_index("scan")[["decision", "reason"]].to_dict("index")
+    decided = decisions.set_index("scan").to_dict("index")
     cards = [
         {
             "scan": row["scan"],
@@ -83,7 +108,7 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
             "numbers": _shown(row),
             "flags": [flag for flag in row["flags"].split("; ") if flag],
             "picture": picture,
-            **decided.get(row["scan"], {"decision": "", "reason": ""}),
+            **_shown_decision(decided.get(row["scan"], {})),
         }
         for (_, row), picture in zip(table.iterrows(), pictures, strict=True)
     ]
@@ -97,14 +122,29 @@ def to_page(table: pd.DataFrame, pictures: Iterable[str], decisions: pd.DataFram
         for called in COMPARED.values()
     ]
     template = templates(__package__).get_template("overview.html.jinja")
-    return template.render(cards=cards, rules=rules, others=others)
+    grades = [*((grade, grade) for grade in GRADES), (KEEP, "keep, no grade")]
+    return template.render(
+        cards=cards,
+        rules=rules,
+        others=others,
+        grades=grades,
+        artefacts=ARTEFACTS,
+        banner=banner,
+    )
+
+
+def _shown_decision(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a card shows of a scan's row, of a scan without one too."""
+    names = ("decision", "reason", "grade", "rater", "time")
+    shown: dict[str, Any] = {name: row.get(name, "") for name in names}
+    return shown | {"artefacts": row.get("artefacts", "").split(SEPARATOR)}
 
 
 def _shown(row: pd.Series) -> list[tuple[str, str]]:
-    numbers = row.drop([*COHORT_COLUMNS, "engine", "flags"]).dropna()
     return [
-        (name.removesuffix("_ml").replace("_", " "), f"{value:.4g} {UNITS.get(name, '')}".strip())
-        for name, value in numbers.items()
+        (called, form.format(row[name]))
+        for name, (called, form) in SHOWN.items()
+        if pd.notna(row[name])
     ]
 
 
@@ -150,15 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     relative = [Path(os.path.relpath(path, given.out_page.parent)).as_posix() for path in pictures]
     known = given.decisions is not None and given.decisions.exists()
-    decisions = (
-        read_decisions(given.decisions)
-        if known
-        else pd.DataFrame(columns=["scan", "decision", "reason"])
-    )
+    decisions = read_decisions(given.decisions) if known else no_decisions()
     write_tsv(given.out_table, table)
-    write_text(given.out_page, to_page(table, relative, decisions))
+    write_text(given.out_page, to_page(table, relative, decisions, Simulated.among(cohort).note))
     flagged = (table["flags"] != "").sum()
-    print(f"{len(table)} scans, {flagged} with flags")
+    print(f"{counted(len(table), 'scan')}, {flagged} with flags")
 
 
 if __name__ == "__main__":

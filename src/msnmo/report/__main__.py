@@ -17,6 +17,15 @@ from msnmo.core.files import atomic_path, write_text
 from msnmo.core.names import path_of_scan
 from msnmo.figures.style import diagnosis_style
 from msnmo.report.costs import OWN, read_costs
+from msnmo.report.overview import (
+    ACROSS,
+    LABELS,
+    MARGIN,
+    SIDE,
+    draw_curve,
+    draw_forest,
+    draw_worst,
+)
 from msnmo.report.pictures import losses_of, shown_figures
 from msnmo.report.records import (
     engines_table,
@@ -26,20 +35,23 @@ from msnmo.report.records import (
 )
 from msnmo.report.results import Results, add_arguments
 from msnmo.report.rule_graph import draw, read_rules
-from msnmo.report.scatter import LEFT, WIDTH
+from msnmo.report.scatter import LEFT, TOP, WIDTH
 from msnmo.report.summary import (
     costs_table,
+    dsc_strips,
     excluded_table,
     lead,
     left_out_facts,
     overview_facts,
     reference_table,
+    results_tables,
     scan_bytes,
     scans_tables,
     size_facts,
     strips_of,
 )
 from msnmo.report.tables import caption_of, details_of, shown_tables
+from msnmo.settings.methods import get_method
 from msnmo.tables.model import read_page
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import PAGES, fill, frame
@@ -56,11 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with atomic_path(given.site / "figures" / path.name) as temporary:
             shutil.copyfile(path, temporary)
     (given.site / "figures").mkdir(exist_ok=True)
-    _write(given.site, "index", "Overview", **_index(given, results))
-    _write(given.site, "tables", "Tables", **_tables(given))
-    _write(given.site, "figures", "Figures", **_figures(given, results))
-    _write(given.site, "scans", "Scans", **_scans(results, sizes))
-    _write(given.site, "provenance", "Provenance", **_provenance(given, results, sizes))
+    worst = draw_worst(results, given.predictions, given.site / "figures")
+    _write(given.site, results.banner, "index", "Overview", **_index(given, results), worst=worst)
+    _write(given.site, results.banner, "tables", "Tables", **_tables(given))
+    _write(given.site, results.banner, "figures", "Figures", **_figures(given, results))
+    _write(given.site, results.banner, "scans", "Scans", **_scans(results))
+    _write(
+        given.site, results.banner, "provenance", "Provenance", **_provenance(given, results, sizes)
+    )
     for term, detail in size_facts(sizes):
         print(f"{term}: {detail}")
 
@@ -72,8 +87,9 @@ def _remove_strays(folder: Path, scans: set[str]) -> None:
             path.unlink()
 
 
-def _write(site: Path, name: str, title: str, **content: object) -> None:
-    text = fill(f"{name}.html.jinja", __package__, **frame(title, title, PAGES, ""), **content)
+def _write(site: Path, banner: str, name: str, title: str, **content: object) -> None:
+    around = frame(title, title, PAGES, "", banner)
+    text = fill(f"{name}.html.jinja", __package__, **around, **content)
     write_text(site / f"{name}.html", text)
 
 
@@ -84,6 +100,14 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
         "lead": lead(given.left_out),
         "facts": [*overview_facts(results), *left_out_facts(results, given.left_out)],
         "reference": reference_table(results, given.tables),
+        "forest": draw_forest(results_tables(given.tables), get_method(results.reference).label),
+        "curve": draw_curve(results),
+        "sizes": {
+            "forest": {"width": ACROSS, "left": LABELS},
+            "curve": {"side": SIDE, "margin": MARGIN, "top": TOP},
+        },
+        "strips": dsc_strips(results, [results.reference]),
+        **_drawn(results),
         "excluded": excluded_table(excluded),
         "engines": engines_table(
             [path_of_scan(given.sidecars, scan) for scan in results.cohort.index]
@@ -112,17 +136,16 @@ def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
     return {"figures": shown_figures(given.figures), "losses": losses}
 
 
-def _scans(results: Results, sizes: dict[str, int]) -> dict[str, object]:
+def _drawn(results: Results) -> dict[str, object]:
+    """Return what templates of drawings need: the legend of classes, and sizes in pixels."""
     classes = results.cohort["diagnosis"].fillna(NO_DIAGNOSIS)
     styles = diagnosis_style(classes[classes.index.isin(results.folds.index)])
     legend = [(name, style["color"], style["marker"]) for name, style in styles.items()]
-    return {
-        "pictures": strips_of(results),
-        "legend": legend,
-        "tables": scans_tables(results, sizes),
-        "width": WIDTH,
-        "left": LEFT,
-    }
+    return {"legend": legend, "width": WIDTH, "left": LEFT}
+
+
+def _scans(results: Results) -> dict[str, object]:
+    return {"pictures": strips_of(results), "tables": scans_tables(results), **_drawn(results)}
 
 
 def _provenance(
@@ -164,6 +187,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--figures", type=Path, nargs="*", default=[], help="PNG and SVG of each figure"
     )
     where = "with {method} and {fold}"
+    parser.add_argument("--predictions", required=True, help=f"folder of a fold, {where}")
     parser.add_argument("--runs", required=True, help=f"run.json of a training, {where}")
     parser.add_argument("--histories", required=True, help=f"history.tsv of a training, {where}")
     parser.add_argument(

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.diagnoses import score, score_in_words
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
@@ -88,6 +89,11 @@ class Results:
     def methods_of(self, task: Task) -> list[str]:
         """Return the methods that do a task."""
         return [name for name in self.methods if task in get_method(name).tasks]
+
+    @property
+    def banner(self) -> str:
+        """What every page says where scans are simulated; empty where none is."""
+        return Simulated.among(self.cohort).note
 
     @property
     def reference(self) -> str:

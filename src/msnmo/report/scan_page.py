@@ -129,6 +129,7 @@ def write_page(results: Results, scan: str, predictions: str, site: Path) -> tup
         around=brain,
         navigation=PAGES,
         siblings=siblings_of(results, scan),
+        banner=results.banner,
     )
 
 

@@ -17,6 +17,7 @@ from msnmo.core.diagnoses import (
 )
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.numbers import fixed
+from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.catalogue import drawable, get_figure
 from msnmo.report.results import VOLUMES, Results, judged_maps
@@ -33,7 +34,7 @@ from msnmo.tables.layout import (
     TABLES,
     methods_of,
 )
-from msnmo.tables.model import read_page
+from msnmo.tables.model import Page, read_page
 from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 
 MEGABYTE = 1e6
@@ -105,13 +106,17 @@ def _seeds(results: Results) -> list[tuple[str, str]]:
 def reference_table(results: Results, tables: Sequence[Path]) -> Table | None:
     """Return the reference method's metrics, of the first table that has them; None if none has."""
     label = get_method(results.reference).label
-    pages = map(read_page, tables)
-    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS)
-    parts = [reference_row(page, label) for page in pages if page.number not in beyond]
+    parts = [reference_row(page, label) for page in results_tables(tables)]
     if not any(len(part) for part in parts):
         return None
     rows = pd.concat(part for part in parts if len(part)).drop_duplicates("metric")
     return table_of(f"{label}, mean ± standard deviation of the folds", rows)
+
+
+def results_tables(tables: Sequence[Path]) -> list[Page]:
+    """Return the tables that compare methods, as the paper's do."""
+    beyond = (*DESCRIBED, SUPPLEMENT, MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS)
+    return [page for page in map(read_page, tables) if page.number not in beyond]
 
 
 def excluded_table(excluded: pd.DataFrame) -> Table:
@@ -149,17 +154,18 @@ def size_facts(sizes: dict[str, int]) -> list[tuple[str, str]]:
     ]
 
 
+def dsc_strips(results: Results, methods: Sequence[str]) -> Strips | None:
+    """Return the picture of the DSC of each scan; None where none of the methods segments."""
+    classes = results.cohort["diagnosis"].fillna(NO_DIAGNOSIS)
+    values = results.of_scans("DSC")[list(methods)]
+    return draw_strips(values, classes, "DSC of each scan", "DSC in model space (%)", top=100)
+
+
 def strips_of(results: Results) -> list[Strips]:
     """Return the pictures of the list of scans: DSC, and the probability of class 1."""
     classes = results.cohort["diagnosis"].fillna(NO_DIAGNOSIS)
     wanted = [
-        draw_strips(
-            results.of_scans("DSC"),
-            classes,
-            "DSC of each scan",
-            "DSC in model space (%)",
-            top=100,
-        ),
+        dsc_strips(results, results.methods),
         draw_strips(
             results.of_scans(score()),
             classes,
@@ -172,7 +178,7 @@ def strips_of(results: Results) -> list[Strips]:
     return [strips for strips in wanted if strips is not None]
 
 
-def scans_tables(results: Results, sizes: dict[str, int]) -> list[Table]:
+def scans_tables(results: Results) -> list[Table]:
     """Return the list of scans, and every method's DSC and probability of each."""
     cohort, quality = results.cohort, results.quality
     links = [Cell(scan, href=f"scans/{scan}.html") for scan in cohort["scan"]]
@@ -181,14 +187,14 @@ def scans_tables(results: Results, sizes: dict[str, int]) -> list[Table]:
     listed = pd.DataFrame(
         {
             "scan": links,
-            "subject": cohort["subject"].to_list(),
+            **_by_reference(results),
             "diagnosis": cohort["diagnosis"].to_list(),
             "site": cohort["site"].to_list(),
             "tested by fold": [Cell(NOTHING) if n is None else Cell(str(n), n) for n in folds],
-            "brain (ml)": quality["brain_ml"].reindex(cohort["scan"]).to_list(),
             VOLUMES["V_TRUE"]: truth.to_list(),
-            "engine": quality["engine"].reindex(cohort["scan"]).to_list(),
-            "page (MB)": [sizes[scan] / MEGABYTE for scan in cohort["scan"]],
+            **_volumes(results),
+            "brain (ml)": quality["brain_ml"].reindex(cohort["scan"]).to_list(),
+            "brain mask by": quality["engine"].reindex(cohort["scan"]).to_list(),
         }
     )
     tables = [table_of("All scans", listed)]
@@ -200,6 +206,34 @@ def scans_tables(results: Results, sizes: dict[str, int]) -> list[Table]:
             named.insert(1, "diagnosis", cohort["diagnosis"])
             tables.append(table_of(f"{caption} of every method", named))
     return tables
+
+
+def _by_reference(results: Results) -> dict[str, list[object]]:
+    """Return the reference method's DSC and class of each scan, where it gives them."""
+    columns: dict[str, list[object]] = {}
+    dsc = results.of_scans("DSC")[results.reference]
+    if dsc.notna().any():
+        columns["DSC (%)"] = dsc.to_list()
+    scores = results.of_scans(score())[results.reference]
+    if scores.notna().any():
+        second = predicted_nmosd(scores.to_numpy())
+        told = zip(second, scores.notna(), results.cohort["diagnosis"], strict=True)
+        columns["class named"] = [
+            _named(each, truth) if known else Cell(NOTHING) for each, known, truth in told
+        ]
+    return columns
+
+
+def _named(is_second: bool, truth: object) -> Cell:
+    """Return the class that is named, marked where it is not the diagnosis."""
+    named = diagnoses()[int(is_second)]
+    wrong = truth in diagnoses() and truth != named
+    return Cell(f"{named} (wrong)" if wrong else named)
+
+
+def _volumes(results: Results) -> dict[str, list[object]]:
+    found = results.of_scans("V_PRED")[results.reference]
+    return {VOLUMES["V_PRED"]: found.to_list()} if found.notna().any() else {}
 
 
 def costs_table(costs: pd.DataFrame) -> Table:

@@ -189,6 +189,8 @@ def in_words(node: Schema, plural: bool = False) -> str:
     """Return the rule that a schema states for a value, such as "a number from 0 to 1"."""
     if "properties" in node:
         return f"keys among {', '.join(node['properties'])}"
+    if "anyOf" in node:
+        return ", or ".join(in_words(each, plural) for each in node["anyOf"])
     choices = node.get("enum", [node["const"]] if "const" in node else [])
     if choices:
         return f"{'' if plural else 'one of '}{', '.join(map(str, choices))}"

@@ -11,10 +11,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
+    WrapValidator,
     field_validator,
 )
 
 from msnmo.core.diagnoses import LABEL
+from msnmo.core.lesion_labels import ANY
 from msnmo.core.paths import expand, not_a_folder
 from msnmo.core.sizes import TOKEN
 from msnmo.settings.keys import (
@@ -108,8 +110,31 @@ Diagnoses = Annotated[
 ]
 
 
+def _lesion_labels(given: Any, _by_type: Any) -> Any:
+    # what is wrong of a union would be told of each of its types
+    if given == ANY:
+        return given
+    listed = isinstance(given, list | tuple)
+    if not listed or not all(type(each) is int and each > 0 for each in given):
+        raise Refusal()
+    return each_once(tuple(given))
+
+
+SomeLabels = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], Field(json_schema_extra={"uniqueItems": True})
+]
+LesionLabels = Annotated[Literal["any"] | SomeLabels, WrapValidator(_lesion_labels)]
+
+
 class LesionMasks(Section):
     """Masks of lesions as they arrive."""
+
+    labels: LesionLabels = key(
+        (),
+        "which values of a mask are lesion where it has several, such as [1, 2], or any; empty: a "
+        "mask has 0 and one other value",
+        "ours",
+    )
 
     combine: Literal["intersection", "union", "majority", "staple"] = key(
         "intersection",

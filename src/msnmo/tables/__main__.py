@@ -13,6 +13,7 @@ import pandas as pd
 from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
 from msnmo.cohort.classes import note_of
 from msnmo.cohort.excluded import exclusion_note, read_excluded
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
@@ -62,10 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table, pages = MADE_BY[_kind(given.table)](given)
     notes = tuple(_notes(given))
     write_tsv(given.out_tsv, table)
-    whole = {name: replace(each, notes=(*each.notes, *notes)) for name, each in pages.items()}
+    made_of = Simulated.among(read_tsv(given.cohort, {"scan": str}))
+    whole = {name: _whole(each, made_of, notes) for name, each in pages.items()}
     write_page(given.out_json, whole["html"])
     for name, render in FORMATS.items():
         write_text(getattr(given, f"out_{name}"), render(whole[name]))
+
+
+def _whole(page: Page, made_of: Simulated, notes: Sequence[str]) -> Page:
+    """Return a table with the notes of its run; a caption goes wherever its table is copied to."""
+    first = (made_of.note,) if made_of else ()
+    caption = f"{page.caption} ({made_of.short})" if made_of else page.caption
+    return replace(page, caption=caption, notes=(*first, *page.notes, *notes))
 
 
 KINDS = {

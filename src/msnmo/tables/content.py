@@ -32,9 +32,10 @@ from msnmo.tables.reported import CITATION
 NOT_RUN = "not run"
 OURS, REPORTED, DIFFERENCE = "ours", "reported", "difference"
 SEEDS = "between seeds"
+LOW, HIGH = "interval from", "to"
 """Names of lines."""
 DETAILS = (
-    *(OURS, "endpoint", "interval from", "to", "interval by"),
+    *(OURS, "endpoint", LOW, HIGH, "interval by"),
     *("test", "p", "p (Holm)", "scans", "subjects"),
 )
 """Columns of the intervals and tests, a line for each metric of each method."""
@@ -242,7 +243,8 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
         return [*sentences, *about]
     return [
         *sentences,
-        f"Reported: {CITATION}; measured on the paper's own cohort.",
+        f"Reported: {CITATION}; measured on the paper's own cohort. Numbers of two cohorts do not "
+        "rank methods: a reported number is no score to beat.",
         "Difference: ours minus reported, in percentage points; it is no test.",
     ]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
 
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.command import program
 from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import read_tsv
 from msnmo.core.paths import path_argument
 from msnmo.evaluate.aggregate import across_folds, read_metrics
 from msnmo.evaluate.metrics import NOT_APPLICABLE, metrics_of
@@ -52,6 +55,14 @@ def _task_table(task: Task, summary: pd.DataFrame) -> str:
     )
 
 
+def _told_of_cohort(results: Path | None) -> str:
+    """Return what must be known of a finished run's scans; empty where that is nothing."""
+    cohort = None if results is None else results / "cohort.tsv"
+    if cohort is None or not cohort.is_file():
+        return ""
+    return Simulated.among(read_tsv(cohort, {"scan": str})).note
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary and where the results are."""
     parser = argparse.ArgumentParser(
@@ -74,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         remedy = "let the run come to its end: snakemake --cores all --configfile my.yaml"
         raise bad_input(metrics, "the metrics of a finished run", "no such file", remedy)
     print(summarise(read_metrics(metrics)))
+    if note := _told_of_cohort(given.results):
+        print(f"\n{note}")
     if given.results:
         print(f"\nResults: {given.results}")
 

@@ -74,7 +74,10 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         trained = train(job, scans, device, given.checkpoint, stop, running=running)
 
     weights = serialise(job, trained.model)
-    run = _describe(job, trained, scans, device, weights) | {"identity": followed_from}
+    run = _describe(job, trained, scans, device, weights) | {
+        "simulated_scans": given.simulated_scans,
+        "identity": followed_from,
+    }
     write_tsv(given.out_history, pd.DataFrame(trained.history))
     write_json(given.out_run, run)
     with atomic_path(given.out_weights) as temporary:  # last: they mark the training as finished
@@ -108,6 +111,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--seed", type=int, required=True, help="every random choice derives from it"
+    )
+    parser.add_argument(
+        "--simulated-scans", type=int, default=0, help="how many are simulated, for run.json"
     )
     parser.add_argument("--out-weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--out-history", type=Path, required=True, help="a row an epoch (TSV)")

@@ -140,7 +140,7 @@ def fill(template: str, *packages: str, **content: Any) -> str:
 
 
 def frame(
-    title: str, here: str, navigation: Sequence[tuple[str, str]], up: str
+    title: str, here: str, navigation: Sequence[tuple[str, str]], up: str, banner: str = ""
 ) -> Mapping[str, object]:
     """Return what the frame around a page needs.
 
@@ -153,5 +153,13 @@ def frame(
         Relative to the site's folder; may be empty.
     up : str
         From the page to the site's folder: empty or "../".
+    banner : str
+        A sentence above all else of the page, such as that its scans are simulated; empty: none.
     """
-    return {"title": title, "here": here, "navigation": tuple(navigation), "up": up}
+    return {
+        "title": title,
+        "here": here,
+        "navigation": tuple(navigation),
+        "up": up,
+        "banner": banner,
+    }

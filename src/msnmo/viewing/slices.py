@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.transforms import Bbox
 
 from msnmo.core.files import atomic_path
 from msnmo.core.geometry import ras_order, reorder, resample
@@ -24,6 +25,8 @@ CONVENTION = "radiological: the patient's left is on the right"
 # Okabe and Ito's colours, which colour-blind readers tell apart, on grey
 BRAIN, TRUTH, PREDICTION = "#F0E442", "#56B4E9", "#D55E00"
 FINER = 4
+STAMP = 0.2
+"""Inches: the height of a stamp's line."""
 SHADES = {"vmin": -2.5, "vmax": 3.5}
 """Black and white of a z-scored scan."""
 
@@ -137,11 +140,39 @@ def mark_sides(axes: Axes, plane: Plane, size: float = 7.0) -> None:
     axes.text(0.97, 0.5, plane.right, transform=axes.transAxes, ha="right", **style)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG or SVG, by the path's ending, atomically; equal pictures give equal bytes."""
+def save(figure: Figure, path: Path, stamp: str = "") -> None:
+    """Write a picture atomically; equal pictures give equal bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+        Its layout is final.
+    path : Path
+        Of a PNG or SVG, by its ending.
+    stamp : str
+        A sentence under the picture, which grows by a line; a picture is copied without its
+        caption.
+    """
     form = path.suffix.removeprefix(".")
     # the default metadata would name the version of matplotlib, an SVG the time as well
     nameless = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}[form]
     fixed = {**mpl.rcParamsDefault, "svg.hashsalt": "msnmo"}
     with mpl.rc_context(fixed), atomic_path(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=nameless, dpi=figure.dpi)
+        figure.savefig(
+            temporary,
+            format=form,
+            metadata=nameless,
+            dpi=figure.dpi,
+            bbox_inches=_stamped(figure, stamp),
+        )
+
+
+def _stamped(figure: Figure, stamp: str) -> Bbox | None:
+    """Write a sentence below a figure; return what to save in inches, None for the figure alone."""
+    if not stamp:
+        return None
+    width, height = figure.get_size_inches()
+    figure.text(
+        0.5, -STAMP / 2 / height, stamp, color=PREDICTION, fontsize=7.0, va="center", ha="center"
+    )
+    return Bbox.from_extents(0, -STAMP, width, height)

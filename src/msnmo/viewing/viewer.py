@@ -70,6 +70,7 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     around: np.ndarray | None = None,
     navigation: Sequence[tuple[str, str]] = (),
     siblings: Sequence[tuple[str, str]] = (),
+    banner: str = "",
 ) -> tuple[Path, Path]:
     """Write ``site/scans/<name>.html`` and the volumes that it loads, ``<name>.js`` beside it.
 
@@ -93,6 +94,8 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
         Of the header, relative to the site's folder; may be empty.
     siblings : sequence of (label, address)
         Links above the viewer, relative to the page.
+    banner : str
+        A sentence above all else of the page; empty: none.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     page = site / "scans" / f"{name}.html"
     text = fill(
         "scan.html.jinja",
-        **frame(title, "Scans", navigation, "../"),
+        **frame(title, "Scans", navigation, "../", banner),
         around=tuple(siblings),
         volumes=volumes.name,
         convention=CONVENTION[0].upper() + CONVENTION[1:],

@@ -1,0 +1,123 @@
+"""Memory that jobs of ours side by side have said they will take: none counts on another's.
+
+What is free is known, but not what a job that has just begun will fill: two that start at once
+would each see room for itself alone. So a job says what it needs, and waits as long as that and
+what others have yet to fill is more than there is. One alone never waits: what is too much for the
+machine is refused by `msnmo.core.memory.claim`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from msnmo.core import memory
+
+SECONDS_BETWEEN_TRIES = 0.2
+SECONDS_BETWEEN_WORDS = 60.0
+NOTE = ".json"
+
+
+def folder() -> Path:
+    """Return where reservations are kept: one place for each user and machine.
+
+    It follows from no variable, as that of `msnmo.compute.gpu_lock`, so that all jobs meet there.
+    """
+    return Path(f"/tmp/msnmo-memory-{os.getuid()}")  # noqa: S108 - its owner is checked
+
+
+@contextlib.contextmanager
+def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]:
+    """Wait for room in memory and hold it; where no reservation can be kept, go on without.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes that the block takes at most.
+    of : object
+        What needs them: told where it has to wait.
+    kept : Path, optional
+        The folder of reservations; `folder` unless given.
+    """
+    kept = kept or folder()
+    # no number of a process, which two containers may have in common
+    note = kept / f"{uuid.uuid4().hex}{NOTE}"
+    try:
+        held = _wait(needed, of, kept, note) if _is_ours(kept) else None
+    except OSError:  # a full disk, or one without locks
+        held = None
+    try:
+        yield
+    finally:
+        if held:
+            note.unlink(missing_ok=True)
+            held.close()
+
+
+def _wait(needed: int, of: object, kept: Path, note: Path) -> TextIO:
+    """Return the note of the reservation, held as long as it is open."""
+    told = -SECONDS_BETWEEN_WORDS
+    while True:
+        with (kept / "all.lock").open("w") as one_at_a_time:
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+            others = list(_others(kept))
+            there = memory.available()
+            if not others or there is None or needed + sum(others) <= there:
+                held = note.open("w", encoding="utf-8")
+                fcntl.flock(held, fcntl.LOCK_EX)
+                process = os.getpid()
+                before = _resident(process)
+                json.dump({"bytes": needed, "process": process, "before": before}, held)
+                held.flush()
+                return held
+        if time.monotonic() - told >= SECONDS_BETWEEN_WORDS:
+            told = time.monotonic()
+            gib = needed / memory.GIB
+            print(f"waiting for {gib:.1f} GiB of memory, which others hold: {of}", flush=True)
+        time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def _others(kept: Path) -> Iterator[int]:
+    """Yield what each other that lives has reserved and not yet filled."""
+    for note in sorted(kept.glob(f"*{NOTE}")):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # it has just ended
+            if not _is_held(note):
+                note.unlink()  # of a process that was killed
+                continue
+            said = json.loads(note.read_text(encoding="utf-8"))
+            filled = _resident(said["process"]) - said["before"]
+            yield max(0, said["bytes"] - max(0, filled))
+
+
+def _is_held(note: Path) -> bool:
+    with note.open(encoding="utf-8") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _resident(process: int) -> int:
+    """Return how many bytes a process holds in memory; 0 where the system does not say."""
+    try:
+        pages = (memory.PROC / str(process) / "statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _is_ours(kept: Path) -> bool:
+    """Make the folder; in another user's, somebody else could have us wait."""
+    with contextlib.suppress(FileExistsError):  # a file or a broken link
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = kept.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
