@@ -37,7 +37,7 @@ from msnmo.core.files import atomic_folder, sha256, write_json, write_text
 from tests.published import look
 
 OPTIONS = argparse.Namespace(
-    engine="auto", locations=False, dicom_seg=False, again=False, truth=None
+    engine="auto", locations=False, mni=False, dicom_seg=False, again=False, truth=None
 )
 FILES = ("desc-brain_mask.nii.gz", "desc-lesion_mask.nii.gz", "desc-lesion_table.tsv")
 
@@ -92,7 +92,7 @@ def stood_in(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(scans, "apply_to_scan", write_results)
     monkeypatch.setattr(scans, "write_page", draw)
-    monkeypatch.setattr(scans, "_find_regions", lambda *_: None)
+    monkeypatch.setattr(scans, "register", lambda *_, **__: None)
     monkeypatch.setattr(scans, "in_words", str)
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").write_text("{}")
@@ -128,6 +128,7 @@ def test_what_is_done_is_done_with_these_inputs_and_options(stood_in, given, tmp
     for changed, said in (
         ({"engine": "surface"}, "--engine was auto, is surface"),
         ({"locations": True}, "--locations was not given, is given"),
+        ({"mni": True}, "--mni was not given, is given"),
     ):
         assert apply(stood_in, scan, given, **changed) is None
         told = capsys.readouterr().err

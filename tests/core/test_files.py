@@ -233,6 +233,53 @@ def test_a_cut_number_is_told_with_its_column_and_line(tmp_path):
         assert finding.remedy
 
 
+@pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "inf", "-Infinity", "+INF", "1e999"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_cell_that_is_no_number_is_no_missing_one(tmp_path, text, place):
+    path = tmp_path / "metrics.tsv"
+    row = f"{text}\t1" if place == "first" else f"1\t{text}"
+    path.write_text(f"value\tvolume\n0.5\tn/a\n{row}\n")
+    with pytest.raises(InputError) as caught:
+        read_tsv(path, {"value": float, "volume": float})
+    column = "value" if place == "first" else "volume"
+    assert caught.value.findings[0].found.startswith(f"{text!r} in column {column} of line 3")
+
+
+def test_text_may_be_called_nan(tmp_path):
+    path = tmp_path / "metrics.tsv"
+    path.write_text("scan\tsite\tvalue\nnan\tInf\t0.5\n")
+    read = read_tsv(path, {"scan": str, "site": str, "value": float})
+    assert read.iloc[0].tolist() == ["nan", "Inf", 0.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"threshold": NaN}', "NaN, where a finite number should be"),
+        ('{"folds": [{"seed": -Infinity}]}', "-Infinity, where"),
+        ('{"temperature": 1e999}', "1e999, where"),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "recursion"),
+        ('{"fold": ' + "1" * 5000 + "}", "digits"),
+    ],
+)
+def test_json_of_no_numbers_or_no_end_is_named(tmp_path, content, found):
+    path = tmp_path / "bundle.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=found) as caught:
+        read_json(path)
+    assert caught.value.findings[0].file == str(path)
+
+
+def test_json_that_is_no_file_or_too_large_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="a pipe"):
+        read_json(tmp_path / "pipe.json")
+    with (tmp_path / "large.json").open("wb") as stream:
+        stream.truncate(2**34)  # a hole: no disk is filled
+    with pytest.raises(InputError, match=str(2**34)):
+        read_json(tmp_path / "large.json")
+
+
 def test_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tsv"):
         read_tsv(tmp_path / "gone.tsv", {"scan": str})

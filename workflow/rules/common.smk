@@ -37,8 +37,14 @@ from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses
-from msnmo.core.files import read_tsv
-from msnmo.settings.config import complete_config, method_settings, shareable
+from msnmo.core.files import read_tsv, sha256
+from msnmo.settings.config import (
+    complete_config,
+    method_settings,
+    nameless,
+    shareable,
+    start_of,
+)
 from msnmo.workflow.environment import (
     find_scans,
     hold_results,
@@ -105,6 +111,8 @@ if LEFT_OUT and workflow.is_main_process:
     logger.warning(left_out_note(LEFT_OUT, CLASSES))
 # of the classes' labels, in what is compared: nothing of the paper's
 LABELS = [] if tuple(config["diagnoses"]) == DEFAULT else list(config["diagnoses"])
+# pages show heads, and faces with them, unless the config says otherwise
+DEFACE = "--deface" if config["report"]["deface"] else ""
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 # each repeat of the cross-validation draws other folds, from a seed that is its trainings' too

@@ -24,7 +24,7 @@ rule train_fold:
         gpu=GPU,
     params:
         follows_from=of_part(training_part),
-        settings=settings_of_method,
+        settings=settings_of_training,
         seed=lambda wildcards: SEED_OF[wildcards.seed],
         command=training,
     shell:

@@ -58,6 +58,8 @@ def _require_extras(given: argparse.Namespace) -> None:
         require_extra("dicom", "msnmo apply to DICOM")
     if given.locations:
         require_extra("locations", "msnmo apply --locations")
+    if given.mni:
+        require_extra("locations", "msnmo apply --mni")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,9 +99,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_lesion_labels(parser, "with --truth: ")
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
+    parser.add_argument(
+        "--signers",
+        type=path_argument,
+        metavar="FILE",
+        help="OpenSSH's file of allowed signers: the bundle must be signed by one of them",
+    )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
-        "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
+        "--ids",
+        nargs="+",
+        default=[],
+        metavar="ID",
+        help="of each scan: X or X_ses-Y; names of files are then told and written nowhere",
     )
     parser.add_argument(
         "--series",
@@ -123,6 +135,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="say where each lesion lies, by a registration to the MNI template",
     )
     parser.add_argument(
+        "--mni",
+        action="store_true",
+        help="write lesion masks in MNI space too, for maps of a group, by that registration; "
+        "volumes are told of the scan's own space alone",
+    )
+    parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"
     )
     parser.add_argument(
@@ -130,6 +148,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=part_argument,
         metavar="K/N",
         help="do the Kth of N parts of the scans alone, for N jobs side by side with one --out",
+    )
+    parser.add_argument(
+        "--deface", action="store_true", help="show the brain alone in the pages, and no face"
     )
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msnmo.apply.preprocess import Arrived
-from msnmo.core.errors import MsnmoError, bad_input
+from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.core.volumes import ENDINGS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def receive(
     *,
     series: Sequence[str] = (),
     tell: Callable[[str], None] = print,
+    nameless: bool = False,
 ) -> tuple[list[Arrived], dict[str, MsnmoError]]:
     """Return the scans that can be opened, DICOM as NIfTI; by name what is wrong of the others.
 
@@ -40,6 +41,9 @@ def receive(
         As of `convert_flair`.
     tell : callable
         Told what a user should know of a series that was taken, or could have been.
+    nameless : bool
+        Whether names of files and folders stay out of all that is told and written, as they may
+        name people: the scans go by links that have their ids.
     """
     arrived: list[Arrived] = []
     failed: dict[str, MsnmoError] = {}
@@ -49,15 +53,39 @@ def receive(
                 flair, dicom = convert_flair(path, name, converted, series, tell)
             else:
                 flair, dicom = _nifti(path), ()
+                flair = _call(name, flair, converted) if nameless else flair
             arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
+        except InputError as error:
+            hidden = InputError(_without(path, name, each) for each in error.findings)
+            failed[name] = hidden if nameless else error
         except MsnmoError as error:
             failed[name] = error
         except OSError as error:
             found = error.strerror or str(error)
             remedy = "get yourself the right to read it, or correct the path"
             expected = "a NIfTI file or a folder of DICOM that can be read"
-            failed[name] = bad_input(path, expected, found, remedy)
+            where = f"[the scan {name}]" if nameless else path
+            failed[name] = bad_input(where, expected, found, remedy)
     return arrived, failed
+
+
+def _call(name: str, flair: Path, folder: Path) -> Path:
+    """Return a link to a scan that has its id for a name."""
+    (ending,) = {each for each in ENDINGS if flair.name.endswith(each)}
+    link = folder / f"{name}_FLAIR{ending}"
+    link.symlink_to(flair)
+    return link
+
+
+def _without(path: Path, name: str, finding: Finding) -> Finding:
+    """Return a finding that says a scan's id where it named its file or folder."""
+
+    def hide(text: str) -> str:
+        for said in (str(path.absolute()), str(path), path.name):
+            text = text.replace(said, f"[the scan {name}]")
+        return text
+
+    return Finding(*map(hide, (finding.file, finding.expected, finding.found, finding.remedy)))
 
 
 def _nifti(path: Path) -> Path:

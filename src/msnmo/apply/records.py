@@ -48,7 +48,9 @@ def options_of(scan: Arrived, given: argparse.Namespace) -> dict[str, Any]:
         "--bias-corrected": scan.bias_corrected,
         "--engine": given.engine,
         "--locations": given.locations,
+        "--mni": given.mni,
         "--dicom-seg": bool(given.dicom_seg and scan.dicom),
+        "--deface": given.deface,
         "brain mask": [sha256(path) for path in scan.brain],
     }
 

@@ -15,11 +15,11 @@ from msnmo.apply.apply_bundle import apply_to_scan, in_words
 from msnmo.apply.arrivals import receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
+from msnmo.apply.mni import register, write_in_mni
 from msnmo.apply.naming import name_scans
 from msnmo.apply.pages import write_page
 from msnmo.apply.parts import Part
-from msnmo.apply.prepared import Prepared
-from msnmo.apply.preprocess import Arrived, preprocess, run_module
+from msnmo.apply.preprocess import Arrived, preprocess
 from msnmo.apply.records import (
     NOT_FAILED,
     SITE,
@@ -59,7 +59,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     MsnmoError
         At the end, with the scans that were not done.
     """
-    bundle = read_bundle(given.bundle)
+    bundle = read_bundle(given.bundle, signers=given.signers)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     # of all scans, so that a part names its own as the whole would
@@ -73,6 +73,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
             *([*sources.values()], [*sources], Path(scratch), given.stripped, given.bias_corrected),
             series=given.series,
             tell=tell,
+            nameless=bool(given.ids),
         )
         sound = []
         for scan in arrived:
@@ -158,26 +159,23 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         settings = ensemble.bundle.preprocessing(given.engine)
         prepared = preprocess(scan, settings, Path(scratch), lambda step: tell(f"  {step}"))
-        regions = _find_regions(prepared, Path(scratch)) if given.locations else None
+        registered = None
+        if given.locations or given.mni:
+            tell("  registration to the MNI template")
+            registered = register(prepared, Path(scratch), with_transforms=given.mni)
+        regions = registered.regions if registered and given.locations else None
         tell(f"  {len(ensemble.models)} networks")
         start_anew(given.out, scan.name)
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
-    write_page(given.out / SITE, folder, scan.name, scan.flair)
+        if registered and given.mni and run["lesions"]:
+            write_in_mni(folder / scan.name, scan.name, registered)
+    write_page(given.out / SITE, folder, scan.name, scan.flair, deface=given.deface)
     refuse_changed_scan(given.out, asked, scan.flair)
     keep_record(given.out, asked)
     forget_failure(given.out, scan.name)
     tell(f"{in_words(run)}")
-
-
-def _find_regions(prepared: Prepared, folder: Path) -> Path:
-    """Return the scan's regions, by a registration to the MNI template."""
-    tell("  registration to the MNI template")
-    regions = folder / f"{prepared.name}_desc-regions_dseg.nii.gz"
-    arguments = ["--image", prepared.n4, "--brain", prepared.brain, "--out", regions]
-    run_module(prepared.name, ["-m", "msnmo.apply.location", *map(str, arguments)])
-    return regions
 
 
 def _write_segmentation(stem: Path, scan: Arrived, bundle: Bundle) -> None:

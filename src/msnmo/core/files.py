@@ -9,7 +9,9 @@ import glob
 import hashlib
 import itertools
 import json
+import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -31,6 +33,10 @@ HELD = "held"
 """The file that a process which writes a folder holds locked."""
 SECONDS_TO_BEGIN = 3600.0
 UMASK = Lock()
+LARGEST_JSON = 64 * 2**20
+"""Bytes: a bundle of 100 folds and 500,000 scans has fewer."""
+NOT_A_NUMBER = re.compile(rb"(?<![^\t\n])[-+]?(?:nan|inf|infinity)(?![^\t\r\n])", re.IGNORECASE)
+"""A cell that pandas would take for a number, and that is none."""
 
 
 @contextlib.contextmanager
@@ -175,20 +181,49 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """Read a JSON object; a broken file is named.
+    """Read a JSON object of finite numbers; a broken file is named.
 
     Raises
     ------
     InputError
-        If the file is missing, is not JSON or holds no object.
+        If the file is missing, is not JSON, holds no object or what is no number, or is so large or
+        so deep that it cannot be what it should.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = loads_finite(_text_of(Path(path)))
+    except (OSError, ValueError, RecursionError) as error:
         raise bad_input(path, "a readable JSON object", str(error), MAKE_AGAIN) from error
     if not isinstance(content, dict):
         raise bad_input(path, "a JSON object", type(content).__name__, MAKE_AGAIN)
     return content
+
+
+def loads_finite(text: str) -> Any:
+    """Return what a JSON text holds; Python alone takes NaN and Infinity, and 1e999 for infinity.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or has a number that is none.
+    RecursionError
+        If it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text}, where a finite number should be")
+    return value
+
+
+def _text_of(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ValueError("no file, but a folder, a pipe or a device")
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} that are read")
+    return path.read_text(encoding="utf-8")
 
 
 def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
@@ -233,7 +268,7 @@ def read_tsv(
     ------
     InputError
         If the file cannot be read or breaks off within a line, a column is missing or a value has
-        another type.
+        another type; NaN and infinity are no numbers, a missing one is ``n/a``.
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
@@ -256,6 +291,9 @@ def read_tsv(
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)
+    numbers = [name for name, kind in columns.items() if kind is float]
+    if numbers and NOT_A_NUMBER.search(content) and (wrong := _misread(path, columns)):
+        raise bad_input(path, f"a table with {', '.join(columns)}", wrong, remedy)
     for name in files:
         table[name] = table[name].map(lambda file: _beside(path, file), na_action="ignore")
     return table
@@ -263,14 +301,15 @@ def read_tsv(
 
 def _misread(path: Path | str, columns: Mapping[str, type]) -> str | None:
     """Return the first value that is no number in a column of numbers, and its line."""
-    import pandas as pd  # noqa: PLC0415 - as in `read_tsv`
+    import numpy as np  # noqa: PLC0415 - as in `read_tsv`
+    import pandas as pd  # noqa: PLC0415
 
     try:
         text = pd.read_csv(path, sep="\t", dtype=str, na_values=["n/a"], keep_default_na=False)
     except (OSError, ValueError):
         return None
     for name in (name for name, kind in columns.items() if kind in (int, float) and name in text):
-        wrong = pd.to_numeric(text[name], errors="coerce").isna()
+        wrong = ~np.isfinite(pd.to_numeric(text[name], errors="coerce"))
         if columns[name] is float:
             wrong &= text[name].notna()
         if wrong.any():
