@@ -1,5 +1,6 @@
 """Of the series of a study the one is taken that shows the whole brain, and near ties are told."""
 
+import copy
 import gzip
 import tarfile
 import zipfile
@@ -462,6 +463,51 @@ def test_enhanced_images_are_taken(tmp_path, change):
     found, values = enhanced(tmp_path, change)
     assert found.reason == ""
     np.testing.assert_array_equal(np.sort(found.image.get_fdata(), None), np.sort(values, None))
+
+
+def twice_the_frames(header, kind, values):
+    """Add the frames once more, with other pixels, and give each half its own value."""
+    frames = list(header.PerFrameFunctionalGroupsSequence)
+    for half, value in enumerate(values, start=1):
+        for frame in copy.deepcopy(frames):
+            setattr(frame, kind, one(**value))
+            content = frame.FrameContentSequence[0]
+            content.DimensionIndexValues = [half, content.DimensionIndexValues[1]]
+            header.PerFrameFunctionalGroupsSequence.append(frame)
+    del header.PerFrameFunctionalGroupsSequence[: len(frames)]
+    pixels = np.frombuffer(header.PixelData, "<u2")
+    header.PixelData = np.concatenate([pixels // 7, pixels]).tobytes()
+    header.NumberOfFrames = 2 * len(frames)
+
+
+def phase_and_magnitude(header):
+    values = [{"ComplexImageComponent": kind} for kind in ("PHASE", "MAGNITUDE")]
+    twice_the_frames(header, "MRImageFrameTypeSequence", values)
+
+
+def two_echoes(header):
+    del shared(header).MREchoSequence
+    values = [{"EffectiveEchoTime": echo} for echo in (20.0, 120.0)]
+    twice_the_frames(header, "MREchoSequence", values)
+
+
+@pytest.mark.parametrize("change", [phase_and_magnitude, two_echoes])
+def test_the_flair_is_taken_out_of_an_enhanced_image_of_several(tmp_path, change):
+    found, values = enhanced(tmp_path, change)
+    assert found.reason == ""
+    np.testing.assert_array_equal(np.sort(found.image.get_fdata(), None), np.sort(values, None))
+    assert list(found.doubts()) == ["taken as the one T2-FLAIR of 2 images in its series"]
+
+
+def test_of_two_flairs_in_one_enhanced_image_none_is_taken(tmp_path):
+    def two_long_echoes(header):
+        del shared(header).MREchoSequence
+        values = [{"EffectiveEchoTime": echo} for echo in (110.0, 120.0)]
+        twice_the_frames(header, "MREchoSequence", values)
+
+    found, _ = enhanced(tmp_path, two_long_echoes)
+    assert found.reason.startswith("2 images in one series: give the files of each")
+    assert found.final
 
 
 def without_positions(header):

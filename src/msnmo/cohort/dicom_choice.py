@@ -87,6 +87,8 @@ class Candidate:
         Whether it, or a series before it, names a contrast agent.
     final : bool
         Whether asking for it does not help.
+    beside : int
+        Other images that dcm2niix makes of the series: echoes or phases, no T2-FLAIR.
     """
 
     series: Series
@@ -96,6 +98,7 @@ class Candidate:
     near: bool = False
     after_contrast: bool = False
     final: bool = False
+    beside: int = 0
 
     @property
     def sidecar(self) -> dict[str, Any]:
@@ -119,6 +122,8 @@ class Candidate:
         for doubt in chain(*doubts_of(self.series)):
             if doubt not in self.objection:
                 yield f"taken, though {doubt}: look at it"
+        if self.beside:
+            yield f"taken as the one T2-FLAIR of {self.beside + 1} images in its series"
         if self.after_contrast:
             yield "taken, though after a contrast agent"
         if self.coverage_mm < SHORTEST_BRAIN_MM:
@@ -182,7 +187,7 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
     candidate.final = True  # but for an opinion, which is the last to be asked
     files = [image.path for image in series.images]
     mixed = len({image.is_derived for image in series.images}) > 1
-    candidate.converted = convert(files, folder, mixed=mixed)
+    candidate.converted = _the_flair_of(convert(files, folder, mixed=mixed), candidate)
     images = candidate.converted.images
     if not images:
         candidate.reason = (
@@ -205,6 +210,16 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
         candidate.reason = ("" if forced else opinion) or wrong_size
         candidate.final = bool(wrong_size)
     return candidate
+
+
+def _the_flair_of(converted: Converted, candidate: Candidate) -> Converted:
+    """Return the one T2-FLAIR among several images of a series, as echoes or phases; else all."""
+    texts = candidate.series.first.texts
+    flairs = [part for part in converted.parts() if not not_flair(part.sidecar, texts)]
+    if len(converted.images) < 2 or len(flairs) != 1:
+        return converted
+    candidate.beside = len(converted.images) - 1
+    return flairs[0]
 
 
 def _wrong_size(image: nib.Nifti1Image) -> str:

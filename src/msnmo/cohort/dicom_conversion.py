@@ -45,6 +45,14 @@ class Converted:
     images: list[Path]
     sidecar: dict[str, Any]
 
+    def parts(self) -> list[Converted]:
+        """Return each image by itself, with its own sidecar."""
+        sidecars = [image.with_suffix(".json") for image in self.images]
+        return [
+            Converted([image], read_json(sidecar) if sidecar.is_file() else {})
+            for image, sidecar in zip(self.images, sidecars, strict=True)
+        ]
+
 
 def program_path() -> str:
     """Return where dcm2niix is, on PATH or beside this Python.
