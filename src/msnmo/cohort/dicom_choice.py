@@ -32,7 +32,10 @@ LEAST_COVERAGE = 0.9
 CLEARLY_LARGER = 2.0
 
 
-UNPACK = "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg)"
+UNPACK = (
+    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); else a file may be "
+    "damaged: export the series again"
+)
 PART = (
     "give the files of each a folder, or a SeriesInstanceUID, of its own (dcmodify of DCMTK), or "
     "convert it yourself (dcm2niix) and put the NIfTI file into the scan table"
