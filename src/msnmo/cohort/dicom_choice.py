@@ -33,8 +33,8 @@ CLEARLY_LARGER = 2.0
 
 
 UNPACK = (
-    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); else a file may be "
-    "damaged: export the series again"
+    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); else a file may "
+    "be damaged: export the series again"
 )
 PART = (
     "give the files of each a folder, or a SeriesInstanceUID, of its own (dcmodify of DCMTK), or "
