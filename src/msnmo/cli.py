@@ -50,6 +50,9 @@ COMMANDS = {
     "tables": Command("msnmo.tables.summary", "print every method's means of a run"),
     "bundle": Command("msnmo.bundle", "pack trained folds, to keep and to hand on"),
     "apply": Command("msnmo.apply", "apply a bundle to new scans"),
+    "compare-visits": Command(
+        "msnmo.apply.compare_visits", "tell new, enlarged and gone lesions of two visits"
+    ),
     "demo": Command("msnmo.demo", "make the demo cohort of simulated scans"),
     "benchmark": Command("msnmo.benchmark", "measure what each part costs on this machine"),
     "doctor": Command("msnmo.doctor", "say what works here: a page for your report of a problem"),
@@ -71,10 +74,7 @@ Training and tables are one Snakemake workflow, run where its Snakefile lies, or
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        run_command(lambda: _dispatch(given))
-    except KeyboardInterrupt:
-        sys.exit(130)  # as a shell says of a command that was ended by Ctrl-C
+    run_command(lambda: _dispatch(given))
 
 
 def _dispatch(given: list[str]) -> None:

@@ -1,33 +1,43 @@
 """`python -m msnmo.apply`, as a user runs it: heads in, masks on their own grids out."""
 
+import base64
+import gzip
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
+import nibabel.processing
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy import ndimage
 
 from msnmo.apply.__main__ import main
 from msnmo.apply.apply_bundle import _judged
-from msnmo.apply.ensemble import Consensus
+from msnmo.apply.ensemble import Consensus, load_ensemble
 from msnmo.apply.listing import list_runs, read_runs
+from msnmo.apply.mni import register
 from msnmo.apply.pages import write_page
 from msnmo.apply.prepared import Prepared
 from msnmo.apply.preprocess import Arrived, preprocess
-from msnmo.apply.scans import _find_regions
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.core.errors import InputError, MsnmoError
+from msnmo.core.processes import Answer
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import segmentation
 from msnmo.preprocess.steps import STEPS
 from msnmo.settings.config import default_config
 from tests.command import run_here
 
+READABLE = (".json", ".tsv", ".html", ".js", ".txt")
 ENDINGS = (
     *("desc-brain_mask.nii.gz", "desc-lesion_dseg.nii.gz", "desc-lesion_mask.nii.gz"),
     *("desc-lesion_probseg.nii.gz", "desc-lesion_table.tsv", "desc-localisation_map.nii.gz"),
@@ -152,7 +162,10 @@ def test_what_a_bundle_tells_of_its_maps_goes_with_each_of_them(
 def test_class_probabilities_are_means_over_folds_with_their_spread(applied, heads):
     _, out, _ = applied
     table = pd.read_csv(out / "predictions.tsv", sep="\t").set_index("scan")
-    assert list(table.index) == sorted(name_of(head) for head in heads)
+    names = [name_of(head) for head in heads]
+    assert list(table.index) == sorted([*names, "sub-cuthead", "sub-none"])
+    assert table.loc[names, "failed"].isna().all()
+    assert "the scan expected:" in table.loc["sub-none", "failed"]
     for head in heads:
         run = json.loads((anat(out, head) / f"{name_of(head)}_run.json").read_text())
         folds = run["class"]["p_nmosd_of_folds"]
@@ -179,6 +192,33 @@ def test_what_is_done_is_not_done_again_unless_asked(applied, bundle, heads):
     assert run.stat().st_mtime_ns > before
 
 
+def test_a_part_does_its_scans_alone_and_an_empty_one_nothing(applied, bundle, heads):
+    _, out, _ = applied
+    told = ["--bundle", bundle, "--out", out, *heads, "--device", "cpu", "--part"]
+    done = run_here(main, *told, "2/2")
+    assert done.returncode == 0, done.stderr
+    assert f"{name_of(heads[1])} (1 of 1)" in done.stderr
+    assert f"{name_of(heads[0])} (" not in done.stderr
+    done = run_here(main, *told, "3/3")
+    assert done.returncode == 0, done.stderr
+    assert "(1 of" not in done.stderr
+
+
+def test_another_scan_of_a_name_is_refused_before_networks_are_read(
+    applied, bundle, heads, tmp_path, monkeypatch
+):
+    _, out, _ = applied
+    other = tmp_path / heads[0].name
+    shutil.copy(heads[1], other)
+    monkeypatch.setattr("msnmo.apply.scans.load_ensemble", lambda *_: pytest.fail("too late"))
+    run = anat(out, heads[0]) / f"{name_of(heads[0])}_run.json"
+    before = run.read_bytes()
+    done = run_here(main, "--bundle", bundle, "--out", out, other, "--again", "--device", "cpu")
+    assert done.returncode == 1
+    assert "results of this very scan" in done.stderr
+    assert run.read_bytes() == before
+
+
 def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     """A head that is no head: skull stripping finds too little of a brain."""
     image = nib.load(heads[0])
@@ -192,6 +232,93 @@ def test_a_step_that_fails_is_told_with_its_message(bundle, heads, tmp_path):
     assert "sub-third: skullstrip failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (out / "sub-third").exists()
+
+
+def test_a_network_that_says_nan_of_one_scan_is_named_and_the_others_go_on(
+    bundle, heads, tmp_path, monkeypatch, capsys
+):
+    """Its first fold says nothing of the first scan that it sees."""
+    ensemble = load_ensemble(read_bundle(bundle), torch.device("cpu"))
+    calls = []
+
+    def spoil(_module, _given, outputs):
+        calls.append(outputs)
+        if len(calls) > 1:
+            return outputs
+        return replace(outputs, class_logits=torch.full((1, 2), float("nan")))
+
+    ensemble.models[0].register_forward_hook(spoil)
+    monkeypatch.setattr("msnmo.apply.scans.load_ensemble", lambda *_: ensemble)
+    out = tmp_path / "out"
+    done = run_here(main, "--bundle", bundle, "--out", out, *heads, "--device", "cpu")
+    assert done.returncode == 1
+    first, second = map(name_of, heads)
+    weights = bundle / "fold-0.safetensors"
+    assert f"{first}: {weights}: a network's output is not finite" in done.stderr
+    assert "2 of 2 numbers of class_logits" in done.stderr
+    assert "1 of 2 scans not done" in done.stderr
+    assert pd.read_csv(out / "predictions.tsv", sep="\t")["scan"].tolist() == [second]
+    assert not anat(out, heads[0]).exists()
+
+
+def test_with_an_id_the_name_of_a_file_is_told_and_written_nowhere(bundle, heads, tmp_path):
+    given = tmp_path / "Mueller Anna" / "Mueller_Anna_1970-01-01.nii.gz"
+    cut = given.with_name("Mueller_Bert.nii.gz")
+    given.parent.mkdir()
+    shutil.copy(heads[0], given)
+    cut.write_bytes(heads[0].read_bytes()[:5000])
+    gone, text = given.with_name("Mueller_Cora.nii.gz"), given.with_name("Mueller_Dora.img")
+    text.touch()
+    out = tmp_path / "out"
+    scans = [given, cut, gone, text]
+    done = run_here(
+        *(main, "--bundle", bundle, "--out", out, *scans, "--ids", "X1", "X2", "X3", "X4"),
+        *("--device", "cpu", "--deface"),
+    )
+    assert done.returncode == 1
+    assert "3 of 4 scans not done" in done.stderr
+    assert all(f"sub-X{number}" in done.stderr for number in (1, 2, 3, 4))
+    told = [done.stdout, done.stderr, *map(str, out.rglob("*"))]
+    told += [path.read_text() for path in out.rglob("*") if path.suffix in READABLE]
+    assert len(told) > 10
+    for word in ("Mueller", "Anna", "1970"):
+        assert not [each for each in told if word in each]
+    run = json.loads((out / "sub-X1/anat/sub-X1_run.json").read_text())
+    assert run["input"]["file"] == "sub-X1_FLAIR.nii.gz"
+    # and no face: every voxel beyond the brain is black
+    page = (out / "report/scans/sub-X1.js").read_text()
+    (layer, *_) = json.loads(page.removeprefix("var msnmoLayers = ").rstrip(";\n"))
+    shown = nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(layer["data"])))
+    brain = nib.load(out / "sub-X1/anat/sub-X1_desc-brain_mask.nii.gz")
+    lit = np.asarray(shown.dataobj) > 0
+    inside = nib.processing.resample_from_to(brain, shown, order=1)
+    assert lit.any()
+    far = ndimage.binary_dilation(np.asarray(inside.dataobj) > 0, iterations=4)
+    assert not lit[~far].any()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_asked_to_end_leaves_no_image_and_no_process(bundle, heads, tmp_path, number):
+    scratch = tmp_path / "scratch é"
+    scratch.mkdir()
+    arguments = ["--bundle", bundle, "--out", tmp_path / "out", heads[0], "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "msnmo.apply", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
+    for line in process.stderr:
+        if line.strip() == "msnmo:   n4":
+            break
+    assert list(scratch.rglob("*.nii.gz"))
+    process.send_signal(number)
+    process.stderr.read()
+    assert process.wait(timeout=60) == 128 + number
+    assert not list(scratch.iterdir())
+    assert not list((tmp_path / "out").rglob(".tmp-*"))
+    commands = subprocess.check_output(["ps", "-ww", "-eo", "args"], text=True)
+    assert str(scratch) not in commands
 
 
 def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatch):
@@ -208,13 +335,13 @@ def test_a_new_scan_goes_through_every_step_of_the_workflow(tmp_path, monkeypatc
 def test_locations_are_found_by_a_module_that_is_there(tmp_path, monkeypatch):
     commands = []
 
-    def run(command, **_):
+    def run(command, _environment):
         commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return Answer(0, "", "")
 
-    monkeypatch.setattr("msnmo.apply.preprocess.subprocess.run", run)
+    monkeypatch.setattr("msnmo.apply.preprocess.run", run)
     prepared = Prepared("sub-1", *[tmp_path / name for name in "abcdefg"])
-    regions = _find_regions(prepared, tmp_path)
+    regions = register(prepared, tmp_path).regions
     ((_, _, module, *arguments),) = commands
     assert find_spec(module)
     assert arguments[-2:] == ["--out", str(regions)]

@@ -1,6 +1,7 @@
 """`msnmo apply --truth`, as a user runs it: heads that a bundle never saw, and one that it did."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -37,6 +38,23 @@ def evaluated(bundle, cohort, tmp_path_factory):
     done = run_here(main, "--bundle", bundle, "--out", out, "--truth", cohort, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     return out, done
+
+
+def test_a_part_evaluates_nothing_and_the_whole_does_when_all_parts_are_done(
+    evaluated, bundle, cohort, tmp_path
+):
+    out = shutil.copytree(evaluated[0], tmp_path / "out")
+    shutil.rmtree(out / "evaluation")
+    command = ["--bundle", bundle, "--out", out, "--truth", cohort, "--device", "cpu"]
+    done = run_here(main, *command, "--part", "2/2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("done before") == 1
+    assert not (out / "evaluation").exists()
+    done = run_here(main, *command)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("done before") == 2
+    for path in (evaluated[0] / "evaluation").iterdir():
+        assert (out / "evaluation" / path.name).read_bytes() == path.read_bytes()
 
 
 def rows_of(cohort):

@@ -216,6 +216,9 @@ def test_the_rule_refuses_all_overlap_at_once_or_lists_it(bundle, tmp_path):
     for text in ("a (sub-1)", "b (sub-2)", "expected:", "found:", "--leave-out-overlap"):
         assert text in done.stderr
     assert not (tmp_path / "overlap.tsv").exists()
+    start = run_here(main, *options, "--start")
+    assert start.returncode == 1
+    assert "a fold would be tested on scans that its network has learned from" in start.stderr
     assert run_here(main, *options, "--leave-out").returncode == 0
     assert read_tsv(tmp_path / "overlap.tsv", {"scan": str})["scan"].tolist() == names[:2]
     content = json.loads((bundle / "bundle.json").read_text())

@@ -242,7 +242,7 @@ def test_labels_come_to_each_voxel_of_any_grid_from_its_place_in_the_template(ax
         transform_type="AffineTransform", dimension=3, translation=(3.0, 2.0, -1.0)
     )
     ants.write_transform(shift, str(tmp_path / "shift.mat"))
-    native = location._to_ants(np.zeros(grid.shape), grid)
+    native = location.to_ants(np.zeros(grid.shape), grid)
     carried = location._carried(values, coarse, native, [str(tmp_path / "shift.mat")])
     index = np.rint((world(grid) + np.reshape((-3, -2, -1), (3, 1, 1, 1))) / 1.5).astype(int)
     np.testing.assert_array_equal(carried, values[tuple(index)])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -224,6 +226,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"format": 2}, "a newer one needs a newer msnmo"),
         ({"method": "none_such"}, "none_such"),
         ({"threshold": 2}, "threshold"),
+        ({"threshold": float("nan")}, "NaN, where a finite number should be"),
+        ({"temperature": float("inf")}, "Infinity, where a finite number should be"),
+        ({"certain_from": float("nan")}, "NaN, where a finite number should be"),
         ({"folds": []}, "folds"),
         ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
         ({"localisation": "better"}, "localisation maps find lesions"),
@@ -247,7 +252,7 @@ def test_a_bundle_of_another_make_is_refused(broken: Path, changed: dict, said: 
 def test_preprocessing_that_no_config_may_say_is_refused(broken: Path) -> None:
     sections = json.loads((broken / "bundle.json").read_text())["preprocessing"]
     sections["resize"]["size"] = [160, 160, 150]
-    sections["n4"]["tolerance"] = float("inf")
+    sections["n4"]["tolerance"] = -1.0
     _rewrite(broken, preprocessing=sections)
     with pytest.raises(InputError) as error:
         read_bundle(broken)
@@ -273,6 +278,110 @@ def test_a_bundle_that_was_made_under_the_names_of_before_loads(
     assert content["export"]["method"] == "joint"
     assert content["predict"] == {"threshold": 0.5, "locations": False}
     assert read_bundle(tmp_path / "old").threshold == 0.5
+
+
+def _first_fold(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["folds"][0][key] = value
+
+    return change
+
+
+def _wide(content: dict[str, Any]) -> None:
+    content["folds"][1]["settings"]["model"]["base_channels"] = 4 * 10**8
+
+
+def _many(content: dict[str, Any]) -> None:
+    (one, *_) = content["folds"]
+    content["folds"] = [
+        one | {"fold": fold, "weights": f"fold-{fold}.safetensors"} for fold in range(3000)
+    ]
+
+
+def _preprocessed(step: str, key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["preprocessing"][step][key] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_first_fold("fold", 1), "each fold and its weights once"),
+        (_first_fold("weights", "fold-2.safetensors"), "each fold and its weights once"),
+        (_first_fold("fold", 10**30), r"folds\.0\.fold"),
+        (_first_fold("size", [48, 48, 48]), "trained at model space's size, 32 x 32 x 32"),
+        (_many, "200 at most"),
+        (_wide, r"folds\.1.*base_channels"),
+        (_preprocessed("n4", "iterations", [10**9]), r"n4\.iterations\.0"),
+        (_preprocessed("n4", "iterations", [50] * 5000), r"n4\.iterations"),
+        (_preprocessed("resize", "size", [160_000] * 3), r"resize\.size\.0"),
+        (_preprocessed("resize", "size", [48] * 3), "found:    32 x 32 x 32"),
+        (lambda content: content.update(temperature=1e300), "0.01 to 100"),
+        (lambda content: content.update(versions={"msnmo": {"a": "b" * 10**6}}), r"versions"),
+    ],
+)
+def test_an_absurd_value_is_refused_in_few_words(
+    broken: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    content = json.loads((broken / "bundle.json").read_text())
+    change(content)
+    _rewrite(broken, **content)
+    with pytest.raises(InputError, match=said) as error:
+        read_bundle(broken)
+    for finding in error.value.findings:
+        assert finding.file.startswith(str(broken / "bundle.json"))
+        assert len(str(finding)) < 1500
+        assert "copy the bundle again" in finding.remedy
+
+
+def test_nested_json_is_refused(broken: Path) -> None:
+    (broken / "bundle.json").write_text('{"a": ' * 100_000 + "1" + "}" * 100_000)
+    with pytest.raises(InputError, match=r"bundle\.json") as error:
+        read_bundle(broken)
+    assert "copy the bundle again" in error.value.findings[0].remedy
+
+
+@pytest.mark.parametrize("name", ["pandas.py", ".hidden", "torch/__init__.py"])
+def test_a_file_that_the_checksums_do_not_name_is_refused(broken: Path, name: str) -> None:
+    (broken / name).parent.mkdir(exist_ok=True)
+    (broken / name).write_text("")
+    with pytest.raises(InputError, match="a file that is not the bundle's") as error:
+        read_bundle(broken)
+    (finding,) = error.value.findings
+    assert finding.file == str(broken / name.partition("/")[0])
+
+
+def test_the_mark_that_snakemake_leaves_in_a_folder_is_no_foreign_file(broken: Path) -> None:
+    mark = broken / ".snakemake_timestamp"
+    mark.touch()
+    assert read_bundle(broken).method.name == "joint"
+    mark.write_text("import os")
+    with pytest.raises(InputError, match="a file that is not the bundle's"):
+        read_bundle(broken)
+
+
+@pytest.mark.parametrize("name", ["fold-1.safetensors", "bundle.json", "config.yaml"])
+def test_a_link_out_of_a_bundle_is_refused_and_one_within_is_not(broken: Path, name: str) -> None:
+    moved = (broken / name).rename(broken.with_name(name))
+    (broken / name).symlink_to(moved)
+    with pytest.raises(InputError, match="a link out of it") as error:
+        read_bundle(broken)
+    assert error.value.findings[0].file == str(broken / name)
+    (broken / name).unlink()
+    moved.rename(broken / name)
+    linked = broken.with_name("linked")
+    linked.symlink_to(broken)
+    assert read_bundle(linked).labels == ("MS", "NMOSD")
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "config.yaml", "fold-0.safetensors"])
+def test_a_pipe_in_a_bundle_is_not_waited_for(broken: Path, name: str) -> None:
+    (broken / name).unlink()
+    os.mkfifo(broken / name)
+    with pytest.raises(InputError, match=r"no such file|no file of checksums"):
+        read_bundle(broken)
 
 
 def test_weights_outside_the_folder_are_refused(broken: Path) -> None:

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import stat
+import subprocess
 from dataclasses import replace
 
 import nibabel as nib
@@ -17,6 +19,7 @@ from msnmo.cohort.dicom_patients import conflict, read_salt
 from msnmo.cohort.dicom_reading import read_folder
 from msnmo.cohort.dicom_series import not_flair, plain_words
 from msnmo.cohort.table import read_scan_table
+from msnmo.core.errors import InputError
 from tests.cohort.dicom_study import (
     ANNA,
     BERT,
@@ -183,6 +186,48 @@ def test_ids_need_the_salt(made, hashed, take, tmp_path):
     assert not set(one["subject"]) & set(two["subject"])
     assert stat.S_IMODE((tmp_path / "two.salt").stat().st_mode) == 0o600
     assert len(read_salt(tmp_path / "two.salt")) >= 32
+
+
+def _salt(path, content=None, mode=0o600):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content or os.urandom(32).hex())
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_salt_that_others_can_read_is_refused(tmp_path, mode):
+    with pytest.raises(InputError, match=f"mode {mode:04o}"):
+        read_salt(_salt(tmp_path / "s", mode=mode))
+
+
+@pytest.mark.parametrize("content", ["a" * 64, "0" * 32, "secret" * 8, "0123456789abcdef" * 4])
+def test_a_constant_salt_is_refused(tmp_path, content):
+    with pytest.raises(InputError, match="one that repeats itself"):
+        read_salt(_salt(tmp_path / "s", content))
+
+
+def test_a_random_salt_is_taken(tmp_path):
+    for _ in range(200):
+        assert read_salt(_salt(tmp_path / "s"))
+
+
+def test_a_salt_that_would_be_handed_on_is_refused(made, refused, tmp_path):
+    out = tmp_path / "nifti"
+    for folder in (out, made):
+        salt = folder / "sub" / ".." / "s.salt"
+        given = ("dicom", made, "--nifti", out, "--salt-file", salt)
+        assert "which is handed on" in refused(*given, out=tmp_path / "scans.tsv")
+        assert not (folder / "s.salt").exists()
+
+
+def test_a_salt_that_git_keeps_is_refused(tmp_path):
+    salt = _salt(tmp_path / "s.salt")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert read_salt(salt)
+    subprocess.run(["git", "-C", tmp_path, "add", "s.salt"], check=True)
+    with pytest.raises(InputError, match="a file that git keeps"):
+        read_salt(salt)
 
 
 def test_a_map_gives_ids_sites_and_diagnoses(mapped):

@@ -1,5 +1,6 @@
 """Jobs spread over the GPUs there are, and none gets more than it may."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -100,6 +101,55 @@ def test_all_jobs_of_a_user_meet_in_one_folder_whatever_their_environment(monkey
     monkeypatch.setattr("tempfile.tempdir", None)
     assert lock_folder() == folder
     assert str(os.getuid()) in folder.name
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o1777])
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(InputError, match="others may write"):
+        hold_gpu(["a"], 1, folder)
+
+
+@pytest.mark.parametrize("name", ["a-0.lock", "a-0.json", "a-0.held", "other"])
+def test_a_link_in_the_folder_is_refused_and_not_followed(tmp_path, name):
+    folder, aim = tmp_path / "locks", tmp_path / "thesis.txt"
+    folder.mkdir(mode=0o700)
+    aim.write_text("years of work")
+    (folder / name).symlink_to(aim)
+    with pytest.raises(InputError, match=rf"(?s){name}.*a link") as error:
+        hold_gpu(["a"], 1, folder)
+    assert error.value.findings[0].file == str(folder / name)
+    assert aim.read_text() == "years of work"
+    assert list(held_gpus(folder)) == []
+
+
+@pytest.mark.parametrize("number", [37, 38, 95])
+def test_a_disk_without_locks_is_told_of_and_holds_by_files(tmp_path, monkeypatch, capsys, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = tmp_path / "locks"
+    first = hold_gpu(["a", "b"], 1, folder, "train")
+    second = hold_gpu(["a", "b"], 1, folder, "predict")
+    assert (first.index, second.index) == (0, 1)
+    said = capsys.readouterr().err
+    assert "has no locks" in said
+    assert os.strerror(number) in said
+    assert len(list(held_gpus(folder))) == 2
+    first.lock.release()
+    assert hold_gpu(["a", "b"], 1, folder, "train").index == 0
+
+
+def test_another_error_of_the_disk_is_no_lack_of_locks(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(5, os.strerror(5))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Input/output error"):
+        hold_gpu(["a"], 1, tmp_path / "locks")
 
 
 def test_a_folder_that_is_not_ours_is_refused(tmp_path, monkeypatch):

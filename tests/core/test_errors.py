@@ -1,11 +1,14 @@
 """What a user sees when something is wrong, and the exit code a workflow sees."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from msnmo.core import errors
 from msnmo.core.errors import (
     SPARE_STDERR,
     DataLeakageError,
@@ -13,6 +16,7 @@ from msnmo.core.errors import (
     InputError,
     MsnmoError,
     bad_input,
+    run_command,
 )
 
 
@@ -33,6 +37,7 @@ def test_user_errors_are_one_family(kind):
 
 SCRIPT = """
 import sys
+from pathlib import Path
 from msnmo.core.errors import DataLeakageError, bad_input, run_command
 def main():
     {body}
@@ -79,3 +84,78 @@ def test_what_a_full_log_cannot_take_is_said_on_the_spare_stderr(tmp_path, body,
     said = (tmp_path / "terminal").read_text()
     assert said.startswith(told)
     assert "remedy:" in said
+
+
+WAITING = """
+import tempfile, time
+from pathlib import Path
+from msnmo.core.errors import run_command
+from msnmo.core.files import atomic_folder, atomic_path
+def main():
+    with tempfile.TemporaryDirectory() as scratch, atomic_path(Path(OUT, "a.txt")) as part:
+        part.write_text("half")
+        Path(scratch, "image.nii").write_text("of a patient")
+        with atomic_folder(Path(OUT, "folder")) as folder:
+            (folder / "b.txt").write_text("half")
+            print("ready", flush=True)
+            time.sleep(100)
+run_command(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_who_is_asked_to_end_leaves_nothing_half_written_nor_temporary(tmp_path, number, code):
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    out.mkdir()
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"OUT = {str(out)!r}\n{WAITING}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
+    assert process.stdout.readline() == "ready\n"
+    assert list(scratch.iterdir())
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said in ("msnmo: interrupted\n", f"msnmo: ended by {number.name}\n")
+    assert not [*scratch.iterdir(), *out.iterdir()]
+
+
+def test_nohup_goes_on_ignoring_the_end_of_the_terminal():
+    body = """import os, signal
+    os.kill(os.getpid(), signal.SIGHUP)
+    print('went on')"""
+    command = ["nohup", sys.executable, "-c", SCRIPT.format(body=body)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
+def test_handlers_are_those_of_before_when_a_command_has_ended():
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
+    with pytest.raises(SystemExit):
+        run_command(lambda: None)
+    after = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
+    assert after == before
+
+
+def test_ctrl_c_while_libraries_load_is_no_traceback(tmp_path):
+    (tmp_path / "numpy.py").write_text("print('ready', flush=True)\nimport time\ntime.sleep(100)\n")
+    source = str(Path(errors.__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "msnmo.predict.fold", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), source])},
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in said

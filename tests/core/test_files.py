@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import DiskError, InputError
 from msnmo.core.files import (
+    atomic_folder,
     atomic_path,
     read_json,
     read_tsv,
@@ -26,6 +27,7 @@ from msnmo.core.files import (
     write_text,
     write_tsv,
 )
+from tests.published import look
 
 KILLED = """
 import sys, time
@@ -231,6 +233,53 @@ def test_a_cut_number_is_told_with_its_column_and_line(tmp_path):
         assert finding.remedy
 
 
+@pytest.mark.parametrize("text", ["nan", "NaN", "-nan", "inf", "-Infinity", "+INF", "1e999"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_cell_that_is_no_number_is_no_missing_one(tmp_path, text, place):
+    path = tmp_path / "metrics.tsv"
+    row = f"{text}\t1" if place == "first" else f"1\t{text}"
+    path.write_text(f"value\tvolume\n0.5\tn/a\n{row}\n")
+    with pytest.raises(InputError) as caught:
+        read_tsv(path, {"value": float, "volume": float})
+    column = "value" if place == "first" else "volume"
+    assert caught.value.findings[0].found.startswith(f"{text!r} in column {column} of line 3")
+
+
+def test_text_may_be_called_nan(tmp_path):
+    path = tmp_path / "metrics.tsv"
+    path.write_text("scan\tsite\tvalue\nnan\tInf\t0.5\n")
+    read = read_tsv(path, {"scan": str, "site": str, "value": float})
+    assert read.iloc[0].tolist() == ["nan", "Inf", 0.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"threshold": NaN}', "NaN, where a finite number should be"),
+        ('{"folds": [{"seed": -Infinity}]}', "-Infinity, where"),
+        ('{"temperature": 1e999}', "1e999, where"),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "recursion"),
+        ('{"fold": ' + "1" * 5000 + "}", "digits"),
+    ],
+)
+def test_json_of_no_numbers_or_no_end_is_named(tmp_path, content, found):
+    path = tmp_path / "bundle.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=found) as caught:
+        read_json(path)
+    assert caught.value.findings[0].file == str(path)
+
+
+def test_json_that_is_no_file_or_too_large_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="a pipe"):
+        read_json(tmp_path / "pipe.json")
+    with (tmp_path / "large.json").open("wb") as stream:
+        stream.truncate(2**34)  # a hole: no disk is filled
+    with pytest.raises(InputError, match=str(2**34)):
+        read_json(tmp_path / "large.json")
+
+
 def test_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.tsv"):
         read_tsv(tmp_path / "gone.tsv", {"scan": str})
@@ -248,3 +297,55 @@ def test_sha256_of_known_bytes(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256(tmp_path / "x") == expected
+
+
+PUBLISH = """
+import os, sys
+from pathlib import Path
+from msnmo.core.files import atomic_folder
+while True:
+    with atomic_folder(Path(sys.argv[1])) as folder:
+        for number in range(7):
+            (folder / f"{number}.txt").write_text(sys.argv[2])
+"""
+
+
+def test_a_folder_that_eight_write_at_once_is_whole_and_one_writers_even_under_kills(tmp_path):
+    path = tmp_path / "out" / "anat"
+    path.parent.mkdir()
+
+    def start(writer):
+        return subprocess.Popen([sys.executable, "-c", PUBLISH, str(path), str(writer)])
+
+    writers = [start(writer) for writer in range(8)]
+    seen = set()
+    try:
+        for kill in range(10):
+            deadline = time.monotonic() + 60
+            for _ in range(40):
+                while not (found := look(path)) and time.monotonic() < deadline:
+                    pass
+                assert sorted(found) == [f"{number}.txt" for number in range(7)]
+                assert len(set(found.values())) == 1
+                seen |= set(found.values())
+            # whatever it is doing
+            writers[kill].kill()
+            writers.append(start(8 + kill))
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert len(seen) > 1
+    with atomic_folder(path) as folder:
+        (folder / "last.txt").touch()
+    assert [each.name for each in path.iterdir()] == ["last.txt"]
+    # but for those killed before there was anything in it, which go when nobody can be at them
+    left = list(path.parent.glob(".tmp-*"))
+    assert not [each for each in left if (each / "held").exists()]
+    left.append(path.with_name(".tmp-k1ll_3d_-anat"))
+    left[-1].mkdir()
+    for each in left:
+        os.utime(each, (0, 0))
+    with atomic_folder(path) as folder:
+        (folder / "very last.txt").touch()
+    assert [each.name for each in path.parent.iterdir()] == ["anat"]

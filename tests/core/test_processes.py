@@ -1,10 +1,14 @@
 """Programs that answer, fail, are missing, hang."""
 
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from msnmo.core.processes import ask
+from msnmo.core.processes import ask, run
 
 
 def test_what_a_program_says_is_returned():
@@ -31,3 +35,34 @@ def test_one_that_hangs_is_ended_with_all_that_it_started():
     done = ask("sh", "-c", "sleep 100 & sleep 100", seconds=0.3)
     assert done.wrong == "no answer in 0.3 s"
     assert time.monotonic() - before < 30
+
+
+PARENT = """
+import os, sys
+from msnmo.core.errors import run_command
+from msnmo.core.processes import run
+run_command(lambda: run(["sh", "-c", sys.argv[1]], os.environ))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_was_started_ends_with_who_started_it(tmp_path, number):
+    """A child that asks for a moment to tidy up has it; its own child goes too."""
+    child = "trap 'touch tidied; exit' TERM; sleep 100 & echo $! > pid; wait"
+    process = subprocess.Popen([sys.executable, "-c", PARENT, child], cwd=tmp_path)
+    pid = tmp_path / "pid"
+    for _ in range(600):
+        if pid.is_file() and pid.read_text().strip():
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 128 + number
+    assert (tmp_path / "tidied").exists()
+    stat = Path(f"/proc/{pid.read_text().strip()}/stat")
+    # one that ended may wait for its parent to take notice
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_program_is_run_to_its_end_with_its_own_variables_alone():
+    done = run(["sh", "-c", "echo $WORD$HOME; echo no >&2; exit 3"], {"WORD": "ja"})
+    assert (done.code, done.said, done.complaint) == (3, "ja", "no")

@@ -136,6 +136,30 @@ def test_segmentation_loss_stays_between_0_and_1(seed, share):
     assert segmentation_loss(60 * lesion - 30, lesion) < 1e-5
 
 
+def _slope(logits, lesion, kind):
+    """Return how much the loss of a batch asks of each scan: sum of the gradient's magnitudes."""
+    logits = logits.clone().requires_grad_()
+    segmentation_loss(logits, lesion, kind=kind).backward()
+    return logits.grad.abs().sum(dim=(1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("probability", [0.01, 0.5, 0.9])
+def test_what_is_found_in_a_scan_without_lesion_costs_by_cross_entropy_alone(probability):
+    """Soft Dice of a scan is 1 whatever is found there; beside a scan with a lesion too."""
+    lesion = torch.zeros(2, 1, 32, 32, 32)
+    logits = torch.full_like(lesion, probability).logit()
+    assert (_slope(logits, lesion, "dice") < 1e-6).all()
+    assert (_slope(logits, lesion, "dice_ce") > probability / 3).all()
+    lesion[0, :, 8:16, 8:16, 8:16] = 1
+    with_lesion, without = _slope(logits, lesion, "dice")
+    assert without < 1e-4 * with_lesion
+    assert _slope(logits, lesion, "dice_ce")[1] > probability / 3
+    # and each step lowers what was found in it
+    given = logits.clone().requires_grad_()
+    segmentation_loss(given, lesion, kind="dice_ce").backward()
+    assert (given.grad[1] > 0).all()
+
+
 def test_a_scan_without_lesions_gives_a_finite_gradient():
     logits = torch.zeros(1, 1, 8, 8, 8, requires_grad=True)
     segmentation_loss(logits, torch.zeros(1, 1, 8, 8, 8)).backward()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -284,6 +285,17 @@ def _other_names(model: Path) -> None:
     _rewrite(model, {f"x.{name}": tensor for name, tensor in tensors.items()})
 
 
+def _not_finite(model: Path) -> None:
+    tensors = load_file(model / "weights.safetensors")
+    tensors["sharing.crossover.weight"][0, 0] = float("nan")
+    _rewrite(model, tensors)
+
+
+def _pipe(model: Path) -> None:
+    (model / "weights.safetensors").unlink()
+    os.mkfifo(model / "weights.safetensors")
+
+
 def _other_method(model: Path) -> None:
     _rewrite(model, load_file(model / "weights.safetensors"), method="only-seg")
 
@@ -296,6 +308,8 @@ def _other_method(model: Path) -> None:
         (_pickle, "SafetensorError"),
         (_other_shape, "such as sharing.crossover.weight"),
         (_other_names, "missing"),
+        (_not_finite, r"NaN or infinity in 1 of \d+ numbers of sharing.crossover.weight"),
+        (_pipe, "no such file"),
         (_other_method, "only-seg"),
         (lambda model: (model / "weights.safetensors").unlink(), "FileNotFoundError"),
     ],
@@ -402,6 +416,19 @@ def test_a_method_of_one_task_predicts_that_task_only() -> None:
     assert (row["p_ms"], row["p_nmosd"]) == ("0.250000", "0.750000")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_output_that_is_no_number_is_no_prediction(value: float) -> None:
+    """The class of NaN would be the first, and its lesions none."""
+    image, logits = np.zeros((4, 4, 4), dtype=np.float32), torch.zeros(1, 1, 4, 4, 4)
+    logits[0, 0, 1, 2, 3] = value
+    for model, named in (
+        (_OneTask(lesion_logits=logits), "1 of 64 numbers of lesion_logits"),
+        (_OneTask(class_logits=torch.tensor([[value, 0.0]])), "1 of 2 numbers of class_logits"),
+    ):
+        with pytest.raises(MsnmoError, match=named):
+            predict_scan(model, image, torch.device("cpu"))
+
+
 def test_full_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
@@ -429,8 +456,9 @@ def test_an_interrupted_folder_leaves_the_old_one_and_is_cleared_by_the_next(
         _interrupted(target)
     assert [path.name for path in target.iterdir()] == ["old"]
 
-    (tmp_path / ".tmp-fold-0" / "new").mkdir(parents=True)
-    (tmp_path / ".tmp-fold-0" / "new" / "left by a kill").touch()
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "new").mkdir(parents=True)
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "new" / "left by a kill").touch()
+    (tmp_path / ".tmp-k1ll_3d_-fold-0" / "held").touch()
     with atomic_folder(target) as folder:
         (folder / "newer").touch()
     assert [path.name for path in target.iterdir()] == ["newer"]

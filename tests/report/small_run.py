@@ -71,10 +71,10 @@ class Run:
         judged = ["--localisation", *map(str, self.folder.glob("localisation/*.tsv"))]
         return [*options, f"--site={site or self.site}", "--methods", *self.methods, *judged]
 
-    def write_scan(self, scan: str, site: Path | None = None) -> None:
+    def write_scan(self, scan: str, site: Path | None = None, *more: str) -> None:
         """Write a scan's page as the workflow does."""
         pattern = f"{self.folder}/predictions/{{method}}/fold-{{fold}}"
-        arguments = [f"--scan={scan}", f"--predictions={pattern}", *self.options(site)]
+        arguments = [f"--scan={scan}", f"--predictions={pattern}", *self.options(site), *more]
         scan_module.main(arguments)
 
     def write_site(self, site: Path | None = None, **changed: Sequence[str]) -> None:

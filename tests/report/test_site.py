@@ -4,10 +4,12 @@ import argparse
 import json
 import re
 import shutil
+import socket
 from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -151,6 +153,33 @@ def test_a_localisation_map_is_of_the_brain(run):
     brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
     assert (layers["localisation"][brain] > 0.3).all()
     assert not layers["localisation"][~brain].any()
+
+
+def test_a_page_shows_the_brain_alone_where_that_is_asked_for(run, tmp_path):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    results = Results.read(parser.parse_args(run.options()))
+    predictions = f"{run.folder}/predictions/{{method}}/fold-{{fold}}"
+    brain = load_mask(results.manifest.loc["sub-N1", "native_brain"]).data
+    head, *_ = scan_layers(results, "sub-N1", predictions)
+    alone, *others = scan_layers(results, "sub-N1", predictions, deface=True)
+    assert head.volume.data[~brain].any()
+    assert not alone.volume.data[~brain].any()
+    np.testing.assert_array_equal(alone.volume.data[brain], head.volume.data[brain])
+    assert others[0].name == "truth"
+    run.write_scan("sub-N1", tmp_path, "--deface")
+    assert layers_of(tmp_path, "sub-N1")[0]["label"] == "scan as it arrived, brain alone"
+
+
+def test_what_is_copied_names_no_folder_user_or_machine(run, site):
+    """The run lies in a folder of its own, whose whole path every command was given."""
+    words = {str(run.folder), f"@{socket.gethostname()}", "/home/", "/root/"}
+    files = [path for path in site.rglob("*") if path.suffix in (".html", ".js", ".svg")]
+    assert len(files) > len(SCANS)
+    for path in files:
+        if path.parent.name != "assets":
+            text = path.read_text(encoding="utf-8")
+            assert not [word for word in words if word in text], path
 
 
 def test_overview_names_exclusions_engines_and_versions(site):

@@ -10,7 +10,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.core.errors import InputError
-from msnmo.settings.config import Config, complete_config, default_config, method_settings
+from msnmo.settings.config import (
+    Config,
+    complete_config,
+    default_config,
+    method_settings,
+    nameless,
+)
 from msnmo.settings.methods import METHODS
 from msnmo.settings.training import Settings
 
@@ -126,8 +132,12 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"resize": {"image_order": 3.0}}, "resize.image_order", "one of 1, 3"),
         ({"resize": {"size": [160]}}, "resize.size", "a list of three multiples of 16"),
         ({"resize": {"size": [160, 160, 0]}}, "resize.size.2", "a multiple of 16"),
-        ({"n4": {"iterations": []}}, "n4.iterations", "one or more whole numbers"),
-        ({"n4": {"iterations": 50}}, "n4.iterations", "one or more whole numbers"),
+        ({"resize": {"size": [160, 160, 16000]}}, "resize.size.2", "a multiple of 16 from 16 to"),
+        ({"n4": {"iterations": [10**9]}}, "n4.iterations.0", "from 1 to 10000"),
+        ({"predict": {"threshold": float("nan")}}, "predict.threshold", "above 0 and below 1"),
+        ({"bundle": {"certain_from": float("inf")}}, "bundle.certain_from", "from 0.5 to 1"),
+        ({"n4": {"iterations": []}}, "n4.iterations", "one to 10 whole numbers from 1 to 10000"),
+        ({"n4": {"iterations": 50}}, "n4.iterations", "one to 10 whole numbers from 1 to 10000"),
         ({"lesion_masks": {"labels": "all"}}, "lesion_masks.labels", "any, or a list of whole"),
         ({"lesion_masks": {"labels": [0, 1]}}, "lesion_masks.labels", "at least 1"),
         ({"lesion_masks": {"labels": [True]}}, "lesion_masks.labels", "at least 1"),
@@ -281,7 +291,7 @@ def test_a_methods_own_settings_come_over_the_common_ones(config):
     before = {name: method_settings(config, name) for name in METHODS}
     config["method_settings"]["only_seg"] = {"train": {"learning_rate": 0.01}}
     after = {name: method_settings(config, name) for name in METHODS}
-    assert after.pop("only_seg")["train"] == config["train"] | {"learning_rate": 0.01}
+    assert after.pop("only_seg")["train"] == before["only_seg"]["train"] | {"learning_rate": 0.01}
     assert after == {name: before[name] for name in after}
 
 
@@ -323,3 +333,19 @@ def test_a_methods_settings_are_checked_as_they_take_effect(config):
     assert list(findings(config)) == ["train.epochs"]
     config["method_settings"] = {"lgm_dot": {"train": {"epochs": -1}}}
     assert list(findings(config)) == ["train.epochs", "method_settings.lgm_dot.train.epochs"]
+
+
+def test_what_pages_say_of_the_config_names_no_folder():
+    config = default_config() | {
+        "scans": "/home/ana/Mueller/scans.tsv",
+        "results": "/scratch/ana/results",
+        "decisions": "",
+    }
+    config["apply"] = {**config["apply"], "bundle": "../ana/bundle"}
+    shown = nameless(config)
+    assert (shown["scans"], shown["results"], shown["decisions"]) == ("scans.tsv", "results", "")
+    assert shown["apply"]["bundle"] == "bundle"
+    assert "ana" not in json.dumps([shown[name] for name in ("scans", "results", "apply")])
+    assert config["results"] == "/scratch/ana/results"
+    others = {name for name in config if shown[name] != config[name]}
+    assert others == {"scans", "results", "apply"}

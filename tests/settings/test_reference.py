@@ -27,4 +27,4 @@ def test_the_page_has_every_key_with_rule_default_meaning_and_origin(capsys):
         "Adam's learning rate at the start | paper |" in page
     )
     assert "| `n4.tolerance` | a number of at least 0 | `1.0e-07` |" in page
-    assert "| `feature_size` | a multiple of 12 | `24` |" in page
+    assert "| `feature_size` | a multiple of 12 from 12 to 768 | `24` |" in page

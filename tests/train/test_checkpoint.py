@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import threading
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -73,6 +76,47 @@ def test_a_changed_byte_never_brings_back_other_weights(
         assert _epoch(saved.load()) in {1, 2}
     finally:
         saved.path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["model", "optimiser"])
+def test_a_state_of_no_numbers_is_named_with_its_tensor_and_the_one_before_is_used(
+    saved: Checkpoint, where: str, value: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = _state(3) | {"optimiser": {"state": {0: {"exp_avg": torch.ones(2)}}}}
+    spoilt = state["model"]["w"] if where == "model" else state["optimiser"]["state"][0]["exp_avg"]
+    spoilt[1] = value
+    saved.save(state)
+    assert _epoch(saved.load()) == 2
+    tensor = "w" if where == "model" else "optimiser 0 exp_avg"
+    assert f"numbers of {tensor}" in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_waited_for(saved: Checkpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    saved.path.unlink()
+    os.mkfifo(saved.path)
+    os.mkfifo(saved.path.with_name(f".tmp-{saved.path.name}"))
+    assert _epoch(saved.load()) == 1
+    assert "a pipe" in capsys.readouterr().err
+    saved.save(_state(3))
+    assert _epoch(saved.load()) == 3
+
+
+def test_a_zip_bomb_is_not_unpacked(saved: Checkpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gigabyte of zeros in a megabyte, where torch would look for its pickle."""
+    with (
+        zipfile.ZipFile(saved.path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("checkpoint/data.pkl", "w") as stream,
+    ):
+        for _ in range(1024):
+            stream.write(bytes(2**20))
+    assert saved.path.stat().st_size < 2 * 2**20
+    tracemalloc.start()
+    assert _epoch(saved.load()) == 1
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 * 2**20
+    assert f"unpack to {2**30} bytes" in capsys.readouterr().err
 
 
 def test_both_states_damaged_is_a_new_start(saved: Checkpoint) -> None:

@@ -20,6 +20,7 @@ from msnmo.train.checkpoint import Checkpoint
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import TRAINING_VERSION, Job, Running, loss_weights
 from msnmo.train.loop import Trained, fresh_model, train
+from msnmo.train.trial import refuse_untrainable
 
 JOINT = METHODS["joint"]
 
@@ -51,6 +52,50 @@ def _scans(count: int = 5) -> list[TrainingScan]:
 def _train(job: Job, folder: Path, scans: list[TrainingScan] | None = None) -> Trained:
     prepare(CPU, threads=1)
     return train(job, scans or _scans(), CPU, folder / "checkpoint.pt")
+
+
+SMALLEST = {"channels": (4, 4, 4, 4, 64)}
+"""Of a U-Net: at 16 x 16 x 16 its deepest level is one voxel."""
+
+
+def _unet(norm: str, batch_size: int) -> Job:
+    given = {
+        "train": {"epochs": 1, "batch_size": batch_size},
+        "model": {"norm": norm, **SMALLEST},
+    }
+    return Job("unet", 0, 1, Settings.from_mapping(given, METHODS["unet"]))
+
+
+@pytest.mark.parametrize(
+    ("job", "count", "alone"),
+    [(_unet("batch", 2), 5, 1), (_unet("batch", 1), 4, 1), (_unet("instance", 2), 4, 2)],
+)
+def test_what_cannot_be_trained_is_refused_before_the_first_step_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Job, count: int, alone: int
+) -> None:
+    monkeypatch.setattr(loop, "Step", None)  # nothing is trained
+    with pytest.raises(InputError) as error:
+        _train(job, tmp_path, _scans(count))
+    (finding,) = error.value.findings
+    assert f"from {alone} scan" in finding.expected
+    assert "Expected more than 1" in finding.found
+    assert "method_settings.unet.model.norm" in finding.remedy
+
+
+@pytest.mark.parametrize(("norm", "count"), [("batch", 4), ("group", 5)])
+def test_what_can_be_trained_is_trained(tmp_path: Path, norm: str, count: int) -> None:
+    assert len(_train(_unet(norm, 2), tmp_path, _scans(count)).history) == 1
+
+
+def test_a_trial_leaves_network_and_generator_as_they_were() -> None:
+    job = _unet("batch", 2)
+    scans = _scans(4)
+    model = fresh_model(job, (16, 16, 16), [0, 1, 0, 1]).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    refuse_untrainable(job, model, scans)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def _losses(trained: Trained) -> list[tuple[Any, ...]]:
@@ -210,7 +255,7 @@ def test_a_checkpoint_of_another_job_is_not_gone_on_from(
     _train(_job(epochs=1), tmp_path)
     job, scans = _job(epochs=1), _scans()
     if change == "setting":
-        job = _job(epochs=2)
+        job = _job(epochs=1, plateau_patience=3)
     elif change == "loss":
         job = _with_loss(job, cam_normalisation="sigmoid")
     elif change == "version":

@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from msnmo.core.errors import InputError, MsnmoError
-from msnmo.core.files import sha256, write_tsv
+from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.volumes import load_volume, save_volume
 from msnmo.networks.joint import JointModel
 from msnmo.train.__main__ import main
@@ -173,6 +174,23 @@ def test_weights_of_another_training_are_not_taken_up(
     assert json.loads((out / "run.json").read_text())["epochs"] == 1
     assert (out / "weights.safetensors").read_bytes() != (whole / OUTPUTS[-1]).read_bytes()
     assert _finished(out / ".kept") == _finished(out)
+
+
+def test_kept_weights_of_no_numbers_are_named_and_trained_again(
+    blob_cohort: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(whole, tmp_path / "model")
+    weights, run = out / ".kept" / OUTPUTS[-1], out / ".kept" / "run.json"
+    tensors = load_file(weights)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].fill_(float("nan"))
+    for path in (weights, run):  # what is kept is the results' own file
+        path.unlink()
+    save_file(tensors, weights, {"msnmo": "{}"})
+    content = json.loads((whole / "run.json").read_text()) | {"weights_sha256": sha256(weights)}
+    write_json(run, content)
+    assert not _kept(out).take_up(_identity(whole))
+    assert f"numbers of {name}" in capsys.readouterr().err
 
 
 ONE, SEVERAL = "fold-0", "fold-0/seed-5"

@@ -83,10 +83,11 @@ rule draw_applied:
         "../../envs/report.yaml"
     params:
         site=lambda wildcards, output: Path(output.page).parents[1],
+        deface=DEFACE,
         code=code("apply.pages"),
     shell:
         "python -m msnmo.apply.pages --site {params.site:q} --applied {input.applied:q}"
-        " --scan {wildcards.scan} --flair {input.flair:q} > {log:q} 2>&1"
+        " --scan {wildcards.scan} --flair {input.flair:q} {params.deface} > {log:q} 2>&1"
 
 
 rule list_applied:

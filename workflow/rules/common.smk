@@ -37,11 +37,19 @@ from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
 from msnmo.core.diagnoses import DEFAULT, use_diagnoses
-from msnmo.core.files import read_tsv
-from msnmo.settings.config import complete_config, method_settings, shareable
+from msnmo.core.files import read_tsv, sha256
+from msnmo.settings.config import (
+    complete_config,
+    method_settings,
+    nameless,
+    shareable,
+    start_of,
+)
 from msnmo.workflow.environment import (
     find_scans,
+    hold_results,
     prepare_jobs,
+    release_results,
     require_executor,
     require_writable,
     shell_prefix,
@@ -103,6 +111,8 @@ if LEFT_OUT and workflow.is_main_process:
     logger.warning(left_out_note(LEFT_OUT, CLASSES))
 # of the classes' labels, in what is compared: nothing of the paper's
 LABELS = [] if tuple(config["diagnoses"]) == DEFAULT else list(config["diagnoses"])
+# pages show heads, and faces with them, unless the config says otherwise
+DEFACE = "--deface" if config["report"]["deface"] else ""
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
 # each repeat of the cross-validation draws other folds, from a seed that is its trainings' too
@@ -125,10 +135,20 @@ onstart:
     try:
         require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
+        if workflow.execution_settings.lock:  # not with --nolock
+            hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
     if not config["apply"]["bundle"]:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
+
+
+onsuccess:
+    release_results(Path(RESULTS))
+
+
+onerror:
+    release_results(Path(RESULTS))
 
 
 wildcard_constraints:

@@ -64,11 +64,12 @@ rule draw_pathway:
         method=lambda wildcards: OF_BOTH_TASKS[0],
         n4=pattern(rules.correct_bias.output.image),
         predictions=of_training(rules.predict_fold.output[0]),
+        deface=DEFACE,
         code=code("figures.pathway"),
     shell:
         "python -m msnmo.figures.pathway --metrics {input.metrics:q} --manifest {input.manifest:q}"
         " --cohort {input.cohort:q} --folds {input.folds:q} --method {params.method}"
-        " --localisation {input.localisation:q}"
+        " --localisation {input.localisation:q} {params.deface}"
         " --n4 {params.n4:q} --predictions {params.predictions:q} --out {output:q} > {log:q} 2>&1"
 
 

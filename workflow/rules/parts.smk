@@ -92,6 +92,34 @@ def simulated_scans(wildcards):
     return Simulated.among(SCANS.loc[rows["scan"]]).scans
 
 
+@cache
+def digest_of_start(path):
+    """Return what tells the weights that trainings start from: a bundle's description has theirs."""
+    description = Path(path) / "bundle.json"
+    return sha256(description if Path(path).is_dir() else path)
+
+
+def checked_start(wildcards):
+    """Return the list that says that a bundle to start from knows no scan of this cohort."""
+    start = start_of(config, wildcards.method)
+    if not (start and Path(start).is_dir()):
+        return []
+    # made again, it says the same, or the run stops
+    return ancient(f"{RESULTS}/folds/start-{wildcards.method}.tsv")
+
+
+def settings_of_training(wildcards):
+    """Return what a method is trained with, and what tells the weights that it starts from, if any."""
+    settings, start = settings_of_method(wildcards), start_of(config, wildcards.method)
+    if not start:
+        return settings
+    try:
+        return f"{settings} from {digest_of_start(start)}"
+    except (MsnmoError, OSError):
+        # the training says what is wrong of it
+        return f"{settings} from {start}, which cannot be read"
+
+
 def training(wildcards, input, output):
     """Return the command of a training.
 
@@ -120,7 +148,9 @@ def training(wildcards, input, output):
     words = [
         word for name, value in options.items() for word in (f"--{name}", str(value))
     ]
-    switches = ("compile", "gradient_checkpointing")
+    if start := start_of(config, wildcards.method):
+        words += ["--start-from", start]
+    switches = ("compile", "gradient_checkpointing", "keep_state")
     words += [
         f"--{each.replace('_', '-')}" for each in switches if config["compute"][each]
     ]

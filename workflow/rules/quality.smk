@@ -33,12 +33,13 @@ rule draw_quality:
             for name in ("lesion", "model_lesion")
             if input.get(name)
         ],
+        deface=DEFACE,
         code=code("quality"),
     shell:
         "python -m msnmo.quality --scan {wildcards.scan} --flair {input.flair:q}"
         " --brain {input.brain:q} --stripped {input.stripped:q} --n4 {input.n4:q}"
         " --sidecar {input.sidecar:q} --model {input.model:q} {params.lesions:q}"
-        " --out-picture {output.picture:q} --out-numbers {output.numbers:q} > {log:q} 2>&1"
+        " {params.deface} --out-picture {output.picture:q} --out-numbers {output.numbers:q} > {log:q} 2>&1"
 
 
 rule list_quality:
@@ -64,11 +65,12 @@ rule list_quality:
     params:
         pictures=pattern(f"{QUALITY}/{{folder}}/{{scan}}.png"),
         numbers=pattern(f"{QUALITY}/{{folder}}/{{scan}}.json"),
-        decisions=[f"--decisions={path}" for path in DECISIONS],
+        # the path itself is not a param: `snakemake --report` shows these
+        decisions="--decisions" if DECISIONS else "",
         code=code("quality.overview"),
     shell:
         "python -m msnmo.quality.overview --cohort {input.cohort:q}"
-        " --numbers {params.numbers:q} --pictures {params.pictures:q} {params.decisions:q}"
+        " --numbers {params.numbers:q} --pictures {params.pictures:q} {params.decisions} {input.decisions:q}"
         " --out-table {output.table:q} --out-page {output.page:q} > {log:q} 2>&1"
 
 

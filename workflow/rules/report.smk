@@ -50,10 +50,11 @@ rule write_scan_page:
         predictions=of_training(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
+        deface=DEFACE,
         code=code("report.scan_page"),
     shell:
         "python -m msnmo.report.scan_page --scan {wildcards.scan}"
-        " --predictions {params.predictions:q}"
+        " --predictions {params.predictions:q} {params.deface}"
         " --cohort {params.cohort:q} --manifest {params.manifest:q} --quality {params.quality:q}"
         " --folds {params.folds:q} --metrics {params.metrics:q} --methods {params.methods}"
         " --localisation {params.localisation:q}"
@@ -111,7 +112,7 @@ rule write_report:
         folds=lambda wildcards: tested_folds(),
         left_out=[f"--left-out={name}" for name in LEFT_OUT],
         benchmarks=BENCHMARKS,
-        config=lambda wildcards: json.dumps(config, sort_keys=True),
+        config=lambda wildcards: json.dumps(nameless(config), sort_keys=True),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.index).parent,
         code=code("report"),

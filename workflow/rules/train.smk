@@ -6,9 +6,34 @@ GPU = 0 if config["compute"]["device"] == "cpu" else 1
 TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 
 
+# a bundle that learned from scans of this cohort would bring them into the training of every fold
+rule refuse_start:
+    input:
+        cohort=rules.accept_cohort.output.cohort,
+        reports=per_scan(rules.check_scan.output[0]),
+    output:
+        f"{RESULTS}/folds/start-{{method}}.tsv",
+    log:
+        f"{LOGS}/refuse_start/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/refuse_start/{{method}}.tsv"
+    conda:
+        "../../envs/torch-cpu.yaml"
+    params:
+        bundle=lambda wildcards: start_of(config, wildcards.method),
+        # another bundle of the same path
+        digest=lambda wildcards: digest_of_start(start_of(config, wildcards.method)),
+        reports=pattern(REPORT_OF_SCAN),
+        code=code("apply.overlap"),
+    shell:
+        "python -m msnmo.apply.overlap --bundle {params.bundle:q} --cohort {input.cohort:q}"
+        " --reports {params.reports:q} --start --out {output:q} > {log:q} 2>&1"
+
+
 rule train_fold:
     input:
         scans=part_of_fold(training_part),
+        start=checked_start,
     output:
         weights=f"{MODEL}/weights.safetensors",
         history=f"{MODEL}/history.tsv",
@@ -24,7 +49,7 @@ rule train_fold:
         gpu=GPU,
     params:
         follows_from=of_part(training_part),
-        settings=settings_of_method,
+        settings=settings_of_training,
         seed=lambda wildcards: SEED_OF[wildcards.seed],
         command=training,
     shell:

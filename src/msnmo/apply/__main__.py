@@ -12,9 +12,11 @@ import os
 from collections.abc import Sequence
 from typing import get_args
 
+from msnmo.apply.naming import is_folder
+from msnmo.apply.parts import part_argument
 from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
-from msnmo.core.errors import run_command
+from msnmo.core.errors import other_disk, run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.lesion_labels import add_lesion_labels
 from msnmo.core.paths import path_argument
@@ -22,6 +24,7 @@ from msnmo.settings.skullstrip import Engine
 
 COMBINE = ("intersection", "union", "majority", "staple")
 """As of `msnmo.preprocess.raters`, which is not imported for its libraries' sake."""
+OTHER_OUT = "give an --out on another disk (TMPDIR is where steps work); then run the command again"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     _require_extras(given)
+    with other_disk(OTHER_OUT):
+        _apply(given)
+
+
+def _apply(given: argparse.Namespace) -> None:
     # torch, which --help needs not
     if given.truth:
         from msnmo.apply.cohorts import apply_to_cohort  # noqa: PLC0415
@@ -46,10 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _require_extras(given: argparse.Namespace) -> None:
-    if given.dicom_seg or any(path.is_dir() for path in given.scans):
+    if given.dicom_seg or any(map(is_folder, given.scans)):
         require_extra("dicom", "msnmo apply to DICOM")
     if given.locations:
         require_extra("locations", "msnmo apply --locations")
+    if given.mni:
+        require_extra("locations", "msnmo apply --mni")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -89,9 +99,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add_lesion_labels(parser, "with --truth: ")
     parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
+    parser.add_argument(
+        "--signers",
+        type=path_argument,
+        metavar="FILE",
+        help="OpenSSH's file of allowed signers: the bundle must be signed by one of them",
+    )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
     parser.add_argument(
-        "--ids", nargs="+", default=[], metavar="ID", help="of each scan: X or X_ses-Y"
+        "--ids",
+        nargs="+",
+        default=[],
+        metavar="ID",
+        help="of each scan: X or X_ses-Y; names of files are then told and written nowhere",
     )
     parser.add_argument(
         "--series",
@@ -115,7 +135,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="say where each lesion lies, by a registration to the MNI template",
     )
     parser.add_argument(
+        "--mni",
+        action="store_true",
+        help="write lesion masks in MNI space too, for maps of a group, by that registration; "
+        "volumes are told of the scan's own space alone",
+    )
+    parser.add_argument(
         "--dicom-seg", action="store_true", help="write masks of DICOM scans as DICOM too"
+    )
+    parser.add_argument(
+        "--part",
+        type=part_argument,
+        metavar="K/N",
+        help="do the Kth of N parts of the scans alone, for N jobs side by side with one --out",
+    )
+    parser.add_argument(
+        "--deface", action="store_true", help="show the brain alone in the pages, and no face"
     )
     parser.add_argument("--again", action="store_true", help="repeat scans that are done")
     add_arguments(parser)

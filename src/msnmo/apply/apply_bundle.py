@@ -21,7 +21,7 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
 from msnmo.compute.options import add_arguments
 from msnmo.core.diagnoses import score_in_words
-from msnmo.core.errors import run_command
+from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.volumes import Grid, load_mask, save_probability, save_volume
@@ -53,6 +53,8 @@ def apply_to_scan(
     ------
     InputError
         Naming a file that cannot be read or is of another size than the networks take.
+    MsnmoError
+        Naming the scan, and the weights whose network says NaN or infinity of it.
     """
     started = time.perf_counter()
     files = {
@@ -63,7 +65,10 @@ def apply_to_scan(
     table = pd.DataFrame([{"scan": prepared.name, **files}])
     (scan,) = load_scans(table, ensemble.bundle.size)
     brain = load_mask(prepared.brain)
-    consensus = consult(ensemble, scan.image.data, scan.brain)
+    try:
+        consensus = consult(ensemble, scan.image.data, scan.brain)
+    except MsnmoError as error:
+        raise MsnmoError(f"{prepared.name}: {error}") from error
     network = time.perf_counter()
     with atomic_folder(folder) as new:
         stem = new / prepared.name

@@ -1,74 +1,17 @@
-"""What a user hands over: NIfTI files and folders of DICOM, each with a name that is safe."""
+"""What a user hands over: NIfTI files and folders of DICOM."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msnmo.apply.preprocess import Arrived
-from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.names import SCAN, is_id, name_of_scan
+from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.core.volumes import ENDINGS
 
 if TYPE_CHECKING:
     from msnmo.cohort.dicom_series import Series
-
-BIDS_NAME = re.compile(rf"{SCAN}(?=_|\.)")
-
-
-def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
-    """Return the name of each scan, ``sub-X`` or ``sub-X_ses-Y``.
-
-    Those of `ids`, if any; else a file's BIDS name, or the letters and digits of its name. A folder
-    of DICOM needs an id: folders are called as people are.
-
-    Raises
-    ------
-    InputError
-        With every file that cannot be named, and every name that two would have.
-    """
-    if ids and len(ids) != len(given):
-        found = f"{len(ids)} ids for {len(given)} scans"
-        raise bad_input("--ids", "an id for each scan, in their order", found, "correct the ids")
-    names: list[str] = []
-    findings: list[Finding] = []
-    for place, path in enumerate(given):
-        try:
-            name = _from_id(path, ids[place]) if ids else _from_path(path)
-        except InputError as error:
-            findings += error.findings
-            continue
-        if name.lower() in (other.lower() for other in names):
-            remedy = "give each scan its own id with --ids"
-            findings.append(Finding(str(path), "a name of its own", f"{name} twice", remedy))
-        names.append(name)
-    if findings:
-        raise InputError(findings)
-    return names
-
-
-def _from_id(path: Path, given: str) -> str:
-    subject, _, session = given.removeprefix("sub-").partition("_ses-")
-    if is_id(subject) and (not session or is_id(session)):
-        return name_of_scan(subject, session)
-    expected = "an id of letters and digits, or subject_ses-session"
-    raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
-
-
-def _from_path(path: Path) -> str:
-    if path.is_dir():
-        remedy = "give ids with --ids; names of folders often name people"
-        raise bad_input(path, "an id for a folder of DICOM", "none", remedy)
-    if match := BIDS_NAME.match(path.name):
-        return match[0]
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    letters = "".join(re.findall(r"[A-Za-z0-9]+", stem))
-    if not letters:
-        remedy = "give ids with --ids"
-        raise bad_input(path, "a name with letters or digits", path.name, remedy)
-    return name_of_scan(letters)
 
 
 def receive(
@@ -80,15 +23,16 @@ def receive(
     *,
     series: Sequence[str] = (),
     tell: Callable[[str], None] = print,
-) -> tuple[list[Arrived], list[Finding]]:
-    """Return the scans that can be opened, DICOM as NIfTI, and what is wrong of the others.
+    nameless: bool = False,
+) -> tuple[list[Arrived], dict[str, MsnmoError]]:
+    """Return the scans that can be opened, DICOM as NIfTI; by name what is wrong of the others.
 
     Parameters
     ----------
     given : sequence of Path
         NIfTI files and folders of DICOM.
     names : sequence of str
-        Of `name_scans`.
+        Of `msnmo.apply.naming.name_scans`.
     converted : Path
         Folder for NIfTI files made of DICOM.
     stripped, bias_corrected : bool
@@ -97,19 +41,51 @@ def receive(
         As of `convert_flair`.
     tell : callable
         Told what a user should know of a series that was taken, or could have been.
+    nameless : bool
+        Whether names of files and folders stay out of all that is told and written, as they may
+        name people: the scans go by links that have their ids.
     """
     arrived: list[Arrived] = []
-    findings: list[Finding] = []
+    failed: dict[str, MsnmoError] = {}
     for path, name in zip(given, names, strict=True):
         try:
             if path.is_dir():
                 flair, dicom = convert_flair(path, name, converted, series, tell)
             else:
                 flair, dicom = _nifti(path), ()
+                flair = _call(name, flair, converted) if nameless else flair
             arrived.append(Arrived(name, flair, stripped, bias_corrected, dicom))
         except InputError as error:
-            findings += error.findings
-    return arrived, findings
+            hidden = InputError(_without(path, name, each) for each in error.findings)
+            failed[name] = hidden if nameless else error
+        except MsnmoError as error:
+            failed[name] = error
+        except OSError as error:
+            found = error.strerror or str(error)
+            remedy = "get yourself the right to read it, or correct the path"
+            expected = "a NIfTI file or a folder of DICOM that can be read"
+            where = f"[the scan {name}]" if nameless else path
+            failed[name] = bad_input(where, expected, found, remedy)
+    return arrived, failed
+
+
+def _call(name: str, flair: Path, folder: Path) -> Path:
+    """Return a link to a scan that has its id for a name."""
+    (ending,) = {each for each in ENDINGS if flair.name.endswith(each)}
+    link = folder / f"{name}_FLAIR{ending}"
+    link.symlink_to(flair)
+    return link
+
+
+def _without(path: Path, name: str, finding: Finding) -> Finding:
+    """Return a finding that says a scan's id where it named its file or folder."""
+
+    def hide(text: str) -> str:
+        for said in (str(path.absolute()), str(path), path.name):
+            text = text.replace(said, f"[the scan {name}]")
+        return text
+
+    return Finding(*map(hide, (finding.file, finding.expected, finding.found, finding.remedy)))
 
 
 def _nifti(path: Path) -> Path:

@@ -19,7 +19,10 @@ from msnmo.apply.evaluation_page import FOLDER, PAGE, in_words, write_evaluation
 from msnmo.apply.listing import write_listing
 from msnmo.apply.overlap import NO_SEALS, find_overlap, findings_of, fingerprints_of
 from msnmo.apply.preprocess import Arrived
-from msnmo.apply.scans import SITE, apply_all, tell
+from msnmo.apply.records import SITE, note_failures
+from msnmo.apply.remedies import as_options
+from msnmo.apply.scans import apply_all, part_of, tell
+from msnmo.apply.writable import require_writable
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_cohort import check_row
 from msnmo.check.findings import findings_in
@@ -51,20 +54,29 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
     MsnmoError
         If a scan could not be applied to: nothing is evaluated then.
     """
-    bundle = read_bundle(given.bundle)
+    bundle = read_bundle(given.bundle, signers=given.signers)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     cohort, overlap = _receive(given, bundle)
+    require_writable(given.out)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
-    arrived = [_arrived(row) for row in cohort.to_dict("records")]
-    done = apply_all(load_ensemble(bundle, device), arrived, given)
+    everything = {row["scan"]: _arrived(row) for row in cohort.to_dict("records")}
+    arrived = part_of(everything, given.part)
+    failed: dict[str, MsnmoError] = {}
+    if arrived:
+        failed = apply_all(load_ensemble(bundle, device), [*arrived.values()], given)
+    note_failures(given.out, failed, {name: scan.flair for name, scan in arrived.items()})
     write_listing(given.out)
-    if left := len(arrived) - done:
+    if failed:
         raise MsnmoError(
-            f"{left} of {len(arrived)} scans not done, so that nothing was evaluated: what is "
-            "wrong is told above. Mend these scans, or remove them from the table"
+            f"{len(failed)} of {len(arrived)} scans not done, so that nothing was evaluated: "
+            f"{', '.join(failed)}. What is wrong is told above. Mend these scans, or remove them "
+            "from the table"
         )
+    if given.part:
+        tell("this part is done; the same command without --part evaluates, when all parts are")
+        return
     write_tsv(given.out / FOLDER / "overlap.tsv", overlap)
     # the workflow's own defaults: equal bytes
     config = Config()
@@ -116,7 +128,7 @@ def _receive(given: argparse.Namespace, bundle: Bundle) -> tuple[pd.DataFrame, p
             report.write(Path(pattern.format(scan=report.scan)))
         table, _ = list_findings(given.truth, None, pattern, diagnosis_alone=True)
     for finding in findings_in(table, "warning"):
-        tell(f"warning: {finding}")
+        tell(f"warning: {as_options(str(finding), has_table=True)}")
     overlap = find_overlap(bundle, cohort, fingerprints_of(reports))
     if bundle.training_seals is None:
         tell(f"warning: {bundle.path}: {NO_SEALS}")

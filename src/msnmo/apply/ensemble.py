@@ -14,7 +14,7 @@ from torch import nn
 from msnmo.bundle.contents import COPY_AGAIN, DESCRIPTION, Bundle
 from msnmo.bundle.reference import difference, reference_pass
 from msnmo.compute.device import explain_full_memory, move
-from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.evaluate.calibration import scale
 from msnmo.evaluate.maps import as_share
 from msnmo.networks.localisation import evidence
@@ -118,13 +118,16 @@ def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consens
     Raises
     ------
     MsnmoError
-        If memory runs out.
+        If memory runs out, or a fold's network says NaN or infinity; its weights are named.
     """
     threshold = ensemble.bundle.threshold
     lesion, total = None, None
     voxels, classes = [], []
-    for model in ensemble.models:
-        outputs = infer(model, image, ensemble.device)
+    for model, (weights, _) in zip(ensemble.models, ensemble.bundle.runs, strict=True):
+        try:
+            outputs = infer(model, image, ensemble.device)
+        except MsnmoError as error:
+            raise MsnmoError(f"{weights}: {error}") from error
         with explain_full_memory(ensemble.device, "averaging the folds' maps", "free memory"):
             if outputs.lesion_logits is not None:
                 probability = outputs.lesion_probability[0, 0].float().cpu().numpy()

@@ -11,6 +11,7 @@ from msnmo.apply.evaluation_page import in_words, write_evaluation
 from msnmo.apply.overlap import COLUMNS as OVERLAP_COLUMNS
 from msnmo.bundle.contents import read_bundle
 from msnmo.cohort.excluded import read_excluded
+from msnmo.core.arguments import between_0_and_1, finite
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_tsv
 
@@ -30,10 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
     parser.add_argument("--replicates", type=int, required=True, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, required=True, help="of the intervals")
+    parser.add_argument(
+        "--confidence", type=between_0_and_1, required=True, help="of the intervals"
+    )
     parser.add_argument("--combine", required=True, help="how raters' masks were combined")
     parser.add_argument(
-        "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
     )
     given = parser.parse_args(arguments)
     settings = Settings(

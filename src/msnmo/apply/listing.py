@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from msnmo.apply.classes import columns_of, labels_of, names_of
 from msnmo.apply.pages import RUN_ENDING, write_index
+from msnmo.apply.records import lock_listing, read_failures
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
@@ -44,13 +46,23 @@ def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[s
     return sorted(runs, key=lambda run: run["scan"])
 
 
-def list_runs(runs: list[dict[str, Any]]) -> pd.DataFrame:
+def list_runs(
+    runs: list[dict[str, Any]], failures: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
     """Return a row a scan: class and how sure the folds are, number and volume of the lesions.
 
-    Where no bundle names classes there are no columns of them.
+    Where no bundle names classes there are no columns of them; there is one of `failures`, why a
+    scan could not be applied to, where there are any.
     """
-    columns = ["scan", *columns_of(runs), *LESIONS, "bundle", "warning"]
-    return pd.DataFrame([_row(run) for run in runs], columns=columns)
+    failed = ["failed"] if failures else []
+    columns = ["scan", *columns_of(runs), *LESIONS, *failed, "bundle", "warning"]
+    rows = {run["scan"]: _row(run) for run in runs}
+    for scan, reason in failures.items():
+        row = rows.setdefault(scan, {"scan": scan, "warning": NOT_FOR_DIAGNOSIS})
+        row["failed"] = reason
+    table = pd.DataFrame([rows[scan] for scan in sorted(rows)], columns=columns)
+    # whole numbers stay such beside scans that have none
+    return table.astype({"lesions": "Int64"}) if failures else table
 
 
 def _row(run: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +97,16 @@ def write_listing(folder: Path, scans: Collection[str] | None = None) -> list[di
     list of dict
         Their run.json.
     """
+    with lock_listing(folder):
+        return _write_listing(folder, scans)
+
+
+def _write_listing(folder: Path, scans: Collection[str] | None) -> list[dict[str, Any]]:
     runs = read_runs(folder, scans)
-    table = list_runs(runs)
+    failures = read_failures(folder)
+    if scans is not None:
+        failures = {scan: reason for scan, reason in failures.items() if scan in scans}
+    table = list_runs(runs, failures)
     write_tsv(folder / "predictions.tsv", table)
     description = {
         "Name": "Lesions and class of T2-FLAIR scans, by msnmo",

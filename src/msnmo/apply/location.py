@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ class Regions:
     ventricle_brightness: float
 
 
-def find_regions(brain_image: Volume, brain: np.ndarray, file: Path) -> Regions:
+def find_regions(
+    brain_image: Volume, brain: np.ndarray, file: Path, transforms: Sequence[Path] = ()
+) -> Regions:
     """Return where the template's regions lie in a scan.
 
     The scan is registered to the T1-weighted template by ANTs: centres of mass, an affine map, then
@@ -92,6 +95,9 @@ def find_regions(brain_image: Volume, brain: np.ndarray, file: Path) -> Regions:
         Its brain mask.
     file : Path
         The scan's file, for messages.
+    transforms : sequence of Path, optional
+        Where to write ANTs' warp (.nii.gz) and affine map (.mat), which take the scan to the
+        template.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def find_regions(brain_image: Volume, brain: np.ndarray, file: Path) -> Regions:
     if not brain.any():
         raise _failed(file, "an empty brain mask")
     try:
-        regions = _register(brain_image, brain)
+        regions = _register(brain_image, brain, transforms)
     except RuntimeError as error:  # ITK says so when it finds no common voxels
         raise _failed(file, str(error)) from error
     overlap, brightness = regions.brain_overlap, regions.ventricle_brightness
@@ -219,26 +225,27 @@ def _failed(file: Path, found: str) -> InputError:
     return bad_input(file, expected, found, REMEDY)
 
 
-def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
+def _register(brain_image: Volume, brain: np.ndarray, kept: Sequence[Path]) -> Regions:
     use_one_thread()
     import ants  # noqa: PLC0415
 
     ants.config.set_ants_deterministic(on=False, seed_value=SEED)  # the seed alone
     template = load_template()
-    world = _world_grid(brain, brain_image.grid)
+    world = world_grid(brain, brain_image.grid)
     scan = sample_on_grid(np.where(brain, brain_image.data, 0), brain_image.grid, world)
     scan_brain = sample_on_grid(brain, brain_image.grid, world) >= 0.5
-    coarse = _world_grid(template.brain, template.grid)
-    fixed = _to_ants(sample_on_grid(template.t1, template.grid, coarse), coarse)
-    moving = _to_ants(scan, world)
+    coarse = world_grid(template.brain, template.grid)
+    fixed = to_ants(sample_on_grid(template.t1, template.grid, coarse), coarse)
+    moving = to_ants(scan, world)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         found = ants.registration(
             fixed, moving, "SyN", outprefix=f"{folder}/", reg_iterations=ITERATIONS
         )
         transforms = found["invtransforms"]
         template_brain = _carried(template.brain, template.grid, moving, transforms) > 0
-        native = _to_ants(np.zeros(brain_image.grid.shape), brain_image.grid)
-        labels = _carried(regions_in_template().data, template.grid, native, transforms)
+        labels = carry(regions_in_template().data, template.grid, brain_image.grid, transforms)
+        for made, path in zip(found["fwdtransforms"], kept, strict=bool(kept)):
+            shutil.copyfile(made, path)
     both = scan_brain & template_brain
     return Regions(
         labels,
@@ -248,6 +255,11 @@ def _register(brain_image: Volume, brain: np.ndarray) -> Regions:
     )
 
 
+def carry(labels: np.ndarray, grid: Grid, to: Grid, transforms: list[str]) -> np.ndarray:
+    """Return small labels on another grid, through transforms that ANTs has written: nearest."""
+    return _carried(labels, grid, to_ants(np.zeros(to.shape), to), transforms)
+
+
 def _carried(
     labels: np.ndarray, grid: Grid, to: ants.ANTsImage, transforms: list[str]
 ) -> np.ndarray:
@@ -255,12 +267,12 @@ def _carried(
     import ants  # noqa: PLC0415
 
     moved = ants.apply_transforms(
-        to, _to_ants(labels, grid), transforms, interpolator="nearestNeighbor"
+        to, to_ants(labels, grid), transforms, interpolator="nearestNeighbor"
     )
     return np.rint(moved.numpy()).astype(np.uint8)
 
 
-def _to_ants(data: np.ndarray, grid: Grid) -> ants.ANTsImage:
+def to_ants(data: np.ndarray, grid: Grid) -> ants.ANTsImage:
     """Return an image in the coordinates of ITK, where x and y run to the left and to the back."""
     import ants  # noqa: PLC0415
 
@@ -273,7 +285,7 @@ def _to_ants(data: np.ndarray, grid: Grid) -> ants.ANTsImage:
     return ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32), **arguments)
 
 
-def _world_grid(brain: np.ndarray, grid: Grid) -> Grid:
+def world_grid(brain: np.ndarray, grid: Grid) -> Grid:
     """Return a grid of `STEP_MM` along x, y and z that holds a brain and a margin."""
     box = ndimage.find_objects(brain.astype(np.uint8))[0]
     ends = np.meshgrid(*[(axis.start, axis.stop - 1) for axis in box], indexing="ij")
@@ -313,10 +325,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--image", type=Path, required=True, help="bias-corrected brain")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
     parser.add_argument("--out", type=Path, required=True, help="label map; .json comes beside it")
+    parser.add_argument(
+        "--out-transforms",
+        type=Path,
+        nargs=2,
+        default=(),
+        metavar=("WARP", "AFFINE"),
+        help="where to write what takes the scan to the template",
+    )
     given = parser.parse_args(arguments)
     image, brain = load_volume(given.image), load_mask(given.brain)
     check_same_grid(given.brain, brain, given.image, image)
-    regions = find_regions(image, brain.data, given.image)
+    regions = find_regions(image, brain.data, given.image, given.out_transforms)
     write_regions(given.out, regions, image.grid)
     quality = ", ".join(f"{name} {getattr(regions, name):.3f}" for name in QUALITY)
     print(f"{given.image.name}: {quality}")

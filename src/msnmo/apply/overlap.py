@@ -21,6 +21,14 @@ NO_SEALS = (
     "this cohort are among them is not known. To be sure, make the bundle again"
 )
 """What is said of a bundle of before: no overlap with it can be found."""
+LEAVE_OUT = (
+    "remove the subject from the table, or leave it out of the evaluation: --leave-out-overlap "
+    "(in the workflow apply.leave_out_overlap)"
+)
+START_ELSEWHERE = (
+    "start from weights of other subjects (train.start_from), or leave it empty: a fold would be "
+    "tested on scans that its network has learned from"
+)
 
 
 def find_overlap(
@@ -60,7 +68,9 @@ def find_overlap(
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def findings_of(overlap: pd.DataFrame, cohort: pd.DataFrame) -> list[Finding]:
+def findings_of(
+    overlap: pd.DataFrame, cohort: pd.DataFrame, remedy: str = LEAVE_OUT
+) -> list[Finding]:
     """Return what is wrong of each scan that overlaps.
 
     Parameters
@@ -69,13 +79,10 @@ def findings_of(overlap: pd.DataFrame, cohort: pd.DataFrame) -> list[Finding]:
         As `find_overlap` returns.
     cohort : DataFrame
         Columns scan, flair.
+    remedy : str
     """
     flairs = dict(zip(cohort["scan"], cohort["flair"], strict=True))
     expected = "a scan of a subject that none of the bundle's folds learned from"
-    remedy = (
-        "remove the subject from the table, or leave it out of the evaluation: --leave-out-overlap "
-        "(in the workflow apply.leave_out_overlap)"
-    )
     return [
         Finding(f"{flairs[row.scan]} ({row.scan})", expected, row.reason, remedy)
         for row in overlap.itertuples()
@@ -90,7 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--reports", required=True, help="JSON of the check of a scan, with {scan} and {folder}"
     )
-    parser.add_argument("--leave-out", action="store_true", help="do not refuse them")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--leave-out", action="store_true", help="do not refuse them")
+    what.add_argument(
+        "--start", action="store_true", help="trainings are to start from the bundle's weights"
+    )
     parser.add_argument("--out", type=Path, required=True, help="TSV: scan and reason")
     given = parser.parse_args(arguments)
     bundle = read_bundle(given.bundle)
@@ -100,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if bundle.training_seals is None:
         print(f"warning: {bundle.path}: {NO_SEALS}")
     if len(overlap) and not given.leave_out:
-        raise InputError(findings_of(overlap, cohort))
+        remedy = START_ELSEWHERE if given.start else LEAVE_OUT
+        raise InputError(findings_of(overlap, cohort, remedy))
     print(f"{len(overlap)} of {len(cohort)} scans are of subjects that the folds learned from")
     write_tsv(given.out, overlap)
 

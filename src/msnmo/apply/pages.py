@@ -17,7 +17,7 @@ from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.verdict import Verdict
 from msnmo.viewing.assets import write_assets
-from msnmo.viewing.display import Kind
+from msnmo.viewing.display import Kind, brain_alone
 from msnmo.viewing.pages import Cell, fill, frame, table_of
 from msnmo.viewing.viewer import Layer, write_scan_page
 
@@ -40,7 +40,9 @@ OF_CLASS = ("folds_agreeing", "uncertain", "doubts")
 OF_LESIONS = ("lesions", "load_ml")
 
 
-def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, Path]:
+def write_page(
+    site: Path, folder: Path, scan: str, flair: Path, *, deface: bool = False
+) -> tuple[Path, Path]:
     """Write the page of one scan.
 
     Parameters
@@ -51,6 +53,8 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
     scan : str
     flair : Path
         The scan as it arrived.
+    deface : bool
+        Whether the page holds the brain alone.
 
     Returns
     -------
@@ -64,7 +68,9 @@ def write_page(site: Path, folder: Path, scan: str, flair: Path) -> tuple[Path, 
     stem = folder / scan
     run = read_json(Path(f"{stem}{RUN_ENDING}"))
     brain = load_mask(Path(f"{stem}_desc-brain_mask.nii.gz"))
-    layers = [Layer("scan", "T2-FLAIR", "image", load_volume(flair))]
+    image = load_volume(flair)
+    shown = brain_alone(image, brain) if deface else image
+    layers = [Layer("scan", "T2-FLAIR", "image", shown)]
     drawn: tuple[tuple[str, str, Kind, str, bool], ...] = (
         ("probability", "lesion probability", "probability", "lesion_probseg", False),
         ("localisation", _label_of_map(run), "probability", "localisation_map", False),
@@ -173,7 +179,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     write_assets(site)
     named = _headings(runs, table)
     shown = table[list(named)].rename(columns=named)
-    shown["scan"] = [Cell(name, href=f"scans/{name}.html") for name in shown["scan"]]
+    shown["scan"] = [_linked(site, name) for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
     nameless = bool(runs) and not rules
@@ -197,6 +203,12 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     return page
 
 
+def _linked(site: Path, scan: str) -> Cell:
+    """Return the name of a scan, as a link where it has a page: one that failed has none."""
+    page = f"scans/{scan}.html"
+    return Cell(scan, href=page) if (site / page).is_file() else Cell(scan)
+
+
 def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[str, str]:
     """Return the columns that the list of scans shows, those that have anything, in words."""
     pairs = dict.fromkeys(labels_of(run) for run in runs if run["class"])
@@ -205,7 +217,7 @@ def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[st
         _, score, spread = names_of(labels)
         scores[score] = score_in_words(labels)
         spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
-    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS]
+    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS, "failed"]
     there = [
         name for name in names if name == "scan" or (name in table and table[name].notna().any())
     ]
@@ -220,8 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--applied", type=Path, required=True, help="the scan's folder of results")
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="as it arrived")
+    parser.add_argument("--deface", action="store_true", help="show the brain alone")
     given = parser.parse_args(arguments)
-    for path in write_page(given.site, given.applied, given.scan, given.flair):
+    for path in write_page(given.site, given.applied, given.scan, given.flair, deface=given.deface):
         print(f"{path}: {path.stat().st_size} bytes")
 
 

@@ -7,7 +7,6 @@ same bytes, and a step's memory is free again when it ends.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from msnmo.apply.prepared import Prepared
 from msnmo.core.errors import MsnmoError
 from msnmo.core.names import folder_of
+from msnmo.core.processes import run
 from msnmo.preprocess.steps import STEPS
 
 SOURCE = Path(__file__).parents[2]
@@ -99,7 +99,8 @@ def preprocess(
         tell(name)
         started = time.perf_counter()
         command = step.command(files[name], step.options(settings, known))
-        run_module(scan.name, command, step.environment)
+        # what a step that is killed leaves goes with the folder
+        run_module(scan.name, command, {**step.environment, "TMPDIR": str(folder)})
         prepared.seconds[name] = round(time.perf_counter() - started, 2)
     return prepared
 
@@ -167,12 +168,11 @@ def run_module(
     """
     paths = [str(SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **variables}
-    done = subprocess.run(  # noqa: S603 - our own module, no shell
-        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
+    environment["PYTHONSAFEPATH"] = "1"  # no Python file of the folder that we run in
+    done = run([sys.executable, *command], environment)
+    if done.code == 0:
         return
-    said = done.stderr.strip().removeprefix("msnmo: error: ")
-    if done.returncode < 0:
-        said = f"killed by signal {-done.returncode}; memory may have run out\n{said}".strip()
+    said = done.complaint.removeprefix("msnmo: error: ")
+    if done.code is not None and done.code < 0:
+        said = f"killed by signal {-done.code}; memory may have run out\n{said}".strip()
     raise MsnmoError(f"{scan}: {command[1].rpartition('.')[2]} failed: {said}")

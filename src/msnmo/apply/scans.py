@@ -5,24 +5,45 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from msnmo.apply.apply_bundle import apply_to_scan, in_words
-from msnmo.apply.arrivals import name_scans, receive
+from msnmo.apply.arrivals import receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
 from msnmo.apply.listing import write_listing
-from msnmo.apply.pages import RUN_ENDING, write_page
-from msnmo.apply.prepared import Prepared
-from msnmo.apply.preprocess import Arrived, preprocess, run_module
+from msnmo.apply.mni import register, write_in_mni
+from msnmo.apply.naming import name_scans
+from msnmo.apply.pages import write_page
+from msnmo.apply.parts import Part
+from msnmo.apply.preprocess import Arrived, preprocess
+from msnmo.apply.records import (
+    NOT_FAILED,
+    SITE,
+    forget_failure,
+    keep_record,
+    lock_scan,
+    made_of,
+    note_failures,
+    options_of,
+    refuse_changed_scan,
+    refuse_other,
+    start_anew,
+    what_differs,
+)
+from msnmo.apply.remedies import as_options
+from msnmo.apply.writable import require_writable
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare
-from msnmo.core.errors import Finding, InputError, MsnmoError
-from msnmo.core.files import read_json, sha256
+from msnmo.core.errors import InputError, MsnmoError
+from msnmo.core.files import sha256
 from msnmo.core.volumes import load_mask
 
-SITE = "report"
+T = TypeVar("T")
 
 
 def apply_to_scans(given: argparse.Namespace) -> None:
@@ -36,82 +57,125 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     Raises
     ------
     MsnmoError
-        At the end, with all that went wrong.
+        At the end, with the scans that were not done.
     """
-    bundle = read_bundle(given.bundle)
+    bundle = read_bundle(given.bundle, signers=given.signers)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
+    # of all scans, so that a part names its own as the whole would
     names = name_scans(given.scans, given.ids)
+    sources = part_of(dict(zip(names, given.scans, strict=True)), given.part)
+    require_writable(given.out)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
-        arrived, findings = receive(
-            *(given.scans, names, Path(scratch), given.stripped, given.bias_corrected),
+        arrived, failed = receive(
+            *([*sources.values()], [*sources], Path(scratch), given.stripped, given.bias_corrected),
             series=given.series,
             tell=tell,
+            nameless=bool(given.ids),
         )
         sound = []
         for scan in arrived:
-            errors = _check(scan)
-            findings += errors
-            if not errors:
+            try:
+                _check(scan, given.out)
                 sound.append(scan)
-        if findings:
-            tell(str(InputError(findings)))
+            except MsnmoError as error:
+                failed[scan.name] = error
+            except OSError as error:
+                failed[scan.name] = MsnmoError(f"{scan.name}: {error}")
+        for each in failed.values():
+            tell(str(each))
         # reading the networks takes seconds, so not for nothing
-        done = apply_all(load_ensemble(bundle, device), sound, given) if sound else 0
+        if sound:
+            failed |= apply_all(load_ensemble(bundle, device), sound, given)
+    note_failures(given.out, failed, sources)
     write_listing(given.out)
     tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
-    if left := len(names) - done:
-        raise MsnmoError(f"{left} of {len(names)} scans not done: what is wrong is told above")
+    refuse_failed(failed, len(sources))
 
 
-def apply_all(ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace) -> int:
-    """Apply the networks to each scan, telling what goes wrong of one; return how many are done."""
-    done = 0
+def part_of(sources: Mapping[str, T], part: Part | None) -> dict[str, T]:
+    """Return the scans of a part: of ``3/8`` the third, the eleventh and so on."""
+    if part is None:
+        return dict(sources)
+    return dict(islice(sources.items(), part.place - 1, None, part.parts))
+
+
+def refuse_failed(failed: Mapping[str, MsnmoError], scans: int) -> None:
+    """Raise `MsnmoError` with the names of scans that failed, if any did."""
+    if failed:
+        names = ", ".join(failed)
+        raise MsnmoError(
+            f"{len(failed)} of {scans} scans not done: {names}. What is wrong is told above"
+        )
+
+
+def apply_all(
+    ensemble: Ensemble, scans: Sequence[Arrived], given: argparse.Namespace
+) -> dict[str, MsnmoError]:
+    """Apply the networks to each scan, telling what goes wrong of one; return that by its name."""
+    failed: dict[str, MsnmoError] = {}
     for place, scan in enumerate(scans, start=1):
         tell(f"{scan.name} ({place} of {len(scans)}): {scan.flair.name}")
         try:
-            _apply(ensemble, scan, given)
-            done += 1
-        except MsnmoError as error:
+            with lock_scan(given.out, scan.name):
+                _apply(ensemble, scan, given)
+        except NOT_FAILED as error:
+            failed[scan.name] = error
             tell(str(error))
-    return done
+        except (MsnmoError, OSError) as error:
+            said = as_options(str(error), bool(given.truth))
+            failed[scan.name] = MsnmoError(said)
+            tell(said)
+    return failed
 
 
-def _check(scan: Arrived) -> list[Finding]:
-    """Return what keeps a scan out, as the workflow's check does."""
+def _check(scan: Arrived, out: Path) -> None:
+    """Refuse a scan that the workflow's check would refuse, or whose place is another's."""
     report = check_scan(scan.name, Files(scan.flair, stripped=scan.stripped))
     for each in report.findings:
         if each.severity == "warning":
-            tell(f"warning: {each.finding}")
-    return [each.finding for each in report.findings if each.severity == "error"]
+            tell(f"warning: {as_options(str(each.finding))}")
+    errors = [each.finding for each in report.findings if each.severity == "error"]
+    if errors:
+        raise InputError(replace(each, remedy=as_options(each.remedy)) for each in errors)
+    refuse_other(out, scan.name, sha256(scan.flair))
 
 
 def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None:
-    folder = given.out / scan.folder / "anat"
-    if not given.again and _is_done(folder, scan, ensemble.bundle, given):
-        tell(f"{scan.name}: done before with this bundle (--again repeats it)")
+    asked = made_of(scan, ensemble.bundle, options_of(scan, given))
+    # again, now that nobody else writes there
+    refuse_other(given.out, scan.name, asked["input"])
+    differs = what_differs(given.out, asked)
+    if not differs and not given.again:
+        tell(f"{scan.name}: done before with this bundle and these options (--again repeats it)")
+        forget_failure(given.out, scan.name)
         return
+    refuse_other(given.out, scan.name, asked["input"], replaced=True)
+    folder = given.out / scan.folder / "anat"
+    if folder.exists():
+        tell(f"{scan.name}: made again, as {'; '.join(differs) or '--again asks for it'}")
     with tempfile.TemporaryDirectory(prefix="msnmo-") as scratch:
         settings = ensemble.bundle.preprocessing(given.engine)
         prepared = preprocess(scan, settings, Path(scratch), lambda step: tell(f"  {step}"))
-        regions = _find_regions(prepared, Path(scratch)) if given.locations else None
+        registered = None
+        if given.locations or given.mni:
+            tell("  registration to the MNI template")
+            registered = register(prepared, Path(scratch), with_transforms=given.mni)
+        regions = registered.regions if registered and given.locations else None
         tell(f"  {len(ensemble.models)} networks")
+        start_anew(given.out, scan.name)
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
             _write_segmentation(folder / f"{scan.name}_desc-lesion", scan, ensemble.bundle)
-    write_page(given.out / SITE, folder, scan.name, scan.flair)
+        if registered and given.mni and run["lesions"]:
+            write_in_mni(folder / scan.name, scan.name, registered)
+    write_page(given.out / SITE, folder, scan.name, scan.flair, deface=given.deface)
+    refuse_changed_scan(given.out, asked, scan.flair)
+    keep_record(given.out, asked)
+    forget_failure(given.out, scan.name)
     tell(f"{in_words(run)}")
-
-
-def _find_regions(prepared: Prepared, folder: Path) -> Path:
-    """Return the scan's regions, by a registration to the MNI template."""
-    tell("  registration to the MNI template")
-    regions = folder / f"{prepared.name}_desc-regions_dseg.nii.gz"
-    arguments = ["--image", prepared.n4, "--brain", prepared.brain, "--out", regions]
-    run_module(prepared.name, ["-m", "msnmo.apply.location", *map(str, arguments)])
-    return regions
 
 
 def _write_segmentation(stem: Path, scan: Arrived, bundle: Bundle) -> None:
@@ -119,26 +183,6 @@ def _write_segmentation(stem: Path, scan: Arrived, bundle: Bundle) -> None:
 
     mask = load_mask(Path(f"{stem}_mask.nii.gz"))
     write_segmentation(Path(f"{stem}_seg.dcm"), mask, scan.dicom, bundle.id)
-
-
-def _is_done(folder: Path, scan: Arrived, bundle: Bundle, given: argparse.Namespace) -> bool:
-    """Whether this bundle was applied to this very scan, and all that is asked for written."""
-    run = folder / f"{scan.name}{RUN_ENDING}"
-    if not run.is_file():
-        return False
-    try:
-        content = read_json(run)
-    except InputError:
-        return False  # damaged: it is made again
-    if not (given.out / SITE / f"scans/{scan.name}.html").is_file():
-        return False
-    same = content.get("input", {}).get("sha256") == sha256(scan.flair)
-    same = same and content.get("bundle", {}).get("id") == bundle.id
-    lesions = content.get("lesions") or {}
-    if lesions and given.locations and "locations" not in lesions:
-        return False
-    segmented = (folder / f"{scan.name}_desc-lesion_seg.dcm").is_file()
-    return same and (segmented or not (lesions and given.dicom_seg and scan.dicom))
 
 
 def tell(line: str) -> None:

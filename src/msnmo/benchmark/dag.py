@@ -104,7 +104,7 @@ def median_of(rounds: int, words: Sequence[str], folder: Path) -> tuple[float, i
 
 
 def _dry_run(words: Sequence[str], folder: Path) -> tuple[float, int]:
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--nolock"]
+    command = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--quiet", "rules", "--nolock"]
     before = _of_children()
     done = subprocess.run(  # noqa: S603 - our own command, no shell
         [*command, *words], cwd=folder, capture_output=True, text=True, check=False

@@ -19,12 +19,20 @@ import pandas as pd
 import torch
 import yaml
 
-from msnmo.bundle.contents import CHECKSUMS, DESCRIPTION, FORMAT, NOT_FOR_DIAGNOSIS, Certainty
+from msnmo.bundle.contents import (
+    CHECKSUMS,
+    DESCRIPTION,
+    FORMAT,
+    NOT_FOR_DIAGNOSIS,
+    Certainty,
+    check_content,
+)
 from msnmo.bundle.reference import reference_pass
 from msnmo.check.findings import ScanReport
 from msnmo.cohort.manifest import COHORT_COLUMNS
 from msnmo.cohort.simulated import Simulated
 from msnmo.compute.device import prepare
+from msnmo.core.arguments import from_half_to_1
 from msnmo.core.command import program
 from msnmo.core.diagnoses import NO_DIAGNOSIS, diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
@@ -250,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "versions": versions(),
         "git": git_state(),
     }
+    check_content(given.out / DESCRIPTION, content)
     card = _card(content, metrics, maps)
     with atomic_folder(given.out) as folder:
         for weights, fold in zip(given.weights, folds, strict=True):
@@ -352,7 +361,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--config", required=True, metavar="JSON", help="the config, without paths")
     parser.add_argument(
-        "--certain-from", type=float, default=0.75, help="mean probability, 0.5 to 1"
+        "--certain-from", type=from_half_to_1, default=0.75, help="mean probability, 0.5 to 1"
     )
     parser.add_argument(
         "--predictions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from msnmo.bundle.signature import SIGNATURE, verify_signature
 from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
@@ -23,6 +25,11 @@ from msnmo.settings.sections import Preprocessing
 
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
+MARK = ".snakemake_timestamp"
+"""An empty file that Snakemake leaves in a folder that it made."""
+MOST_BYTES_OF_SUMS = 2**20
+MOST_LETTERS = 200
+"""Of what was found: a description may hold anything, a message should be read."""
 NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
 COPY_AGAIN = "copy the bundle again from its source, or make it again"
 SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
@@ -195,7 +202,7 @@ class Bundle:
         return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
 
 
-def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
+def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | None = None) -> Bundle:
     """Read a bundle's description and compare its files with their checksums.
 
     Parameters
@@ -204,37 +211,92 @@ def read_bundle(path: Path | str, verify: bool = True) -> Bundle:
         Its folder.
     verify : bool
         False reads the description alone, as the workflow does at each of its starts.
+    signers : Path or str, optional
+        OpenSSH's file of allowed signers: with it the checksums must be signed by one of them.
 
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged or of another kind, or saying that the networks
-        are of another version.
+        Naming every file that is missing, damaged, of another kind or not the bundle's, or saying
+        that the networks are of another version, or that no allowed signer has signed.
     """
     path = Path(path)
     description = path / DESCRIPTION
     if not description.is_file():
         remedy = "give the folder that `snakemake bundle` wrote"
         raise bad_input(path, "the folder of a bundle", f"no {DESCRIPTION} in it", remedy)
-    content = read_json(description)
+    _refuse_links([description])
+    try:
+        content = read_json(description)
+    except InputError as error:
+        raise InputError(replace(each, remedy=COPY_AGAIN) for each in error.findings) from error
+    check_content(description, content)
+    if verify:
+        if signers is not None:
+            verify_signature(path / CHECKSUMS, Path(signers))
+        verify_checksums(path)
+    bundle = Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+    _refuse_other_version(bundle)
+    return bundle
+
+
+def check_content(description: Path, content: dict[str, Any]) -> None:
+    """Refuse a description that says what no bundle may say.
+
+    Raises
+    ------
+    InputError
+        Naming every place.
+    """
     errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))
     if errors:
         raise InputError(
             Finding(
                 f"{description}, {'.'.join(map(str, each.absolute_path)) or 'top level'}",
                 each.schema.get("description", f"{each.validator}: {each.validator_value}"),
-                each.message,
+                shorten(each.message, MOST_LETTERS),
                 COPY_AGAIN,
             )
             for each in errors
         )
-    get_method(content["method"])
+    method = get_method(content["method"])
     _check_preprocessing(description, content["preprocessing"])
-    if verify:
-        verify_checksums(path)
-    bundle = Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
-    _refuse_other_version(bundle)
-    return bundle
+    _check_folds(description, content, method)
+
+
+def _check_folds(description: Path, content: dict[str, Any], method: Method) -> None:
+    """Refuse folds of one network twice, of another size than model space's or of absurd widths."""
+    findings = []
+    size = content["preprocessing"]["resize"]["size"]
+    numbers = [each["fold"] for each in content["folds"]]
+    files = [each["weights"] for each in content["folds"]]
+    for place, fold in enumerate(content["folds"]):
+        where = f"{description}, folds.{place}"
+        if fold["fold"] in numbers[:place] or fold["weights"] in files[:place]:
+            found = f"fold {fold['fold']} of {fold['weights']}, which is named before"
+            findings.append(Finding(where, "each fold and its weights once", found, COPY_AGAIN))
+        if fold.get("size", size) != size:
+            expected = f"a fold trained at model space's size, {_by(size)}"
+            found = shorten(_by(fold["size"]), MOST_LETTERS)
+            findings.append(Finding(where, expected, found, COPY_AGAIN))
+        try:
+            method.settings.from_mapping(fold["settings"]["model"])
+        except InputError as error:
+            findings += [
+                replace(each, file=f"{where}, {each.file}", remedy=COPY_AGAIN)
+                for each in error.findings
+            ]
+    if findings:
+        raise InputError(findings)
+
+
+def _by(size: object) -> str:
+    return " x ".join(map(str, size)) if isinstance(size, list) else str(size)
+
+
+def shorten(text: str, letters: int) -> str:
+    """Return text of so many letters at most."""
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."
 
 
 def _refuse_other_version(bundle: Bundle) -> None:
@@ -246,6 +308,22 @@ def _refuse_other_version(bundle: Bundle) -> None:
             f"networks of version {found}",
             bundle.remedy,
         )
+
+
+def _refuse_links(files: Sequence[Path]) -> None:
+    """Refuse links that lead out of a bundle: its checksums should be of what it holds."""
+    if out := [file for file in files if file.is_symlink() and not _lies_beside(file)]:
+        remedy = "copy the bundle with its files, not with links to them (cp -rL)"
+        raise InputError(
+            Finding(str(file), "a file of the bundle", "a link out of it", remedy) for file in out
+        )
+
+
+def _lies_beside(file: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(file.parent.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
@@ -262,13 +340,20 @@ def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
 def verify_checksums(path: Path) -> None:
     """Compare the files of a bundle with SHA256SUMS.
 
+    A file that it does not name is refused too: nobody knows whose it is, and a ``pandas.py`` may
+    be run by whoever works in that folder.
+
     Raises
     ------
     InputError
-        Naming every file that is missing or damaged.
+        Naming every file that is missing, damaged, a link out of the bundle or not of it.
     """
     sums = path / CHECKSUMS
+    there = sorted(path.iterdir())
+    _refuse_links(there)
     try:
+        if not sums.is_file() or sums.stat().st_size > MOST_BYTES_OF_SUMS:
+            raise FileNotFoundError("no file of checksums")
         lines = sums.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(sums, "the bundle's checksums", str(error), COPY_AGAIN) from error
@@ -282,6 +367,16 @@ def verify_checksums(path: Path) -> None:
         if found != expected:
             findings.append(Finding(str(file), f"SHA-256 {expected}", found, COPY_AGAIN))
     named = {match[2] for match in matches}
+    findings += [
+        Finding(
+            str(file),
+            f"files that {CHECKSUMS} names, and no other",
+            "a file that is not the bundle's",
+            f"look whose it is and remove it, or {COPY_AGAIN}",
+        )
+        for file in there
+        if file.name not in named | {CHECKSUMS, SIGNATURE} and not _is_mark(file)
+    ]
     weights = {each["weights"] for each in read_json(path / DESCRIPTION)["folds"]}
     findings += [
         Finding(str(sums), f"a checksum of {name}", "none", COPY_AGAIN)
@@ -289,3 +384,7 @@ def verify_checksums(path: Path) -> None:
     ]
     if findings:
         raise InputError(findings)
+
+
+def _is_mark(file: Path) -> bool:
+    return file.name == MARK and file.is_file() and file.stat().st_size == 0

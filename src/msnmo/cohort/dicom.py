@@ -120,7 +120,13 @@ def collect(arguments: argparse.Namespace) -> Import:
 
     program_path()
     folder = read_folder(arguments.folder)
-    patients = patients_of(folder, arguments.subjects, arguments.salt_file, arguments.diagnosis)
+    patients = patients_of(
+        folder,
+        arguments.subjects,
+        arguments.salt_file,
+        arguments.diagnosis,
+        handed_on=(arguments.folder, arguments.nifti),
+    )
     results = _Results()
     results.left_out += [*unread(folder), *_nameless(folder, patients)]
     studies = defaultdict(list)

@@ -9,8 +9,9 @@ import hashlib
 import hmac
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from msnmo.cohort.dicom_series import Folder, Identity, Series
 from msnmo.cohort.table import COLUMNS, MISSING
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.processes import ask
+from msnmo.core.provenance import SECONDS_FOR_GIT
 
 MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SALT_BYTES = 32
+FEWEST_SIGNS = 8
+"""Different bytes of a key: of 32 random hexadecimal digits all but one in a million have more."""
 HASH_DIGITS = 10
 IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates")
 
@@ -36,7 +41,11 @@ class Patient:
 
 
 def patients_of(
-    folder: Folder, subjects: Path | None, salt_file: Path | None, diagnosis: str | None
+    folder: Folder,
+    subjects: Path | None,
+    salt_file: Path | None,
+    diagnosis: str | None,
+    handed_on: Sequence[Path] = (),
 ) -> dict[str, Patient]:
     """Return who each PatientID is in our outputs; the empty one only if the map names it.
 
@@ -49,6 +58,8 @@ def patients_of(
         Key of the hashes, where there is no map.
     diagnosis : str or None
         Of all patients to whom the map gives none.
+    handed_on : sequence of Path
+        Folders of images, in which the key may not lie.
 
     Raises
     ------
@@ -59,7 +70,7 @@ def patients_of(
     if subjects is not None:
         known = read_map(subjects)
     elif salt_file is not None:
-        salt = read_salt(salt_file)
+        salt = read_salt(salt_file, handed_on)
         known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
     else:
         remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
@@ -145,14 +156,21 @@ def read_map(path: Path) -> dict[str, Patient]:
     return patients
 
 
-def read_salt(path: Path) -> bytes:
+def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
     """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
+
+    Parameters
+    ----------
+    path : Path
+    handed_on : sequence of Path
+        Folders in which it may not lie: those of the images.
 
     Raises
     ------
     InputError
-        If the file is too short to be a key.
+        If others can read the file, it lies where it would be handed on, or it is no secret.
     """
+    _refuse_handed_on(path, handed_on)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
@@ -165,7 +183,29 @@ def read_salt(path: Path) -> bytes:
     if len(salt) < SALT_BYTES // 2:
         remedy = "delete the file to have a new one made; ids will change"
         raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
+    if len(set(salt)) < FEWEST_SIGNS or salt in (salt + salt)[1:-1]:
+        remedy = "delete the file to have a new one made; ids will change"
+        raise bad_input(path, "a random key", "one that repeats itself", remedy)
+    if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+        expected, found = "a key that its owner alone can read", f"mode {mode:04o}"
+        remedy = (
+            f"chmod 600 {path} (or move it to a disk that has modes); if others may have read it, "
+            "delete it to have a new one made"
+        )
+        raise bad_input(path, expected, found, remedy)
     return salt
+
+
+def _refuse_handed_on(path: Path, folders: Sequence[Path]) -> None:
+    """Refuse a key that goes along with the images, or with a repository of code."""
+    expected = "a key where nobody copies it along"
+    remedy = "move it, such as into your home folder; if it went out, delete it to have a new one"
+    for folder in folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise bad_input(path, expected, f"within {folder}, which is handed on", remedy)
+    inside = ("git", "-C", str(path.resolve().parent), "ls-files", "--error-unmatch", "--")
+    if path.is_file() and ask(*inside, path.name, seconds=SECONDS_FOR_GIT).code == 0:
+        raise bad_input(path, expected, "a file that git keeps", remedy)
 
 
 def hashed_id(salt: bytes, patient: str) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from msnmo.core.errors import bad_input
 
@@ -22,6 +25,10 @@ PER_GPU = "MSNMO_JOBS_PER_GPU"
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_BETWEEN_WORDS = 600.0
 LOCK, NOTE = ".lock", ".json"
+SOFT = ".held"
+"""Of a lock that is a file's being there, where the disk has no others."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a disk without flock says: NFS without its lock daemon, some FUSE and parallel disks."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,18 @@ def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") 
     Raises
     ------
     InputError
-        If the folder is another user's, or no folder.
+        If the folder is another user's or open to others, is no folder, or has a link in it.
     """
     if not devices:
         raise ValueError("there is no GPU to hold")
     _own(folder)
+    kind = _kind(folder)
     stems = [[_stem(folder, name, share) for name in devices] for share in range(per_gpu)]
     spoken = -SECONDS_BETWEEN_WORDS
     while True:
         for share in stems:
             for index, stem in enumerate(share):
-                if lock := _try(stem, job):
+                if lock := _try(stem, job, kind):
                     return Held(index, lock)
         if time.monotonic() - spoken >= SECONDS_BETWEEN_WORDS:
             spoken = time.monotonic()
@@ -91,13 +99,36 @@ def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") 
 
 def held_gpus(folder: Path) -> Iterator[str]:
     """Yield a line for each lock of the folder that a living process holds."""
-    for path in sorted(folder.glob(f"*{LOCK}")):
-        lock = FileLock(path)
+    for path in sorted([*folder.glob(f"*{LOCK}"), *folder.glob(f"*{SOFT}")]):
+        if path.is_symlink():
+            continue
+        lock = FileLock(path) if path.suffix == LOCK else SoftFileLock(path)
         try:
             lock.acquire(timeout=0)
             lock.release()
         except Timeout:
             yield f"{path.stem}: {_holder(path.with_suffix(''))}"
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+
+
+def _kind(folder: Path) -> type[BaseFileLock]:
+    """Return the locks that the folder's disk has; say so if they are but files that are there."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            print(
+                f"msnmo: the disk of {folder} has no locks ({error.strerror}): a GPU is held by a "
+                f"file there instead. If one stays behind after a crash, remove {folder}/*{SOFT}",
+                file=sys.stderr,
+                flush=True,
+            )
+            return SoftFileLock
+    return FileLock
 
 
 def _own(folder: Path) -> None:
@@ -108,6 +139,14 @@ def _own(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         expected, remedy = "a folder of your own, for locks of GPUs", "have it removed"
         raise bad_input(folder, expected, "a file, a link or another user's folder", remedy)
+    if (mode := stat.S_IMODE(found.st_mode)) & 0o022:
+        told = f"one that others may write to, mode {mode:04o}"
+        raise bad_input(folder, "a folder of your own, for locks of GPUs", told, "have it removed")
+    if links := [path for path in sorted(folder.iterdir()) if path.is_symlink()]:
+        expected = "locks of GPUs, that are files"
+        raise bad_input(
+            links[0], expected, "a link: what it leads to would be written", "remove it"
+        )
 
 
 def _stem(folder: Path, name: str, share: int) -> Path:
@@ -115,9 +154,9 @@ def _stem(folder: Path, name: str, share: int) -> Path:
     return folder / f"{safe}-{share}"
 
 
-def _try(stem: Path, job: str) -> BaseFileLock | None:
+def _try(stem: Path, job: str, kind: type[BaseFileLock]) -> BaseFileLock | None:
     """Take a lock that is free, and leave word beside it who has it."""
-    lock = FileLock(stem.with_suffix(LOCK), thread_local=False)
+    lock = kind(stem.with_suffix(LOCK if kind is FileLock else SOFT), thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:

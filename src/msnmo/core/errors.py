@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +16,20 @@ from typing import NoReturn
 SPARE_STDERR = "MSNMO_SPARE_STDERR"
 """The variable with the number of a descriptor that still leads to the terminal."""
 
-ELSEWHERE = "or set `results` in the config to another disk; then run the workflow again"
-# why a disk takes no file, and what the user can do about it
+REQUESTS = (signal.SIGTERM, signal.SIGHUP)
+"""By which schedulers, and terminals that are closed, ask a process to end."""
+
+OTHER_DISK = "MSNMO_OTHER_DISK"
+"""The variable with what a command's user can do about a disk that takes nothing."""
+OTHER_RESULTS = "set `results` in the config to another disk; then run the workflow again"
+# why a disk takes no file, and what the user can do about it, beside taking another disk
 REFUSALS = {
-    errno.ENOSPC: f"make room on its disk, {ELSEWHERE}",
-    errno.EDQUOT: f"make room in your quota, {ELSEWHERE}",
-    errno.EROFS: f"have its disk made writable, {ELSEWHERE}",
-    errno.EACCES: f"get yourself the right to write there, {ELSEWHERE}",
-    errno.EPERM: f"get yourself the right to write there, {ELSEWHERE}",
-    errno.EIO: f"have its disk looked at: it is failing, {ELSEWHERE}",
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EROFS: "have its disk made writable",
+    errno.EACCES: "get yourself the right to write there",
+    errno.EPERM: "get yourself the right to write there",
+    errno.EIO: "have its disk looked at: it is failing",
 }
 
 
@@ -103,7 +110,28 @@ def _refusal(path: Path | str, error: OSError) -> DiskError | None:
     remedy = REFUSALS.get(error.errno or 0)
     if remedy is None:
         return None
-    return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}")
+    other = os.environ.get(OTHER_DISK, OTHER_RESULTS)
+    return DiskError(f"cannot write {path}: {error.strerror}\n    remedy:   {remedy}, or {other}")
+
+
+@contextlib.contextmanager
+def other_disk(remedy: str) -> Iterator[None]:
+    """Within the block, and in its processes, name this way to another disk: no config is at hand.
+
+    Parameters
+    ----------
+    remedy : str
+        What follows "make room on its disk, or".
+    """
+    before = os.environ.get(OTHER_DISK)
+    os.environ[OTHER_DISK] = remedy
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[OTHER_DISK]
+        else:
+            os.environ[OTHER_DISK] = before
 
 
 def bad_input(file: object, expected: str, found: str, remedy: str) -> InputError:
@@ -115,15 +143,20 @@ def run_command(main: Callable[[], None]) -> NoReturn:
     """Run a module's `main` and leave with an honest exit code.
 
     0 is success, 1 an error the user can mend (its message alone is printed), 2 a wrong command
-    line (argparse). Anything else is a bug and keeps its traceback (exit code 1).
+    line (argparse), 130 Ctrl-C, 143 and 129 a request to end (SIGTERM, SIGHUP). Anything else is a
+    bug and keeps its traceback (exit code 1).
     """
     try:
-        main()
+        with leaving_on_request():
+            main()
         if sys.stdout:  # none where it was closed before the start
             sys.stdout.flush()
     except MsnmoError as error:
         _tell(f"msnmo: error: {error}")
         sys.exit(1)
+    except KeyboardInterrupt:
+        _tell("msnmo: interrupted")
+        sys.exit(128 + signal.SIGINT)
     except MemoryError as error:
         remedy = "give it more memory, or run fewer jobs at once"
         _tell(f"msnmo: error: out of memory: {error}\n    remedy:   {remedy}")
@@ -141,6 +174,34 @@ def run_command(main: Callable[[], None]) -> NoReturn:
         _tell(f"msnmo: error: {refusal}")
         sys.exit(1)
     sys.exit(0)
+
+
+@contextlib.contextmanager
+def leaving_on_request() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP an exit like others, by which what is temporary is removed.
+
+    By default they end Python there and then: images of patients would stay in TMPDIR, and the
+    processes that were started would go on. Who ignores a signal (`nohup`) goes on ignoring it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    taken = [each for each in REQUESTS if signal.getsignal(each) is signal.SIG_DFL]
+
+    def leave(number: int, _frame: object) -> NoReturn:
+        for each in taken:
+            signal.signal(each, signal.SIG_IGN)  # the way out is not to be broken off
+        with contextlib.suppress(OSError):  # not by print, which may just be at work
+            os.write(2, f"msnmo: ended by {signal.Signals(number).name}\n".encode())
+        sys.exit(128 + number)
+
+    for each in taken:
+        signal.signal(each, leave)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _silence() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
+import itertools
 import json
+import math
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -24,7 +29,14 @@ if TYPE_CHECKING:
 MAKE_AGAIN = "delete the file and run the workflow again"
 PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 """The workflow knows such a folder whole: a file that is missing in it is not made again."""
+HELD = "held"
+"""The file that a process which writes a folder holds locked."""
+SECONDS_TO_BEGIN = 3600.0
 UMASK = Lock()
+LARGEST_JSON = 64 * 2**20
+"""Bytes: a bundle of 100 folds and 500,000 scans has fewer."""
+NOT_A_NUMBER = re.compile(rb"(?<![^\t\n])[-+]?(?:nan|inf|infinity)(?![^\t\r\n])", re.IGNORECASE)
+"""A cell that pandas would take for a number, and that is none."""
 
 
 @contextlib.contextmanager
@@ -81,26 +93,66 @@ def _remove_what_killed_writes_left(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
 
-    A folder of that name is replaced; on an error it is left as it was. What a killed run leaves
-    (``.tmp-<name>``) is removed by the next.
+    A folder of that name is replaced as a whole; on an error it is left as it was. What killed
+    writes of `path` left (``.tmp-*-<name>``) is removed by the next. Of several that write it at
+    once the last one's folder stays, whole.
 
     Raises
     ------
     DiskError
         If the disk is full, read-only or not ours.
     """
-    scratch = path.with_name(f".tmp-{path.name}")
-    with explain_refusal(path):
-        shutil.rmtree(scratch, ignore_errors=True)
-        new, old = scratch / "new", scratch / "old"
-        new.mkdir(parents=True)
+    with explain_refusal(path), _scratch_folder(path) as scratch:
+        new = scratch / "new"
+        new.mkdir()
+        yield new
+        _put_in_place(new, path, scratch)
+
+
+@contextlib.contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path`, of a name that no other write of it has; remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
+        _remove_if_left(left)
+    scratch = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
+    try:
+        # locked before it has the name by which others look for it
+        with (scratch / f"new-{HELD}").open("wb") as held:
+            with contextlib.suppress(OSError):  # there are network disks without locks
+                fcntl.flock(held, fcntl.LOCK_EX)
+            Path(held.name).rename(scratch / HELD)
+            yield scratch
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _remove_if_left(scratch: Path) -> None:
+    """Remove a folder that no process writes any more."""
+    if not (scratch / HELD).exists():
+        # begun this moment, or by a process that was killed at once
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > SECONDS_TO_BEGIN:
+                shutil.rmtree(scratch)
+        return
+    with contextlib.suppress(OSError), (scratch / HELD).open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(scratch)
+
+
+def _put_in_place(new: Path, path: Path, scratch: Path) -> None:
+    """Give a folder its name; the one that has it goes to the scratch folder."""
+    for number in itertools.count():
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(scratch / f"old-{number}")
         try:
-            yield new
-            if path.exists():
-                path.replace(old)
             new.replace(path)
-        finally:
-            shutil.rmtree(scratch)
+        except OSError as error:
+            # another write was between the two
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            return
 
 
 def flush_to_disk(path: Path) -> None:
@@ -129,20 +181,49 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """Read a JSON object; a broken file is named.
+    """Read a JSON object of finite numbers; a broken file is named.
 
     Raises
     ------
     InputError
-        If the file is missing, is not JSON or holds no object.
+        If the file is missing, is not JSON, holds no object or what is no number, or is so large or
+        so deep that it cannot be what it should.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = loads_finite(_text_of(Path(path)))
+    except (OSError, ValueError, RecursionError) as error:
         raise bad_input(path, "a readable JSON object", str(error), MAKE_AGAIN) from error
     if not isinstance(content, dict):
         raise bad_input(path, "a JSON object", type(content).__name__, MAKE_AGAIN)
     return content
+
+
+def loads_finite(text: str) -> Any:
+    """Return what a JSON text holds; Python alone takes NaN and Infinity, and 1e999 for infinity.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or has a number that is none.
+    RecursionError
+        If it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text}, where a finite number should be")
+    return value
+
+
+def _text_of(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ValueError("no file, but a folder, a pipe or a device")
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} that are read")
+    return path.read_text(encoding="utf-8")
 
 
 def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
@@ -187,7 +268,7 @@ def read_tsv(
     ------
     InputError
         If the file cannot be read or breaks off within a line, a column is missing or a value has
-        another type.
+        another type; NaN and infinity are no numbers, a missing one is ``n/a``.
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 
@@ -210,6 +291,9 @@ def read_tsv(
     if missing := [name for name in columns if name not in table]:
         found = f"no column {', '.join(missing)}"
         raise bad_input(path, f"columns {', '.join(columns)}", found, remedy)
+    numbers = [name for name, kind in columns.items() if kind is float]
+    if numbers and NOT_A_NUMBER.search(content) and (wrong := _misread(path, columns)):
+        raise bad_input(path, f"a table with {', '.join(columns)}", wrong, remedy)
     for name in files:
         table[name] = table[name].map(lambda file: _beside(path, file), na_action="ignore")
     return table
@@ -217,14 +301,15 @@ def read_tsv(
 
 def _misread(path: Path | str, columns: Mapping[str, type]) -> str | None:
     """Return the first value that is no number in a column of numbers, and its line."""
-    import pandas as pd  # noqa: PLC0415 - as in `read_tsv`
+    import numpy as np  # noqa: PLC0415 - as in `read_tsv`
+    import pandas as pd  # noqa: PLC0415
 
     try:
         text = pd.read_csv(path, sep="\t", dtype=str, na_values=["n/a"], keep_default_na=False)
     except (OSError, ValueError):
         return None
     for name in (name for name, kind in columns.items() if kind in (int, float) and name in text):
-        wrong = pd.to_numeric(text[name], errors="coerce").isna()
+        wrong = ~np.isfinite(pd.to_numeric(text[name], errors="coerce"))
         if columns[name] is float:
             wrong &= text[name].notna()
         if wrong.any():

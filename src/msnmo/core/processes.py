@@ -6,10 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SECONDS_TO_DIE = 2.0
+SECONDS_TO_LEAVE = 5.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,12 @@ class Answer:
         return f"exit code {self.code}: {self.complaint.splitlines()[-1].strip()}"
 
 
-def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = None) -> Answer:
+def ask(
+    *command: str,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+    given: Path | None = None,
+) -> Answer:
     """Run a program and return what it said; it is killed, with all that it started, after a time.
 
     Parameters
@@ -52,18 +59,21 @@ def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = N
         How long to wait.
     environment : mapping or None
         Variables over those of this process.
+    given : Path, optional
+        A file that is its standard input; nothing is, without it.
     """
     try:
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | dict(environment or {}),
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        with Path(given or os.devnull).open("rb") as stdin:
+            process = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | dict(environment or {}),
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
     except OSError as error:
         return Answer(None, "", f"{command[0]}: {error.strerror}")
     try:
@@ -72,6 +82,45 @@ def ask(*command: str, seconds: float, environment: Mapping[str, str] | None = N
         _kill(process)
         return Answer(None, "", f"no answer in {seconds:g} s")
     return Answer(process.returncode, said.strip(), complaint.strip())
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
+    """Run a program to its end, however long it takes, and return what it said.
+
+    If this process is to leave first, by Ctrl-C or a request to end, so is the program with all
+    that it started: first asked, so that it can remove what is temporary, then killed.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    environment : mapping
+        All its variables.
+    """
+    process = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        said, complaint = process.communicate()
+    except BaseException:
+        _end(process)
+        raise
+    return Answer(process.returncode, said.strip(), complaint.strip())
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=SECONDS_TO_LEAVE)
+    _kill(process)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

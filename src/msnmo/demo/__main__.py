@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import get_args
 
+from msnmo.core.arguments import finite
 from msnmo.core.command import program
 from msnmo.core.counts import counted
 from msnmo.core.errors import run_command
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--min-voxel-mm",
-        type=float,
+        type=finite,
         default=default.min_voxel_mm,
         help="no voxel side is shorter; 3 makes tiny scans for tests",
     )

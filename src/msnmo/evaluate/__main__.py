@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.parts import read_part
+from msnmo.core.arguments import finite
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
     parser.add_argument("--seed", type=int, required=True, help="of the training")
     parser.add_argument(
-        "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
     )
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
     given = parser.parse_args(arguments)

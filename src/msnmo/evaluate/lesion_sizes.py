@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import ndimage
 
 from msnmo.cohort.parts import read_part
+from msnmo.core.arguments import finite
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.core.numbers import as_text
@@ -267,10 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
     parser.add_argument("--seed", type=int, required=True, help="of the training")
     parser.add_argument(
-        "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
     )
     parser.add_argument(
-        "--lesion-sizes-ml", type=float, nargs="+", required=True, help="bounds of the classes"
+        "--lesion-sizes-ml", type=finite, nargs="+", required=True, help="bounds of the classes"
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)

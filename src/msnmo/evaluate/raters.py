@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from msnmo.core.arguments import finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
 from msnmo.core.lesion_labels import add_lesion_labels, labels_given
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add_lesion_labels(parser)
     parser.add_argument(
-        "--smallest-lesion-mm3", type=float, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)

@@ -69,7 +69,12 @@ class Slices:
 
 
 def draw_pathway(
-    files: dict[str, Path], localisation: np.ndarray, verdict: Verdict | None, title: str
+    files: dict[str, Path],
+    localisation: np.ndarray,
+    verdict: Verdict | None,
+    title: str,
+    *,
+    deface: bool = False,
 ) -> Figure:
     """Draw six steps of one scan at the height where its lesions cover most.
 
@@ -84,6 +89,8 @@ def draw_pathway(
         Whether such maps find lesions; None where not measured.
     title : str
         Line under the picture.
+    deface : bool
+        Whether the scan as it arrived is shown within its brain alone.
     """
     space = ModelSpace.from_sidecar(files["sidecar"])
     model = {name: load_volume(files[name]).data for name in ("image", "lesion", "probability")}
@@ -102,6 +109,8 @@ def draw_pathway(
     figure = Figure((15, 3.4), dpi=110, layout="constrained")
     panels = figure.subplots(1, 6)
     bright = {"vmin": 0, "vmax": float(np.percentile(native["n4"], 99.5)) or 1.0}
+    if deface:
+        native["flair"] = np.where(native["brain"] > 0, native["flair"], 0)
     show(panels[0], native["flair"], "1  T2-FLAIR as it arrived\nand brain mask")
     outline(panels[0], native["brain"], BRAIN)
     show(panels[1], native["n4"], "2  skull-stripped, N4", **bright)
@@ -138,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--n4", required=True, help="pattern with {folder} and {scan}")
     parser.add_argument("--predictions", required=True, help="pattern of a fold's folder, {fold}")
+    parser.add_argument("--deface", action="store_true", help="show the brain alone")
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     given = parser.parse_args(arguments)
 
@@ -167,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with house_style():
         brain = brain_in_model_space(files["sidecar"], files["brain"])
         seen = np.where(brain.data, read_class_evidence(folder, scan, brain.grid), 0)
-        figure = draw_pathway(files, seen, verdict, title)
+        figure = draw_pathway(files, seen, verdict, title, deface=given.deface)
     save(figure, given.out, Simulated.among(scans).note)
 
 

@@ -28,9 +28,17 @@ from msnmo.compute.device import (
     prepare,
 )
 from msnmo.compute.options import add_arguments
+from msnmo.core.arguments import between_0_and_1
 from msnmo.core.background import in_background
 from msnmo.core.diagnoses import probabilities
-from msnmo.core.errors import DataLeakageError, Finding, InputError, bad_input, run_command
+from msnmo.core.errors import (
+    DataLeakageError,
+    Finding,
+    InputError,
+    MsnmoError,
+    bad_input,
+    run_command,
+)
 from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace, same_extent
 from msnmo.core.volumes import (
@@ -43,6 +51,7 @@ from msnmo.core.volumes import (
     save_volume,
 )
 from msnmo.networks.build import build_network
+from msnmo.networks.finite import not_finite, outputs_not_finite
 from msnmo.networks.localisation import localisation_maps
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
@@ -100,13 +109,20 @@ def infer(model: nn.Module, image: np.ndarray, device: torch.device) -> Outputs:
     Raises
     ------
     MsnmoError
-        If memory runs out.
+        If memory runs out, or the network says NaN or infinity: neither has a class or a lesion.
     """
     size = "x".join(map(str, image.shape))
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     remedy = "take a machine with more memory, or see that nothing else uses the device"
     with torch.inference_mode(), explain_full_memory(device, f"one scan of size {size}", remedy):
-        return model(batch.to(device, memory_format=memory_format(device)))
+        outputs: Outputs = model(batch.to(device, memory_format=memory_format(device)))
+        wrong = outputs_not_finite(outputs)
+    if wrong:
+        raise MsnmoError(
+            f"a network's output is not finite: {wrong}\n"
+            "    remedy:   look at the preprocessed image; if others go wrong too, train again"
+        )
+    return outputs
 
 
 def _to_numpy(one: torch.Tensor) -> np.ndarray:
@@ -127,7 +143,8 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     Raises
     ------
     InputError
-        Naming the weights file, if it is missing, damaged, or of another training or network.
+        Naming the weights file, if it is missing, damaged, of another training or network, or
+        holds NaN or infinity.
     """
     method, size = get_method(run["method"]), tuple(run["size"])
     tensors = _read_weights(weights, run)
@@ -141,6 +158,8 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
 def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]:
     expected = f"the weights of method {run['method']}, fold {run['fold']}, as trained"
     try:
+        if not weights.is_file():  # a pipe would be waited for
+            raise FileNotFoundError("no such file")
         with safe_open(weights, framework="pt") as file:
             origin = json.loads((file.metadata() or {}).get("msnmo", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -152,6 +171,8 @@ def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]
     if sha256(weights) != run["weights_sha256"]:
         found = "another checksum than run.json's: the file is damaged or of another training"
         raise bad_input(weights, expected, found, RETRAIN)
+    if found := not_finite(tensors):
+        raise bad_input(weights, "weights that are finite numbers", found, RETRAIN)
     return tensors
 
 
@@ -305,19 +326,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--threshold",
-        type=_probability,
+        type=between_0_and_1,
         default=0.5,
         help="a voxel is lesion where its probability is above this (default: 0.5)",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
-
-
-def _probability(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text}")
-    return value
 
 
 def read_run(path: Path, method: str, fold: int) -> dict[str, Any]:

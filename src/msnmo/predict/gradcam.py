@@ -25,8 +25,9 @@ from msnmo.compute.device import (
 )
 from msnmo.compute.options import add_arguments
 from msnmo.core.background import in_background
-from msnmo.core.errors import run_command
+from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder
+from msnmo.networks.finite import not_finite
 from msnmo.predict.fold import (
     FILES,
     LoadedScan,
@@ -81,7 +82,7 @@ def gradcam(
     Raises
     ------
     MsnmoError
-        If memory runs out.
+        If memory runs out, or the map holds NaN or infinity.
     """
     mapper = GradCAM(ClassLogits(model), f"model.classification.{layer}")
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
@@ -89,8 +90,10 @@ def gradcam(
     remedy = "take a machine with more memory, or see that nothing else uses the device"
     with explain_full_memory(device, f"Grad-CAM of one scan of size {size}", remedy):
         # without MONAI's last step, which maps the largest value to 0
-        values = mapper.compute_map(batch.to(device, memory_format=memory_format(device)))
-        return (values.detach() * values.numel())[0, 0].float().cpu().numpy()
+        values = mapper.compute_map(batch.to(device, memory_format=memory_format(device))).detach()
+        if wrong := not_finite({"the map": values}):
+            raise MsnmoError(f"Grad-CAM of a network is not finite: {wrong}")
+        return (values * values.numel())[0, 0].float().cpu().numpy()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from msnmo.core.arguments import finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
 from msnmo.core.memory import claim, explain_little_memory
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="at most, at each level of resolution",
     )
     parser.add_argument(
-        "--tolerance", type=float, default=1e-7, help="change below which a level ends"
+        "--tolerance", type=finite, default=1e-7, help="change below which a level ends"
     )
     parser.add_argument("--out-image", type=Path, required=True, help="the corrected scan")
     parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: how it was made")

@@ -15,6 +15,7 @@ from msnmo.core.files import read_json, write_json
 from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
 from msnmo.quality.mosaic import Strip, draw, paint
 from msnmo.quality.numbers import Arrays, bias_field, measure, to_json
+from msnmo.viewing.display import brain_alone
 from msnmo.viewing.slices import AXIAL, CONVENTION, PLANES, SHADES
 
 BRAIN_COLOUR, LESION_COLOUR = (1.0, 0.85, 0.0), (1.0, 0.15, 0.15)
@@ -97,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scan, arrays, model = _read(given)
     numbers = measure(arrays)
     content = to_json(given.scan, numbers, read_json(given.sidecar))
-    strips = strips_of(scan, arrays, model, numbers["bias_range"])
+    shown = brain_alone(scan, load_mask(given.brain)) if given.deface else scan
+    strips = strips_of(shown, arrays, model, numbers["bias_range"])
     draw(given.out_picture, strips, title_of(content))
     write_json(given.out_numbers, content)
     print(f"{given.scan}: {', '.join(content['flags']) or 'no flag'}")
@@ -114,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="z-scored scan, model space")
     parser.add_argument("--lesion", type=Path, help="lesion mask, native")
     parser.add_argument("--model-lesion", type=Path, help="lesion mask, model space")
+    parser.add_argument("--deface", action="store_true", help="show the brain alone")
     parser.add_argument("--out-picture", type=Path, required=True, help="PNG")
     parser.add_argument("--out-numbers", type=Path, required=True, help="JSON")
     return parser

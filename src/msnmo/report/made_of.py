@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, nargs="+", required=True, help="TSV")
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     given = parser.parse_args(arguments)
-    write_json(given.out, {"tables": {str(path): sha256(path) for path in given.tables}})
+    # the list lies in the folder that is handed on: no path of this machine
+    named = {os.path.relpath(path, given.out.parent): sha256(path) for path in given.tables}
+    write_json(given.out, {"tables": named})
 
 
 if __name__ == "__main__":

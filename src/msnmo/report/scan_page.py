@@ -17,12 +17,15 @@ from msnmo.evaluate.maps import as_share, has_class_evidence, read_class_evidenc
 from msnmo.figures.style import method_style
 from msnmo.report.results import Results, add_arguments, judged_maps, numbers_of_scan
 from msnmo.settings.methods import get_method
+from msnmo.viewing.display import brain_alone
 from msnmo.viewing.pages import PAGES
 from msnmo.viewing.slices import TRUTH
 from msnmo.viewing.viewer import Layer, write_scan_page
 
 
-def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
+def layers_of(
+    results: Results, scan: str, predictions: str, *, deface: bool = False
+) -> list[Layer]:
     """Return the layers of a scan's page, the scan itself first.
 
     Parameters
@@ -31,6 +34,8 @@ def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
     scan : str
     predictions : str
         Pattern with {method} and {fold} of the folder of a fold's predictions.
+    deface : bool
+        Whether the scan is shown within its brain alone.
 
     Raises
     ------
@@ -39,7 +44,11 @@ def layers_of(results: Results, scan: str, predictions: str) -> list[Layer]:
     """
     files = results.manifest.loc[scan]
     image = load_volume(results.cohort.loc[scan, "flair"])
-    layers = [Layer("scan", "scan as it arrived", "image", image)]
+    label = "scan as it arrived"
+    if deface:
+        image = brain_alone(image, load_mask(files["native_brain"]))
+        label = "scan as it arrived, brain alone"
+    layers = [Layer("scan", label, "image", image)]
     if pd.notna(files["native_lesion"]):
         truth = load_mask(files["native_lesion"])
         layers.append(Layer("truth", "true lesions", "mask", truth, TRUTH))
@@ -115,7 +124,9 @@ def siblings_of(results: Results, scan: str) -> list[tuple[str, str]]:
     return [*before, ("all scans", "../scans.html"), *after]
 
 
-def write_page(results: Results, scan: str, predictions: str, site: Path) -> tuple[Path, Path]:
+def write_page(
+    results: Results, scan: str, predictions: str, site: Path, *, deface: bool = False
+) -> tuple[Path, Path]:
     """Write a scan's page and volumes; see `msnmo.viewing.viewer.write_scan_page`."""
     brain: np.ndarray = load_mask(results.manifest.loc[scan, "native_brain"]).data
     tested = results.fold_of(scan) is not None
@@ -123,7 +134,7 @@ def write_page(results: Results, scan: str, predictions: str, site: Path) -> tup
         site,
         scan,
         scan,
-        layers_of(results, scan, predictions),
+        layers_of(results, scan, predictions, deface=deface),
         facts_of(results, scan),
         numbers_of_scan(results, scan) if tested else [],
         around=brain,
@@ -140,10 +151,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--predictions", required=True, help="folder of a fold, with {method} and {fold}"
     )
+    parser.add_argument("--deface", action="store_true", help="show the brain alone")
     add_arguments(parser)
     given = parser.parse_args(arguments)
 
-    written = write_page(Results.read(given), given.scan, given.predictions, given.site)
+    results = Results.read(given)
+    written = write_page(results, given.scan, given.predictions, given.site, deface=given.deface)
     for path in written:
         print(f"{path}: {path.stat().st_size} bytes")
 

@@ -17,6 +17,7 @@ import pandas as pd
 from msnmo.cohort.parts import read_part
 from msnmo.compute.device import pick_device, prepare
 from msnmo.compute.options import add_arguments
+from msnmo.core.arguments import between_0_and_1
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_tsv
 from msnmo.core.geometry import sample_on_grid
@@ -168,7 +169,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument(
-        "--threshold", type=float, default=0.5, help="lesion where the probability is above this"
+        "--threshold",
+        type=between_0_and_1,
+        default=0.5,
+        help="lesion where the probability is above this",
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     add_arguments(parser)

@@ -14,7 +14,7 @@ from msnmo.settings.keys import AS_WRITTEN, Number, Refusal, Section, key
 
 Norm = Literal["batch", "instance", "group"]
 """Normalisation layers; the statistics of a batch of two scans are poor, hence no batch norm."""
-Channels = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+Channels = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False)]
 Dropout = Annotated[float, Field(ge=0, le=0.9), AS_WRITTEN]
 
 LESION_PRIOR_LOGIT = -4.6
@@ -104,6 +104,7 @@ class SwinUNETRSettings(Section):
         "width of the first level, shared among the attention heads",
         "ours",
         ge=12,
+        le=768,
         multiple_of=12,
     )
     lesion_prior_logit: Number = key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
 
 from msnmo.core.diagnoses import DEFAULT
 from msnmo.core.errors import InputError
+from msnmo.core.paths import expand
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
     TOGETHER,
@@ -43,6 +45,7 @@ from msnmo.settings.sections import (
     Once,
     PathOrNone,
     Predict,
+    Report,
     Resize,
     SkullStrip,
     SomePath,
@@ -156,6 +159,7 @@ class Config(Section):
     compute: Compute = within(Compute, "what the networks run on")
     metrics: Metrics = within(Metrics, "how lesions are counted")
     statistics: Statistics = within(Statistics, "what stands beside each comparison")
+    report: Report = within(Report, "what pages and pictures show of a scan")
     robustness: Robustness = within(
         Robustness,
         "held-out scans, perturbed by `snakemake robustness`; an empty list leaves one out",
@@ -276,7 +280,42 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config without what is this site's own: paths and machines."""
     kept = {key: value for key, value in config.items() if key not in OWN}
     kept["apply"] = {key: value for key, value in config["apply"].items() if key != "bundle"}
+    kept["train"] = _without_start(config["train"])
+    kept["method_settings"] = {
+        name: {
+            section: _without_start(values) if section == "train" else values
+            for section, values in own.items()
+        }
+        for name, own in config["method_settings"].items()
+    }
     return kept
+
+
+def nameless(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with the last part of each path alone: folders name people and machines."""
+    shown = copy.deepcopy(dict(config))
+    for *sections, name in PATHS:
+        section = shown
+        for each in sections:
+            section = section.get(each, {})
+        if section.get(name):
+            section[name] = PurePath(section[name]).name
+    own = (each.get("train", {}) for each in shown.get("method_settings", {}).values())
+    for train in (shown.get("train", {}), *own):
+        if train.get("start_from"):
+            train["start_from"] = PurePath(train["start_from"]).name
+    return shown
+
+
+def _without_start(train: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in train.items() if key != "start_from"}
+
+
+def start_of(config: Mapping[str, Any], name: str) -> str:
+    """Return the path of the weights that a method's trainings start from; empty without."""
+    own = config["method_settings"].get(name, {}).get("train", {})
+    path = own.get("start_from", config["train"]["start_from"])
+    return expand(path) if path else ""
 
 
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -284,11 +323,13 @@ def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str,
 
     Those of the config's sections train and augment, loss for a method of both tasks, and model
     for the joint model and its ablations; over them what stands under the method's own name. So a
-    change retrains the methods that it concerns, and no other.
+    change retrains the methods that it concerns, and no other. Where the weights lie that they
+    start from is told by `start_of`, as a moved file changes nothing.
     """
     own = config["method_settings"].get(name, {})
     common = {section: config[section] for section in _common_sections(METHODS[name])}
-    return {
+    settings = {
         section: {**common.get(section, {}), **own.get(section, {})}
         for section in dict.fromkeys([*common, "model", *own])
     }
+    return {**settings, "train": _without_start(settings["train"])}

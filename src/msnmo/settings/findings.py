@@ -206,8 +206,9 @@ def in_words(node: Schema, plural: bool = False) -> str:
 def _list_in_words(node: Schema) -> str:
     items = node.get("items") or node["prefixItems"][0]
     least, most = node.get("minItems", 0), node.get("maxItems")
-    count = {None: f"{COUNTS[least]} or more " if least else "", least: f"{COUNTS.get(least)} "}
-    many = count.get(most, f"{COUNTS.get(least)} to {COUNTS.get(most or 0)} ")
+    few = COUNTS.get(least, str(least))
+    count = {None: f"{few} or more " if least else "", least: f"{few} "}
+    many = count.get(most, f"{few} to {COUNTS.get(most or 0, str(most))} ")
     once = ", each once" if node.get("uniqueItems") else ""
     return f"a list of {many}{in_words(items, plural=True)}{once}"
 

@@ -26,6 +26,7 @@ class ModelSettings(Section):
         "channels of the shared features; every other width is proportional to it",
         "paper",
         ge=4,
+        le=512,
         multiple_of=2,
     )
     heads: int = key(
@@ -40,8 +41,9 @@ class ModelSettings(Section):
         "hidden width of the transformer's perceptron, in multiples of base_channels",
         "ours",
         ge=1,
+        le=64,
     )
-    window: int = key(5, "edge of an attention window, in tokens", "paper", ge=2)
+    window: int = key(5, "edge of an attention window, in tokens", "paper", ge=2, le=64)
     guidance_activation: Activation = key(
         "sigmoid",
         "how the lesion guidance module makes its attention map: as the paper's sentence says, or "

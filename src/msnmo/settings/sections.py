@@ -65,7 +65,7 @@ SomePath = Annotated[str, Field(min_length=1), IS_PATH, AfterValidator(expand)]
 PathOrNone = Annotated[str, IS_PATH, AfterValidator(_if_any)]
 Folder = Annotated[SomePath, AfterValidator(_folder_to_be)]
 Once = Field(strict=False, json_schema_extra={"uniqueItems": True})
-Edge = Annotated[int, Field(ge=TOKEN, multiple_of=TOKEN)]
+Edge = Annotated[int, Field(ge=TOKEN, le=1024, multiple_of=TOKEN)]
 
 
 def _two_classes(given: Any) -> Any:
@@ -172,8 +172,14 @@ class N4(Section):
     """The bias field."""
 
     shrink: int = key(4, "the bias field is estimated on every n-th voxel", "ours", ge=1, le=8)
-    iterations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] = key(
-        (50, 50, 50, 50), "most iterations at each resolution level", "ours", min_length=1
+    iterations: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False)
+    ] = key(
+        (50, 50, 50, 50),
+        "most iterations at each resolution level",
+        "ours",
+        min_length=1,
+        max_length=10,
     )
     tolerance: Weight = key(1e-7, "convergence threshold", "ours")
 
@@ -349,6 +355,12 @@ class Compute(Section):
         "whether trainings compute activations twice, for GPUs whose memory is small: a third more "
         "time, the same weights",
     )
+    keep_state: bool = key(
+        False,
+        "whether the last state of a finished training is kept beside its weights (three times "
+        "their size): when `train.epochs` is raised, it goes on from there, to the weights of one "
+        "that was never interrupted; else it starts at epoch 1",
+    )
 
 
 class Metrics(Section):
@@ -379,6 +391,17 @@ class Metrics(Section):
             expected = f"volumes over metrics.smallest_lesion_mm3 ({smallest:g} mm3)"
             raise Refusal(expected, f"{sizes[0]:g} ml", "raise the first, or lower that key")
         return sizes
+
+
+class Report(Section):
+    """What pages and pictures show of a scan."""
+
+    deface: bool = key(
+        False,
+        "whether pages and pictures show the brain alone: the report's scans, quality, pathway, "
+        "and scans that a bundle is applied to; a head in the viewer has a face",
+        "ours",
+    )
 
 
 class Statistics(Section):

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from msnmo.core.errors import bad_input
+from msnmo.core.paths import expand
 from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key, within
 from msnmo.settings.methods import LossWeights, Method
 
@@ -18,6 +19,11 @@ Precision = Literal["auto", "bfloat16", "float32"]
 SegmentationLoss = Literal["dice", "dice_ce"]
 CrossSegmentation = Literal["logits", "probabilities", "lesion_map"]
 Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
+PathOrNone = Annotated[
+    str,
+    Field(json_schema_extra={"format": "path"}),
+    AfterValidator(lambda text: expand(text) if text else ""),
+]
 Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
 
@@ -64,6 +70,13 @@ class OptimiserSettings(Section):
         "auto",
         "of the multiplications in training; auto: bfloat16 on a GPU that computes in it, else "
         "float32; some processors compute faster in bfloat16 too",
+        "ours",
+    )
+    start_from: PathOrNone = key(
+        "",
+        "path of a bundle, or of one file of weights (safetensors), that trainings start from: "
+        "tensors of the same name and shape are taken, the others start fresh; empty: all start "
+        "fresh. Its networks must not have learned from patients who are tested here",
         "ours",
     )
 
@@ -168,8 +181,14 @@ class Settings:
     model: Section
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return the settings as JSON types; `from_mapping` inverts it."""
-        return {item.name: getattr(self, item.name).model_dump() for item in fields(self)}
+        """Return the settings as JSON types; `from_mapping` inverts it.
+
+        Where the weights lie that a training starts from is none of them: what they are is told of
+        the training itself.
+        """
+        content = {item.name: getattr(self, item.name).model_dump() for item in fields(self)}
+        del content["train"]["start_from"]
+        return content
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], method: Method) -> Settings:

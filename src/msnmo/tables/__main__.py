@@ -14,6 +14,7 @@ from msnmo.cohort.balance import COHORT_COLUMNS, Split, folds_note
 from msnmo.cohort.classes import note_of
 from msnmo.cohort.excluded import exclusion_note, read_excluded
 from msnmo.cohort.simulated import Simulated
+from msnmo.core.arguments import between_0_and_1, finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_tsv, write_text, write_tsv
 from msnmo.evaluate.aggregate import across_folds, read_metrics
@@ -230,7 +231,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--smallest-lesion-mm3",
-        type=float,
+        type=finite,
         help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
     )
     parser.add_argument(
@@ -243,7 +244,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals given")
+    parser.add_argument(
+        "--confidence", type=between_0_and_1, default=0.95, help="of the intervals given"
+    )
     parser.add_argument("--out-tsv", type=Path, required=True, help="TSV")
     parser.add_argument("--out-json", type=Path, required=True, help="what the report reads")
     for name in FORMATS:

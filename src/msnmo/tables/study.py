@@ -21,6 +21,7 @@ from statsmodels.stats.multitest import multipletests
 from tabulate import tabulate
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.arguments import between_0_and_1
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_text
 from msnmo.core.numbers import fixed
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables.study", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="of the study")
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--confidence", type=between_0_and_1, default=0.95, help="of the intervals")
     parser.add_argument("--seed", type=int, default=2024, help="of the bootstrap")
     parser.add_argument(
         "--planned", nargs="+", default=[], help="methods of the config; those not run are named"

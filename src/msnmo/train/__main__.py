@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -35,8 +36,10 @@ from msnmo.train.job import Job, Running
 from msnmo.train.kept import Kept
 from msnmo.train.loop import Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
+from msnmo.train.start import read_start
 
 GO_ON = "start the same command again to go on"
+NO_STATE = "its last state was not kept (compute.keep_state)"
 
 
 def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False) -> None:
@@ -47,14 +50,20 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     scans = _load_scans(given.scans, with_lesions="segmentation" in method.tasks)
     if "classification" in method.tasks:
         refuse_unlabelled(scans)
+    if "segmentation" in method.tasks and job.settings.train.segmentation_loss == "dice":
+        _tell_of_no_lesion(scans)
     kept = Kept(given.out_weights, given.out_history, given.out_run)
     _, i, j, k = scans[0].image.shape
     network = fresh_model(job, (i, j, k), [scan.label for scan in scans])
-    followed_from = job.identity(scans, network)
+    start = read_start(given.start_from, job.fold) if given.start_from else None
+    followed_from, course = (each(scans, network, start) for each in (job.identity, job.course))
     if kept.take_up(followed_from):
         print("msnmo: trained before from the same scans, settings and seed: weights taken up")
-        Checkpoint(given.checkpoint, followed_from).remove()
+        Checkpoint(given.checkpoint, course).remove()
         return
+    shorter = kept.shorter(course)
+    if 0 < shorter < job.settings.train.epochs and not kept.states():
+        print(f"msnmo: trained to epoch {shorter} before, but {NO_STATE}: it starts at epoch 1")
 
     device = pick_device(given.device, given.per_gpu, f"train {given.method} fold {given.fold}")
     prepare(device, given.threads)
@@ -70,19 +79,21 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
             held_scans=given.held_scans,
             compile=given.compile,
             gradient_checkpointing=given.gradient_checkpointing,
+            kept_states=kept.states(),
         )
-        trained = train(job, scans, device, given.checkpoint, stop, running=running)
+        trained = train(job, scans, device, given.checkpoint, stop, running=running, start=start)
 
     weights = serialise(job, trained.model)
     run = _describe(job, trained, scans, device, weights) | {
         "simulated_scans": given.simulated_scans,
         "identity": followed_from,
+        "course": course,
     }
     write_tsv(given.out_history, pd.DataFrame(trained.history))
     write_json(given.out_run, run)
     with atomic_path(given.out_weights) as temporary:  # last: they mark the training as finished
         temporary.write_bytes(weights)
-    kept.keep()
+    kept.keep(given.checkpoint if given.keep_state else None)
     trained.checkpoint.remove()
 
 
@@ -94,6 +105,17 @@ def _load_scans(path: Path, with_lesions: bool) -> list[TrainingScan]:
         "lower the size that scans are resized to, or take a machine with more memory",
     ):
         return load_training_scans(table, with_lesions)
+
+
+def _tell_of_no_lesion(scans: Sequence[TrainingScan]) -> None:
+    """Say of scans without a lesion that Dice, a scan at a time, has no gradient there."""
+    if nothing := sum(not scan.lesion.any() for scan in scans):
+        print(
+            f"msnmo: {nothing} of {len(scans)} training scans have no lesion: the Dice loss does "
+            "not teach that nothing is to be found in them; train.segmentation_loss: dice_ce does",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -146,6 +168,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="compute activations twice: a third more time, less memory, the same weights",
     )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="a bundle, or a file of weights, whose fitting tensors the training starts from",
+    )
+    parser.add_argument(
+        "--keep-state",
+        action="store_true",
+        help="keep the last state, so that a training of more epochs goes on from it",
+    )
     add_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -185,6 +217,7 @@ def _describe(
         "fold": job.fold,
         "seed": job.seed,
         "settings": job.settings.to_json(),
+        "start": trained.taken.to_json() if trained.taken else None,
         "size": list(scans[0].image.shape[1:]),
         "training_scans": [scan.scan for scan in scans],
         "epochs": len(trained.history),

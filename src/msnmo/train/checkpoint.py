@@ -21,6 +21,7 @@ import torch
 
 from msnmo.core.errors import explain_refusal
 from msnmo.core.files import flush_to_disk
+from msnmo.networks.finite import not_finite
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -80,6 +81,8 @@ class Checkpoint:
         temporary = self._temporary
         with explain_refusal(self.path):
             temporary.parent.mkdir(parents=True, exist_ok=True)
+            if temporary.is_fifo():  # it would wait for a reader
+                temporary.unlink()
             _write({"identity": self.identity, "state": dict(state)}, temporary)
             flush_to_disk(temporary)
             if self.path.exists():
@@ -92,7 +95,7 @@ class Checkpoint:
         What cannot be used is named on stderr.
         """
         for path in (self.path, self.previous):
-            if path.exists() and (state := self._read(path)) is not None:
+            if (path.exists() or path.is_symlink()) and (state := self._read(path)) is not None:
                 return state
         return None
 
@@ -107,13 +110,10 @@ class Checkpoint:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            # torch does not compare the checksums that its files carry
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise zipfile.BadZipFile(f"checksum of {damaged} does not match")
+            _refuse_damaged(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             owner, state = content["identity"], content["state"]
+            _refuse_not_finite(state)
         except Exception as error:  # zipfile, pickle and torch each have their own kinds
             print(
                 f"msnmo: checkpoint {path} is damaged, so it is not used: {error}", file=sys.stderr
@@ -127,6 +127,36 @@ class Checkpoint:
             )
             return None
         return state
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Refuse what torch would wait for, unpack beyond its size, or read with a wrong checksum.
+
+    torch packs nothing, so that no more bytes can come out of its files than lie in them.
+    """
+    if not path.is_file():
+        raise zipfile.BadZipFile("no file, but a folder, a pipe or a link to nothing")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+        if packed or unpacked > path.stat().st_size:
+            raise zipfile.BadZipFile(f"it would unpack to {unpacked} bytes, and torch packs none")
+        if (damaged := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"checksum of {damaged} does not match")
+
+
+def _refuse_not_finite(state: Mapping[str, Any]) -> None:
+    """Refuse weights or moments of Adam that are NaN or infinity: nothing is learned from them."""
+    moments = state.get("optimiser", {}).get("state", {})
+    named = {
+        f"optimiser {place} {name}": value
+        for place, of_weight in moments.items()
+        for name, value in of_weight.items()
+        if isinstance(value, torch.Tensor)
+    }
+    if wrong := not_finite({**state.get("model", {}), **named}):
+        raise ValueError(wrong)
 
 
 class Keeper:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,7 @@ from msnmo.settings.sections import HeldScans
 from msnmo.settings.training import Settings
 from msnmo.train.checkpoint import identity
 from msnmo.train.data import TrainingScan
+from msnmo.train.start import Start
 
 TRAINING_VERSION = 2
 """Raise it by one when a training of the same job is meant to give other weights than before.
@@ -36,12 +38,15 @@ class Running:
         Whether the network is compiled (torch.compile) on a CUDA device.
     gradient_checkpointing : bool
         Whether activations are computed twice, so that a step takes less memory.
+    kept_states : tuple of Path
+        States that finished trainings left; the furthest of this course is gone on from.
     """
 
     checkpoint_minutes: float = 5.0
     held_scans: HeldScans = "float32"
     compile: bool = False
     gradient_checkpointing: bool = False
+    kept_states: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,19 +69,38 @@ class Job:
     seed: int
     settings: Settings
 
-    def identity(self, scans: Sequence[TrainingScan], model: nn.Module) -> str:
+    def identity(
+        self, scans: Sequence[TrainingScan], model: nn.Module, start: Start | None = None
+    ) -> str:
         """Return a hash of all that the weights follow from, the network's form included."""
-        return identity(
-            {
-                "version": TRAINING_VERSION,
-                "method": self.method,
-                "fold": self.fold,
-                "seed": self.seed,
-                "settings": self._settings_that_matter(),
-                "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
-                "network": {name: list(x.shape) for name, x in model.state_dict().items()},
-            }
-        )
+        return identity(self._parts(scans, model, start))
+
+    def course(
+        self, scans: Sequence[TrainingScan], model: nn.Module, start: Start | None = None
+    ) -> str:
+        """Return a hash of all but how long it lasts.
+
+        No epoch depends on how many are to come: of two trainings of one course, the shorter is
+        the beginning of the longer.
+        """
+        parts = self._parts(scans, model, start)
+        del parts["settings"]["train"]["epochs"]
+        return identity(parts)
+
+    def _parts(
+        self, scans: Sequence[TrainingScan], model: nn.Module, start: Start | None
+    ) -> dict[str, Any]:
+        parts = {
+            "version": TRAINING_VERSION,
+            "method": self.method,
+            "fold": self.fold,
+            "seed": self.seed,
+            "settings": self._settings_that_matter(),
+            "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
+            "network": {name: list(x.shape) for name, x in model.state_dict().items()},
+        }
+        # what starts fresh is the same training as before there were others
+        return parts if start is None else parts | {"start": start.sha256}
 
     def _settings_that_matter(self) -> dict[str, Any]:
         """Return the settings without those of losses that the method is not trained with."""

@@ -12,10 +12,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
 from msnmo.core.errors import InputError
 from msnmo.core.files import atomic_path, read_json, sha256
+from msnmo.networks.finite import not_finite
 
 FOLDER = ".kept"
+STATE = "state.pt"
+"""The last state of the training, of which more epochs go on, if it is kept too."""
 SEED_FOLDER = "seed-"
 """What the folders of a fold's trainings begin with, where there are several seeds."""
 
@@ -34,10 +40,19 @@ class Kept:
     history: Path
     run: Path
 
-    def keep(self) -> None:
-        """Keep the results that are there now; what was kept before goes."""
+    def keep(self, state: Path | None = None) -> None:
+        """Keep the results that are there now; what was kept before goes.
+
+        Parameters
+        ----------
+        state : Path, optional
+            The training's last checkpoint, which is moved.
+        """
         folder = self.weights.parent / FOLDER
         folder.mkdir(exist_ok=True)
+        (folder / STATE).unlink(missing_ok=True)  # it may be another's
+        if state is not None:
+            state.replace(folder / STATE)
         # the weights last: without them nothing is taken up
         for result in (self.history, self.run, self.weights):
             _link(result, folder / result.name)
@@ -60,6 +75,23 @@ class Kept:
                 return True
         return False
 
+    def states(self) -> tuple[Path, ...]:
+        """Return the last states that trainings of this fold left, of whatever course they are."""
+        states = (place / FOLDER / STATE for place in self._places())
+        return tuple(state for state in states if state.is_file())
+
+    def shorter(self, course: str) -> int:
+        """Return the epochs of a kept training of this course; 0 if there is none."""
+        epochs = [0]
+        for place in self._places():
+            try:
+                run = read_json(place / FOLDER / self.run.name)
+            except InputError:
+                continue
+            if run.get("course") == course:
+                epochs.append(run["epochs"])
+        return max(epochs)
+
     def _places(self) -> list[Path]:
         """Return the folders where a training of this fold and seed may have been kept."""
         own = self.weights.parent
@@ -79,9 +111,18 @@ class Kept:
             return False
         if sha256(folder / self.weights.name) != run.get("weights_sha256"):
             return _leave(folder, "the weights are not those of its run.json")
+        if wrong := _not_finite(folder / self.weights.name):
+            return _leave(folder, wrong)
         for result in results:
             _link(folder / result.name, result)
         return True
+
+
+def _not_finite(weights: Path) -> str:
+    try:
+        return not_finite(load_file(weights))
+    except (OSError, SafetensorError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _leave(folder: Path, why: str) -> bool:

@@ -24,8 +24,10 @@ from msnmo.train.checkpoint import Checkpoint, Keeper
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job, Running, loss_weights
 from msnmo.train.progress import NOTHING_DONE, Progress
+from msnmo.train.start import Start, Taken
 from msnmo.train.step import Step
 from msnmo.train.tally import Tally, refuse_non_finite
+from msnmo.train.trial import refuse_untrainable
 
 LOSSES = ("total", "segmentation", "classification", "cross")
 AS_USUAL = Running()
@@ -46,12 +48,15 @@ class Trained:
         For each time the training was taken up again, the last epoch that was finished before.
     checkpoint : Checkpoint
         To be removed once the outputs are in place.
+    taken : Taken, optional
+        What it started from, if not from random weights.
     """
 
     model: nn.Module
     history: list[dict[str, Any]]
     resumed_from: list[int]
     checkpoint: Checkpoint
+    taken: Taken | None = None
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the user's scheduler asked for it
@@ -66,6 +71,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     *,
     running: Running = AS_USUAL,
+    start: Start | None = None,
 ) -> Trained:
     """Train a method on the training scans of a fold (paper, section 4.1).
 
@@ -81,6 +87,8 @@ def train(
     stop : callable
         Asked after each batch; if true, the state is kept there and then, and the training ends.
     running : Running
+    start : Start, optional
+        Weights that it starts from, instead of random ones.
 
     Raises
     ------
@@ -89,11 +97,15 @@ def train(
     MsnmoError
         If the loss or the weights are no longer finite: epoch and scans are named.
     InputError
-        If no loss that applies to the method has a weight, or its network cannot take the shape.
+        If no loss that applies to the method has a weight, or its network cannot take the shape or
+        learn from batches of it.
     """
     settings = job.settings.train
     x, y, z = scans[0].image.shape[1:]
-    model = move(fresh_model(job, (x, y, z), [scan.label for scan in scans]), device).train()
+    model = fresh_model(job, (x, y, z), [scan.label for scan in scans])
+    taken = start.give_to(model) if start else None
+    model = move(model, device).train()
+    refuse_untrainable(job, model, scans)
     step = Step(job, model, device, running)
     progress = Progress(
         step,
@@ -101,9 +113,12 @@ def train(
             step.optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience
         ),
     )
-    checkpoint = Checkpoint(checkpoint_path, job.identity(scans, model))
-    if state := checkpoint.load():
-        _log(f"resuming after {progress.restore(state)} from {checkpoint_path}")
+    checkpoint = Checkpoint(checkpoint_path, job.course(scans, model, start))
+    if found := _furthest(checkpoint, running.kept_states, settings.epochs):
+        path, state = found
+        _log(f"resuming after {progress.restore(state)} from {path}")
+    elif taken:
+        _log(taken.in_words)
     cohort, where = hold(scans, device, running.held_scans)
     if where:
         _log(where)
@@ -137,7 +152,31 @@ def train(
                 _keep_if_asked(keeper, progress, stop, lambda: NOTHING_DONE, f"after epoch {epoch}")
         keeper.keep(progress.state())
 
-    return Trained(model.eval(), history, progress.resumed_from, checkpoint)
+    return Trained(model.eval(), history, progress.resumed_from, checkpoint, taken)
+
+
+def _furthest(
+    checkpoint: Checkpoint, kept: Sequence[Path], epochs: int
+) -> tuple[Path, dict[str, Any]] | None:
+    """Return where the furthest state of a course lies that is not beyond `epochs`, and the state.
+
+    An epoch does not depend on how many are to come, so that a shorter training's end is the
+    middle of a longer one: the plateaus, Adam's means and the order of scans go on as they were.
+    """
+    places = (checkpoint, *(Checkpoint(path, checkpoint.identity) for path in kept))
+    found = []
+    for place in places:
+        if (state := place.load()) is None:
+            continue
+        if (done := len(state["history"])) > epochs:
+            _log(f"{place.path} is {done} epochs on, past the {epochs} asked for: not used")
+            continue
+        found.append((place.path, state))
+    return max(found, key=lambda each: _how_far(each[1]), default=None)
+
+
+def _how_far(state: Mapping[str, Any]) -> tuple[int, int]:
+    return len(state["history"]), state.get("within", NOTHING_DONE)["batches"]
 
 
 def _within(done: int, tally: Tally, started: float) -> dict[str, Any]:

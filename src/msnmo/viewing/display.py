@@ -32,6 +32,11 @@ PERCENTILES = (0.5, 99.5)
 LEVELS = 255
 
 
+def brain_alone(image: Volume, brain: Volume) -> Volume:
+    """Return a scan that is 0 but within its brain mask (I, J, K): a head has a face."""
+    return replace(image, data=np.where(brain.data, image.data, np.float32(0)))
+
+
 def display_space(native: Grid, around: np.ndarray | None) -> ModelSpace:
     """Return the way from a scan's native grid to the grid that its page shows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import shutil
@@ -14,11 +15,16 @@ import filelock
 
 from msnmo.compute.gpu_lock import PER_GPU
 from msnmo.core.errors import SPARE_STDERR, bad_input, explain_refusal
+from msnmo.core.lock import Holder, release, take
 from msnmo.core.processes import ask
 
 EXAMPLE = "example/scans.tsv"
 """The scan table of config.yaml, for a look at what would run."""
 SECONDS_FOR_SLURM = 30
+RUN_LOCK = Path(".msnmo", "run.lock")
+"""Within the folder of results."""
+HELD: dict[Path, Holder] = {}
+"""The locks that this process has."""
 LOCALLY = "without --workflow-profile slurm (or --executor slurm) jobs run on this machine"
 
 
@@ -83,6 +89,29 @@ def require_writable(results: Path) -> None:
     with explain_refusal(results):
         results.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=results).close()
+
+
+def hold_results(results: Path) -> None:
+    """Take the folder of results for this run, until `release_results` or the process's end.
+
+    Snakemake's own lock is of the folder that it works in: of two runs from two folders, or on two
+    machines, neither sees the other's.
+
+    Raises
+    ------
+    InUseError
+        Naming the run that has it, and what to do if that run was killed on another machine.
+    """
+    path = results / RUN_LOCK
+    HELD[path] = take(path, "a run of the workflow")
+    atexit.register(release_results, results)
+
+
+def release_results(results: Path) -> None:
+    """Let go of the folder of results; of nothing where another run has it."""
+    path = results / RUN_LOCK
+    if holder := HELD.pop(path, None):
+        release(path, holder)
 
 
 def shell_prefix(source: Path) -> str:

@@ -18,6 +18,7 @@ from typing import get_args
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
+from msnmo.core.arguments import between_0_and_1
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.numbers import as_text
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLE_METRICS, help="their numbers")
     parser.add_argument("--seed", type=int, help="of the bootstrap")
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--confidence", type=between_0_and_1, default=0.95, help="of the intervals")
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )

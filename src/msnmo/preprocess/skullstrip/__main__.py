@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from msnmo.core.arguments import finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import sha256, write_json
 from msnmo.core.memory import explain_little_memory
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stripped", choices=("yes", "no"), default="no", help="yes: the scan arrived stripped"
     )
     parser.add_argument("--brain", type=Path, help="a brain mask of the scan: no engine is run")
-    parser.add_argument("--frac", type=float, default=0.4, help="0 to 1; larger = smaller brain")
+    parser.add_argument("--frac", type=finite, default=0.4, help="0 to 1; larger = smaller brain")
     parser.add_argument("--robust", action="store_true", help="for scans with much neck")
     parser.add_argument(
         "--implausible",

@@ -1,0 +1,30 @@
+"""Numbers on a command line: what is no number, or out of its range, is a wrong command line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def finite(text: str) -> float:
+    """Return a number; NaN and infinity are none."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, found {text}")
+    return value
+
+
+def between_0_and_1(text: str) -> float:
+    """Return a number above 0 and below 1, as thresholds and confidence levels are."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text}")
+    return value
+
+
+def from_half_to_1(text: str) -> float:
+    """Return the mean probability of one of two classes that is named, 0.5 to 1."""
+    value = float(text)
+    if not 0.5 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0.5 to 1, found {text}")
+    return value

@@ -1,0 +1,41 @@
+"""Whether a network's tensors are numbers: NaN weights would say "no lesion" and name a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from msnmo.networks.outputs import Outputs
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """Return in words which tensors hold NaN or infinity; nothing if none does.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Whole numbers and booleans are finite.
+    """
+    wrong = {
+        name: count
+        for name, tensor in tensors.items()
+        if (tensor.is_floating_point() or tensor.is_complex())
+        and (count := int((~tensor.isfinite()).sum()))
+    }
+    if not wrong:
+        return ""
+    name, count = next(iter(wrong.items()))
+    others = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
+    return f"NaN or infinity in {count} of {tensors[name].numel()} numbers of {name}{others}"
+
+
+def outputs_not_finite(outputs: Outputs) -> str:
+    """Return in words which outputs of a network hold NaN or infinity; nothing if none does.
+
+    The coarser lesion maps are left out: they are of training alone.
+    """
+    named = {"lesion_logits": outputs.lesion_logits, "class_logits": outputs.class_logits}
+    given = {name: tensor for name, tensor in named.items() if tensor is not None}
+    scales = {f"features {place}": each for place, each in enumerate(outputs.features, start=1)}
+    return not_finite(given | scales)

@@ -1,0 +1,159 @@
+"""What a training starts from where that is not random numbers: another training's weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from msnmo.core.diagnoses import diagnoses
+from msnmo.core.errors import InputError, bad_input
+from msnmo.core.files import read_json, sha256
+
+DESCRIPTION = "bundle.json"
+REMEDY = "correct train.start_from, or leave it empty to start as the paper does"
+COPY_AGAIN = "copy the bundle again from its source"
+UNKNOWN = (
+    "whether they learned from scans that are tested here cannot be seen of a file of weights; of "
+    "a bundle it is checked"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The weights that a training starts from.
+
+    Parameters
+    ----------
+    file : Path
+        safetensors.
+    sha256 : str
+        Of the file.
+    tensors : dict of str to Tensor
+        On the CPU.
+    note : str
+        What is to be said of it, if anything.
+    """
+
+    file: Path
+    sha256: str
+    tensors: dict[str, torch.Tensor]
+    note: str = ""
+
+    def give_to(self, model: nn.Module) -> Taken:
+        """Copy the tensors that the network has by the same name and shape into it.
+
+        Raises
+        ------
+        InputError
+            Naming the file, if it has none of them.
+        """
+        own = model.state_dict()
+        fitting = {
+            name: tensor
+            for name, tensor in self.tensors.items()
+            if name in own and own[name].shape == tensor.shape
+        }
+        if not fitting:
+            expected = f"some of the network's {len(own)} tensors, by name and shape"
+            found = f"{len(self.tensors)} tensors, none of which fits"
+            raise bad_input(self.file, expected, found, REMEDY)
+        model.load_state_dict(fitting, strict=False)
+        return Taken(self, tuple(sorted(fitting)), tuple(sorted(set(own) - set(fitting))))
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What a network took over of a start, and what it did not.
+
+    Parameters
+    ----------
+    start : Start
+    taken, fresh : tuple of str
+        Names of its tensors.
+    """
+
+    start: Start
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        """For the log."""
+        total = len(self.taken) + len(self.fresh)
+        told = f"{len(self.taken)} of {total} tensors start from {self.start.file}"
+        fresh = f"; these start fresh: {', '.join(self.fresh)}" if self.fresh else ""
+        return f"{told}{fresh}{self.start.note and f'; {self.start.note}'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what run.json tells: no path, as that is this machine's alone."""
+        return {
+            "file": self.start.file.name,
+            "sha256": self.start.sha256,
+            "taken": list(self.taken),
+            "fresh": list(self.fresh),
+        }
+
+
+def read_start(path: Path, fold: int) -> Start:
+    """Return the weights that a fold's training starts from.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file; or the folder of a bundle, whose folds are taken in turn: fold k starts
+        from the one at place k, counted on from the first when there are no more.
+    fold : int
+
+    Raises
+    ------
+    InputError
+        Naming the file that is missing, damaged or has values that are not finite.
+    """
+    if not path.is_dir():
+        return _read(path, UNKNOWN)
+    description = path / DESCRIPTION
+    if not description.is_file():
+        expected = "the folder of a bundle, or a file of weights (safetensors)"
+        raise bad_input(path, expected, f"no {DESCRIPTION} in it", REMEDY)
+    content = read_json(description)
+    try:
+        folds = content["folds"]
+        chosen = folds[fold % len(folds)]
+        name, digest = Path(chosen["weights"]).name, chosen["weights_sha256"]
+        labels = tuple(content["labels"][each] for each in ("0", "1"))
+    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise bad_input(description, "the folds of a bundle", repr(error), COPY_AGAIN) from error
+    start = _read(path / name, _told_of(labels))
+    if start.sha256 != digest:
+        raise bad_input(start.file, f"SHA-256 {digest}", start.sha256, COPY_AGAIN)
+    return start
+
+
+def _told_of(labels: tuple[str, ...]) -> str:
+    if labels == tuple(diagnoses()):
+        return ""
+    return f"its classes were {' and '.join(labels)}, here they are {' and '.join(diagnoses())}"
+
+
+def _read(file: Path, note: str) -> Start:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        digest = sha256(file)
+    except (OSError, SafetensorError, InputError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise bad_input(file, "weights (safetensors) to start from", found, REMEDY) from error
+    wrong = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if wrong:
+        found = f"{len(wrong)} tensors with others, such as {wrong[0]}"
+        raise bad_input(file, "weights that are finite numbers", found, REMEDY)
+    return Start(file, digest, tensors, note)
