@@ -33,20 +33,34 @@ def bundle(make_bundle, config, tmp_path_factory):
     return out
 
 
+OPTIONS = ["--device", "cpu", "--threads", "1", "--ids", "X"]
+
+
 @pytest.fixture(scope="module")
 def command(bundle, heads, tmp_path_factory):
-    """What the command writes of a head, its mask in MNI space too."""
+    """What the command writes of a head."""
     out = tmp_path_factory.mktemp("command")
-    options = ["--mni", "--locations", "--device", "cpu", "--threads", "1", "--ids", "X"]
-    main(["--bundle", str(bundle), "--out", str(out), str(heads[0]), *options])
+    main(["--bundle", str(bundle), "--out", str(out), str(heads[0]), *OPTIONS])
+    return out / "sub-X/anat/sub-X"
+
+
+@pytest.fixture(scope="module")
+def in_mni(bundle, heads, tmp_path_factory):
+    """What it writes with the mask in MNI space."""
+    out = tmp_path_factory.mktemp("mni")
+    main(["--bundle", str(bundle), "--out", str(out), str(heads[0]), "--mni", *OPTIONS])
     return out / "sub-X/anat/sub-X"
 
 
 @pytest.fixture(scope="module")
 def found(bundle, heads):
+    return in_memory(bundle, heads)
+
+
+def in_memory(bundle, heads, **options):
     head = nib.load(heads[0])
     image = np.asarray(head.dataobj, np.float32)
-    return msnmo.apply(image, head.affine, bundle, device="cpu", threads=1, locations=True)
+    return msnmo.apply(image, head.affine, bundle, device="cpu", threads=1, **options)
 
 
 def values(path):
@@ -67,7 +81,7 @@ def test_an_image_in_memory_gives_what_the_command_writes(command, found):
     assert found.lesion_mask.any()
     table = pd.read_csv(f"{command}_desc-lesion_table.tsv", sep="\t")
     pd.testing.assert_frame_equal(found.lesions, table, check_dtype=False)
-    assert "location" in table
+    assert "location" not in table
     run = json.loads(Path(f"{command}_run.json").read_text())
     assert found.run["class"] == run["class"]
     assert found.class_probabilities == {
@@ -138,8 +152,9 @@ def test_the_example_of_the_readme_runs(bundle, heads, tmp_path):
     np.testing.assert_allclose(lesions.affine, scan.affine, atol=1e-6)
 
 
-def test_a_mask_in_mni_space_lies_on_the_template(command):
-    path = f"{command}_space-MNI152NLin2009aSym_desc-lesion_mask.nii.gz"
+@pytest.mark.heavy
+def test_a_mask_in_mni_space_lies_on_the_template(in_mni):
+    path = f"{in_mni}_space-MNI152NLin2009aSym_desc-lesion_mask.nii.gz"
     mask, template = nib.load(path), load_template()
     assert mask.shape == template.grid.shape
     np.testing.assert_array_equal(mask.affine, template.grid.affine)
@@ -155,15 +170,19 @@ def test_a_mask_in_mni_space_lies_on_the_template(command):
     assert "scan's own space" in told["volumes"]
 
 
-def test_masks_in_mni_space_are_equal_bytes_and_a_done_scan_is_told(
-    bundle, heads, tmp_path, command, capsys
+@pytest.mark.heavy
+def test_with_locations_the_mask_in_mni_space_and_the_table_are_the_same(
+    bundle, heads, tmp_path, in_mni, capsys
 ):
-    options = ["--mni", "--device", "cpu", "--threads", "1", "--ids", "X"]
+    options = ["--mni", "--locations", *OPTIONS]
     arguments = ["--bundle", str(bundle), "--out", str(tmp_path), str(heads[0]), *options]
     main(arguments)
     name = "space-MNI152NLin2009aSym_desc-lesion_mask.nii.gz"
     again = tmp_path / f"sub-X/anat/sub-X_{name}"
-    assert again.read_bytes() == Path(f"{command}_{name}").read_bytes()
-    assert "locations" not in json.loads((tmp_path / "sub-X/anat/sub-X_run.json").read_text())
+    assert again.read_bytes() == Path(f"{in_mni}_{name}").read_bytes()
+    table = pd.read_csv(tmp_path / "sub-X/anat/sub-X_desc-lesion_table.tsv", sep="\t")
+    found = in_memory(bundle, heads, locations=True)
+    pd.testing.assert_frame_equal(found.lesions, table, check_dtype=False)
+    assert "location" in table
     main(arguments)
     assert "done before" in capsys.readouterr().err
