@@ -35,6 +35,22 @@ def test_of_a_study_the_flair_is_converted_and_its_files_are_known(tmp_path):
     assert b"Quastenflosser" not in bytes(image.header.binaryblock)
 
 
+def test_what_is_odd_of_a_series_that_is_taken_is_told(tmp_path):
+    study = tmp_path / "dicom"
+    odd = {"BodyPartExamined": "CSPINE", "SeriesDescription": "t2_flair"}
+    write_classic(study / "3", ANNA, "study", 3, FLAIR | odd)
+    told = []
+    convert_flair(study, "sub-7", tmp_path / "converted", tell=told.append)
+    said = "taken, though BodyPartExamined is not the head (spine): look at it"
+    assert told == [f"warning: sub-7: {said}"]
+    write_classic(study / "4", ANNA, "study", 4, FLAIR)
+    told.clear()
+    convert_flair(study, "sub-7", tmp_path / "both", tell=told.append)
+    assert len(told) == 1
+    assert told[0].startswith("warning: sub-7: series 4 is taken; series 3 is a T2-FLAIR")
+    assert told[0].endswith("for the other give --series sub-7:3")
+
+
 def test_a_study_without_flair_names_each_series_and_its_reason(tmp_path):
     write_classic(tmp_path / "dicom/2", ANNA, "study", 2, MPRAGE)
     with pytest.raises(InputError, match=r"series 2: .*not T2-weighted"):

@@ -8,6 +8,7 @@ from msnmo.apply.arrivals import convert_flair
 from msnmo.apply.dicom_seg import write_segmentation
 from msnmo.core.errors import InputError
 from msnmo.core.volumes import Grid, Volume, load_volume
+from tests.cohort import dicom_forms
 from tests.cohort.dicom_study import (
     ANNA,
     COLUMNS,
@@ -95,3 +96,25 @@ def test_the_same_mask_of_the_same_images_is_the_same_object(study, tmp_path):
         write_segmentation(tmp_path / name, mask, files, "bundle")
         ids.append(pydicom.dcmread(tmp_path / name).SOPInstanceUID)
     assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [dicom_forms.rle, dicom_forms.deflated, dicom_forms.without_preamble, dicom_forms.without_meta],
+)
+def test_images_in_any_form_have_the_same_segmentation(tmp_path, form):
+    folder = tmp_path / "dicom"
+    write_classic(folder, ANNA, "study", 3, FLAIR, seed=3)
+    segmentations = []
+    for name in ("plain", form.__name__):
+        flair, files = convert_flair(folder, "sub-7", tmp_path / name)
+        scan = load_volume(flair)
+        path = tmp_path / f"{name}.dcm"
+        write_segmentation(path, Volume(scan.data > 3900, scan.grid), files, "bundle")
+        segmentations.append(pydicom.dcmread(path))
+        for file in files if name == "plain" else ():
+            form(file)
+    plain, packed = segmentations
+    np.testing.assert_array_equal(packed.pixel_array, plain.pixel_array)
+    assert plain.pixel_array.any()
+    assert packed.SOPInstanceUID == plain.SOPInstanceUID

@@ -265,7 +265,7 @@ CASES = [
         packed(lambda content: content[:-8] + b"\0\0\0\0" + content[-4:]),
     ),
     Case("bitRot", "error", "", packed(lambda c: c[:9000] + bytes([c[9000] ^ 255]) + c[9001:])),
-    Case("notPacked", "error", "BadGzipFile", packed(gzip.decompress)),
+    Case("notPacked", "error", "an uncompressed NIfTI file", packed(gzip.decompress)),
     Case("headerAlone", "error", "too small a file", raw(lambda content: content[:352])),
     Case(
         "pair",
@@ -300,8 +300,8 @@ CASES = [
         {"lesion_mask": "", "diagnosis": ""},
     ),
     # voxels
-    Case("nan", "error", "1 voxels are NaN", flair(_values(_with_nan(np.nan)))),
-    Case("infinite", "error", "1 voxels are NaN or infinite", flair(_values(_with_nan(np.inf)))),
+    Case("nan", "error", "1 voxel is NaN", flair(_values(_with_nan(np.nan)))),
+    Case("infinite", "error", "1 voxel is NaN or infinite", flair(_values(_with_nan(np.inf)))),
     Case("constant", "error", "7 in every voxel", flair(_values(lambda d: np.full_like(d, 7)))),
     Case("complex", "error", "complex64", flair(_values(lambda d: d.astype(np.complex64)))),
     Case("colour", "error", "data type", flair(_values(_coloured))),

@@ -130,6 +130,19 @@ def test_scans_that_a_rater_excluded_are_not_opened(cohort, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("3 scans opened: 0 errors, 0 warnings\n")
 
 
+def test_decisions_that_are_not_there_are_not_taken_for_none(cohort, tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.tsv\n.*\n.*no such file\n.*correct the path"):
+        check(cohort, "--decisions", tmp_path / "nowhere.tsv")
+
+
+def test_a_cohort_of_which_every_scan_is_excluded_is_no_success(cohort, tmp_path):
+    names = ["sub-MS01", "sub-MS02", "sub-NMOSD01", "sub-NMOSD02"]
+    rows = ["scan\tdecision\treason", *(f"{name}\texclude\tmoved" for name in names)]
+    (tmp_path / "decisions.tsv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="all are excluded"):
+        check(cohort, "--decisions", tmp_path / "decisions.tsv")
+
+
 def test_a_process_that_the_system_ends_is_told(cohort, monkeypatch):
     monkeypatch.setattr(check_cohort, "check_scan", lambda *_: os._exit(9))
     with pytest.raises(MsnmoError, match="--processes 1"):

@@ -1,6 +1,7 @@
 """What the check measures of a scan, and masks brought to its grid where that is asked for."""
 
 import contextlib
+import gzip
 import json
 import tracemalloc
 
@@ -106,9 +107,51 @@ def test_a_mask_is_not_resampled_where_either_place_is_a_guess(tmp_path, of):
     (error,) = [each.finding for each in report.findings if each.severity == "error"]
     assert error.file == str(wrong)
     assert error.found.startswith("neither sform nor qform is set")
-    assert f"fslcpgeom {flair} {path}" in error.remedy
+    # a header of another shape would break the mask
+    assert error.remedy == "convert it again with its orientation"
     with pytest.raises(InputError, match="cannot be resampled"):
         load_raters(flair, [path], resample=True)
+
+
+@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.parametrize("column", ["lesion", "brain"])
+def test_a_mask_without_a_place_takes_the_scans_header_and_is_not_resampled(
+    flair, tmp_path, resample, column
+):
+    path = unplaced(image_of(lesions(1)), tmp_path / "mask.nii.gz")
+    files = Files(flair, (path,)) if column == "lesion" else Files(flair, brain_mask=path)
+    report = check_scan("sub-1", files, resample)
+    (error,) = [each.finding for each in report.findings if each.severity == "error"]
+    assert f"takes the scan's header (fslcpgeom {flair} {path})" in error.remedy
+    assert "antsApplyTransforms" not in error.remedy
+
+
+def test_a_mask_without_a_place_and_of_another_shape_is_converted_again(flair, tmp_path):
+    path = unplaced(image_of(lesions(1)[::2]), tmp_path / "mask.nii.gz")
+    (error,) = [
+        each
+        for each in check_scan("sub-1", Files(flair, (path,))).findings
+        if each.severity == "error"
+    ]
+    assert error.finding.remedy == "convert it again with its orientation"
+
+
+@pytest.mark.parametrize("of", ["flair", "mask", "resampled mask", "brain"])
+def test_bytes_behind_the_voxels_are_told(flair, tmp_path, of):
+    path, brain = tmp_path / "mask.nii.gz", tmp_path / "brain.nii.gz"
+    half = AFFINE @ np.diag([2, 2, 2, 1])
+    coarse = of.startswith("resampled")
+    (image_of(lesions(1)[::2, ::2, ::2], half) if coarse else image_of(lesions(1))).to_filename(
+        path
+    )
+    image_of(np.ones_like(lesions(1))).to_filename(brain)
+    joined = {"flair": flair, "brain": brain}.get(of, path)
+    joined.write_bytes(joined.read_bytes() + gzip.compress(b"another file"))
+    report = check_scan("sub-1", Files(flair, (path,), brain), resample=coarse)
+    told = [each for each in report.findings if "behind the voxels" in each.finding.found]
+    assert [each.finding.file for each in told] == [str(joined)]
+    assert told[0].severity == "warning"
+    assert told[0].finding.found == "12 bytes behind the voxels, which are not read"
 
 
 def test_a_resampled_mask_of_two_orientations_is_told(flair, tmp_path):

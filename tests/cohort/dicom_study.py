@@ -155,7 +155,7 @@ def write_enhanced(
     header.ImageType = ["ORIGINAL", "PRIMARY", "T2", "NONE"]
     header.NumberOfFrames = SLICES
     organization = generate_uid(entropy_srcs=[study, "organization"])
-    header.DimensionOrganizationSequence = _one(DimensionOrganizationUID=organization)
+    header.DimensionOrganizationSequence = one(DimensionOrganizationUID=organization)
     header.DimensionIndexSequence = Sequence(
         [
             _item(DimensionOrganizationUID=organization, DimensionIndexPointer=pointer)
@@ -164,15 +164,15 @@ def write_enhanced(
     )
     timing = {"RepetitionTime": fields["RepetitionTime"], "FlipAngle": 90.0, "EchoTrainLength": 1}
     modifier = {"InversionRecovery": "YES", "InversionTimes": fields["InversionTime"]}
-    header.SharedFunctionalGroupsSequence = _one(
-        PixelMeasuresSequence=_one(
+    header.SharedFunctionalGroupsSequence = one(
+        PixelMeasuresSequence=one(
             PixelSpacing=list(SPACING), SliceThickness=THICKNESS, SpacingBetweenSlices=THICKNESS
         ),
-        PlaneOrientationSequence=_one(ImageOrientationPatient=ORIENTATION),
-        MRTimingAndRelatedParametersSequence=_one(**timing),
-        MRModifierSequence=_one(**modifier),
-        MREchoSequence=_one(EffectiveEchoTime=fields["EchoTime"]),
-        MRImagingModifierSequence=_one(TransmitterFrequency=123.2),
+        PlaneOrientationSequence=one(ImageOrientationPatient=ORIENTATION),
+        MRTimingAndRelatedParametersSequence=one(**timing),
+        MRModifierSequence=one(**modifier),
+        MREchoSequence=one(EffectiveEchoTime=fields["EchoTime"]),
+        MRImagingModifierSequence=one(TransmitterFrequency=123.2),
     )
     header.PerFrameFunctionalGroupsSequence = Sequence([_frame(place) for place in range(SLICES)])
     header.PixelData = values.tobytes()
@@ -189,8 +189,8 @@ def _frame(place: int) -> Dataset:
         "FrameAcquisitionNumber": 1,
     }
     return _item(
-        FrameContentSequence=_one(**content),
-        PlanePositionSequence=_one(ImagePositionPatient=position),
+        FrameContentSequence=one(**content),
+        PlanePositionSequence=one(ImagePositionPatient=position),
     )
 
 
@@ -241,7 +241,8 @@ def _item(**fields: Any) -> Dataset:
     return item
 
 
-def _one(**fields: Any) -> Sequence:
+def one(**fields: Any) -> Sequence:
+    """Return a sequence of one item."""
     return Sequence([_item(**fields)])
 
 

@@ -251,20 +251,26 @@ def test_every_patient_who_is_not_in_the_map_is_told_by_file(made, refused, tmp_
 
 
 @pytest.mark.parametrize(
-    ("rows", "count"),
+    ("rows", "found"),
     [
-        (("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t", "\tZ\t\t"), 3),
-        (("a\t1\t\t", "a\t2\t\t"), 1),
-        (("a\tx1\t\t", "b\tX1\t\t"), 1),
-        (("a\t1\tRRMS\t",), 1),
+        (
+            ("a\tsub-1\t\t", "b\t../x\t\t", "\tY\t\t", "\tZ\t\t"),
+            ["other characters", "other characters", "the patient_id of row 4"],
+        ),
+        (("a\t1\t\t", "a\t2\t\t"), ["the patient_id of row 2"]),
+        (("a\tx1\t\t", "b\tX1\t\t"), ["the subject of row 2"]),
+        (("a\t1\tRRMS\t",), ["another word in column diagnosis"]),
+        (("a\t\tMS\t",), ["an empty subject"]),
     ],
 )
-def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, count):
+def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, found):
     path = map_of(tmp_path, *rows)
     said = refused(
         "dicom", made, "--nifti", tmp_path / "o", "--subjects", path, out=tmp_path / "s.tsv"
     )
-    assert said.count("expected:") == count
+    assert said.count("expected:") == len(found)
+    for line, words in zip(re.findall("found: .*", said), found, strict=True):
+        assert words in line
 
 
 @pytest.mark.parametrize(
@@ -273,12 +279,15 @@ def test_a_wrong_map_is_refused_row_by_row(made, refused, tmp_path, rows, count)
         ({"name": "Quastenflosser^Emil"}, "2 names"),
         ({"born": "19630518"}, "2 birth dates"),
         ({"texts": {"IssuerOfPatientID": "B"}}, "2 issuers"),
+        ({"texts": {"IssuerOfPatientID": "A", "PatientSex": "M"}}, "2 sexes"),
+        ({"texts": {"IssuerOfPatientID": "A", "PatientSex": "O"}}, ""),
+        ({"texts": {"IssuerOfPatientID": "A", "PatientSex": ""}}, ""),
         ({"name": "QUASTENFLOSSER^ANNABELLA^^"}, ""),
         ({"name": "", "born": ""}, ""),
     ],
 )
 def test_one_id_of_two_people_stops_that_patient_alone(tmp_path, change, said):
-    anna = replace(ANNA, texts={"IssuerOfPatientID": "A"})
+    anna = replace(ANNA, texts={"IssuerOfPatientID": "A", "PatientSex": "F"})
     for place, person in enumerate([anna, replace(anna, **change), BERT]):
         write_classic(tmp_path / str(place), person, str(place), 3, FLAIR, slices=2)
     reasons = {

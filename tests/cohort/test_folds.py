@@ -445,6 +445,36 @@ def test_folds_edited_by_hand_are_refused(tmp_path, edit):
         read_folds(path)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: "\n".join(f"{line}\tnote" for line in text.splitlines()) + "\n\n",
+        lambda text: re.sub(r"[^\t\n]+", r'"\g<0>"', text),
+    ],
+    ids=["line ends", "byte-order mark", "a column more", "quoted"],
+)
+def test_what_a_spreadsheet_adds_to_folds_changes_nothing(tmp_path, edit):
+    path = tmp_path / "folds.tsv"
+    folds = split_folds(PAPER, 5, "grouped", 3)
+    write_folds(path, folds)
+    path.write_bytes(edit(path.read_text()).encode())
+    pd.testing.assert_frame_equal(read_folds(path), folds)
+
+
+def test_zeros_that_a_spreadsheet_drops_are_not_taken_for_other_subjects(tmp_path):
+    path = tmp_path / "folds.tsv"
+    folds = split_folds(PAPER, 5, "grouped", 3)
+    numbers = folds["subject"].map(
+        {name: f"{place:04d}" for place, name in enumerate(folds["subject"].unique(), 1)}
+    )
+    write_folds(path, folds.assign(subject=numbers))
+    path.write_text(re.sub(r"\t0+([1-9])", r"\t\1", path.read_text()))
+    with pytest.raises(InputError, match="rows that were edited"):
+        read_folds(path)
+
+
 def run_main(*arguments):
     folds_module.main([*map(str, arguments)])
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from msnmo.cohort.__main__ import IMPORTERS, main, make_parser
-from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, write_scan_table
+from msnmo.cohort.importing import (
+    Import,
+    ImportedScan,
+    LeftOut,
+    clean_id,
+    refuse_to_replace,
+    write_scan_table,
+)
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from tests.command import run_here
@@ -72,6 +79,32 @@ def test_the_help_shows_an_example(name):
     done = run_here(main, name, "--help")
     assert done.returncode == 0
     assert f"msnmo cohort {name} " in done.stdout
+
+
+@pytest.mark.parametrize("content", ["participant_id\tgroup\nsub-01\tMS\n", "a1b2\n", "\x00\x01"])
+def test_a_file_that_is_no_scan_table_is_not_written_over(content, tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text(content)
+    with pytest.raises(InputError, match="or a scan table to replace"):
+        refuse_to_replace(path)
+
+
+def test_a_scan_table_may_be_written_anew(scan, tmp_path):
+    path = tmp_path / "scans.tsv"
+    refuse_to_replace(path)
+    write_scan_table(path, Import([scan]))
+    refuse_to_replace(path)
+    path.write_text("")
+    refuse_to_replace(path)
+    done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", scan.flair)
+    assert "or a scan table to replace" in done.stderr
+
+
+def test_what_is_hidden_in_a_files_name_is_told(monkeypatch, scan, tmp_path):
+    left_out = [LeftOut("a\u202e.nii", "no mask of this scan\u200b")]
+    monkeypatch.setattr(IMPORTERS["open_ms"], "collect", lambda _: Import([scan], left_out))
+    done = run_here(main, "open_ms", tmp_path, "--part", "mni", "--out", tmp_path / "scans.tsv")
+    assert "  a[U+202E].nii: no mask of this scan[U+200B]" in done.stdout
 
 
 def test_the_page_of_layouts_has_an_example_of_each_importer_that_its_command_takes():

@@ -1,6 +1,11 @@
 """Several cohorts become one without mixing their subjects up."""
 
+from functools import partial
+
 import pytest
+
+from msnmo.cohort.__main__ import main
+from tests.command import run_here
 
 
 @pytest.fixture
@@ -18,6 +23,12 @@ def tables(tmp_path, nifti):
         ]
         (folder / "scans.tsv").write_text("\n".join(lines) + "\n")
     return tmp_path / "isbi/scans.tsv", tmp_path / "hospital/scans.tsv"
+
+
+@pytest.fixture
+def run_merge():
+    """A function that merges tables, whether that works or not."""
+    return partial(run_here, main, "merge")
 
 
 def test_ids_are_kept_apart_and_labels_become_one(tables, imported_by_command, tmp_path):
@@ -58,3 +69,21 @@ def test_a_wrong_label_map_is_refused(label, tables, refused, tmp_path):
 def test_a_table_without_a_name_is_refused(tables, refused, tmp_path):
     said = refused("merge", f"=={tables[0]}", out=tmp_path / "all.tsv")
     assert "a name of letters and digits" in said
+
+
+def test_a_table_that_is_read_is_not_written_over(tables, run_merge):
+    one, two = tables
+    lines = [line.replace("\tnmo\t", "\tNMOSD\t") for line in two.read_text().splitlines()]
+    two.write_text("\n".join([lines[0], lines[2]]) + "\n")
+    other = two.with_name("all_left-out.tsv")
+    two.rename(other)
+    link = two.with_name("link.tsv")
+    link.hardlink_to(one)
+    before = one.read_bytes(), other.read_bytes()
+    for out in (one, link, other.with_name("all.tsv")):
+        done = run_merge(f"a={one}", f"b={other}", "--out", out)
+        assert done.returncode == 1
+        assert "which is read" in done.stderr
+    assert (one.read_bytes(), other.read_bytes()) == before
+    assert not other.with_name("all.tsv").exists()
+    assert run_merge(f"a={one}", f"b={other}", "--out", other.with_name("c.tsv")).returncode == 0

@@ -314,6 +314,8 @@ def test_paths_that_the_workflow_could_not_pass_on(folder, name):
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b'subject\tsite\n01\t"open\n02\tx\n', "unexpected end"),
         (b"subject\tdiagnosis\tflair\n", "a header alone"),
+        (b"# mine\nsubject\tflair\n01\tf1.nii.gz\n", "one cell, '# mine', and several"),
+        (b"\n\nCohort of 2019\nsubject\tflair\n", "one cell, 'Cohort of 2019', and several"),
     ],
 )
 def test_files_that_are_no_scan_table(tmp_path, content, found):
@@ -449,6 +451,28 @@ def test_an_address_says_to_download_the_file(folder):
     (finding,) = findings_of(write(folder, rows))
     assert finding.found == "the address 'https://server/f1.nii.gz'"
     assert finding.remedy.startswith("download the file")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('subject\tsite\n01\t"open\n02\tx\n', 2),
+        ('subject\tsite\n01\t"two\nlines"\n\n02\t"open\n03\tx\n04\tx\n', 5),
+        ('subject\tsite\n01\t"open\n02\t"x\n03\tx\n', 2),
+    ],
+)
+def test_an_open_quotation_is_told_where_it_begins(tmp_path, content, line):
+    path = tmp_path / "scans.tsv"
+    path.write_text(content)
+    (finding,) = findings_of(path)
+    assert finding.file == f"{path}, line {line}"
+
+
+@pytest.mark.parametrize("code", ["200b", "202e"])
+def test_what_nobody_sees_of_an_id_is_named(folder, code):
+    (finding,) = findings_of(write(folder, [row(0, subject=f"01{chr(int(code, 16))}")]))
+    assert finding.found == f"'01[U+{code.upper()}]'"
+    assert finding.remedy == "give an id of letters and digits only"
 
 
 def test_scans_of_wrong_rows_are_there_to_be_opened_each_by_a_name_of_its_own(folder):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from msnmo.core.cells import as_cell, show_directions
+from msnmo.core.cells import as_cell, show_directions, show_hidden
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.templates import templates
 
@@ -45,6 +45,12 @@ def test_what_turns_the_direction_of_text_is_named(code):
     text = f"scan{chr(int(code, 16))}iin.exe"
     assert show_directions(text) == as_cell(text) == f"scan[U+{code.upper()}]iin.exe"
     assert show_directions("مرحبا, 患者, שלום") == "مرحبا, 患者, שלום"
+
+
+@pytest.mark.parametrize("code", ["200b", "feff", "00ad", "2060", "202e", "3164", "2800"])
+def test_what_nobody_sees_is_named_in_messages(code):
+    assert show_hidden(f"01{chr(int(code, 16))}") == f"01[U+{code.upper()}]"
+    assert show_hidden("Köln 患者 a\nb") == "Köln 患者 a\nb"
 
 
 def test_a_path_stays_the_files():

@@ -30,6 +30,12 @@ def test_all_findings_are_in_the_message():
     assert str(bad_input("a", "b", "c", "d")).startswith("1 input problem:")
 
 
+def test_a_message_shows_what_is_hidden_in_words_of_others():
+    said = str(Finding("a\u202e.tsv", "01", "'01\u200b'", "remove it"))
+    assert said.startswith("a[U+202E].tsv")
+    assert "'01[U+200B]'" in said
+
+
 @pytest.mark.parametrize("kind", [InputError([Finding("a", "b", "c", "d")]), DataLeakageError()])
 def test_user_errors_are_one_family(kind):
     assert isinstance(kind, MsnmoError)

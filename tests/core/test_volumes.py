@@ -237,7 +237,11 @@ FILES = {
     "checksum.nii.gz": (damaged_checksum, "CRC"),
     "garbage.nii.gz": (gzip_of_garbage, ""),
     "garbage.nii": (lambda path: path.write_bytes(b"garbage" * 100), ""),
-    "plain.nii.gz": (plain_under_gz, ""),
+    "plain.nii.gz": (plain_under_gz, "an uncompressed NIfTI file"),
+    "packed.nii": (lambda path: path.write_bytes(gzip.compress(b"x")), "a gzip-compressed file"),
+    "slice.nii.gz": (lambda path: path.write_bytes(bytes(128) + b"DICM"), "a DICOM file"),
+    "zip.nii.gz": (lambda path: path.write_bytes(b"PK\x03\x04"), "a zip archive"),
+    "page.nii": (lambda path: path.write_text("<html>login</html>"), "a web page"),
     "scan.mgz": (save_nifti, "scan.mgz"),
     "scan.NII.GZ": (lambda path: path.touch(), "scan.NII.GZ"),
     "scan.nii.bz2": (lambda path: path.touch(), "scan.nii.bz2"),
@@ -258,6 +262,16 @@ def test_files_that_hold_no_volume(tmp_path, name):
     assert found in finding_of(path).found
 
 
+def test_the_remedy_of_a_wrong_ending_can_be_followed(tmp_path):
+    path = tmp_path / "x.nii.gz"
+    plain_under_gz(path)
+    assert finding_of(path).remedy == "rename it to x.nii, and compress it then: gzip x.nii"
+    np.testing.assert_array_equal(load_volume(path.rename(tmp_path / "x.nii")).data, DATA)
+    packed = save_nifti(path).rename(tmp_path / "y.nii")
+    assert finding_of(packed).remedy == "rename it to y.nii.gz"
+    np.testing.assert_array_equal(load_volume(packed.rename(tmp_path / "y.nii.gz")).data, DATA)
+
+
 @pytest.mark.parametrize("shape", [(5,), (5, 4), (5, 4, 3, 2), (5, 4, 3, 1, 2)])
 def test_what_is_not_three_dimensional(tmp_path, shape):
     finding = finding_of(save_nifti(tmp_path / "x.nii.gz", np.zeros(shape, np.float32)))
@@ -269,13 +283,13 @@ def test_what_is_not_three_dimensional(tmp_path, shape):
 def test_values_that_are_no_numbers_are_counted(tmp_path, value, count):
     data = DATA.copy()
     data.ravel()[:count] = value
-    assert f"{count} voxels" in finding_of(save_nifti(tmp_path / "x.nii.gz", data)).found
+    assert f"{count} voxel" in finding_of(save_nifti(tmp_path / "x.nii.gz", data)).found
 
 
 def test_values_beyond_float32_are_refused(tmp_path):
     data = DATA.astype(np.float64)
     data[0, 0, 0] = 1e300
-    assert "1 voxels" in finding_of(save_nifti(tmp_path / "x.nii", data)).found
+    assert "1 voxel is" in finding_of(save_nifti(tmp_path / "x.nii", data)).found
 
 
 @pytest.mark.parametrize(
@@ -601,7 +615,9 @@ def test_what_follows_the_voxels_is_read_only_so_far(tmp_path, name):
     whole = gzip.decompress(path.read_bytes()) if name.endswith("gz") else path.read_bytes()
     pack = gzip.compress if name.endswith("gz") else bytes
     path.write_bytes(pack(whole + bytes(2**20)))
-    np.testing.assert_array_equal(load_volume(path).data, DATA)
+    volume = load_volume(path)
+    np.testing.assert_array_equal(volume.data, DATA)
+    assert volume.behind == 2**20
     path.write_bytes(pack(whole + bytes(2**20 + 1)))
     assert finding_of(path).found == "more than 1048576 bytes behind the voxels"
 

@@ -152,9 +152,7 @@ def convert_flair(
     candidates = dicom_choice.examine(series, converted / f"{name}_series", forced)
     chosen = dicom_choice.choose(candidates)
     if chosen is None:
-        reasons = "; ".join(
-            f"series {each.series.first.number}: {each.reason}" for each in candidates
-        )
+        reasons = "; ".join(f"series {each.series.label}: {each.reason}" for each in candidates)
         remedy = (
             "export the T2-FLAIR, name it if it is among them (--series), or convert it yourself "
             "and give the NIfTI file"
@@ -176,7 +174,7 @@ def _forced(
     mine = [each for each in wanted if not each.startswith("sub-") or each.startswith(f"{name}:")]
     forced = asked_for(several, mine, [name])
     if mine and not forced:
-        there = ", ".join(str(each.first.number) for each in several)
+        there = ", ".join(each.label for each in several)
         remedy = "correct --series; sub-X:SERIES is of one scan alone"
         raise bad_input(folder, f"the series {', '.join(mine)}", f"series {there}", remedy)
     return forced

@@ -51,7 +51,8 @@ def write_segmentation(path: Path, mask: Volume, files: Sequence[Path], bundle: 
     InputError
         Naming the series, if its slices do not lie on the mask's grid.
     """
-    images = [_with_empty(pydicom.dcmread(file)) for file in files]
+    # some files lack the bytes before their elements
+    images = [_with_empty(pydicom.dcmread(file, force=True)) for file in files]
     frames = frames_of_images(mask, images, files[0].parent)
     source = images[0].SeriesInstanceUID
     empty = not frames.any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NoReturn, get_args
 
 import pandas as pd
 
@@ -65,9 +65,20 @@ def accept(
     excluded = pd.concat([by_check, by_rater], ignore_index=True)
     cohort = survey.cohort[~survey.cohort["scan"].isin(excluded["scan"])]
     if cohort.empty:
-        remedy = "mend the scans that the check names, or the decisions"
-        raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
+        refuse_all_excluded(scans)
     return cohort.reset_index(drop=True), excluded
+
+
+def refuse_all_excluded(scans: Path) -> NoReturn:
+    """Stop where no scan is left.
+
+    Raises
+    ------
+    InputError
+        Naming the scan table.
+    """
+    remedy = "mend the scans that the check names, or the decisions"
+    raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from msnmo.check.accept import refuse_all_excluded
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.check.findings import ScanReport, findings_in
 from msnmo.check.listing import list_findings, to_page
@@ -59,12 +60,17 @@ def check_cohort(
     Raises
     ------
     InputError
-        If the table or the decisions cannot be read.
+        If the table or the decisions cannot be read, or no scan is left to be opened.
     MsnmoError
         If a process was killed.
     """
     survey = survey_scan_table(scans)
+    if decisions is not None and not decisions.exists():
+        # the workflow's own table may be missing: it was not asked for
+        raise bad_input(decisions, "a rater's table", "no such file", "correct the path")
     excluded = excluded_by_rater(survey.names, decisions)["scan"]
+    if set(survey.names) <= set(excluded):
+        refuse_all_excluded(scans)
     opened = survey.opened[~survey.opened["told_as"].isin(excluded)]
     with tempfile.TemporaryDirectory(prefix="msnmo-") as folder:
         pattern = f"{folder}/{{scan}}.json"

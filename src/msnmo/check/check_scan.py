@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,7 @@ def _open_scan(name: str, files: Files, findings: list[Reported]) -> Volume | No
     except InputError as error:
         findings += _errors(name, error)
         return None
+    findings += _reported(name, files.flair, _behind(scan))
     findings += _reported(name, files.flair, doubts_of_scan(scan, files.stripped))
     return scan
 
@@ -152,6 +153,7 @@ def _open_brain(
     except InputError as error:
         findings += _errors(name, error)
         return None
+    findings += _reported(name, path, _behind(brain))
     remedy = "correct the mask, or empty the scan table's column `brain_mask`"
     for found in volume_doubts(brain.data, brain.grid):
         doubt = Doubt("error", "the mask of a whole brain, 0.5 to 2.5 litres", found, remedy)
@@ -170,7 +172,7 @@ def _open_lesions(
         read = load_lesions(path, how.labels)
         mask, values = read.volume, read.values
         if scan is None or mask.grid.matches(scan.grid):
-            return mask, values, []
+            return mask, values, _reported(name, path, _behind(mask))
         if not how.resample:
             check_same_grid(path, mask, flair, scan)
         check_placed(path, mask, flair, scan)
@@ -184,11 +186,19 @@ def _open_lesions(
     remedy = "compare it with the scan: small lesions may be lost (lesion_masks.other_grid)"
     before, after = (each.data.sum() * each.grid.voxel_ml for each in (mask, moved))
     found = f"another grid; resampled, {before:.2f} ml of lesions became {after:.2f} ml"
-    doubts = [Doubt("warning", f"the grid of {flair}", found, remedy)]
+    doubts = [*_behind(mask), Doubt("warning", f"the grid of {flair}", found, remedy)]
     if conflict := mask.grid.form_conflict:
         remedy = "see in a viewer that lesions lie where they are; if not, export the mask again"
         doubts.append(Doubt("warning", "one orientation in sform and qform", conflict, remedy))
     return moved, values, _reported(name, path, doubts)
+
+
+def _behind(volume: Volume) -> Iterator[Doubt]:
+    """Tell of bytes that follow the voxels, as where two files were joined."""
+    if volume.behind:
+        remedy = "see that this is the file that was meant; save it again, and they are gone"
+        found = f"{volume.behind} bytes behind the voxels, which are not read"
+        yield Doubt("warning", "a file that ends with its voxels", found, remedy)
 
 
 def _facts(

@@ -17,7 +17,8 @@ from msnmo.cohort import (
     wmh2017,
 )
 from msnmo.cohort.archives import archives_in, refuse_archive
-from msnmo.cohort.importing import left_out_path, write_scan_table
+from msnmo.cohort.importing import left_out_path, refuse_to_replace, write_scan_table
+from msnmo.core.cells import show_hidden
 from msnmo.core.command import program
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import NO_DIAGNOSIS, add_diagnoses, use_given
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
+    refuse_to_replace(given.out)
     if "folder" in given:
         refuse_archive(given.folder)
     try:
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     subjects = counted(cohort["subject"].nunique(), "subject")
     print(f"{given.out}: {scans} of {subjects}: {told}")
     for each in imported.left_out:
-        print(f"  {each.file}: {each.reason}")
+        print(show_hidden(f"  {each.file}: {each.reason}"))
     if imported.left_out:
         print(f"{counted(len(imported.left_out), 'note')}, in {left_out_path(given.out)}")
 

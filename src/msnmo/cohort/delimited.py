@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from msnmo.core.cells import show_hidden
 from msnmo.core.errors import bad_input
 
 EXPECTED = "a tab-separated UTF-8 text"
@@ -52,17 +53,20 @@ def read_rows(path: Path, if_gone: str = CORRECT_PATH) -> list[DelimitedRow]:
     text = _decode(path, if_gone)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
     rows = []
+    first_line = 1
     try:
         for number, cells in enumerate(reader, start=1):
+            first_line = reader.line_num + 1
             stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 rows.append(DelimitedRow(number, stripped))
     except csv.Error as error:
+        # an open quotation takes the lines that follow into its cell: it begins in the first
         remedy = 'remove or double the quotation mark (") there'
-        raise bad_input(f"{path}, line {reader.line_num}", EXPECTED, str(error), remedy) from error
+        raise bad_input(f"{path}, line {first_line}", EXPECTED, str(error), remedy) from error
     if not rows:
         raise bad_input(path, "a header and one row a scan", "an empty file", "fill in the table")
-    _check_separator(path, rows[0])
+    _check_first_line(path, rows)
     return rows
 
 
@@ -90,9 +94,15 @@ def _decode(path: Path, if_gone: str) -> str:
     return text
 
 
-def _check_separator(path: Path, header: DelimitedRow) -> None:
+def _check_first_line(path: Path, rows: list[DelimitedRow]) -> None:
+    """Refuse a table that has a title or a comment before its header, or other separators."""
+    header, *others = rows
     if any(header.cells[1:]):
         return
+    if any(any(row.cells[1:]) for row in others):
+        found = f"one cell, {show_hidden(header.cells[0])[:80]!r}, and several in the next rows"
+        remedy = "remove the row if it is a comment or a title: the first one names the columns"
+        raise bad_input(f"{path}, row {header.number}", "the names of the columns", found, remedy)
     names = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
     for separator, name in names.items():
         if separator in header.cells[0]:

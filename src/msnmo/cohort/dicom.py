@@ -1,10 +1,11 @@
 """Exported DICOM, several patients in any folders: the T2-FLAIR of each study, without a name.
 
 Series are converted by dcm2niix, and the FLAIR is told by its physics from the sidecar: an
-inversion that nulls CSF and a long echo. Of several, one of the whole head comes before a slab,
-3-D before 2-D, before a contrast agent before after it, then smaller voxels. OUTDIR/series.tsv says
-of every series whether it was chosen, and why not; --series chooses another. No name, id, date or
-free text of the headers reaches an output.
+inversion that nulls CSF and a long echo. Of several, one of the whole head comes before slabs and
+other parts of the body, a scan before what is computed of it, 3-D before 2-D, before a contrast
+agent before after it, then smaller voxels. OUTDIR/series.tsv says of every series whether it was
+chosen, and why not; --series chooses another. No name, id, date or free text of the headers reaches
+an output.
 """
 
 from __future__ import annotations
@@ -21,17 +22,10 @@ from typing import Any
 import pandas as pd
 
 from msnmo.cohort.archives import command_for_all
-from msnmo.cohort.dicom_choice import SHORTEST_BRAIN_MM, Candidate, choose, examine
+from msnmo.cohort.dicom_choice import Candidate, choose, examine, near_ties
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import (
-    Folder,
-    Series,
-    asked_for,
-    by_study,
-    plain_words,
-    unfit,
-)
+from msnmo.cohort.dicom_series import Folder, Series, asked_for, by_study, plain_words
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv
@@ -100,8 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="SERIES",
-        help="take this one, by its UID, number or description, whatever it looks like, in every "
-        "study that has it; sub-X:SERIES or sub-X_ses-Y:SERIES in those of one subject or visit",
+        help="take this one, by its UID, number (2.1: the first stack of series 2) or description, "
+        "whatever it looks like, in every study that has it; sub-X:SERIES or sub-X_ses-Y:SERIES in "
+        "those of one subject or visit",
     )
     parser.add_argument("--diagnosis", metavar="LABEL", help="of all patients")
 
@@ -247,33 +242,20 @@ def _take_study(study: _Study, wanted: Sequence[str], out: Path, results: _Resul
 
 def _none_taken(candidates: Sequence[Candidate]) -> str:
     """Return why no series of a study is taken, in words that fit on a line."""
-    reasons = [f"{each.series.first.number}: {each.reason}" for each in candidates]
+    reasons = [f"{each.series.label}: {each.reason}" for each in candidates]
     told = "; ".join(reasons[:MOST_REASONS])
     more = ", ..." if len(reasons) > MOST_REASONS else ""
     said = f"no T2-FLAIR among its {len(candidates)} series, see series.tsv ({told}{more})"
-    if any(not unfit(each.series, forced=True) for each in candidates):
+    if not all(each.final for each in candidates):
         said += "; if one of them is, name it: --series"
     return said
 
 
 def doubts(scan: str, chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
     """Yield what a user should know of the series that was taken, or could have been."""
-    number = chosen.series.first.number
-    if chosen.objection:
-        yield f"taken as --series says, though: {chosen.objection}"
-    if chosen.after_contrast:
-        yield "taken, though after a contrast agent"
-    if chosen.coverage_mm < SHORTEST_BRAIN_MM:
-        yield f"taken, though one side of its field of view is {chosen.coverage_mm:.0f} mm alone"
-    if strays := chosen.series.strays:
-        yield f"taken without {strays} of its files: no pixels, derived, or copies of a screen"
-    for each in candidates:
-        if each.near:
-            other = each.series.first.number
-            yield (
-                f"series {number} is taken; series {other} is {each.reason}: look at both, and "
-                f"for the other give --series {scan}:{other}"
-            )
+    yield from chosen.doubts()
+    for other, tie in near_ties(chosen, candidates):
+        yield f"{tie}: look at both, and for the other give --series {scan}:{other}"
 
 
 def _row(study: _Study, candidate: Candidate, nifti: Path | None) -> dict[str, Any]:
@@ -283,7 +265,7 @@ def _row(study: _Study, candidate: Candidate, nifti: Path | None) -> dict[str, A
     return {
         "subject": study.patient.subject,
         "session": study.session or None,
-        "series_number": first.number,
+        "series_number": candidate.series.label,
         "description": plain_words(first.description) or None,
         "decision": "chosen" if nifti else "rejected",
         "reason": candidate.reason or None,

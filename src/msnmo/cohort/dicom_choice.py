@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from msnmo.cohort.dicom_conversion import Converted, convert
-from msnmo.cohort.dicom_series import Series, not_flair, unfit
+from msnmo.cohort.dicom_series import Series, doubts_of, not_flair, unfit
 from msnmo.core.counts import counted
 from msnmo.core.plausibility import (
     FEWEST_VALUES,
@@ -31,19 +32,34 @@ LEAST_COVERAGE = 0.9
 CLEARLY_LARGER = 2.0
 
 
+UNPACK = (
+    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); else a file may "
+    "be damaged: export the series again"
+)
+PART = (
+    "give the files of each a folder, or a SeriesInstanceUID, of its own (dcmodify of DCMTK), or "
+    "convert it yourself (dcm2niix) and put the NIfTI file into the scan table"
+)
+
+
 class Merit(NamedTuple):
     """What makes the better of two FLAIRs, in this order."""
 
+    of_head: int
     covers: bool
+    plain: bool
     three_d: bool
     before_contrast: bool
     fineness: float
     coverage_mm: float
     acquired: str
     number: int
+    stack: int
 
 
 WORDS = {
+    "of_head": "says nothing of another part of the body",
+    "plain": "says nothing of being computed",
     "covers": "covers more of the head",
     "three_d": "is 3-D",
     "before_contrast": "is from before a contrast agent",
@@ -51,6 +67,7 @@ WORDS = {
     "coverage_mm": "covers more of the head",
     "acquired": "is later",
     "number": "is later",
+    "stack": "is later",
 }
 """What the better FLAIR is, by the first merit in which two differ."""
 
@@ -71,6 +88,10 @@ class Candidate:
         Whether another could be chosen with as good reasons.
     after_contrast : bool
         Whether it, or a series before it, names a contrast agent.
+    final : bool
+        Whether asking for it does not help.
+    beside : int
+        Other images that dcm2niix makes of the series: echoes or phases, no T2-FLAIR.
     """
 
     series: Series
@@ -79,6 +100,8 @@ class Candidate:
     objection: str = ""
     near: bool = False
     after_contrast: bool = False
+    final: bool = False
+    beside: int = 0
 
     @property
     def sidecar(self) -> dict[str, Any]:
@@ -95,18 +118,39 @@ class Candidate:
         """The shortest side of its field of view."""
         return float(_view_mm(self.image).min())
 
+    def doubts(self) -> Iterator[str]:
+        """Yield what a user should know of it, if it is taken."""
+        if self.objection:
+            yield f"taken as --series says, though: {self.objection}"
+        for doubt in chain(*doubts_of(self.series)):
+            if doubt not in self.objection:
+                yield f"taken, though {doubt}: look at it"
+        if self.beside:
+            yield f"taken as the one T2-FLAIR of {self.beside + 1} images in its series"
+        if self.after_contrast:
+            yield "taken, though after a contrast agent"
+        if self.coverage_mm < SHORTEST_BRAIN_MM:
+            yield f"taken, though one side of its field of view is {self.coverage_mm:.0f} mm alone"
+        if strays := self.series.strays:
+            without = "no pixels, no magnitude, derived, or copies of a screen"
+            yield f"taken without {strays} of its files: {without}"
+
     def merit(self, best_coverage_mm: float) -> Merit:
         """Return how good a FLAIR it is, beside others of which one covers that much."""
         first, coverage = self.series.first, round(self.coverage_mm, 1)
         volume = float(np.prod(_voxel_mm(self.image)))
+        elsewhere, computed = doubts_of(self.series)
         return Merit(
+            -len(elsewhere),
             coverage >= LEAST_COVERAGE * min(best_coverage_mm, WHOLE_MM),
+            not computed,
             self.sidecar.get("MRAcquisitionType") == "3D",
             not self.after_contrast,
             -round(volume, 3),
             coverage,
             first.acquired,
             first.number,
+            self.series.stack,
         )
 
 
@@ -141,23 +185,44 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
     """Convert a series that may be a FLAIR, and say why it is none if it is not."""
     candidate = Candidate(series, unfit(series, forced=forced))
     if candidate.reason:
+        candidate.final = bool(unfit(series, forced=True))
         return candidate
+    candidate.final = True  # but for an opinion, which is the last to be asked
     files = [image.path for image in series.images]
     mixed = len({image.is_derived for image in series.images}) > 1
-    candidate.converted = convert(files, folder, mixed=mixed)
+    candidate.converted = _the_flair_of(convert(files, folder, mixed=mixed), candidate)
     images = candidate.converted.images
     if not images:
-        syntax = series.first.syntax
-        candidate.reason = f"dcm2niix makes no image of it (transfer syntax {syntax})"
+        candidate.reason = (
+            f"dcm2niix makes no image of it (transfer syntax {series.first.syntax}): {UNPACK}"
+        )
     elif len(images) > 1:
-        candidate.reason = f"{len(images)} images in one series"
+        candidate.reason = f"{len(images)} images in one series: {PART}"
     elif len(candidate.image.shape) != 3:
-        candidate.reason = f"{candidate.image.shape[3]} volumes in one series"
+        candidate.reason = f"{candidate.image.shape[3]} volumes in one series: {PART}"
+    elif len(series.places) not in candidate.image.shape and "MOSAIC" not in series.kinds:
+        shape = " x ".join(map(str, candidate.image.shape))
+        candidate.reason = (
+            f"dcm2niix makes {shape} voxels of slices in {len(series.places)} places: files may be "
+            "damaged; export the series again"
+        )
     else:
         opinion = not_flair(candidate.sidecar, series.first.texts)
+        wrong_size = _wrong_size(candidate.image)
         candidate.objection = unfit(series) or opinion if forced else ""
-        candidate.reason = ("" if forced else opinion) or _wrong_size(candidate.image)
+        candidate.reason = ("" if forced else opinion) or wrong_size
+        candidate.final = bool(wrong_size)
     return candidate
+
+
+def _the_flair_of(converted: Converted, candidate: Candidate) -> Converted:
+    """Return the one T2-FLAIR among several images of a series, as echoes or phases; else all."""
+    texts = candidate.series.first.texts
+    flairs = [part for part in converted.parts() if not not_flair(part.sidecar, texts)]
+    if len(converted.images) < 2 or len(flairs) != 1:
+        return converted
+    candidate.beside = len(converted.images) - 1
+    return flairs[0]
 
 
 def _wrong_size(image: nib.Nifti1Image) -> str:
@@ -181,10 +246,19 @@ def choose(candidates: Iterable[Candidate]) -> Candidate | None:
     best = max((each.coverage_mm for each in flairs), default=0.0)
     order = sorted(flairs, key=lambda each: each.merit(best), reverse=True)
     while order and (fault := _no_picture(order[0].image)):
-        order.pop(0).reason = fault
+        flat = order.pop(0)
+        flat.reason, flat.final = fault, True
     for loser in order[1:]:
         _mark(loser, order[0], best)
     return order[0] if order else None
+
+
+def near_ties(chosen: Candidate, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str]]:
+    """Yield the label of each series that could be taken as well, and why it is not."""
+    for each in candidates:
+        if each.near:
+            other = each.series.label
+            yield other, f"series {chosen.series.label} is taken; series {other} is {each.reason}"
 
 
 def _no_picture(image: nib.Nifti1Image) -> str:
@@ -202,10 +276,14 @@ def _mark(loser: Candidate, winner: Candidate, best_coverage_mm: float) -> None:
     word = WORDS[differ[0]] if differ else "is named first"
     if differ and differ[0].startswith("cover"):
         word += f" ({more.coverage_mm:.0f} mm against {less.coverage_mm:.0f})"
-    loser.reason = f"a T2-FLAIR, but series {winner.series.first.number} {word}"
+    told = dict(zip(("of_head", "plain"), doubts_of(loser.series), strict=True))
+    odd = bool(differ) and differ[0] in told
+    if odd:
+        word += f" ({'; '.join(told[differ[0]])})"
+    loser.reason = f"a T2-FLAIR, but series {winner.series.label} {word}"
     alike = less.three_d == more.three_d and less.fineness > CLEARLY_LARGER * more.fineness
     other_agent = less.before_contrast and not more.before_contrast
-    loser.near = less.covers == more.covers and (alike or other_agent)
+    loser.near = odd or (less.covers == more.covers and (alike or other_agent))
 
 
 def _voxel_mm(image: nib.Nifti1Image) -> np.ndarray:

@@ -32,6 +32,8 @@ SIDECAR = (
     *("ReconMatrixPE", "ParallelReductionFactorInPlane", "ParallelAcquisitionTechnique"),
     *("InPlanePhaseEncodingDirectionDICOM", "ConversionSoftware", "ConversionSoftwareVersion"),
 )
+# Its transfer syntax, which stands at a file's start
+DEFLATED = b"1.2.840.10008.1.2.1.99"
 # dcm2niix writes the time of day, comments and names into these
 TEXT_FIELDS = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
 
@@ -42,6 +44,14 @@ class Converted:
 
     images: list[Path]
     sidecar: dict[str, Any]
+
+    def parts(self) -> list[Converted]:
+        """Return each image by itself, with its own sidecar."""
+        sidecars = [image.with_suffix(".json") for image in self.images]
+        return [
+            Converted([image], read_json(sidecar) if sidecar.is_file() else {})
+            for image, sidecar in zip(self.images, sidecars, strict=True)
+        ]
 
 
 def program_path() -> str:
@@ -71,7 +81,7 @@ def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Conv
         Empty; it is made if it is missing.
     mixed : bool
         Derived and original images are one stack: dcm2niix, which would part them, sees copies that
-        all say they are original.
+        all say they are original. It also sees copies of files in forms that it does not read.
 
     Returns
     -------
@@ -83,8 +93,8 @@ def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Conv
         each.mkdir(parents=True)
     for count, file in enumerate(files):
         link = source / f"{count:06d}.dcm"
-        if mixed:
-            _copy_as_original(file, link)
+        if mixed or not _is_read(file):
+            _copy(file, link, as_original=mixed)
         else:
             link.symlink_to(file.resolve())
     _run(folder)
@@ -93,7 +103,18 @@ def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Conv
     return Converted(images, read_json(sidecars[0]) if sidecars else {})
 
 
-def _copy_as_original(file: Path, target: Path) -> None:
+def _is_read(file: Path) -> bool:
+    """Whether dcm2niix reads a file's form: not without preamble and yet with group 2, or deflated.
+
+    Some systems store the elements of a file without the 132 bytes that come before them.
+    """
+    with file.open("rb") as stream:
+        start = stream.read(1024)
+    return not start.startswith(b"\x02\x00") and DEFLATED not in start
+
+
+def _copy(file: Path, target: Path, *, as_original: bool) -> None:
+    """Write a DICOM file as the standard has it, its pixels as they are."""
     # pydicom is an extra
     import pydicom  # noqa: PLC0415
 
@@ -101,8 +122,11 @@ def _copy_as_original(file: Path, target: Path) -> None:
         # pydicom's warnings quote values, which may be a person's
         warnings.simplefilter("ignore")
         image = pydicom.dcmread(file, force=True)
-        image.ImageType = ["ORIGINAL", "PRIMARY", "M"]
-        image.save_as(target)
+        if as_original:
+            image.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+        if image.file_meta.get("TransferSyntaxUID") == DEFLATED.decode():
+            image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        image.save_as(target, enforce_file_format=True)
 
 
 def _run(folder: Path) -> None:

@@ -11,9 +11,10 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.dicom_series import Folder, Identity, Series
@@ -28,7 +29,7 @@ SALT_BYTES = 32
 FEWEST_SIGNS = 8
 """Different bytes of a key: of 32 random hexadecimal digits all but one in a million have more."""
 HASH_DIGITS = 10
-IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates")
+IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates", "sexes")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,12 @@ def patients_of(
         remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
         raise bad_input("command line", "how subjects are called", "neither option", remedy)
     findings = [
-        Finding(str(path), "a PatientID that has an id", "another", f"add it to {subjects}")
+        Finding(
+            str(path),
+            f"a PatientID that is in column patient_id of {subjects}",
+            "one that is not, to the letter: spreadsheets drop zeros at the start",
+            "add it, or correct the row",
+        )
         for patient, path in sorted(ids.items(), key=lambda item: item[1])
         if patient and patient not in known
     ]
@@ -93,8 +99,8 @@ def patients_of(
 def conflict(several: Iterable[Series]) -> str:
     """Return why the series of one PatientID are not of one person; empty if they may be.
 
-    Two names, birth dates or issuers of the id are two people. Without a PatientID, nothing but
-    name and birth date can say that two studies are of one.
+    Two names, birth dates, sexes or issuers of the id are two people. Without a PatientID, nothing
+    but name and birth date can say that two studies are of one.
     """
     images = [image for series in several for image in series.images]
     for place, words in enumerate(IDENTITY_WORDS):
@@ -129,31 +135,46 @@ def read_map(path: Path) -> dict[str, Patient]:
         expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
         raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
     patients: dict[str, Patient] = {}
-    findings = []
+    rows_of: dict[Any, int] = {}
+    findings: list[Finding] = []
     for row in rows:
         cells = dict.fromkeys(MAP_COLUMNS, "") | dict(zip(header.cells, row.cells, strict=False))
         cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
-        patient = cells["patient_id"]
-        subjects = {who.subject.lower() for who in patients.values()}
-        for wrong, expected in (
-            (patient in patients, "a patient_id, each once; empty for files that have none"),
-            (
-                not re.fullmatch(COLUMNS["subject"]["pattern"], cells["subject"]),
-                COLUMNS["subject"]["description"],
-            ),
-            (cells["subject"].lower() in subjects, "a subject's id of its own for each patient"),
-            (
-                cells["diagnosis"] not in ("", *diagnoses()),
-                f"{', '.join(diagnoses())} or an empty diagnosis",
-            ),
-        ):
-            if wrong:
-                where = f"{path}, row {row.number}"
-                findings.append(Finding(where, expected, "another", "mend the row"))
-        patients[patient] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
+        where = f"{path}, row {row.number}"
+        findings += [
+            Finding(where, expected, found, "mend the row")
+            for expected, found in _wrong_cells(cells, rows_of)
+        ]
+        rows_of.setdefault(cells["patient_id"], row.number)
+        rows_of.setdefault(("subject", cells["subject"].lower()), row.number)
+        patients[cells["patient_id"]] = Patient(cells["subject"], cells["diagnosis"], cells["site"])
     if findings:
         raise InputError(findings)
     return patients
+
+
+def _wrong_cells(cells: Mapping[str, str], rows_of: Mapping[Any, int]) -> Iterator[tuple[str, str]]:
+    """Yield what was expected and found of each wrong cell; its text may name a person, and stays.
+
+    Parameters
+    ----------
+    cells : mapping
+        By column.
+    rows_of : mapping
+        The rows before, by patient_id, and by ``("subject", id)`` in lower case.
+    """
+    subject, diagnosis = cells["subject"], cells["diagnosis"]
+    if row := rows_of.get(cells["patient_id"]):
+        expected = "a patient_id, each once; empty for files that have none"
+        yield expected, f"the patient_id of row {row}"
+    if not re.fullmatch(COLUMNS["subject"]["pattern"], subject):
+        found = "a text with other characters in column subject" if subject else "an empty subject"
+        yield COLUMNS["subject"]["description"], found
+    elif row := rows_of.get(("subject", subject.lower())):
+        yield "a subject's id of its own for each patient", f"the subject of row {row}"
+    if diagnosis not in ("", *diagnoses()):
+        expected = f"{', '.join(diagnoses())} or an empty diagnosis"
+        yield expected, "another word in column diagnosis"
 
 
 def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:

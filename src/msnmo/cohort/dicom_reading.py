@@ -23,6 +23,7 @@ from msnmo.cohort.dicom_series import (
     Image,
     Series,
     several,
+    stacks_of,
     without_strays,
 )
 from msnmo.core.counts import counted
@@ -30,10 +31,17 @@ from msnmo.core.errors import bad_input
 
 TAGS = [
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
-    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate"),
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", *TEXTS),
     *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "EchoTime", "ContrastBolusAgent"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "NumberOfFrames"),
+    *(
+        "BodyPartExamined",
+        "AnatomicRegionSequence",
+        "ComplexImageComponent",
+        "PhotometricInterpretation",
+    ),
+    *("AcquisitionNumber", "TemporalPositionIdentifier"),
     *("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"),
     *("InstanceNumber", "BurnedInAnnotation", "ConversionType"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -80,7 +88,11 @@ def read_folder(folder: Path) -> Folder:
             found += f"; archives ({', '.join(kinds)}): {len(archives)}"
             remedy = remedy_for(folder, kinds)
         raise bad_input(folder, "DICOM files, at any depth", found, remedy)
-    series = [without_strays(Series(list(group.values()))) for group in groups.values()]
+    series = [
+        stack
+        for group in groups.values()
+        for stack in stacks_of(without_strays(Series(list(group.values()))))
+    ]
     return Folder(series, broken, files, archives)
 
 
@@ -136,7 +148,7 @@ def _image(path: Path, header: Dataset) -> Image:
         raise MissingTagError(
             f"no {', '.join(missing)}, which anonymisers must replace, not delete"
         )
-    orientations, places = _places(header)
+    orientations, places, lacks = _places(header)
     echo = header.get("EchoTime")
     frames = int(header.get("NumberOfFrames") or 1)
     return Image(
@@ -156,7 +168,7 @@ def _image(path: Path, header: Dataset) -> Image:
         is_capture=_is_capture(header),
         is_burned_in=str(header.get("BurnedInAnnotation") or "").strip().upper() == "YES",
         is_whole=path.stat().st_size >= _least_bytes(header, frames),
-        kinds=frozenset(several(header.get("ImageType"))),
+        kinds=_kinds(header),
         echo_ms=None if echo in (None, "") else float(echo),
         contrast=str(header.get("ContrastBolusAgent") or "").strip().lower() not in NO_AGENT,
         places=places,
@@ -164,12 +176,41 @@ def _image(path: Path, header: Dataset) -> Image:
         frames=frames,
         description=str(header.get("SeriesDescription") or ""),
         syntax=UID(header.file_meta.get("TransferSyntaxUID", "")).name,
+        part=_part(header),
+        photometric=str(header.get("PhotometricInterpretation") or "").strip().upper(),
+        acquisition=tuple(
+            str(header.get(name) or "")
+            for name in ("AcquisitionNumber", "TemporalPositionIdentifier")
+        ),
+        lacks=lacks,
     )
+
+
+def _part(header: Dataset) -> str:
+    """Return the part of the body that a header names, as a code's meaning in enhanced images."""
+    frames = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+    regions = header.get("AnatomicRegionSequence") or _of_group(
+        frames[0], shared, "FrameAnatomySequence", "AnatomicRegionSequence"
+    )
+    meaning = regions[0].get("CodeMeaning") if regions else ""
+    return str(header.get("BodyPartExamined") or meaning or "").strip()
+
+
+def _kinds(header: Dataset) -> frozenset[str]:
+    """Return the values of ImageType, and those that an enhanced image gives of its frames."""
+    kinds = [*several(header.get("ImageType")), *several(header.get("ComplexImageComponent"))]
+    shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+    for frame in header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]:
+        for name in ("FrameType", "ComplexImageComponent"):
+            kinds += several(_of_group(frame, shared, "MRImageFrameTypeSequence", name))
+    return frozenset(kinds)
 
 
 def _is_capture(header: Dataset) -> bool:
     """Whether an image is a copy of a screen, a film or a page, not of a scanner."""
     coloured = int(header.get("SamplesPerPixel") or 1) > 1
+    coloured |= str(header.get("PhotometricInterpretation") or "").startswith("PALETTE")
     copied = str(header.get("SOPClassUID") or "").startswith(CAPTURES)
     return copied or coloured or bool(header.get("ConversionType"))
 
@@ -183,7 +224,14 @@ def _identity(header: Dataset) -> Identity:
     # after "=" stands the same name in another script
     letters = normalize("NFKD", name.partition("=")[0]).casefold()
     words = re.findall(r"[^\W_]+", "".join(each for each in letters if not combining(each)))
-    return Identity(issuer.strip().casefold(), " ".join(words), re.sub(r"\D", "", born))
+    sex = str(header.get("PatientSex") or "").strip().upper()
+    return Identity(
+        issuer.strip().casefold(),
+        " ".join(words),
+        re.sub(r"\D", "", born),
+        # O is what systems write where they were not told
+        sex if sex in ("F", "M") else "",
+    )
 
 
 def _moment(header: Dataset, kind: str) -> str:
@@ -202,28 +250,49 @@ def _least_bytes(header: Dataset, frames: int) -> int:
     return int(header.Rows) * int(header.Columns) * samples * frames
 
 
-def _places(header: Dataset) -> tuple[frozenset[tuple[float, ...]], tuple[float, ...]]:
-    """Return the orientations of an image's slices, and where they lie along their normal."""
-    orientations, places = set(), []
-    for orientation, position in _planes(header):
-        if orientation is not None and position is not None:
+def _places(
+    header: Dataset,
+) -> tuple[frozenset[tuple[float, ...]], tuple[float, ...], frozenset[str]]:
+    """Return orientations of an image's slices, where they lie along their normal, what is missing.
+
+    That is by name: a position, an orientation or a spacing that is not there, or is none.
+    """
+    orientations, places, lacks = set(), [], set()
+    for orientation, position, spacing in _planes(header):
+        given = {
+            "ImageOrientationPatient": _numbers(orientation, 6),
+            "ImagePositionPatient": _numbers(position, 3),
+            "PixelSpacing": _numbers(spacing, 2) and min(spacing) > 0,
+        }
+        lacks |= {name for name, is_there in given.items() if not is_there}
+        if given["ImageOrientationPatient"] and given["ImagePositionPatient"]:
             orientations.add(tuple(round(float(cosine), 3) for cosine in orientation))
             cosines = np.array(orientation, dtype=float)
             normal = np.cross(cosines[:3], cosines[3:])
             places.append(float(normal @ np.array(position, dtype=float)))
-    return frozenset(orientations), tuple(places)
+    return frozenset(orientations), tuple(places), frozenset(lacks)
 
 
-def _planes(header: Dataset) -> Iterator[tuple[Any, Any]]:
-    """Yield orientation and position of each slice, of a classic or of a multi-frame image."""
+def _numbers(values: Any, count: int) -> bool:
+    """Whether an attribute has so many numbers."""
+    if values is None or isinstance(values, str) or not hasattr(values, "__len__"):
+        return False
+    return len(values) == count and bool(np.isfinite(np.array(values, dtype=float)).all())
+
+
+def _planes(header: Dataset) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield orientation, position and spacing of each slice, of a classic or multi-frame image."""
+    names = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing")
     if "PerFrameFunctionalGroupsSequence" not in header:
-        yield header.get("ImageOrientationPatient"), header.get("ImagePositionPatient")
+        one, other, third = (header.get(name) for name in names)
+        yield one, other, third
         return
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
     for frame in header.PerFrameFunctionalGroupsSequence:
         yield (
             _of_group(frame, shared, "PlaneOrientationSequence", "ImageOrientationPatient"),
             _of_group(frame, shared, "PlanePositionSequence", "ImagePositionPatient"),
+            _of_group(frame, shared, "PixelMeasuresSequence", "PixelSpacing"),
         )
 
 

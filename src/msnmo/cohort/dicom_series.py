@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from msnmo.cohort.dicom_kinds import computed, elsewhere, is_magnitude, maybe_computed
 from msnmo.core.counts import counted
 from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
@@ -34,6 +35,8 @@ SHORTEST_REPETITION_S = 3.5
 FEWEST_SLICES = math.ceil(SMALLEST_VIEW_MM / LARGEST_VOXEL_MM)
 # Of the slice distance: a missing slice doubles it, rounding in the header does not reach a tenth
 UNEVEN = 0.1
+# Of a series that is taken apart: more stacks are a time series, not repeats
+MOST_STACKS = 4
 NAMED_FLAIR = re.compile(r"flair|dark[\W_]*fluid|tirm", re.IGNORECASE)
 # Words are run together at scanners: Sag3DDIR, DoubleIR
 NAMED_DOUBLE = re.compile(
@@ -144,6 +147,15 @@ WORDS = frozenset(
         "subtraction",
         "map",
         "w",
+        "minip",
+        "real",
+        "psir",
+        "synthetic",
+        "symri",
+        "cspine",
+        "tspine",
+        "lspine",
+        "phantom",
     ]
 )
 LENGTH = re.compile(r"\d{1,2}(\.\d{1,2})?mm")
@@ -155,6 +167,7 @@ class Identity(NamedTuple):
     issuer: str
     name: str
     born: str
+    sex: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +196,7 @@ class Image:
     is_whole : bool
         Whether the file is as long as its header says.
     kinds : frozenset of str
-        The values of ImageType.
+        The values of ImageType, and of the like of it that enhanced images have.
     echo_ms : float or None
     contrast : bool
         Whether the header names a contrast agent.
@@ -195,6 +208,14 @@ class Image:
     description : str
     syntax : str
         Name of the transfer syntax.
+    part : str
+        BodyPartExamined.
+    photometric : str
+        PhotometricInterpretation.
+    acquisition : tuple of str
+        AcquisitionNumber and TemporalPositionIdentifier.
+    lacks : frozenset of str
+        What of the geometry is missing, of any slice.
     """
 
     path: Path
@@ -221,6 +242,10 @@ class Image:
     frames: int
     description: str
     syntax: str
+    part: str = ""
+    photometric: str = "MONOCHROME2"
+    acquisition: tuple[str, ...] = ()
+    lacks: frozenset[str] = frozenset()
 
     @property
     def is_derived(self) -> bool:
@@ -237,15 +262,28 @@ class Series:
     images : list of Image
     strays : int
         Files of the series that are not among its images: raw data, a screenshot.
+    stack : int
+        Which of the stacks that one series holds, from 1 on; 0 where it holds one.
     """
 
     images: list[Image]
     strays: int = 0
+    stack: int = 0
 
     @property
     def first(self) -> Image:
         """The image that speaks for the series."""
         return self.images[0]
+
+    @property
+    def label(self) -> str:
+        """Its number, as people call it; ``2.1`` for the first of the stacks of series 2."""
+        return f"{self.first.number}.{self.stack}" if self.stack else f"{self.first.number}"
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where slices lie along their normal, in mm: each place once, in order."""
+        return np.unique(np.round([each for image in self.images for each in image.places], 2))
 
     @property
     def slices(self) -> int:
@@ -305,7 +343,7 @@ def several(value: Any) -> list[str]:
 def asked_for(
     several: Iterable[Series], wanted: Iterable[str], scans: Collection[str]
 ) -> list[Series]:
-    """Return the series that are named by their UID, number or description.
+    """Return the series that are named by their UID, number, label or description.
 
     Parameters
     ----------
@@ -324,19 +362,26 @@ def asked_for(
         each
         for each in several
         if values
-        & {each.first.series, str(each.first.number), each.first.description.strip().casefold()}
+        & {
+            each.first.series,
+            str(each.first.number),
+            each.label,
+            each.first.description.strip().casefold(),
+        }
     ]
 
 
 def without_strays(series: Series) -> Series:
     """Return a series without what only lies among its images.
 
-    Files without pixels go (raw data, presentation states). So do a few derived images and
-    screenshots, if what is left is an even stack: a slice that stands in one's place stays.
+    Files without pixels go (raw data, presentation states), and phase, real and imaginary parts
+    beside their magnitudes. So do a few derived images and screenshots, if what is left is an even
+    stack: a slice that stands in one's place stays.
     """
     pictures = [image for image in series.images if image.is_image]
     if not pictures:
         return series
+    pictures = [image for image in pictures if is_magnitude(image.kinds)] or pictures
     proper = [
         image
         for image in pictures
@@ -345,6 +390,62 @@ def without_strays(series: Series) -> Series:
     if 2 * len(proper) > len(pictures) and not _wrong_stack(Series(proper))[0]:
         pictures = proper
     return Series(pictures, len(series.images) - len(pictures))
+
+
+def stacks_of(series: Series) -> list[Series]:
+    """Return the stacks of one series, each a series: repeats, echoes, or what else differs.
+
+    Nothing is taken apart whose slices lie in places of their own, or of which no value of the
+    header tells the stacks.
+    """
+    parts = _apart(series.images)
+    if not 1 < len(parts) <= MOST_STACKS:
+        return [series]
+    return [Series(part, series.strays, stack) for stack, part in enumerate(parts, start=1)]
+
+
+def _apart(images: list[Image]) -> list[list[Image]]:
+    """Return images by what tells those in one place from each other; one list if nothing does."""
+    if _places_once(images):
+        return [images]
+    for key in (_echo, _acquisition, _kind):
+        groups = defaultdict(list)
+        for image in images:
+            groups[key(image)].append(image)
+        if len(groups) == 1:
+            continue
+        parts = [part for each in sorted(groups) for part in _apart(groups[each])]
+        if all(len(part) > 1 and _places_once(part) for part in parts):
+            return parts
+    return [images]
+
+
+def _places_once(images: list[Image]) -> bool:
+    places = [round(place, 2) for image in images for place in image.places]
+    return len(set(places)) == len(places)
+
+
+def _echo(image: Image) -> tuple[Any, ...]:
+    return (image.echo_ms or 0.0,)
+
+
+def _acquisition(image: Image) -> tuple[Any, ...]:
+    # numbers as texts, in the order of numbers
+    return image.number, *((len(each), each) for each in image.acquisition)
+
+
+def _kind(image: Image) -> tuple[Any, ...]:
+    return tuple(sorted(image.kinds))
+
+
+def doubts_of(series: Series) -> tuple[list[str], list[str]]:
+    """Return what says that a series is not of the head, and that it is computed, if anything.
+
+    It may be a FLAIR of a head all the same: scanners and people write the oddest values.
+    """
+    first = series.first
+    computed_perhaps = maybe_computed(series.kinds, first.texts)
+    return elsewhere(first.part, first.texts), [computed_perhaps] if computed_perhaps else []
 
 
 def unfit(series: Series, *, forced: bool = False) -> str:
@@ -358,13 +459,20 @@ def unfit(series: Series, *, forced: bool = False) -> str:
     """
     images = series.images
     kinds = {kind.upper() for kind in series.kinds}
-    echo = series.first.echo_ms or 0.0
-    count = series.slices
+    echo = max(image.echo_ms or 0.0 for image in images)
+    not_head = elsewhere(series.first.part, series.first.texts)
     derived = sum(image.is_derived for image in images)
     opinions = (
         (any("LOCALIZER" in kind for kind in kinds), "a localiser"),
+        ("MOSAIC" in kinds, "a mosaic of slices, as echo-planar sequences make them"),
         (derived == len(images), "derived from other images (ImageType DERIVED)"),
         (derived > 0, f"{derived} of {len(images)} images derived from others"),
+        (bool(computed(kinds)), computed(kinds)),
+        (len(not_head) > 1, " and ".join(not_head)),
+        (
+            any(image.photometric == "MONOCHROME1" for image in images),
+            "its values are inverted (MONOCHROME1), and would be taken as they are",
+        ),
         (
             series.reused_ids > 0,
             f"{series.reused_ids} images share a SOPInstanceUID, as bad anonymisers make them",
@@ -380,8 +488,9 @@ def unfit(series: Series, *, forced: bool = False) -> str:
             "texts, names perhaps, are burned into its pixels (BurnedInAnnotation YES)",
         ),
         (not all(image.is_whole for image in images), "a file of it is cut short"),
+        _no_geometry(series),
         _wrong_stack(series),
-        (count < FEWEST_SLICES, f"{counted(count, 'slice')}, fewer than {FEWEST_SLICES}"),
+        _too_few(series),
     )
     reasons = facts if forced else (*facts[:4], *opinions, *facts[4:])
     return next((reason for wrong, reason in reasons if wrong), "")
@@ -391,12 +500,29 @@ def _short_echo(seconds: float) -> str:
     return f"EchoTime {seconds:.4g} s, under {SHORTEST_ECHO_S:g} s: not T2-weighted"
 
 
+def _no_geometry(series: Series) -> tuple[bool, str]:
+    """Return whether places or sizes of slices are missing, and the reason."""
+    lacks = frozenset().union(*(image.lacks for image in series.images))
+    count = sum(bool(image.lacks) for image in series.images)
+    names = " and ".join(sorted(lacks))
+    said = f"no {names} in {count} of {len(series.images)} files: left and right, the order of "
+    return bool(lacks), f"{said}slices or their size would be a guess"
+
+
+def _too_few(series: Series) -> tuple[bool, str]:
+    """Return whether slices are too few for a head, and the reason."""
+    slices, places = series.slices, len(series.places)
+    where = f" in {counted(places, 'place')}" if places < slices else ""
+    few = min(slices, places) < FEWEST_SLICES and "MOSAIC" not in series.kinds
+    return few, f"{counted(slices, 'slice')}{where}, fewer than {FEWEST_SLICES}"
+
+
 def _wrong_stack(series: Series) -> tuple[bool, str]:
     """Return whether the slices are no even stack, and the reason."""
     orientations = frozenset().union(*(image.orientations for image in series.images))
     if len(orientations) > 1:
         return True, "slices of several orientations"
-    places = np.unique(np.round([place for image in series.images for place in image.places], 2))
+    places = series.places
     if len(places) < 3:
         return False, ""
     steps = np.diff(places)
@@ -422,7 +548,9 @@ def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
     )
     texts = " ".join([texts, *(str(sidecar.get(name, "")) for name in TEXTS)])
     low, high = INVERSION_S
+    kinds = several(sidecar.get("ImageType"))
     reasons = (
+        (not is_magnitude(kinds), computed(kinds)),
         ("EP" in re.split(r"\W+", str(sidecar.get("ScanningSequence", ""))), "echo-planar"),
         (echo is None, "no echo time is given"),
         (echo is not None and echo < SHORTEST_ECHO_S, _short_echo(echo or 0)),

@@ -15,6 +15,8 @@ from msnmo.core.fetched import not_fetched
 from msnmo.core.files import atomic_path, write_tsv
 
 LEFT_OUT_COLUMNS = ("file", "reason")
+# Bytes; a scan table's own has a hundred
+LONGEST_HEADER = 10_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,23 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     """
     if not scans:
         raise bad_input(folder, expected, _listed(left_out) if left_out else missing, remedy)
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Refuse to write a scan table over a file that is none: participants, a map, a key.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as stream:
+        names = stream.readline(LONGEST_HEADER).decode("utf-8-sig", "replace")
+    if not {"subject", "flair"} <= {name.strip(' "\r\n') for name in names.split("\t")}:
+        remedy = "give --out another name, or remove the file if it is not needed"
+        raise bad_input(path, "a new file, or a scan table to replace", "another file", remedy)
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from msnmo.cohort.importing import Import, ImportedScan, clean_id
+from msnmo.cohort.importing import Import, ImportedScan, clean_id, left_out_path
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
@@ -45,11 +45,12 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        With every table whose name is missing or given twice, and all that is wrong of the tables.
+        With every table whose name is missing or given twice or which would be written over, and
+        all that is wrong of the tables.
     """
     labels = parse_labels(arguments.labels)
     named = [_named(text) for text in arguments.tables]
-    findings = [*_wrong_names(named)]
+    findings = [*_wrong_names(named), *_written_over(named, arguments.out)]
     scans: list[ImportedScan] = []
     for name, path in named:
         try:
@@ -118,6 +119,16 @@ def _wrong_names(named: list[tuple[str, Path]]) -> Iterator[Finding]:
         elif names.count(name.lower()) > 1:
             found = f"{name}, which another table has too"
             yield Finding(str(path), "a name of its own for each table", found, "write NAME=TABLE")
+
+
+def _written_over(named: list[tuple[str, Path]], out: Path) -> Iterator[Finding]:
+    """Find tables that the merged one, or its list of what was left out, would replace."""
+    for written in (out, left_out_path(out)):
+        for _, path in named:
+            if written.exists() and path.exists() and written.samefile(path):
+                expected = "a file of its own for the merged table"
+                remedy = "give --out another name"
+                yield Finding(str(written), expected, f"{path}, which is read", remedy)
 
 
 def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[ImportedScan]:

@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import DelimitedRow, read_rows
+from msnmo.core.cells import show_hidden
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError
@@ -386,6 +387,7 @@ def _control_problems(row: int, cells: Mapping[str, str]) -> Iterator[_Problem]:
 def _quoted(cell: str) -> str:
     if not cell:
         return "an empty cell"
+    cell = show_hidden(cell)
     return f"'{cell}'" if len(cell) <= 80 else f"'{cell[:77]}...' ({len(cell)} characters)"
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from msnmo.core.cells import show_hidden
+
 SPARE_STDERR = "MSNMO_SPARE_STDERR"
 """The variable with the number of a descriptor that still leads to the terminal."""
 
@@ -51,7 +53,8 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return (
+        # what users typed may look like what was expected, or turn the terminal's line about
+        return show_hidden(
             f"{self.file}\n    expected: {self.expected}\n"
             f"    found:    {self.found}\n    remedy:   {self.remedy}"
         )

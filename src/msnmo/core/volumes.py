@@ -33,6 +33,20 @@ SAME_FORM_MM = 0.1
 # axes that span less than this share of the box they would span at right angles
 SHORTEST_AXIS_MM, FLATTEST = 1e-4, 0.01
 ENDINGS = (".nii", ".nii.gz")
+# The magic string of NIfTI-1 and -2 with header and voxels in one file, and where it stands
+SINGLE = ((344, b"n+1\0", nib.Nifti1Image), (4, b"n+2\0", nib.Nifti2Image))
+GZIPPED = b"\x1f\x8b"
+# First bytes of what else is found under NIfTI's name, and where: what it is, and the remedy
+FOREIGN = (
+    (128, b"DICM", ("a DICOM file", "convert it (dcm2niix, msnmo cohort dicom)")),
+    (0, b"PK\x03\x04", ("a zip archive", "unpack it (unzip)")),
+    (0, b"BZh", ("a bzip2-compressed file", "unpack it (bunzip2)")),
+    (0, b"\xfd7zXZ", ("an xz-compressed file", "unpack it (unxz)")),
+    (0, b"\x28\xb5\x2f\xfd", ("a zstd-compressed file", "unpack it (unzstd)")),
+    (0, b"NRRD", ("an NRRD file", "save it as NIfTI in the viewer, e.g. 3D Slicer")),
+    (0, b"ObjectType", ("a MetaImage header", "convert it to NIfTI (e.g. SimpleITK)")),
+    (0, b"<", ("a web page or XML", "download the file again, logged in")),
+)
 Stream = gzip.GzipFile | BufferedReader
 # of ISA-L: a fifteenth of the time of zlib's level 1, nibabel's, and no larger; with a gzip header,
 # whose time stamp is 0
@@ -174,10 +188,13 @@ class Volume:
         Voxel values as float32, header scaling applied.
     grid : Grid
         Where the voxels lie.
+    behind : int
+        Bytes that the file holds behind the voxels, and no reader looks at.
     """
 
     data: np.ndarray
     grid: Grid
+    behind: int = 0
 
 
 def load_volume(path: Path | str) -> Volume:
@@ -208,7 +225,7 @@ def load_volume(path: Path | str) -> Volume:
         grid = _checked_grid(path, image)
         _check_size(path, image)
         claim(ARRAYS * math.prod(grid.shape) * np.dtype(np.float32).itemsize, path)
-        data = _read_voxels(path, image, stream, grid.shape)
+        data, behind = _read_voxels(path, image, stream, grid.shape)
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise bad_input(
@@ -217,7 +234,7 @@ def load_volume(path: Path | str) -> Volume:
             f"{counted(count, 'voxel is', 'voxels are')} NaN or infinite",
             "export the scan again, or replace them (e.g. fslmaths IN -nan OUT)",
         )
-    return Volume(data, grid)
+    return Volume(data, grid, behind)
 
 
 def voxels_claimed(path: Path | str) -> int:
@@ -266,7 +283,7 @@ def as_mask(path: Path | str, volume: Volume, remedy: str = THRESHOLD) -> Volume
             f"values {values}, ...",
             remedy,
         )
-    return Volume(near_top & (top > 0), volume.grid)
+    return Volume(near_top & (top > 0), volume.grid, volume.behind)
 
 
 def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np.float32) -> None:
@@ -376,10 +393,13 @@ def check_same_grid(
     Raises
     ------
     InputError
-        Naming both files and both grids.
+        Naming both files and both grids; or as `check_placed`, as one whose place is a guess must
+        not be resampled.
     """
     if volume.grid.matches(reference.grid):
         return
+    if remedy is RESAMPLE:
+        check_placed(path, volume, reference_path, reference)
     raise bad_input(
         path,
         f"the grid of {reference_path}: {_describe(reference.grid)}",
@@ -401,10 +421,12 @@ def check_placed(
     for file, each in ((path, volume), (reference_path, reference)):
         if not each.grid.is_placed:
             found = f"{each.grid.form_conflict}, so that {path} cannot be resampled"
-            remedy = (
-                "convert it again with its orientation; a mask drawn on this very scan takes the "
-                f"scan's header (fslcpgeom {reference_path} {path})"
-            )
+            remedy = "convert it again with its orientation"
+            if volume.grid.shape == reference.grid.shape:
+                remedy += (
+                    "; a mask drawn on this very scan takes the scan's header (fslcpgeom "
+                    f"{reference_path} {path})"
+                )
             raise bad_input(file, "a header with sform or qform", found, remedy)
 
 
@@ -464,8 +486,30 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
     except MemoryError:
         raise
     except Exception as error:  # gzip, zlib and nibabel have many kinds: each says "no NIfTI file"
-        found = not_fetched(path) or f"{type(error).__name__}: {error}"
-        raise bad_input(path, "a NIfTI file", found, "copy or convert the file again") from error
+        found, remedy = _known_kind(path) or (
+            not_fetched(path) or f"{type(error).__name__}: {error}",
+            "copy or convert the file again",
+        )
+        raise bad_input(path, "a NIfTI file", found, remedy) from error
+
+
+def _known_kind(path: Path) -> tuple[str, str] | None:
+    """Return what a file under NIfTI's name is by its first bytes, and the remedy; None if unknown.
+
+    Only files of a wrong name or kind: of damaged ones the reader's own words say more.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    if path.name.endswith(".gz") and any(start[at:].startswith(m) for at, m, _ in SINGLE):
+        bare = path.name.removesuffix(".gz")
+        return (
+            "an uncompressed NIfTI file",
+            f"rename it to {bare}, and compress it then: gzip {bare}",
+        )
+    if path.name.endswith(".nii") and start.startswith(GZIPPED):
+        return "a gzip-compressed file", f"rename it to {path.name}.gz"
+    found = next((kind for at, magic, kind in FOREIGN if start[at:].startswith(magic)), None)
+    return found and (f"{found[0]}, not NIfTI", found[1])
 
 
 def _kind(stream: Stream) -> type[nib.Nifti1Image]:
@@ -475,7 +519,7 @@ def _kind(stream: Stream) -> type[nib.Nifti1Image]:
     """
     start = stream.read(nib.Nifti2Header.sizeof_hdr)
     stream.seek(0)
-    for place, magic, kind in ((344, b"n+1\0", nib.Nifti1Image), (4, b"n+2\0", nib.Nifti2Image)):
+    for place, magic, kind in SINGLE:
         if start[place : place + 4] == magic:
             header = kind.header_class(start[: kind.header_class.sizeof_hdr], check=False)
             # nibabel reads all before the voxels as text of the header
@@ -538,7 +582,8 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
 
 def _read_voxels(
     path: Path, image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
+    """Return the voxels, and how many bytes follow them."""
     try:
         with warnings.catch_warnings():
             # float64 values beyond float32 become inf and are reported as such by the caller
@@ -555,7 +600,7 @@ def _read_voxels(
         found = f"more than {MOST_BEHIND} bytes behind the voxels"
         remedy = "convert the scan again; its header claims fewer voxels than the file holds"
         raise bad_input(path, "voxel data as long as the header says", found, remedy)
-    return data
+    return data, behind
 
 
 def _in_pieces(image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]) -> np.ndarray:
