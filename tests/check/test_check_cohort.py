@@ -33,8 +33,11 @@ def test_a_sound_cohort_is_told_and_written_down_where_that_is_asked_for(cohort,
     check(cohort)
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "4 scans opened: 0 errors, 0 warnings"
-    assert told[1].startswith("disk, from the start: ")
-    assert told[2].startswith("hours: ")
+    assert told[1] == "4 scans of 4 subjects can be used."
+    assert told[-3].startswith("disk, from the start: ")
+    assert told[-2].startswith("hours: ")
+    # of the paper's five folds, which nobody asked for yet
+    assert told[-1] == "A run of everything would stop: 2 problems."
     check(cohort, "--out", tmp_path / "out", "--processes", 1)
     assert "findings.html" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "out/findings.tsv", sep="\t").columns) == 6
@@ -49,8 +52,10 @@ def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
         check(cohort, "--configfile", config)
         return re.search(r"models (\S+),", capsys.readouterr().out)[1]
 
-    assert models("methods: [resnet152]") == "2.3"
-    assert models("methods: [resnet152]\nfolds: {only: [0]}") == "0.5"
+    assert models("methods: [resnet152]\nfolds: {k: 2}") == "0.9"
+    assert models("methods: [resnet152]\nfolds: {k: 2, only: [0]}") == "0.5"
+    with pytest.raises(InputError, match=r"set folds\.k to at most 2"):
+        models("methods: [resnet152]")
     config.write_text("[methods")
     with pytest.raises(InputError, match="a config in YAML"):
         check(cohort, "--configfile", config)
@@ -97,7 +102,7 @@ def test_labels_are_the_configs_or_the_options_and_what_no_mask_has_is_told(
     with pytest.raises(InputError, match=re.escape(f"{path}\n    expected: a binary mask")):
         check(cohort)
     config = tmp_path / "my.yaml"
-    config.write_text("lesion_masks: {labels: [1, 2, 7]}")
+    config.write_text("lesion_masks: {labels: [1, 2, 7]}\nfolds: {k: 2}")
     capsys.readouterr()
     check(cohort, "--configfile", config)
     told = capsys.readouterr().out

@@ -292,7 +292,7 @@ def test_too_few_subjects_names_every_class_and_the_remedy():
     assert "MS" in ms.file
     assert ms.found.startswith("3 subjects")
     assert "at least 5 subjects" in ms.expected
-    assert "set folds to at most 3" in ms.remedy
+    assert "set folds.k to at most 3" in ms.remedy
     assert nmosd.found.startswith("4 subjects")
 
 

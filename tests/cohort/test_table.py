@@ -243,7 +243,7 @@ def test_one_row_may_have_several_problems(folder):
 
 
 def test_problems_of_header_and_rows_come_together(folder):
-    header = ["Subject", "diagnosis", "flair", "flair", "lesions", "", "age"]
+    header = ["Subject", "diagnosis", "flair", "flair", "lesions", "", "scan"]
     rows = [["01", "MS", "f1.nii.gz", "f1.nii.gz", "m1.nii.gz", "?", "44"], ["02", "MS"]]
     findings = findings_of(write(folder, rows, header=header))
     text = "\n".join(map(str, findings))
@@ -253,14 +253,28 @@ def test_problems_of_header_and_rows_come_together(folder):
         "unknown column 'lesions'",
         "unknown column ''",
         "name the column",
-        "unknown column 'age'",
-        "remove the column",
+        "unknown column 'scan'",
+        "give the column another name",
         "2 columns flair",
         "no column subject",
         "row 2, column lesion_mask",
         "2 cells",
     ):
         assert part in text
+
+
+def test_columns_of_the_users_own_are_carried_along(folder):
+    header = ["age", "subject", "diagnosis", "flair", "lesion_mask", "EDSS score"]
+    rows = [["44", "01", "MS", "f1.nii.gz", "m1.nii.gz", "2.5"]]
+    rows += [["n/a", "02", "MS", "f2.nii.gz", "m2.nii.gz", ""]]
+    cohort = read_scan_table(write(folder, rows, header=header))
+    assert list(cohort.columns) == [*COHORT_COLUMNS, "age", "EDSS score"]
+    assert cohort["age"].tolist() == ["44", ""]
+    assert cohort["EDSS score"].tolist() == ["2.5", ""]
+    (finding,) = findings_of(write(folder, rows, header=["age", *header[1:5], "age"]))
+    assert finding.found == "2 columns age"
+    (finding,) = findings_of(write(folder, [[*rows[0][:5], "a\x07b"]], header=header))
+    assert finding.found == repr("a\x07b")
 
 
 def test_a_missing_tab_is_found_and_never_shifts_cells(folder):

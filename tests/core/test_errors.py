@@ -165,3 +165,12 @@ def test_ctrl_c_while_libraries_load_is_no_traceback(tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130)
     assert "Traceback" not in said
+
+
+def test_findings_that_differ_in_the_file_alone_are_told_once_with_every_file():
+    same = [Finding(f"{name}.nii", "three dimensions", "four", "take one") for name in "abc"]
+    other = Finding("d.nii", "three dimensions", "two", "take one")
+    text = str(InputError([*same[:2], other, same[2]]))
+    assert text.startswith("4 input problems:\n  a.nii\n  b.nii\n  c.nii\n    expected: three")
+    assert text.count("expected:") == 2
+    assert len(InputError(same).findings) == 3

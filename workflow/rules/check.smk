@@ -86,7 +86,29 @@ checkpoint accept_cohort:
         " --out-cohort {output.cohort:q} --out-excluded {output.excluded:q} > {log:q} 2>&1"
 
 
+# whether a run of everything would come to its end; of a bundle that is judged, nothing is trained
+rule judge_cohort:
+    input:
+        cohort=rules.accept_cohort.output.cohort,
+        page=rules.list_findings.output.page,
+    output:
+        f"{RESULTS}/check/verdict.txt",
+    log:
+        f"{LOGS}/judge_cohort.log",
+    benchmark:
+        f"{BENCHMARKS}/judge_cohort.tsv"
+    conda:
+        "../../envs/image.yaml"
+    params:
+        config=json.dumps(config, sort_keys=True),
+        code=code("check.verdict"),
+    shell:
+        "python -m msnmo.check.verdict --cohort {input.cohort:q} --config {params.config:q}"
+        " --page {input.page:q} --out {output:q} 2>&1 | tee {log:q}"
+
+
 rule check:
     input:
         rules.list_findings.output,
         rules.accept_cohort.output,
+        [] if config["apply"]["bundle"] else rules.judge_cohort.output,

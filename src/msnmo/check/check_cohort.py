@@ -20,9 +20,9 @@ import yaml
 
 from msnmo.check.accept import refuse_all_excluded
 from msnmo.check.check_scan import Files, check_scan
-from msnmo.check.costs import tell_of_cohort
 from msnmo.check.findings import ScanReport, findings_in
 from msnmo.check.listing import list_findings, to_page
+from msnmo.check.verdict import judge
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.command import program
@@ -128,10 +128,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"warning: {finding}")
     found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
     print(f"{counted(count, 'scan')} opened: {found}")
-    cohort = survey_scan_table(given.scans).cohort
-    print("\n".join(tell_of_cohort(config, config["methods"], cohort)), flush=True)
-    if errors:
-        raise InputError(errors)
+    verdict = judge(config, _going_on(given, table))
+    print(verdict.text, flush=True)
+    # without a config nobody knows what is to be run: the paper's settings are told, not judged by
+    problems = [*errors, *(verdict.problems if given.configfile else ())]
+    if problems:
+        raise InputError(problems)
+
+
+def _going_on(given: argparse.Namespace, findings: pd.DataFrame) -> pd.DataFrame:
+    """Return the scans that no error and no rater keeps out."""
+    survey = survey_scan_table(given.scans)
+    out = set(findings.loc[findings["severity"] == "error", "scan"])
+    out |= set(excluded_by_rater(survey.names, given.decisions)["scan"])
+    return survey.cohort[~survey.cohort["scan"].isin(out)]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -121,11 +121,11 @@ def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
 
 def _check_enough(folds: pd.DataFrame, k: int, unit: str) -> None:
     if k < 2:
-        raise bad_input("config key folds", "at least 2 folds", f"{k}", "set folds to 2 or more")
+        raise bad_input("config: folds.k", "at least 2 folds", f"{k}", "set folds.k to 2 or more")
     counts = folds.groupby(balanced(folds))[unit].nunique().to_dict() or {NO_DIAGNOSIS: 0}
     counts = {name: counts[name] for name in sorted(counts, key=_place)}
     most = min(counts.values())
-    lower = f" or set folds to at most {most}" if most >= 2 else ""
+    lower = f" or set folds.k to at most {most}" if most >= 2 else ""
     findings = [
         Finding(
             f"cohort, class {name}" if name in diagnoses() else "cohort",

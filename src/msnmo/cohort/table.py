@@ -41,6 +41,8 @@ COHORT_COLUMNS = (
     "simulated",
 )
 NIFTI = re.compile(COLUMNS["flair"]["pattern"])
+OURS = ("scan", "told_as")
+"""Columns that are made, so that no scan table may have them."""
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
@@ -66,10 +68,14 @@ class _Problem:
 
 @dataclass(frozen=True)
 class _Scan:
-    """One row of the table: its number and its cells by column, missing ones empty."""
+    """One row of the table: its number, its cells by column, and those of the user's own columns.
+
+    Cells that are missing are empty.
+    """
 
     row: int
     cells: dict[str, str]
+    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -177,7 +183,8 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
         One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
         session, diagnosis (the label of a class), flair (absolute path), lesion_mask (absolute
         paths joined with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or
-        no), site, simulated (yes or no). All are text, empty where nothing is known.
+        no), site, simulated (yes or no), then
+        those that are the user's own. All are text, empty where nothing is known.
 
     Raises
     ------
@@ -298,10 +305,12 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
             remedy = "name the column, or remove it"
         elif close := difflib.get_close_matches(name.lower(), COLUMNS, n=1):
             remedy = f"rename it to {close[0]}"
+        elif name in OURS:
+            remedy = "give the column another name: the workflow has one of this name"
         else:
-            remedy = "remove the column"
+            continue  # the user's own, carried along
         yield _Problem(header.number, name, expected, f"unknown column {name!r}", remedy)
-    for name in sorted({name for name in names if names.count(name) > 1 and name in COLUMNS}):
+    for name in sorted({name for name in names if names.count(name) > 1 and name}):
         found = f"{names.count(name)} columns {name}"
         yield _Problem(header.number, name, "each column once", found, "remove all but one of them")
     for name in SCHEMA["required"]:
@@ -335,8 +344,16 @@ def _read_row(
     }
     if "diagnosis" in given:
         given["diagnosis"] = labels.get(given["diagnosis"].lower(), given["diagnosis"])
-    scan = _Scan(row.number, defaults | {name: cell for name, cell in given.items() if cell})
-    return scan, list(_cell_problems(row.number, given))
+    extra = {
+        name: "" if cell == MISSING else cell
+        for name, cell in zip(names, cells, strict=False)
+        if name and name not in COLUMNS
+    }
+    found = {name: cell for name, cell in given.items() if cell}
+    return _Scan(row.number, defaults | found, extra), [
+        *_cell_problems(row.number, given),
+        *_control_problems(row.number, extra),
+    ]
 
 
 def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
@@ -357,8 +374,12 @@ def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
         # of diseases with like names none is taken for the other
         remedy = _remedy_of_choice(diagnosis, list(diagnoses()), alike=0.7)
         yield _Problem(row, "diagnosis", expected, _quoted(diagnosis), f"{remedy}{OTHER_LABELS}")
+    yield from _control_problems(row, {name: cells[name] for name in cells if name not in told})
+
+
+def _control_problems(row: int, cells: Mapping[str, str]) -> Iterator[_Problem]:
     for column, cell in cells.items():
-        if CONTROL.search(cell) and column not in told:
+        if CONTROL.search(cell):
             remedy = "remove the tab, line end or other control character"
             yield _Problem(row, column, "text in one line", repr(cell), remedy)
 
@@ -524,5 +545,6 @@ def _as_cohort(scans: list[_Scan], folder: Path) -> pd.DataFrame:
         for column, written in scan.files():
             paths[column].append(str(locate(written, folder)))
         joined = {column: ";".join(found) for column, found in paths.items()}
-        records.append(scan.cells | joined | {"scan": scan.name})
-    return pd.DataFrame(records, columns=list(COHORT_COLUMNS), dtype=object)
+        records.append(scan.extra | scan.cells | joined | {"scan": scan.name})
+    extra = dict.fromkeys(name for scan in scans for name in scan.extra)
+    return pd.DataFrame(records, columns=[*COHORT_COLUMNS, *extra], dtype=object)

@@ -71,7 +71,15 @@ class InputError(MsnmoError):
         self.findings = list(findings)
         count = len(self.findings)
         head = f"{count} input problem{'s' if count > 1 else ''}:"
-        super().__init__("\n".join([head, *(f"  {finding}" for finding in self.findings)]))
+        super().__init__("\n".join([head, *(f"  {each}" for each in _grouped(self.findings))]))
+
+
+def _grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings that differ in the file alone as one, that names every file."""
+    files: dict[tuple[str, str, str], list[str]] = {}
+    for each in findings:
+        files.setdefault((each.expected, each.found, each.remedy), []).append(each.file)
+    return [Finding("\n  ".join(named), *said) for said, named in files.items()]
 
 
 class DataLeakageError(MsnmoError):
