@@ -1,11 +1,20 @@
 """The page of a study: methods side by side, and what becomes of the paper's claims."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from msnmo.core.files import read_tsv, write_tsv
-from msnmo.tables.study import Study, claims_table, main, maps_table, methods_table
+from msnmo.tables.study import (
+    Study,
+    claims_table,
+    main,
+    maps_table,
+    methods_table,
+    plus_table,
+)
 
 SEEDS = (1, 2, 3)
 SUBJECTS = [(f"MS{n}", "MS", n % 2) for n in range(8)] + [
@@ -148,3 +157,12 @@ def test_the_page_says_what_it_is_of_and_is_written_twice_alike(results, tmp_pat
     said = (tmp_path / "part.md").read_text(encoding="utf-8")
     assert "**Not run yet:** `unet`, `lgm_dot`." in said
     assert "--configfile a b\n" in said
+
+
+def test_every_segmenting_method_is_compared_with_the_joint_model_beyond_the_paper(study):
+    assert "was not run" in plus_table(study)
+    renamed = study.metrics.replace({"method": {"only_local": "joint_plus"}})
+    table = plus_table(replace(study, metrics=renamed))
+    assert cells(table, "Joint Model")[2].startswith("−10.0 (−10.0 to −10.0), p ")
+    assert cells(table, "Only Seg Model")[2].startswith("−20.0 (−20.0 to −20.0), p ")
+    assert "Joint Model+ " not in table.split("\n", 2)[2]

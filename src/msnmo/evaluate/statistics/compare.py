@@ -182,6 +182,7 @@ def compare_metric(
     *,
     confidence: float,
     space: str,
+    against: str = JOINT,
 ) -> list[dict[str, Any]]:
     """Return the statistics of one metric: a row of each of the methods that it judges.
 
@@ -189,20 +190,22 @@ def compare_metric(
     ----------
     metric : str
     methods : sequence of str
-        Whose differences to the joint model are corrected together.
+        Whose differences to that one are corrected together.
     measured : mapping of str to Measured
         As `by_method` returns.
     drawn, confidence
         As of `compare_tables`.
     space : {"model", "native", "n/a"}
         Of the metric's rows.
+    against : str
+        The method that the others are compared with: the joint model, unless said otherwise.
     """
     compared = {
         name: comparison(metric, measured[name], space, drawn)
         for name in methods
         if METRICS[metric].task in METHODS[name].tasks
     }
-    return _holm([_row(metric, name, compared, confidence) for name in compared])
+    return _holm([_row(metric, name, compared, confidence, against) for name in compared])
 
 
 COLUMNS = (
@@ -323,9 +326,13 @@ def statistic_of(metric: str, scans: pd.DataFrame, group: np.ndarray | None = No
 
 
 def _row(
-    metric: str, method: str, compared: Mapping[str, Comparison], confidence: float
+    metric: str,
+    method: str,
+    compared: Mapping[str, Comparison],
+    confidence: float,
+    against: str = JOINT,
 ) -> dict[str, object]:
-    own, joint = compared[method], compared.get(JOINT)
+    own, other = compared[method], compared.get(against)
     subjects = own.scans.dropna()["subject"].nunique()
     low, high, made = interval_of(metric, own.replicates, subjects, confidence)
     row = {
@@ -340,15 +347,15 @@ def _row(
         "ci_high": high,
         "interval": made,
     }
-    if joint is None or method == JOINT:
+    if other is None or method == against:
         return row
-    differences = own.replicates - joint.replicates
+    differences = own.replicates - other.replicates
     low, high = (np.nan, np.nan)
-    if not all(_never_varies(metric, each.replicates) for each in (own, joint)):
+    if not all(_never_varies(metric, each.replicates) for each in (own, other)):
         low, high = interval(differences, confidence)
-    test, p = _test(metric, own, joint, differences)
+    test, p = _test(metric, own, other, differences)
     return row | {
-        "difference": own.estimate - joint.estimate,
+        "difference": own.estimate - other.estimate,
         "difference_low": low,
         "difference_high": high,
         "test": test,
@@ -393,7 +400,7 @@ def _count_folds(scans: pd.DataFrame) -> int:
 
 
 def _test(
-    metric: str, own: Comparison, joint: Comparison, differences: np.ndarray
+    metric: str, own: Comparison, other: Comparison, differences: np.ndarray
 ) -> tuple[str, float]:
     """Return the name and the two-sided p of the paired test of a metric.
 
@@ -403,16 +410,16 @@ def _test(
     if (METRICS[metric].of_fold and metric not in PROPORTIONS) or own.seeds > 1:
         return "bootstrap", p_value(differences)
     name = "ACC" if metric in PROPORTIONS else metric
-    pairs = own.scans[["subject", name]].join(joint.scans[[name]], rsuffix="_joint", how="inner")
+    pairs = own.scans[["subject", name]].join(other.scans[[name]], rsuffix="_other", how="inner")
     pairs = pairs.dropna()
-    of_scans = pairs[name] - pairs[f"{name}_joint"]
+    of_scans = pairs[name] - pairs[f"{name}_other"]
     if metric in PROPORTIONS:
         return "sign_flip", sign_flip(of_scans, pairs["subject"])
     return "signed_rank", signed_rank(of_scans, pairs["subject"])
 
 
 def _holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Correct the p of the methods that were compared with the joint model on one metric."""
+    """Correct the p of the methods that were compared with another on one metric."""
     # a second that all who only read the names of numbers need not pay for
     from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
 
