@@ -98,7 +98,7 @@ rule judge_cohort:
     benchmark:
         f"{BENCHMARKS}/judge_cohort.tsv"
     conda:
-        "../../envs/image.yaml"
+        "../../envs/report.yaml"
     params:
         config=json.dumps(config, sort_keys=True),
         code=code("check.verdict"),
