@@ -153,6 +153,28 @@ def test_a_killed_job_is_told_as_one_and_others_are_not(tmp_path):
     assert "died with" not in output
 
 
+def test_a_job_that_made_nothing_has_failed(tmp_path):
+    write(tmp_path, "true")
+    code, output = run(tmp_path, "--keep-going", "--latency-wait", "0")
+    assert code == 1
+    assert "MissingOutputException" in output
+    lines = end(output)
+    assert lines[0] == "3 jobs failed:"
+    assert lines[1].startswith("  strip of sub-")
+    assert "stands above" in lines[3]
+
+
+def test_a_plan_that_is_refused_after_the_check_says_what_is_kept(tmp_path):
+    refused = "checkpoints.accept.get()\n    raise bad_input('a', 'b', 'c', 'd')"
+    write(tmp_path, jobs=JOBS.replace("checkpoints.accept.get()", refused))
+    code, output = run(tmp_path)
+    assert code == 1
+    assert output.count(f"msnmo: error: {bad_input('a', 'b', 'c', 'd')}") == 1
+    lines = end(output)
+    assert lines[0].startswith("Done and kept: 1 of ")
+    assert "once that is mended" in lines[1]
+
+
 def test_a_job_that_ends_well_when_tried_again_has_not_failed(tmp_path):
     tried = "tried-{wildcards.scan}"
     command = f"if [ ! -e {tried} ]; then touch {tried}; exit 1; fi; touch {{output}}"
@@ -192,9 +214,11 @@ def test_what_was_asked_to_be_quiet_is(tmp_path):
         "except MsnmoError as error:\n    raise WorkflowError(str(error)) from error\n",
         "def lost(wildcards):\n    raise bad_input('a', 'b', 'c', 'd')\n"
         "rule all:\n    input: lost\n",
+        "def lost(wildcards):\n    raise WorkflowError(str(bad_input('a', 'b', 'c', 'd')))\n"
+        "rule all:\n    input: lost\n",
         JOBS.replace('logger.info("the disk suffices")', "raise bad_input('a', 'b', 'c', 'd')"),
     ],
-    ids=["config", "plan", "start"],
+    ids=["config", "plan", "plan, Snakemake's error", "start"],
 )
 def test_our_errors_are_told_in_our_words_alone(tmp_path, jobs):
     write(tmp_path, jobs=jobs)

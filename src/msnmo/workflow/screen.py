@@ -34,7 +34,11 @@ SNAKEMAKES_OWN = "DefaultStreamHandler"
 """The name of the handler that Snakemake writes to the terminal with."""
 SECONDS_ON_A_TERMINAL, SECONDS_IN_A_FILE = 1.0, 60.0
 SECONDS_BETWEEN_ESTIMATES = 5.0
+SHARE_OF_TIME = 50
+"""The time left is told anew after so many times what it takes to make out, at least."""
 NOTHING = "Nothing to be done"
+OURS = (".smk", "Snakefile")
+"""How the names of files with rules end."""
 # how Python says that a command failed, and that a signal ended it
 STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
 # Snakemake's words for a run that failed: ours stand at the end
@@ -115,7 +119,7 @@ class Screen(logging.Handler):
         self.statuses: dict[int | None, str] = {}
         self._draws = "progress" not in _quiet(workflow.output_settings)
         self._drawn = ""
-        self._told = (-math.inf, "")
+        self._left, self._next = "", -math.inf
         self._ended = threading.Event()
         self._takers: Mapping[str, Callable[[Any], None]] = {
             "run_info": self._begin,
@@ -269,7 +273,7 @@ class Screen(logging.Handler):
         if event == "error":
             # what a command said stands in its log, and at the end
             return STATUS.search(message) is None
-        if record.levelno >= logging.WARNING or record.pathname.endswith((".smk", "Snakefile")):
+        if record.levelno >= logging.WARNING or record.pathname.endswith(OURS):
             return True
         # of what comes before jobs are planned, such as `--unlock`, all but the head of a run
         before = self.workflow.executor_plugin is None
@@ -293,7 +297,7 @@ class Screen(logging.Handler):
             names = [rule.name for rule in self.workflow.rules]
             return wrong_target(str(error), names)
         while error is not None:
-            if isinstance(error, MsnmoError):
+            if isinstance(error, MsnmoError) or _is_of_rules(error):
                 return str(error)
             error = error.__cause__ or error.__context__
         return None
@@ -337,9 +341,12 @@ class Screen(logging.Handler):
         if any(job.kind[0] in checkpoints for job in run.left.values()):
             return f"check: {', '.join(parts)}; the rest is planned after it"
         now = time.monotonic()
-        if now - self._told[0] >= SECONDS_BETWEEN_ESTIMATES or not self.on_terminal:
-            self._told = (now, self._time_left(run, now))
-        return f"{', '.join(parts)}; {self._told[1]}"
+        if now >= self._next or not self.on_terminal:
+            self._left = self._time_left(run, now)
+            # of 10,000 scans there are 100,000 jobs
+            taken = time.monotonic() - now
+            self._next = now + max(SECONDS_BETWEEN_ESTIMATES, SHARE_OF_TIME * taken)
+        return f"{', '.join(parts)}; {self._left}"
 
     def _checkpoints(self) -> set[str]:
         return {rule.name for rule in self.workflow.rules if rule.is_checkpoint}
@@ -404,11 +411,22 @@ class Screen(logging.Handler):
         run.finished = {number for number, job in run.jobs.items() if dag.finished(job)}
         if self.refused and not run.finished:
             return
+        self._add_those_without_output(run)
         left = run.left
         if not left:
             self._write("\n".join(["", *self._success(run, self.about)]) + "\n")
         else:
             self._write("\n".join(["", *self._failure(run, left)]) + "\n")
+
+    def _add_those_without_output(self, run: Run) -> None:
+        """Add jobs that ended well and did not make their files: Snakemake tells them otherwise."""
+        scheduler = getattr(self.workflow, "scheduler", None)
+        lost = [each for job in getattr(scheduler, "failed", ()) for each in _singles(job)]
+        for job in lost:
+            number = self.workflow.dag.jobid(job)
+            if number not in run.failed and number in run.jobs:
+                reason = "Snakemake stopped it; what it says of that stands above"
+                self._add_failure(number, job.rule.name, job.log, "", reason)
 
     def _success(self, run: Run, about: About) -> list[str]:
         dag = self.workflow.dag
@@ -443,7 +461,7 @@ class Screen(logging.Handler):
             lines = ["Stopped, as you asked for."]
         todo = f" Still to do: {', '.join(named)}." if named else ""
         again = "the same command goes on from here" + (
-            ", once that is mended" if run.failed and not self.stopped else ""
+            ", once that is mended" if (run.failed or self.refused) and not self.stopped else ""
         )
         return [
             *lines,
@@ -454,6 +472,21 @@ class Screen(logging.Handler):
     def _log(self) -> str:
         logs = self.workflow.logger_manager.get_logfile()
         return f"Snakemake's log: {logs[-1]}" if logs else "Snakemake keeps no log"
+
+
+def _singles(job: Any) -> list[Any]:
+    """Return the jobs of a group, or the one that a job is."""
+    return list(job.jobs) if job.is_group() else [job]
+
+
+def _is_of_rules(error: BaseException) -> bool:
+    """Return whether our rules raised an error as Snakemake's, with words for the user."""
+    raised = traceback.extract_tb(error.__traceback__)
+    return (
+        type(error).__name__ == "WorkflowError"
+        and bool(raised)
+        and raised[-1].filename.endswith(OURS)
+    )
 
 
 def _quiet(asked: Any) -> set[str]:
