@@ -61,6 +61,18 @@ def test_what_a_cluster_says_is_told_and_a_rule_without_log_has_a_message():
     ]
 
 
+def test_a_clusters_log_is_told_where_ours_says_nothing(tmp_path):
+    cluster = written(tmp_path, "slurmstepd: error: Detected 1 oom_kill event", "slurm.log")
+    ours = written(tmp_path, f"msnmo: error: {PROBLEM}")
+    assert Failure("n4", "", (str(ours), str(cluster))).message() == PROBLEM
+    missing = str(tmp_path / "none.log")
+    assert Failure("n4", "", (missing, str(ours))).message() == PROBLEM
+    ours.write_text("", encoding="utf-8")
+    told = Failure("n4", "", (str(ours), str(cluster))).message()
+    assert "its log is empty" in told
+    assert "oom_kill" in told
+
+
 def test_jobs_that_failed_alike_share_a_paragraph(tmp_path):
     def failure(scan, text):
         log = written(tmp_path, f"msnmo: error: {scan}: {text}\n", f"{scan}.log")

@@ -14,7 +14,9 @@ import pytest
 
 import msnmo
 from msnmo.core.errors import bad_input
-from msnmo.workflow.screen import Run, Screen
+from msnmo.workflow.ending import failure
+from msnmo.workflow.estimate import PlannedJob
+from msnmo.workflow.run import Run
 from tests.workflow.dag import plan
 
 SOURCE = Path(msnmo.__file__).parents[1]
@@ -293,18 +295,10 @@ def test_a_terminal_has_one_line_that_is_drawn_again(tmp_path):
     assert "Done." in text.partition(drawn[-1])[2]
 
 
-class Words:
-    """Snakemake's handler, as far as a screen that is told events by hand needs it."""
-
-    stream = sys.stdout
-
-
 def test_of_a_group_of_jobs_the_one_that_failed_is_told(tmp_path):
     log, other, output = tmp_path / "a.log", tmp_path / "b.log", tmp_path / "made"
-    settings = SimpleNamespace(quiet=None)
     jobs = {n: SimpleNamespace(wildcards_dict={"scan": "sub-A"}) for n in (1, 2, 3)}
-    screen = Screen(SimpleNamespace(output_settings=settings), Words())
-    screen.run = Run(jobs=jobs)
+    run = Run(jobs=jobs)
     log.write_text("msnmo: error: no brain", encoding="utf-8")
     other.write_text("fine", encoding="utf-8")
     output.touch()
@@ -313,11 +307,29 @@ def test_of_a_group_of_jobs_the_one_that_failed_is_told(tmp_path):
         {"jobid": 2, "rule_name": "strip", "log": [str(log)], "output": [str(tmp_path / "no")]},
         {"jobid": 3, "rule_name": "n4", "log": [str(tmp_path / "c")], "output": ["none"]},
     ]
-    screen._fail_group(SimpleNamespace(job_error_info=group, aux_logs=["slurm.log"]))
-    assert {number: each.name for number, each in screen.run.failed.items()} == {
-        2: "strip of sub-A"
-    }
+    run.fail_group(group, ["slurm.log"])
+    assert {number: each.name for number, each in run.failed.items()} == {2: "strip of sub-A"}
     # none began: what the cluster wrote is all there is
-    screen.run = Run(jobs=jobs)
-    screen._fail_group(SimpleNamespace(job_error_info=group[2:], aux_logs=["slurm.log"]))
-    assert screen.run.failed[3].logs == (str(tmp_path / "c"), "slurm.log")
+    run = Run(jobs=jobs)
+    run.fail_group(group[2:], ["slurm.log"])
+    assert run.failed[3].logs == (str(tmp_path / "c"), "slurm.log")
+
+
+def test_what_failed_before_a_stop_is_told_and_what_the_stop_ended_is_not():
+    run = Run(plan={number: PlannedJob(("strip", "")) for number in (1, 2, 3)})
+    run.fail(1, "strip", [], "1")
+    run.fail(2, "strip", [], "SIGINT")
+    told = failure(run, stopped=True)
+    assert told[:2] == ["Stopped, as you asked for.", "1 job failed:"]
+    assert told[-1] == "Done and kept: 0 of 3 jobs. Still to do: 2 strip."
+    assert "2 jobs failed:" in failure(run, stopped=False)
+
+
+def test_a_job_that_starts_again_has_not_failed_and_what_needs_a_failed_one_will_not_run():
+    needs = {1: frozenset(), 2: frozenset({1}), 3: frozenset({2}), 4: frozenset()}
+    run = Run(plan={each: PlannedJob(("n4", ""), needs=needs[each]) for each in needs})
+    run.fail(1, "n4", [])
+    assert set(run.still_to_run) == {4}
+    run.start(1)
+    assert set(run.still_to_run) == {1, 2, 3, 4}
+    assert run.counted("submitted") == "0 of 4 jobs done, 1 submitted (n4)"

@@ -14,6 +14,8 @@ LAST_LINES = 5
 LAST_BYTES = 1_000_000
 KILLED = ("SIGKILL", "137")
 """Of bash itself, and of a command that bash ran."""
+INTERRUPTED = ("SIGINT", "SIGTERM", "130", "143")
+"""What jobs end with that are stopped with Snakemake."""
 NAMED = 3
 """Jobs that failed alike and are named; more are counted."""
 
@@ -48,7 +50,9 @@ class Failure:
 
     def message(self) -> str:
         """Return why it failed: what it said itself, and what is said of it."""
-        said = [message_of(Path(path)) for path in self.logs] or ["it has no log"]
+        own = [words for path in self.logs if (words := _own_words(_read(Path(path))))]
+        # beside our command's log a cluster has one of its own, of no use where ours says enough
+        said = own or [message_of(Path(path)) for path in self.logs] or ["it has no log"]
         if self.status in KILLED:
             said.append("it was killed: most often its memory did not suffice")
         if self.reason:
@@ -74,23 +78,36 @@ def message_of(log: Path) -> str:
     That is what our command said; of a bug, or of another program, the last lines.
     """
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LAST_BYTES))
-            text = file.read().decode(errors="replace").rstrip()
+        text = _read(log, missing=False)
     except FileNotFoundError:
         return "no log was written: the job did not start, or its disk is not seen from here"
     except OSError as error:
         return f"its log cannot be read: {error.strerror}"
-    return _last_words(text)
+    return _own_words(text) or _last_words(text)
+
+
+def _read(log: Path, missing: bool = True) -> str:
+    """Return the end of a log; empty where it cannot be read, if that is allowed."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_BYTES))
+            return file.read().decode(errors="replace").rstrip()
+    except OSError:
+        if not missing:
+            raise
+        return ""
+
+
+def _own_words(text: str) -> str:
+    """Return what our command says to the user at its end; empty where that is nothing."""
+    _, said, message = f"\n{text}".rpartition(f"\n{SAID}")
+    return message if said else ""
 
 
 def _last_words(text: str) -> str:
-    """Return what the text of a log says to the user."""
+    """Return what can be told of a log in which nothing is meant for the user."""
     if not text:
         return "it ended without a word: its log is empty"
-    _, said, message = f"\n{text}".rpartition(f"\n{SAID}")
-    if said:
-        return message
     lines = text.splitlines()
     if any(line.startswith("Traceback ") for line in lines):
         return f"a bug of msnmo, please report it with the log: {lines[-1]}"

@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import shutil
 import sys
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from msnmo.core.errors import MsnmoError
-from msnmo.workflow.estimate import Kind, PlannedJob, Room, Timing, duration, time_left
-from msnmo.workflow.failures import Failure, of_wildcards, tell
-from msnmo.workflow.headline import headline, page_to_open, simulated_note
+from msnmo.workflow.ending import failure, success, took
+from msnmo.workflow.estimate import Kind, Room, Timing, time_left
+from msnmo.workflow.run import Run, count
 from msnmo.workflow.targets import wrong_target
 
 SNAKEMAKES_OWN = "DefaultStreamHandler"
@@ -51,8 +51,6 @@ ON_REQUEST = "Terminating processes on user request"
 GRACEFULLY = "Will exit after finishing currently running jobs"
 TOLD = "split_folds"
 """The rule whose log is shown: how folds are balanced, and which subjects are on both sides."""
-TODO_NAMED = 4
-"""Rules that are named of those still to do; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,6 @@ class About:
     expected: Callable[[], Mapping[Kind, float]]
 
 
-@dataclass
-class Run:
-    """What happened so far; jobs go by Snakemake's numbers."""
-
-    began: float = field(default_factory=time.monotonic)
-    jobs: dict[int, Any] = field(default_factory=dict)
-    plan: dict[int, PlannedJob] = field(default_factory=dict)
-    started: dict[int, float] = field(default_factory=dict)
-    finished: set[int] = field(default_factory=set)
-    failed: dict[int, Failure] = field(default_factory=dict)
-    timing: Timing = field(default_factory=Timing)
-    changed: bool = True
-    """Whether a checkpoint ended since the jobs were read: others take their place then."""
-
-    @property
-    def left(self) -> dict[int, PlannedJob]:
-        """The jobs that are not done."""
-        return {number: job for number, job in self.plan.items() if number not in self.finished}
-
-
 class Screen(logging.Handler):
     """Shows a run on the terminal.
 
@@ -110,7 +88,8 @@ class Screen(logging.Handler):
         self.workflow = workflow
         self.words = words
         self.stream: TextIO = words.stream
-        self.on_terminal = bool(getattr(self.stream, "isatty", bool)())
+        is_terminal = bool(getattr(self.stream, "isatty", bool)())
+        self.on_terminal = is_terminal and os.environ.get("TERM") != "dumb"
         self.about: About | None = None
         self.run: Run | None = None
         self.nothing_to_do = False
@@ -181,83 +160,39 @@ class Screen(logging.Handler):
 
     def _begin(self, _record: Any) -> None:
         if self.run is None and self.about is not None:
-            self.run = Run(timing=Timing(self.about.expected()))
+            self.run = Run(Timing(self.about.expected()))
             self._plan()
             if self._draws:
                 threading.Thread(target=self._draw_again_and_again, daemon=True).start()
 
     def _plan(self, _record: Any = None) -> None:
-        """Read the jobs anew; after the check there are more of them."""
-        run, dag = self.run, self.workflow.dag
-        if run is None or (len(dag) == len(run.plan) and not run.changed):
-            return
-        run.changed = False
-        jobs = {dag.jobid(job): job for job in dag.jobs if dag.needrun(job) or dag.finished(job)}
-        plan = {}
-        for number, job in jobs.items():
-            needs = frozenset(
-                dag.jobid(each) for each in dag.dependencies[job] if dag.jobid(each) in jobs
-            )
-            plan[number] = PlannedJob(
-                (job.rule.name, job.wildcards_dict.get("method", "")),
-                _resource(job.rule, "_cores", 1),
-                _resource(job.rule, "gpu", 0),
-                needs,
-            )
-        run.jobs, run.plan = jobs, plan
+        if self.run is not None:
+            self.run.read_jobs(self.workflow.dag)
 
     def _start(self, record: Any) -> None:
         if self.run is not None:
-            self.run.started[record.jobid] = time.monotonic()
+            self.run.start(record.jobid)
 
     def _finish(self, record: Any) -> None:
-        run = self.run
+        run, number = self.run, record.job_id
         if run is None:
             return
-        run.finished.add(record.job_id)
-        run.failed.pop(record.job_id, None)
-        began = run.started.pop(record.job_id, None)
-        if record.job_id in run.plan:
-            run.changed |= run.plan[record.job_id].kind[0] in self._checkpoints()
-            taken = _benchmark(run.jobs[record.job_id])
-            if taken is None and began is not None:
-                taken = time.monotonic() - began
-            if taken is not None:
-                run.timing.add(run.plan[record.job_id].kind, taken)
-            if run.plan[record.job_id].kind[0] == TOLD:
-                self._clear()
-                for path in run.jobs[record.job_id].log:
-                    self._write(Path(path).read_text(encoding="utf-8"))
+        run.finish(number, self._checkpoints())
+        if number in run.plan and run.plan[number].kind[0] == TOLD:
+            self._clear()
+            for path in run.jobs[number].log:
+                self._write(Path(path).read_text(encoding="utf-8"))
 
     def _fail(self, record: Any) -> None:
         # jobs of a group are told of with it
         if self.run is not None and not record.indent:
             status = self.statuses.pop(record.thread, "")
             reason = record.rule_msg or ""
-            self._add_failure(record.jobid, record.rule_name, record.log, status, reason)
+            self.run.fail(record.jobid, record.rule_name, record.log, status, reason)
 
     def _fail_group(self, record: Any) -> None:
-        """Keep of a group the job that failed: it has a log of this run, and no output."""
-        if self.run is None:
-            return
-        jobs = record.job_error_info
-        began = time.time() - (time.monotonic() - self.run.began)
-        failed = [job for job in jobs if _is_of(job["log"], began) and not _are_there(job)]
-        for job in failed or jobs[:1]:
-            logs = [*job["log"], *([] if failed else record.aux_logs)]
-            self._add_failure(job["jobid"], job["rule_name"], logs, "", "")
-        for job in jobs:
-            self.run.started.pop(job["jobid"], None)
-
-    def _add_failure(
-        self, number: int, rule: str, logs: Iterable[str], status: str, reason: str
-    ) -> None:
-        run = self.run
-        if run is not None:
-            job = run.jobs.get(number)
-            of = "" if job is None else of_wildcards(job.wildcards_dict)
-            run.failed[number] = Failure(rule, of, tuple(map(str, logs)), status, reason)
-            run.started.pop(number, None)
+        if self.run is not None:
+            self.run.fail_group(record.job_error_info, record.aux_logs)
 
     # --- what is shown
 
@@ -306,7 +241,8 @@ class Screen(logging.Handler):
         pause = SECONDS_ON_A_TERMINAL if self.on_terminal else SECONDS_IN_A_FILE
         while not self._ended.wait(pause):
             with self.lock or threading.RLock():
-                self._draw()
+                if not self._ended.is_set():
+                    self._draw()
 
     def _draw(self) -> None:
         line = self._progress()
@@ -330,50 +266,22 @@ class Screen(logging.Handler):
         run = self.run
         if run is None:
             return ""
-        done = len(run.finished & run.plan.keys())
-        parts = [f"{done} of {len(run.plan)} jobs done"]
-        if run.started:
-            state = "running" if self._is_local() else "submitted"
-            parts.append(f"{len(run.started)} {state}{self._what(run)}")
-        if run.failed:
-            parts.append(f"{len(run.failed)} failed")
+        counted = run.counted("running" if self._is_local() else "submitted")
         checkpoints = self._checkpoints()
         if any(job.kind[0] in checkpoints for job in run.left.values()):
-            return f"check: {', '.join(parts)}; the rest is planned after it"
+            return f"check: {counted}; the rest is planned after it"
         now = time.monotonic()
         if now >= self._next or not self.on_terminal:
-            self._left = self._time_left(run, now)
+            # in a queue it is not known since when a job runs
+            running = {each: now - at for each, at in run.started.items() if self._is_local()}
+            self._left = str(time_left(run.still_to_run, running, run.timing, self._room()))
             # of 10,000 scans there are 100,000 jobs
             taken = time.monotonic() - now
             self._next = now + max(SECONDS_BETWEEN_ESTIMATES, SHARE_OF_TIME * taken)
-        return f"{', '.join(parts)}; {self._left}"
+        return f"{counted}; {self._left}"
 
     def _checkpoints(self) -> set[str]:
         return {rule.name for rule in self.workflow.rules if rule.is_checkpoint}
-
-    def _what(self, run: Run) -> str:
-        """Return what runs: the rule that most of the jobs are of."""
-        rules = Counter(run.plan[number].kind for number in run.started if number in run.plan)
-        if not rules:
-            return ""
-        (rule, method), _ = rules.most_common(1)[0]
-        more = f" and {len(rules) - 1} other kinds" if len(rules) > 2 else ""
-        return f" ({' '.join(filter(None, (rule, method)))}{more})"
-
-    def _time_left(self, run: Run, now: float) -> str:
-        # in a queue it is not known since when a job runs
-        running = {number: now - at for number, at in run.started.items() if self._is_local()}
-        return str(time_left(self._without_failed(run), running, run.timing, self._room()))
-
-    def _without_failed(self, run: Run) -> dict[int, PlannedJob]:
-        """Return the jobs that will still run: neither those that failed nor what needs them."""
-        left = run.left
-        lost = set(run.failed) & set(left)
-        while more := {
-            number for number, job in left.items() if number not in lost and job.needs & lost
-        }:
-            lost |= more
-        return {number: job for number, job in left.items() if number not in lost}
 
     def _is_local(self) -> bool:
         return bool(self.workflow.local_exec)
@@ -382,8 +290,8 @@ class Screen(logging.Handler):
         given: Mapping[str, Any] = self.workflow.scheduler.global_resources
         if not self._is_local():
             # each submission holds its place in the queue, whatever its cores
-            return Room(_count(given.get("_nodes"), 1), math.inf)
-        return Room(_count(given.get("_cores"), 1), _count(given.get("gpu"), sys.maxsize))
+            return Room(count(given.get("_nodes"), 1), math.inf)
+        return Room(count(given.get("_cores"), 1), count(given.get("gpu"), sys.maxsize))
 
     # --- the end
 
@@ -411,12 +319,20 @@ class Screen(logging.Handler):
         run.finished = {number for number, job in run.jobs.items() if dag.finished(job)}
         if self.refused and not run.finished:
             return
-        self._add_those_without_output(run)
-        left = run.left
-        if not left:
-            self._write("\n".join(["", *self._success(run, self.about)]) + "\n")
+        logs = self.workflow.logger_manager.get_logfile()
+        log = f"Snakemake's log: {logs[-1]}" if logs else "Snakemake keeps no log"
+        if run.left:
+            if not self.stopped:
+                self._add_those_without_output(run)
+            mended = ", once that is mended" if run.failed or self.refused else ""
+            again = f"the same command goes on from here{'' if self.stopped else mended}"
+            lines = [*failure(run, self.stopped), f"{took(run)}; {again}; {log}"]
         else:
-            self._write("\n".join(["", *self._failure(run, left)]) + "\n")
+            said = f"{NOTHING}: all that was asked for is there." if self.nothing_to_do else "Done."
+            lines = success(dag, self.about.results, self.about.confidence, said)
+            if not self.nothing_to_do:
+                lines.append(f"{took(run)} for {len(run.finished)} jobs; {log}")
+        self._write("\n".join(["", *lines, ""]))
 
     def _add_those_without_output(self, run: Run) -> None:
         """Add jobs that ended well and did not make their files: Snakemake tells them otherwise."""
@@ -426,52 +342,7 @@ class Screen(logging.Handler):
             number = self.workflow.dag.jobid(job)
             if number not in run.failed and number in run.jobs:
                 reason = "Snakemake stopped it; what it says of that stands above"
-                self._add_failure(number, job.rule.name, job.log, "", reason)
-
-    def _success(self, run: Run, about: About) -> list[str]:
-        dag = self.workflow.dag
-        # what was asked for comes first
-        asked = [Path(file) for job in dag.targetjobs for file in (*job.input, *job.output)]
-        files = [*asked, *(Path(file) for job in dag.jobs for file in job.output)]
-        statistics = [path for path in files if path.parent == about.results / "statistics"]
-        page = page_to_open(about.results, files)
-        what = "Done."
-        if self.nothing_to_do:
-            what = f"{NOTHING}: all that was asked for is there."
-        took = f"Took {duration(time.monotonic() - run.began)} for {len(run.finished)} jobs"
-        lines = [
-            f"{what} {simulated_note(about.results / 'cohort.tsv')}".rstrip(),
-            headline(sorted(path for path in statistics if path.is_file()), about.confidence),
-            f"Open {page.absolute()}" if page else f"Results: {about.results.absolute()}",
-            "" if self.nothing_to_do else f"{took}; {self._log()}",
-        ]
-        return [line for line in lines if line]
-
-    def _failure(self, run: Run, left: Mapping[int, PlannedJob]) -> list[str]:
-        done = len(run.plan) - len(left)
-        rules = Counter(job.kind[0] for number, job in left.items() if number not in run.failed)
-        named = [f"{count} {rule}" for rule, count in rules.most_common(TODO_NAMED)]
-        if more := sum(rules.values()) - sum(dict(rules.most_common(TODO_NAMED)).values()):
-            named.append(f"{more} others")
-        lines = []
-        if run.failed and not self.stopped:
-            count = len(run.failed)
-            lines = [f"{count} job{'s' if count > 1 else ''} failed:", *tell(run.failed.values())]
-        elif self.stopped:
-            lines = ["Stopped, as you asked for."]
-        todo = f" Still to do: {', '.join(named)}." if named else ""
-        again = "the same command goes on from here" + (
-            ", once that is mended" if (run.failed or self.refused) and not self.stopped else ""
-        )
-        return [
-            *lines,
-            f"Done and kept: {done} of {len(run.plan)} jobs.{todo}",
-            f"Took {duration(time.monotonic() - run.began)}; {again}; {self._log()}",
-        ]
-
-    def _log(self) -> str:
-        logs = self.workflow.logger_manager.get_logfile()
-        return f"Snakemake's log: {logs[-1]}" if logs else "Snakemake keeps no log"
+                run.fail(number, job.rule.name, job.log, reason=reason)
 
 
 def _singles(job: Any) -> list[Any]:
@@ -492,30 +363,3 @@ def _is_of_rules(error: BaseException) -> bool:
 def _quiet(asked: Any) -> set[str]:
     """Return what the user does not want to be told of (``--quiet``)."""
     return {each.name.lower() for each in asked.quiet or ()}
-
-
-def _count(value: object, otherwise: int) -> int:
-    """Return a number that Snakemake may not know yet."""
-    return value if isinstance(value, int) and value > 0 else otherwise
-
-
-def _resource(rule: Any, name: str, otherwise: int) -> int:
-    """Return what a rule gives its jobs; of a job itself Snakemake would look at its input."""
-    return _count(getattr(rule.resources.get(name), "raw", None), otherwise)
-
-
-def _benchmark(job: Any) -> float | None:
-    """Return the seconds that a job ran, without its time in a queue; None where not measured."""
-    try:
-        with Path(str(job.benchmark)).open(encoding="utf-8") as file:
-            return float(file.readlines()[1].split("\t")[0])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _is_of(logs: Iterable[str], began: float) -> bool:
-    return any(Path(path).is_file() and Path(path).stat().st_mtime >= began for path in logs)
-
-
-def _are_there(job: Mapping[str, Any]) -> bool:
-    return all(Path(path).exists() for path in job["output"])
