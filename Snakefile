@@ -54,7 +54,7 @@ localrules:
 # the report that shows all of it.
 rule all:
     # not of a workflow that has this one as a module
-    default_target: Path(workflow.main_snakefile).resolve() == CHECKOUT / "Snakefile"
+    default_target: IS_MAIN
     input:
         rules.tables.input,
         rules.figures.input,

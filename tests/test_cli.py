@@ -1,5 +1,6 @@
 """The command `msnmo`: quick to start, every command and option described, wrong words answered."""
 
+import argparse
 import ast
 import resource
 import statistics
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from msnmo import cli
+from msnmo.benchmark.__main__ import PARTS as BENCHMARKS
 from msnmo.core.command import CALLED, program
 from msnmo.core.errors import bad_input
 
@@ -102,6 +104,70 @@ def test_a_module_called_as_one_says_so(capsys, command):
     with pytest.raises(SystemExit):
         command.load()(["--help"])
     assert capsys.readouterr().out.startswith(f"usage: python -m {command.module} ")
+
+
+class Caught(Exception):  # noqa: N818 - no error: a parser on its way
+    """Raised with a command's parser where it would read its arguments."""
+
+
+def parsers(name, monkeypatch):
+    """The parsers of a command, that of each word after it too, as they are when it is called."""
+
+    def catch(parser, *arguments):
+        raise Caught(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", catch)
+    command = cli.COMMANDS[cli.ALIASES.get(name, name)]
+    CALLED[command.module] = f"msnmo {name}"
+    with pytest.raises(Caught) as caught:
+        command.load()([])
+    waiting = [caught.value.args[0]]
+    for part in BENCHMARKS if name == "benchmark" else ():
+        module = f"{command.module}.{part}"
+        CALLED[module] = f"msnmo {name} {part}"
+        with pytest.raises(Caught) as caught:
+            import_module(module).main([])
+        waiting.append(caught.value.args[0])
+    while waiting:
+        parser = waiting.pop()
+        yield parser
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+
+
+@pytest.mark.parametrize("name", [*cli.COMMANDS, *cli.ALIASES])
+def test_every_parser_of_a_command_says_its_name_and_describes_each_option(name, monkeypatch):
+    found = list(parsers(name, monkeypatch))
+    for parser in found:
+        assert parser.prog.startswith(f"msnmo {name}"), parser.prog
+        assert len(parser.description) > 20
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                assert all(each.help for each in action._choices_actions), parser.prog
+            elif action.help != argparse.SUPPRESS:
+                told = (action.help or "").split()
+                assert len(told) > 1, f"{parser.prog} {action.option_strings or action.dest}"
+    names = [parser.prog for parser in found]
+    assert len(set(names)) == len(names)
+    if name == "cohort":
+        assert "msnmo cohort bids" in names
+    if name == "benchmark":
+        assert len(names) == 1 + len(BENCHMARKS)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCE.rglob("*.py") if "ArgumentParser(" in path.read_text("utf-8")],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_a_module_that_python_runs_is_called_by_its_own_name(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    module = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+    module = module.removesuffix(".__main__")
+    for parser in calls(tree, "ArgumentParser"):
+        (own,) = [each.value for each in parser.keywords if each.arg == "prog"]
+        assert ast.unparse(own) in (repr(f"python -m {module}"), f"program({module!r})")
 
 
 def test_exit_codes_are_those_of_the_modules(capsys, monkeypatch):

@@ -14,7 +14,9 @@ from tests.workflow.warm import snakemake
 ROOT = Path(__file__).parents[2]
 PATIENCE = 3600
 """Seconds for a run that takes minutes: a loaded machine is slow, not wrong."""
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+OWN_WORDS = "--printshellcmds"
+"""Shows what Snakemake itself says of a run: which jobs it starts, and why."""
+SNAKEMAKE = [sys.executable, "-m", "snakemake", OWN_WORDS]
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["methods"]
 MICRO = yaml.safe_load((ROOT / "workflow/configs/micro.yaml").read_text(encoding="utf-8"))
 
@@ -57,7 +59,8 @@ def run_as_users_do(clone, config, *arguments):
 
 def run(clone, config, *arguments):
     """Run it as `run_as_users_do` does, in a process that has loaded Snakemake already."""
-    return plan(clone, "--configfile", str(config), "--cores", "2", *arguments)
+    own = ("--configfile", str(config), "--cores", "2", OWN_WORDS)
+    return plan(clone, *own, *arguments)
 
 
 def plan(folder, *arguments, **variables):

@@ -1,6 +1,7 @@
 """The workflow run from another folder, and as a module of another workflow."""
 
 import os
+import re
 import shutil
 
 import pandas as pd
@@ -49,6 +50,38 @@ def test_from_an_empty_folder_the_example_is_planned_with_the_profile_of_the_che
     assert jobs(output)["train_fold"] == 95
     # without this profile GPUs are not counted
     assert str(ROOT / "profiles/default") in output
+
+
+def test_without_a_config_it_says_what_to_do_and_runs_nothing(tmp_path):
+    code, output = plan(tmp_path, *ELSEWHERE)
+    assert code == 1
+    assert "msnmo: error: 1 input problem:\n  config: scans" in output
+    assert "--configfile my.yaml" in output
+    # nothing of Snakemake's, and nothing of jobs that were not run
+    assert "Traceback" not in output
+    assert "WorkflowError" not in output
+    assert "Done and kept" not in output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_wrong_target_is_answered_with_the_nearest_right_one(study):
+    code, output = plan(study, *ELSEWHERE, "tabel_3", "--configfile", "my.yaml")
+    assert code == 1
+    assert output.splitlines()[-2:] == [
+        "msnmo: error: there is no target and no way to make a file 'tabel_3': did you mean"
+        " `table_3`?",
+        "`snakemake --list-target-rules` lists the targets",
+    ]
+
+
+def test_a_check_ends_with_its_page(study):
+    code, output = plan(study, "check", *ELSEWHERE, "--configfile", "my.yaml")
+    assert code == 0, output
+    lines = output.splitlines()
+    assert lines[-3].startswith("Done.")
+    assert lines[-2] == f"Open {study / 'out/check/findings.html'}"
+    assert re.match(r"Took \d+ s for \d+ jobs; Snakemake's log: ", lines[-1])
+    assert "rule check_scan" not in output
 
 
 def test_relative_paths_are_relative_to_where_snakemake_works(study, tmp_path):

@@ -15,6 +15,7 @@ from msnmo.core.errors import DiskError, InputError
 from msnmo.workflow import environment
 from msnmo.workflow.environment import (
     find_scans,
+    refuse_example,
     require_executor,
     require_writable,
     shell_prefix,
@@ -59,6 +60,17 @@ def test_what_is_installed_at_home_stays_in_reach_of_jobs(tmp_path, monkeypatch)
     home = str(Path(filelock.__file__).parents[1])
     monkeypatch.setattr(site, "getusersitepackages", lambda: home)
     assert "PYTHONNOUSERSITE" not in shell_prefix(tmp_path)
+
+
+def test_the_example_of_the_config_is_not_run_and_a_copy_of_it_is(tmp_path, monkeypatch):
+    table = find_scans("example/scans.tsv", ROOT)
+    with pytest.raises(InputError, match=r"(?s)your scan table.*--configfile my.yaml.*--dry-run"):
+        refuse_example(table, ROOT)
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match="cannot be run"):
+        refuse_example("example/scans.tsv", ROOT)
+    monkeypatch.chdir(tmp_path)
+    refuse_example("example/scans.tsv", ROOT)
 
 
 def test_jobs_for_slurm_need_sbatch_and_those_of_this_machine_do_not(on_path):

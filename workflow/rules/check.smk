@@ -104,7 +104,7 @@ rule judge_cohort:
         code=code("check.verdict"),
     shell:
         "python -m msnmo.check.verdict --cohort {input.cohort:q} --config {params.config:q}"
-        " --page {input.page:q} --out {output:q} 2>&1 | tee {log:q}"
+        " --page {input.page:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule check:

@@ -21,7 +21,9 @@ sys.path.insert(0, str(SOURCE))
 from msnmo.bundle.contents import read_bundle
 from msnmo.check.costs import tell_of_cohort
 from msnmo.workflow.code_version import code_version, reads
+from msnmo.workflow.estimate import expected_seconds, expects_gpu
 from msnmo.workflow.kept_code import keep_code
+from msnmo.workflow.screen import About, Screen
 from msnmo.cohort.classes import (
     left_out_note,
     packed,
@@ -49,12 +51,20 @@ from msnmo.workflow.environment import (
     find_scans,
     hold_results,
     prepare_jobs,
+    refuse_example,
     release_results,
     require_executor,
     require_writable,
     shell_prefix,
 )
 from msnmo.core.errors import MsnmoError, bad_input
+
+# whose Snakefile it is decides how a run looks, and what is made where nothing is asked for
+IS_MAIN = Path(workflow.main_snakefile).resolve() == CHECKOUT / "Snakefile"
+if workflow.is_main_process and IS_MAIN:
+    screen = Screen.take_over(workflow, logger)
+else:
+    screen = None
 
 try:
     config.update(complete_config(config))
@@ -131,8 +141,21 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
+def expected():
+    """Return what trainings and predictions take before one has ended, for the time that is left."""
+    if config["apply"]["bundle"]:
+        return {}
+    on_gpu = expects_gpu(config["compute"]["device"], workflow.local_exec)
+    return expected_seconds(config, METHODS, SCANS, on_gpu)
+
+
+if screen:
+    screen.about = About(Path(RESULTS), config["statistics"]["confidence"], expected)
+
+
 onstart:
     try:
+        refuse_example(config["scans"], CHECKOUT)
         require_executor(workflow.executor_plugin.name)
         require_writable(Path(RESULTS))
         if workflow.execution_settings.lock:  # not with --nolock

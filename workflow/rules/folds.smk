@@ -21,7 +21,7 @@ rule split_folds:
         code=code("cohort.folds"),
     shell:
         "python -m msnmo.cohort.folds --cohort {input:q} --k {params.k}"
-        " --split {params.split} --seed {params.seed} --out {output:q} 2>&1 | tee {log:q}"
+        " --split {params.split} --seed {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
 # The cohort's table is no input, as it changes with a site's name: the rows themselves are compared.

@@ -157,6 +157,6 @@ def training(wildcards, input, output):
     log = rules.train_fold.log[0].format(**wildcards)
     # a scheduler's request to stop is for the training, which keeps its state, not for the shell
     return (
-        f"trap '' TERM; python -m msnmo.train {shlex.join(words)} 2>&1"
-        f" | tee -a {shlex.quote(log)}"
+        f"trap '' TERM; python -m msnmo.train {shlex.join(words)}"
+        f" >> {shlex.quote(log)} 2>&1"
     )

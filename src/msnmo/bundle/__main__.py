@@ -349,7 +349,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, nargs="+", required=True, help="of each fold")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each fold")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="of each fold")
-    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv of the run")
     parser.add_argument(
         "--brain-sidecar", required=True, help="JSON of a brain image, with {scan} and {folder}"
     )

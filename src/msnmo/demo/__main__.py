@@ -31,8 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=default.seed,
         help="equal seeds make equal cohorts (default: %(default)s)",
     )
-    parser.add_argument("--ms", type=int, default=default.ms, help="MS scans")
-    parser.add_argument("--nmosd", type=int, default=default.nmosd, help="NMOSD scans")
+    parser.add_argument(
+        "--ms",
+        type=int,
+        default=default.ms,
+        help="scans of MS, follow-ups included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--nmosd",
+        type=int,
+        default=default.nmosd,
+        help="scans of NMOSD, follow-ups included (default: %(default)s)",
+    )
     parser.add_argument(
         "--follow-ups",
         type=int,
@@ -67,7 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "class, and tell nothing. A network then learns the scanner: for trying what shows it "
         "(default: %(default)s)",
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that make scans side by side (default: %(default)s)",
+    )
     given = vars(parser.parse_args(arguments))
     require_extra("locations", "msnmo demo")  # its heads are made from the MNI template
     out, workers = given.pop("out"), given.pop("workers")

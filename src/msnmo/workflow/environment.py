@@ -38,6 +38,26 @@ def find_scans(scans: str, checkout: Path) -> str:
     return scans
 
 
+def refuse_example(scans: str, checkout: Path) -> None:
+    """Refuse, before any job starts, to run config.yaml's own example: it serves a dry run alone.
+
+    Raises
+    ------
+    InputError
+        With what to do, if no config names a scan table.
+    """
+    if Path(scans).absolute() != (checkout / EXAMPLE).absolute():
+        return
+    raise bad_input(
+        "config: scans",
+        "your scan table, in a config that is given with --configfile",
+        "the example of config.yaml, which shows how a scan table looks and cannot be run",
+        'write my.yaml with the keys `scans` and `results` (README, "Your own scans"), then'
+        " `snakemake --cores all --configfile my.yaml`. `make demo` runs everything on simulated"
+        " scans; `snakemake --dry-run` lists what would be run",
+    )
+
+
 def require_executor(name: str) -> None:
     """Refuse, before any job starts, an executor whose scheduler is not there.
 
