@@ -74,7 +74,13 @@ class Run:
     def write_scan(self, scan: str, site: Path | None = None) -> None:
         """Write a scan's page as the workflow does."""
         pattern = f"{self.folder}/predictions/{{method}}/fold-{{fold}}"
-        arguments = [f"--scan={scan}", f"--predictions={pattern}", *self.options(site)]
+        arguments = [
+            f"--scan={scan}",
+            f"--predictions={pattern}",
+            f"--quality-page={self.folder / 'quality/index.html'}",
+            f"--check-page={self.folder / 'check/findings.html'}",
+            *self.options(site),
+        ]
         scan_module.main(arguments)
 
     def write_site(self, site: Path | None = None, **changed: Sequence[str]) -> None:
@@ -118,6 +124,7 @@ def make_run(
     space = _space()
     cohort = [_write_scan(folder, generator, scan, space) for scan in SCANS]
     _write_tables_of_scans(folder, cohort)
+    _write_pages_beside(folder)
     run = Run(folder, methods, folds)
     tested = {scan: place % 2 for place, scan in enumerate(SCANS) if SCANS[scan]}
     for method in methods:
@@ -274,6 +281,14 @@ def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, .
         path = folder / f"benchmarks/{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n", encoding="utf-8")
+
+
+def _write_pages_beside(folder: Path) -> None:
+    """Write the pages of a run that the report links to."""
+    cards = "".join(f'<article id="{scan}"></article>' for scan in SCANS)
+    for name, text in (("quality/index.html", cards), ("check/findings.html", "")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _table(number: str, methods: tuple[str, ...]) -> Page:

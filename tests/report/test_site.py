@@ -55,8 +55,10 @@ def test_every_page_is_there_and_says_what_it_is_not_for(site):
         assert not re.search(r"https?:", text), page
 
 
-def test_links_resolve_within_the_site(site):
-    ids = {path: Links(text_of(path)).ids for path in site.rglob("*.html")}
+def test_links_resolve_within_the_run(site, run):
+    """Within the report, but for the pages of quality and of the check."""
+    beside = {run.folder / "quality/index.html", run.folder / "check/findings.html"}
+    ids = {path: Links(text_of(path)).ids for path in (*site.rglob("*.html"), *beside)}
     for page, named in ids.items():
         assert len(set(named)) == len(named), page
         for address in Links(text_of(page)).addresses:
@@ -66,7 +68,7 @@ def test_links_resolve_within_the_site(site):
             assert not parts.scheme, address
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             assert target.is_file(), (page, address)
-            assert target.is_relative_to(site.resolve())
+            assert target.is_relative_to(site.resolve()) or target in beside
             if parts.fragment:
                 assert parts.fragment in ids[target], (page, address)
 
@@ -97,8 +99,9 @@ def read_results(words):
     return Results.read(parser.parse_args(words))
 
 
-def test_equal_results_give_equal_bytes(run, site, tmp_path):
-    other = run.write(tmp_path / "other")
+def test_equal_results_give_equal_bytes(run, site):
+    # beside the first, as pages link to others of the run
+    other = run.write(run.folder / "again")
     files = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     for name in files:
@@ -112,6 +115,28 @@ def test_a_scan_is_shown_by_the_fold_that_did_not_train_on_it(site):
     text = text_of(site / "scans/sub-N1.html")
     assert "by fold 1, whose networks were trained on other scans" in text
     assert text.count("<tr>") == 2 * (1 + 3), "two tables of three methods"
+
+
+def test_a_scan_leads_to_its_quality_the_check_and_the_next_worse_and_better(site, run):
+    ordered = read_results(run.options()).of_scans("DSC")["joint"].dropna().sort_values().index
+    text = text_of(site / f"scans/{ordered[1]}.html")
+    assert f'<a href="../../quality/index.html#{ordered[1]}">quality of this scan</a>' in text
+    assert '<a href="../../check/findings.html">check</a>' in text
+    assert f'<a href="{ordered[0]}.html">next worse: {ordered[0]}</a>' in text
+    assert f'<a href="{ordered[2]}.html">next better: {ordered[2]}</a>' in text
+    assert "next worse" not in text_of(site / f"scans/{ordered[0]}.html")
+    assert "next" not in re.sub("<script.*?>", "", text_of(site / "scans/sub-X1.html"))
+
+
+def test_a_misclassified_scan_says_so_on_its_page(site, run):
+    results = read_results(run.options())
+    scores, truth = results.of_scans("P_NMOSD")["joint"].dropna(), results.cohort["diagnosis"]
+    wrong = {scan for scan in scores.index if (scores[scan] > 0.5) != (truth[scan] == "NMOSD")}
+    assert set() < wrong < set(scores.index)
+    for scan in SCANS:
+        text = text_of(site / f"scans/{scan}.html")
+        assert ("Misclassified: Joint Model says" in text) == (scan in wrong), scan
+        assert ("(wrong)" in text) == (scan in wrong), scan
 
 
 def test_a_map_that_does_not_beat_chance_says_so_wherever_it_is_shown(site):

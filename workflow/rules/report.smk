@@ -50,6 +50,8 @@ rule write_scan_page:
         predictions=of_training(rules.predict_fold.output[0]),
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
+        quality_page=rules.list_quality.output.page,
+        check_page=rules.list_findings.output.page,
         code=code("report.scan_page"),
     shell:
         "python -m msnmo.report.scan_page --scan {wildcards.scan}"
@@ -57,6 +59,7 @@ rule write_scan_page:
         " --cohort {params.cohort:q} --manifest {params.manifest:q} --quality {params.quality:q}"
         " --folds {params.folds:q} --metrics {params.metrics:q} --methods {params.methods}"
         " --localisation {params.localisation:q}"
+        " --quality-page {params.quality_page:q} --check-page {params.check_page:q}"
         " --site {params.site:q} > {log:q} 2>&1"
 
 

@@ -40,6 +40,8 @@ class Cell:
         1 for the best of a column, 2 for the second best.
     name : str
         What links lead to it by; empty: none.
+    place : tuple of float, optional
+        Scanner mm (RAS+) that the viewer of the page goes to when the row is clicked.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Cell:
     href: str = ""
     rank: int | None = None
     name: str = ""
+    place: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

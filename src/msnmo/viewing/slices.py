@@ -24,6 +24,12 @@ from msnmo.core.geometry import ras_order, reorder, resample
 CONVENTION = "radiological: the patient's left is on the right"
 # Okabe and Ito's colours, which colour-blind readers tell apart, on grey
 BRAIN, TRUTH, PREDICTION = "#F0E442", "#56B4E9", "#D55E00"
+OUTCOMES = {
+    "true positive": "#F0E442",
+    "false positive": PREDICTION,
+    "false negative": TRUTH,
+}
+"""What only the prediction has is coloured as predictions are, what only the truth has as truth."""
 FINER = 4
 STAMP = 0.2
 """Inches: the height of a stamp's line."""
