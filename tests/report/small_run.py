@@ -22,6 +22,7 @@ from msnmo.tables.compare import ComparedCell, ComparedRow, Ours, Sureness
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
 from msnmo.tables.model import Block, Line, Page, Panel, Text, write_page
+from msnmo.tables.render import to_tex
 from msnmo.viewing.slices import save
 from tests.measured import with_folds
 
@@ -87,7 +88,7 @@ class Run:
         """Write all other pages."""
         folder = self.folder
         several = {
-            "tables": sorted(map(str, (folder / "tables").glob("*.json"))),
+            "tables": sorted(map(str, (folder / "tables").glob("*"))),
             "figures": sorted(map(str, (folder / "figures").glob("*"))),
             "evaluated": [str(fold) for fold in self.folds],
         } | changed
@@ -265,6 +266,9 @@ def _metrics(
 def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, ...]) -> None:
     for number in ("3", "4", "S1"):
         write_page(folder / f"tables/table-{number}.json", _table(number, methods))
+        (folder / f"tables/table-{number}.tsv").write_text(f"table\n{number}\n", encoding="utf-8")
+        tex = to_tex(_table(number, methods))
+        (folder / f"tables/table-{number}.tex").write_text(tex, encoding="utf-8")
     sources = tuple(
         Line(name, (Text(f"{count}", value=count),)) for name, count in {"A": 3, "B": 12}.items()
     )

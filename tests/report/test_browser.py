@@ -134,6 +134,40 @@ def test_a_table_is_sorted_by_click_and_by_key(opened):
     assert table.locator("th[aria-sort]").count() == 1
 
 
+def test_tables_fit_a_desk_and_paper_and_say_so_where_they_go_on(opened):
+    cut = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    for _, address in PAGES:
+        page = opened(address, 1400).page
+        assert page.evaluate(f"{cut}.length") == 0, address
+        assert page.locator(".scroll.wide").count() == 0
+        page.set_viewport_size({"width": 390, "height": 900})
+        page.wait_for_function(f"{cut}.every(e => e.classList.contains('wide'))")
+        # A4 less its margins
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 703, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+    page = opened("tables.html", 390).page
+    assert page.locator(".scroll.wide").count() > 0
+    hint = "getComputedStyle(document.querySelector('.scroll.wide'), '::before').content"
+    assert "Goes on to the right" in page.evaluate(hint)
+
+
+def test_a_search_shows_the_scans_that_have_its_words(opened):
+    page = opened("scans.html").page
+    rows = page.locator("tbody tr:visible th")
+    everything = rows.count()
+    page.get_by_label("Search").fill("nmosd n1")
+    assert set(rows.all_inner_texts()) == {"sub-N1"}
+    assert rows.count() == everything / len(SCANS), "in each table"
+    assert page.locator(".search [role=status]").inner_text() == "1 scan"
+    page.get_by_label("Search").fill("nowhere")
+    assert rows.count() == 0
+    page.get_by_label("Search").fill("")
+    assert rows.count() == everything
+    bare = opened("scans.html", java_script_enabled=False).page
+    assert not bare.get_by_label("Search").is_visible()
+
+
 def test_a_point_leads_to_its_scan_by_click(opened):
     page = opened("scans.html").page
     point = page.locator("svg a", has=page.locator("circle")).last

@@ -213,6 +213,32 @@ def test_tables_have_ours_reported_and_difference(site):
     assert "Excluded: 1 scan, 1 by the rater" in text
 
 
+def test_tables_are_downloaded_from_the_report(site, run):
+    text = text_of(site / "tables.html")
+    for ending in ("tsv", "tex"):
+        assert f'<a href="tables/table-3.{ending}" download' in text
+        copy, made = (folder / f"tables/table-3.{ending}" for folder in (site, run.folder))
+        assert copy.read_bytes() == made.read_bytes()
+    assert "tables/table-1." not in text, "has no such files"
+
+
+def test_abbreviations_are_told_once_a_page(site):
+    text = text_of(site / "tables.html")
+    assert text.count("Dice similarity coefficient") == 1
+    assert "<strong>DSC</strong> Dice similarity coefficient," in text
+    assert "<strong>VC</strong>" in text, "of Table S1"
+    assert "expected calibration error" not in text, "no table has it"
+    assert "Dice" not in text_of(site / "scans/sub-X1.html")
+
+
+def test_regions_of_a_page_have_names_of_their_own(site):
+    for page in site.glob("*.html"):
+        names = re.findall(r'role="region" (aria-label(?:ledby)?="[^"]*")', text_of(page))
+        assert len(set(names)) == len(names), page
+        for picture in re.findall(r'<svg[^>]*role="img".*?</svg>', text_of(page), re.DOTALL):
+            assert "<a " not in picture, page
+
+
 def test_points_lead_to_their_scans(site):
     text = text_of(site / "scans.html")
     points = re.findall(r'<a href="scans/([^"]+)\.html" tabindex="-1"><title>([^<]*)', text)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from msnmo.core.numbers import fixed
 from msnmo.core.templates import templates
+from msnmo.viewing.abbreviations import abbreviations_in
 
 NOTHING = "–"
 PAGES = (
@@ -139,6 +140,7 @@ def fill(template: str, *packages: str, **content: Any) -> str:
         What it shows; text is escaped.
     """
     environment = templates(__package__, *packages, keep_trailing_newline=True)
+    environment.filters["abbreviations"] = abbreviations_in
     return environment.get_template(template).render(**content)
 
 
