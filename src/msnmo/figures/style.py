@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -161,6 +162,8 @@ def put_below(
     labels : tuple of str, optional
         What all panels have across and upwards.
     """
+    # a picture is copied without its page: what is written below it is kept in the file as well
+    figure.set_label(_plain(note))
     width, height = figure.get_size_inches()
     note = wrapped(note, width - 2 * _GAP)
     line = _LINE * NORMAL / _POINTS_PER_INCH
@@ -189,6 +192,11 @@ def put_below(
             _GAP / width, middle, upwards, fontsize=NORMAL, va="center", ha="left", rotation=90
         )
     _freeze(figure)
+
+
+def _plain(text: str) -> str:
+    """Return a text without the marks of formulas: V1 for $V_1$."""
+    return re.sub(r"\$(.*?)\$", lambda formula: formula[1].replace("_", ""), text)
 
 
 def constrain(figure: Figure, **settings: Any) -> None:

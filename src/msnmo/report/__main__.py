@@ -26,7 +26,7 @@ from msnmo.report.overview import (
     draw_forest,
     draw_worst,
 )
-from msnmo.report.pictures import losses_of, shown_figures
+from msnmo.report.pictures import losses_of, shown_figures, twins_note
 from msnmo.report.records import (
     engines_table,
     read_runs,
@@ -150,7 +150,11 @@ def _pages_of(tables: Sequence[Path]) -> list[Path]:
 
 def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
     losses = losses_of(given.histories, results.methods, given.evaluated)
-    return {"figures": shown_figures(given.figures), "losses": losses}
+    return {
+        "figures": shown_figures(given.figures),
+        "twins": twins_note(results.methods),
+        "losses": losses,
+    }
 
 
 def _drawn(results: Results) -> dict[str, object]:
