@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from msnmo.figures.outcomes import PATTERNS, draw, outcomes
-from msnmo.viewing.slices import OUTCOMES
+from msnmo.viewing.slices import OUTCOMES, save
 
 
 def coloured(axes):
@@ -65,6 +66,17 @@ def test_false_voxels_have_patterns_of_two_kinds_which_the_legend_has(write_run)
 
 def _hatches(contours):
     return [pattern for pattern in getattr(contours, "hatches", []) if pattern]
+
+
+def test_a_stamp_moves_nothing_and_the_note_is_kept_in_the_file(write_run, tmp_path):
+    for name, stamp in (("plain.png", ""), ("stamped.png", "All scans are simulated.")):
+        save(draw(write_run(("joint",))), tmp_path / name, stamp)
+    plain, stamped = (Image.open(tmp_path / name) for name in ("plain.png", "stamped.png"))
+    assert stamped.height > plain.height
+    upper = stamped.crop((0, 0, *plain.size))
+    assert np.abs(np.asarray(upper).astype(int) - np.asarray(plain)).mean() < 0.05
+    assert plain.text["Description"] == stamped.text["Description"]
+    assert plain.text["Description"].startswith("The scans at the quartiles of the DSC of Joint")
 
 
 def test_a_perfect_prediction_has_no_pattern(write_run):

@@ -178,7 +178,9 @@ def put_below(
         legend_height = 1.08 * legend.get_window_extent().height / figure.dpi + _GAP
     total = height + note_height + legend_height + label_height
     if handles:
-        legend.set_bbox_to_anchor((0.5, (note_height + legend_height) / total))
+        # without the transform it would move when a line is stamped below the figure
+        anchor = (0.5, (note_height + legend_height) / total)
+        legend.set_bbox_to_anchor(anchor, transform=figure.transFigure)
     figure.set_size_inches(width, total)
     rect = (left / width, 1 - height / total, 1 - left / width, height / total)
     constrain(figure, rect=rect)
