@@ -253,7 +253,9 @@ def test_provenance_has_the_config_the_rules_and_their_costs(site):
     text = text_of(site / "provenance.html")
     assert "scans: é &lt;b&gt;.tsv" in text
     assert 'id="rule-train_fold"' in text
-    assert ">200.0<" in text, "both trainings"
+    assert 'data-value="200.0">3 min<' in text, "both trainings"
+    assert 'data-value="0.2">0.2 s<' in text
+    assert re.search(r">\d\.\d MB on average, \d\.\d MB at most<", text)
     assert "820" in text
     assert 'class="idle"' in text, "most rules had no job"
 

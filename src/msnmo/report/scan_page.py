@@ -84,7 +84,7 @@ def _localisation(results: Results, scan: str, folder: Path) -> Layer:
     brain = load_mask(files["native_brain"]).data
     seen = Volume(as_share(np.where(brain, native, 0)), space.native)
     judged = "not measured" if results.verdict is None else results.verdict.in_short
-    nothing = "" if seen.data.any() else ": nothing speaks for the class"
+    nothing = "" if seen.data.any() else ": empty, no evidence for the class"
     label = f"localisation map ({judged}){nothing}"
     return Layer("localisation", label, "probability", seen, visible=False)
 
