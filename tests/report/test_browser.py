@@ -8,12 +8,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from msnmo.viewing.pages import NOTHING, PAGES
+from msnmo.core.volumes import Volume
+from msnmo.viewing.assets import write_assets
+from msnmo.viewing.pages import NOTHING, PAGES, Cell
 from msnmo.viewing.slices import OUTCOMES
-from tests.report.small_run import AFFINE, BRAIN, LESION, SCANS
+from msnmo.viewing.viewer import Layer, write_scan_page
+from tests.report.small_run import AFFINE, BRAIN, GRID, LESION, SCANS
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 # WebGL2 on the processor; and nothing that a browser does of its own accord
@@ -390,6 +394,44 @@ def test_slices_move_by_sliders(viewer):
     page.keyboard.press("ArrowLeft")
     page.wait_for_timeout(200)
     assert place.inner_text() == start
+
+
+def test_a_click_on_a_lesion_s_row_goes_to_the_lesion(browser, tmp_path):
+    """Its middle may lie outside of it: then to its voxel nearest there."""
+    mask = np.zeros(GRID.shape, bool)
+    mask[10:13, 10:13, 5] = True
+    mask[30:35, 30, 15] = mask[30, 30:35, 15] = True  # an angle
+    generator = np.random.default_rng(0)
+    layers = [
+        Layer("scan", "scan", "image", Volume(generator.normal(9, 1, GRID.shape), GRID)),
+        Layer("mask", "lesions found", "mask", Volume(mask, GRID)),
+    ]
+    middles = [(11.0, 11.0, 5.0), (31.5, 31.5, 15.0)]
+    places = [tuple((GRID.affine[:3] @ [*middle, 1]).tolist()) for middle in middles]
+    cells = [Cell(str(n), n, place=place) for n, place in enumerate(places, start=1)]
+    table = pd.DataFrame({"lesion": cells, "volume, ml": [0.1, 0.2]})
+    write_assets(tmp_path)
+    page, _ = write_scan_page(tmp_path, "a", "a", layers, [], [("Lesions", table)])
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = Opened(context, page)
+    opened.wait_for_viewer()
+    place = opened.page.locator("#viewer-place")
+    assert opened.page.locator("input[name=drawn]").count() == 2, "nothing to compare with"
+    for row, wanted in enumerate(places):
+        opened.page.locator("tbody tr").nth(row).locator("td").click()
+        opened.page.wait_for_timeout(200)
+        assert "lesions found: yes" in place.inner_text()
+        sides = [part.split() for part in place.inner_text().partition(" mm")[0].split(", ")]
+        at = np.array([float(n) * (1 if side in "RAS" else -1) for n, side in sides])
+        assert np.linalg.norm(at - wanted) < 6, "within two voxels"
+    second = place.inner_text()
+    opened.page.locator("button[data-mm]").first.focus()
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_timeout(200)
+    assert place.inner_text() != second
+    assert "lesions found: yes" in place.inner_text()
+    assert opened.complaints == []
+    context.close()
 
 
 def test_the_wheel_scrolls_the_page_until_the_picture_is_clicked(viewer):
