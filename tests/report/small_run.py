@@ -276,9 +276,11 @@ def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, .
     described = Page("1", "MS and NMOSD datasets", "class", "source", panels, ())
     write_page(folder / "tables/table-1.json", described)
     for name in figures:
-        save(Figure((3, 2)), folder / f"figures/{name}.png")
+        figure = Figure((3, 2))
+        figure.set_label(f"The caption of {name}: {HOSTILE}")
+        save(figure, folder / f"figures/{name}.png")
         if name != "pathway":
-            save(Figure((3, 2)), folder / f"figures/{name}.svg")
+            save(figure, folder / f"figures/{name}.svg")
     (folder / "figures").mkdir(exist_ok=True)
     jobs = {"train_fold/joint/fold-0": (90.0, "800.5"), "train_fold/joint/fold-1": (110.0, "820.1")}
     for name, (seconds, memory) in (jobs | {"split_folds": (0.2, "NA")}).items():

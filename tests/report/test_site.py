@@ -222,6 +222,18 @@ def test_tables_are_downloaded_from_the_report(site, run):
     assert "tables/table-1." not in text, "has no such files"
 
 
+def test_figures_have_their_captions_and_what_is_seen_in_words(site, tmp_path):
+    text = text_of(site / "figures.html")
+    assert "</strong> The caption of figure-8: &#34;&gt;&lt;script&gt;" in text
+    assert "The caption of pathway" not in text, "it has no SVG"
+    seen = re.findall(r'alt="([^"]*)"', text)
+    assert len(seen) == 3
+    assert all(len(each) > 80 for each in seen)
+    assert "left out, as" not in text
+    alone = make_run(tmp_path, ("joint",)).write()
+    assert "it would be the same as Figure 9." in text_of(alone / "figures.html")
+
+
 def test_abbreviations_are_told_once_a_page(site):
     text = text_of(site / "tables.html")
     assert text.count("Dice similarity coefficient") == 1
