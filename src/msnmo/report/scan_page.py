@@ -141,7 +141,7 @@ def warning_of(results: Results, scan: str) -> str:
     label = get_method(results.reference).label
     return (
         f"Misclassified: {label} says {results.class_named(scan)}, the diagnosis is {diagnosis} "
-        f"({score_in_words()} {fixed(float(value), 2)})."
+        f"({score_in_words()} {fixed(float(value), 3)})."
     )
 
 
