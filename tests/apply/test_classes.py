@@ -47,7 +47,7 @@ def test_others_have_theirs(tmp_path):
     assert told["p_mogad_of_folds"] == [0.7, 0.9]
     run = run_of("sub-1", told)
     assert "MOGAD (P(MOGAD) 0.80)" in in_words(run)
-    assert dict(facts(run))["P(MOGAD)"] == "0.80 ± 0.14 over folds"
+    assert dict(facts(run))["P(MOGAD)"] == "0.80 (0.70 to 0.90 by single folds)"
     assert "NMOSD" not in str(facts(run))
 
 
@@ -62,6 +62,19 @@ def test_scans_of_several_bundles_stand_in_one_list(tmp_path):
     page = write_index(tmp_path, runs, table).read_text(encoding="utf-8")
     assert "P(NMOSD)" in page
     assert "P(MOGAD)" in page
+    assert page.count("0.70 to 0.90") == 2, "a range for each class named"
+
+
+def test_volumes_are_compared_within_one_space(tmp_path):
+    run = run_of("sub-1", None)
+    run["lesions"]["load_ml_in_model_space"] = 1.75
+    told = dict(facts(run))
+    assert told["lesions"] == "2, 1.50 ml"
+    assert told["lesions in model space"] == (
+        "1.75 ml by all folds together, 1.00 to 2.00 ml by single folds"
+    )
+    run["lesions"]["load_ml_of_folds"] = [1.0]
+    assert "lesions in model space" not in dict(facts(run)), "one fold has no spread"
 
 
 def test_a_bundle_that_names_no_class_makes_no_column_of_classes(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msnmo.core.numbers import fixed, plain, rounded
+from msnmo.core.numbers import duration, fixed, plain, rounded
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,20 @@ def test_machines_have_twelve_digits():
 def test_what_is_rounded_is_what_is_shown(value):
     assert fixed(rounded(value, 2), 2) == fixed(value, 2)
     assert str(rounded(-1e-9, 2)) == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (119.6, "2 min"),
+        (4337.9, "72 min"),
+        (7199.0, "2 h 0 min"),
+        (90061.0, "25 h 1 min"),
+    ],
+)
+def test_times_are_rounded_to_what_people_read(seconds, text):
+    assert duration(seconds) == text

@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 from msnmo.core.errors import InputError
-from msnmo.figures.catalogue import DRAWN, FIGURES, drawable, get_figure, methods_of
+from msnmo.figures.catalogue import DRAWN, FIGURES, drawable, get_figure, left_out_twins, methods_of
 from msnmo.settings.methods import METHODS
 
 
@@ -48,7 +48,15 @@ def test_a_figure_is_drawable_when_one_of_its_methods_was_run():
         *("figure-2", "figure-9", "training-curves", "confusion", "calibration")
     ]
     assert "figure-12" not in drawable([name for name in METHODS if name != "joint"])
-    assert drawable(["joint"]) == list(FIGURES)
+    assert drawable(["joint", "only_cls"]) == list(FIGURES)
+
+
+def test_of_two_figures_that_would_be_the_same_one_is_left_out():
+    assert left_out_twins(["joint"]) == {"figure-11": "figure-9"}
+    assert set(FIGURES) - set(drawable(["joint"])) == {"figure-11"}
+    assert left_out_twins(["joint", "resnet50"]) == {}, "Figure 9 shows one more"
+    assert "figure-11" in drawable(["only_cls"])
+    assert left_out_twins(["unet"]) == {}, "neither is drawn"
 
 
 def test_an_unknown_figure_is_refused_with_the_known_ones():

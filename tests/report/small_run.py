@@ -22,6 +22,7 @@ from msnmo.tables.compare import ComparedCell, ComparedRow, Ours, Sureness
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
 from msnmo.tables.model import Block, Line, Page, Panel, Text, write_page
+from msnmo.tables.render import to_tex
 from msnmo.viewing.slices import save
 from tests.measured import with_folds
 
@@ -74,14 +75,21 @@ class Run:
     def write_scan(self, scan: str, site: Path | None = None, *more: str) -> None:
         """Write a scan's page as the workflow does."""
         pattern = f"{self.folder}/predictions/{{method}}/fold-{{fold}}"
-        arguments = [f"--scan={scan}", f"--predictions={pattern}", *self.options(site), *more]
+        arguments = [
+            f"--scan={scan}",
+            f"--predictions={pattern}",
+            f"--quality-page={self.folder / 'quality/index.html'}",
+            f"--check-page={self.folder / 'check/findings.html'}",
+            *self.options(site),
+            *more,
+        ]
         scan_module.main(arguments)
 
     def write_site(self, site: Path | None = None, **changed: Sequence[str]) -> None:
         """Write all other pages."""
         folder = self.folder
         several = {
-            "tables": sorted(map(str, (folder / "tables").glob("*.json"))),
+            "tables": sorted(map(str, (folder / "tables").glob("*"))),
             "figures": sorted(map(str, (folder / "figures").glob("*"))),
             "evaluated": [str(fold) for fold in self.folds],
         } | changed
@@ -118,6 +126,7 @@ def make_run(
     space = _space()
     cohort = [_write_scan(folder, generator, scan, space) for scan in SCANS]
     _write_tables_of_scans(folder, cohort)
+    _write_pages_beside(folder)
     run = Run(folder, methods, folds)
     tested = {scan: place % 2 for place, scan in enumerate(SCANS) if SCANS[scan]}
     for method in methods:
@@ -258,6 +267,9 @@ def _metrics(
 def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, ...]) -> None:
     for number in ("3", "4", "S1"):
         write_page(folder / f"tables/table-{number}.json", _table(number, methods))
+        (folder / f"tables/table-{number}.tsv").write_text(f"table\n{number}\n", encoding="utf-8")
+        tex = to_tex(_table(number, methods))
+        (folder / f"tables/table-{number}.tex").write_text(tex, encoding="utf-8")
     sources = tuple(
         Line(name, (Text(f"{count}", value=count),)) for name, count in {"A": 3, "B": 12}.items()
     )
@@ -265,15 +277,25 @@ def _write_results(folder: Path, methods: tuple[str, ...], figures: tuple[str, .
     described = Page("1", "MS and NMOSD datasets", "class", "source", panels, ())
     write_page(folder / "tables/table-1.json", described)
     for name in figures:
-        save(Figure((3, 2)), folder / f"figures/{name}.png")
+        figure = Figure((3, 2))
+        figure.set_label(f"The caption of {name}: {HOSTILE}")
+        save(figure, folder / f"figures/{name}.png")
         if name != "pathway":
-            save(Figure((3, 2)), folder / f"figures/{name}.svg")
+            save(figure, folder / f"figures/{name}.svg")
     (folder / "figures").mkdir(exist_ok=True)
     jobs = {"train_fold/joint/fold-0": (90.0, "800.5"), "train_fold/joint/fold-1": (110.0, "820.1")}
     for name, (seconds, memory) in (jobs | {"split_folds": (0.2, "NA")}).items():
         path = folder / f"benchmarks/{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t{memory}\n", encoding="utf-8")
+
+
+def _write_pages_beside(folder: Path) -> None:
+    """Write the pages of a run that the report links to."""
+    cards = "".join(f'<article id="{scan}"></article>' for scan in SCANS)
+    for name, text in (("quality/index.html", cards), ("check/findings.html", "")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _table(number: str, methods: tuple[str, ...]) -> Page:

@@ -57,8 +57,10 @@ def test_every_page_is_there_and_says_what_it_is_not_for(site):
         assert not re.search(r"https?:", text), page
 
 
-def test_links_resolve_within_the_site(site):
-    ids = {path: Links(text_of(path)).ids for path in site.rglob("*.html")}
+def test_links_resolve_within_the_run(site, run):
+    """Within the report, but for the pages of quality and of the check."""
+    beside = {run.folder / "quality/index.html", run.folder / "check/findings.html"}
+    ids = {path: Links(text_of(path)).ids for path in (*site.rglob("*.html"), *beside)}
     for page, named in ids.items():
         assert len(set(named)) == len(named), page
         for address in Links(text_of(page)).addresses:
@@ -68,7 +70,7 @@ def test_links_resolve_within_the_site(site):
             assert not parts.scheme, address
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             assert target.is_file(), (page, address)
-            assert target.is_relative_to(site.resolve())
+            assert target.is_relative_to(site.resolve()) or target in beside
             if parts.fragment:
                 assert parts.fragment in ids[target], (page, address)
 
@@ -99,8 +101,9 @@ def read_results(words):
     return Results.read(parser.parse_args(words))
 
 
-def test_equal_results_give_equal_bytes(run, site, tmp_path):
-    other = run.write(tmp_path / "other")
+def test_equal_results_give_equal_bytes(run, site):
+    # beside the first, as pages link to others of the run
+    other = run.write(run.folder / "again")
     files = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     for name in files:
@@ -114,6 +117,28 @@ def test_a_scan_is_shown_by_the_fold_that_did_not_train_on_it(site):
     text = text_of(site / "scans/sub-N1.html")
     assert "by fold 1, whose networks were trained on other scans" in text
     assert text.count("<tr>") == 2 * (1 + 3), "two tables of three methods"
+
+
+def test_a_scan_leads_to_its_quality_the_check_and_the_next_worse_and_better(site, run):
+    ordered = read_results(run.options()).of_scans("DSC")["joint"].dropna().sort_values().index
+    text = text_of(site / f"scans/{ordered[1]}.html")
+    assert f'<a href="../../quality/index.html#{ordered[1]}">quality of this scan</a>' in text
+    assert '<a href="../../check/findings.html">check</a>' in text
+    assert f'<a href="{ordered[0]}.html">next worse: {ordered[0]}</a>' in text
+    assert f'<a href="{ordered[2]}.html">next better: {ordered[2]}</a>' in text
+    assert "next worse" not in text_of(site / f"scans/{ordered[0]}.html")
+    assert "next" not in re.sub("<script.*?>", "", text_of(site / "scans/sub-X1.html"))
+
+
+def test_a_misclassified_scan_says_so_on_its_page(site, run):
+    results = read_results(run.options())
+    scores, truth = results.of_scans("P_NMOSD")["joint"].dropna(), results.cohort["diagnosis"]
+    wrong = {scan for scan in scores.index if (scores[scan] > 0.5) != (truth[scan] == "NMOSD")}
+    assert set() < wrong < set(scores.index)
+    for scan in SCANS:
+        text = text_of(site / f"scans/{scan}.html")
+        assert ("Misclassified: Joint Model says" in text) == (scan in wrong), scan
+        assert ("(wrong)" in text) == (scan in wrong), scan
 
 
 def test_a_map_that_does_not_beat_chance_says_so_wherever_it_is_shown(site):
@@ -217,6 +242,44 @@ def test_tables_have_ours_reported_and_difference(site):
     assert "Excluded: 1 scan, 1 by the rater" in text
 
 
+def test_tables_are_downloaded_from_the_report(site, run):
+    text = text_of(site / "tables.html")
+    for ending in ("tsv", "tex"):
+        assert f'<a href="tables/table-3.{ending}" download' in text
+        copy, made = (folder / f"tables/table-3.{ending}" for folder in (site, run.folder))
+        assert copy.read_bytes() == made.read_bytes()
+    assert "tables/table-1." not in text, "has no such files"
+
+
+def test_figures_have_their_captions_and_what_is_seen_in_words(site, tmp_path):
+    text = text_of(site / "figures.html")
+    assert "</strong> The caption of figure-8: &#34;&gt;&lt;script&gt;" in text
+    assert "The caption of pathway" not in text, "it has no SVG"
+    seen = re.findall(r'alt="([^"]*)"', text)
+    assert len(seen) == 3
+    assert all(len(each) > 80 for each in seen)
+    assert "left out, as" not in text
+    alone = make_run(tmp_path, ("joint",)).write()
+    assert "it would be the same as Figure 9." in text_of(alone / "figures.html")
+
+
+def test_abbreviations_are_told_once_a_page(site):
+    text = text_of(site / "tables.html")
+    assert text.count("Dice similarity coefficient") == 1
+    assert "<strong>DSC</strong> Dice similarity coefficient," in text
+    assert "<strong>VC</strong>" in text, "of Table S1"
+    assert "expected calibration error" not in text, "no table has it"
+    assert "Dice" not in text_of(site / "scans/sub-X1.html")
+
+
+def test_regions_of_a_page_have_names_of_their_own(site):
+    for page in site.glob("*.html"):
+        names = re.findall(r'role="region" (aria-label(?:ledby)?="[^"]*")', text_of(page))
+        assert len(set(names)) == len(names), page
+        for picture in re.findall(r'<svg[^>]*role="img".*?</svg>', text_of(page), re.DOTALL):
+            assert "<a " not in picture, page
+
+
 def test_points_lead_to_their_scans(site):
     text = text_of(site / "scans.html")
     points = re.findall(r'<a href="scans/([^"]+)\.html" tabindex="-1"><title>([^<]*)', text)
@@ -231,7 +294,9 @@ def test_provenance_has_the_config_the_rules_and_their_costs(site):
     text = text_of(site / "provenance.html")
     assert "scans: é &lt;b&gt;.tsv" in text
     assert 'id="rule-train_fold"' in text
-    assert ">200.0<" in text, "both trainings"
+    assert 'data-value="200.0">3 min<' in text, "both trainings"
+    assert 'data-value="0.2">0.2 s<' in text
+    assert re.search(r">\d\.\d MB on average, \d\.\d MB at most<", text)
     assert "820" in text
     assert 'class="idle"' in text, "most rules had no job"
 

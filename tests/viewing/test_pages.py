@@ -39,9 +39,8 @@ def test_an_empty_table_is_a_table():
 
 
 def test_text_is_escaped():
-    text = fill(
-        "figures.html.jinja", "msnmo.report", **frame("<b>&", "", (), ""), figures=[], losses=None
-    )
+    content = {"figures": [], "twins": [], "losses": None}
+    text = fill("figures.html.jinja", "msnmo.report", **frame("<b>&", "", (), ""), **content)
     assert "<title>&lt;b&gt;&amp;</title>" in text
 
 

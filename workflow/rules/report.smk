@@ -1,6 +1,8 @@
 # One folder to open from disk: everything above, and every scan in a viewer.
 
 REPORT = f"{RESULTS}/report"
+# what the page of tables shows, and what it gives to download
+SHOWN_AND_KEPT = ["json", "tsv", "tex"]
 
 
 # what every page reads, in one edge each: for an edge to a job Snakemake goes through all that the
@@ -51,6 +53,8 @@ rule write_scan_page:
         methods=METHODS,
         site=lambda wildcards, output: Path(output.page).parents[1],
         deface=DEFACE,
+        quality_page=rules.list_quality.output.page,
+        check_page=rules.list_findings.output.page,
         code=code("report.scan_page"),
     shell:
         "python -m msnmo.report.scan_page --scan {wildcards.scan}"
@@ -58,6 +62,7 @@ rule write_scan_page:
         " --cohort {params.cohort:q} --manifest {params.manifest:q} --quality {params.quality:q}"
         " --folds {params.folds:q} --metrics {params.metrics:q} --methods {params.methods}"
         " --localisation {params.localisation:q}"
+        " --quality-page {params.quality_page:q} --check-page {params.check_page:q}"
         " --site {params.site:q} > {log:q} 2>&1"
 
 
@@ -75,9 +80,15 @@ rule write_report:
         sidecars=per_scan(rules.strip_skull.output.sidecar),
         runs=lambda wildcards: trainings(rules.train_fold.output.run, METHODS),
         histories=lambda wildcards: trainings(rules.train_fold.output.history, METHODS),
-        tables=expand(f"{RESULTS}/tables/table-{{table}}.json", table=TABLES),
+        tables=expand(
+            f"{RESULTS}/tables/table-{{table}}.{{ending}}",
+            table=TABLES,
+            ending=SHOWN_AND_KEPT,
+        ),
         figures=expand(rules.draw_figure.output, figure=FIGURES),
-        robustness_table=where_made(rules.write_robustness_table.output.json),
+        robustness_table=where_made(
+            *(rules.write_robustness_table.output[ending] for ending in SHOWN_AND_KEPT)
+        ),
         robustness_figure=where_made(*rules.draw_robustness.output),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
         # not shown; here, so that the costs are those of the whole run
@@ -98,6 +109,7 @@ rule write_report:
         ),
         assets=directory(f"{REPORT}/assets"),
         figures=directory(f"{REPORT}/figures"),
+        tables=directory(f"{REPORT}/tables"),
     log:
         f"{LOGS}/write_report.log",
     benchmark:

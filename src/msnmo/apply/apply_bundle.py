@@ -92,7 +92,7 @@ def apply_to_scan(
                 "simulated": ensemble.bundle.simulated,
             },
             "class": _class(ensemble.bundle, consensus),
-            "lesions": _told(lesions, consensus, scan, regions),
+            "lesions": _told(lesions, consensus, scan, ensemble.bundle.threshold, regions),
             "localisation": _judged(ensemble.bundle, consensus),
             "skullstrip": read_json(prepared.brain_sidecar).get("skullstrip", {}),
             **_machine(ensemble.device),
@@ -164,15 +164,25 @@ def _class(bundle: Bundle, consensus: Consensus) -> dict[str, Any] | None:
 
 
 def _told(
-    lesions: pd.DataFrame | None, consensus: Consensus, scan: LoadedScan, regions: Path | None
+    lesions: pd.DataFrame | None,
+    consensus: Consensus,
+    scan: LoadedScan,
+    threshold: float,
+    regions: Path | None,
 ) -> dict[str, Any] | None:
-    """Return number and volume of the lesions, with the spread over folds."""
-    if lesions is None:
+    """Return number and volume of the lesions, with the spread over folds.
+
+    The volume is of the scan's own grid. Single folds are counted in model space, so that what all
+    say together is told in model space as well: only those two can be compared.
+    """
+    if lesions is None or consensus.lesion_probability is None:
         return None
     voxel_ml = scan.space.model.voxel_ml
+    together = int((consensus.lesion_probability > threshold).sum())
     told = {
         "count": len(lesions),
         "load_ml": round(float(lesions["volume_ml"].sum()), 4),
+        "load_ml_in_model_space": round(together * voxel_ml, 4),
         "load_ml_of_folds": [round(count * voxel_ml, 4) for count in consensus.lesion_voxels],
     }
     if regions is not None:

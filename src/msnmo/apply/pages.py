@@ -26,6 +26,7 @@ NAVIGATION = (("Scans", "index.html"),)
 LESION_COLUMNS = {"lesion": int, "volume_ml": float}
 LABELS = {
     "folds_agreeing": "folds agreeing",
+    "of_folds": "by single folds",
     "doubts": "why",
     "load_ml": "load, ml",
     "volume_ml": "volume, ml",
@@ -35,6 +36,10 @@ LABELS = {
     "longest_axis_mm": "longest axis, mm",
 }
 """Columns of tables in words."""
+CAPTION_OF_LESIONS = (
+    "Lesions: a click on a row shows it above; x, y, z are scanner mm to the right, front and top"
+)
+PLACE = ["x_mm", "y_mm", "z_mm"]
 NO_CLASS = "not named, as the networks segment alone"
 OF_CLASS = ("folds_agreeing", "uncertain", "doubts")
 OF_LESIONS = ("lesions", "load_ml")
@@ -83,8 +88,7 @@ def write_page(
     tables = [("Each fold alone", _of_folds(run))]
     if run["lesions"]:
         lesions = read_tsv(f"{stem}_desc-lesion_table.tsv", LESION_COLUMNS)
-        caption = "Lesions; places in scanner mm, to the right, front and top"
-        tables.insert(0, (caption, lesions.rename(columns=LABELS)))
+        tables.insert(0, (CAPTION_OF_LESIONS, _listed(lesions)))
     return write_scan_page(
         site,
         scan,
@@ -109,8 +113,8 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     said, lesions, source = run["class"], run["lesions"], run["input"]
     told = [("use", NOT_FOR_DIAGNOSIS)]
     if said:
-        _, score, of_folds = names_of(labels_of(run))
-        spread = "" if said[of_folds] is None else f" ± {said[of_folds]:.2f} over folds"
+        _, score, _ = names_of(labels_of(run))
+        spread = f" ({_range(said[f'{score}_of_folds'])} by single folds)" * (said["folds"] > 1)
         told += [
             ("class", f"{said['named']}, by {said['folds_agreeing']} of {said['folds']} folds"),
             (score_in_words(labels_of(run)), f"{said[score]:.2f}{spread}"),
@@ -118,9 +122,8 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("rule", said["rule"]),
         ]
     if lesions:
-        of_folds = lesions["load_ml_of_folds"]
-        alone = f"{min(of_folds):.2f} to {max(of_folds):.2f} ml by single folds"
-        told.append(("lesions", f"{lesions['count']}, {lesions['load_ml']:.2f} ml ({alone})"))
+        told.append(("lesions", f"{lesions['count']}, {lesions['load_ml']:.2f} ml"))
+        told += _loads_in_model_space(lesions)
         told += [
             (name, f"{part['count']}, {part['load_ml']:.2f} ml")
             for name, part in lesions.get("locations", {}).items()
@@ -143,12 +146,37 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*told, *(("look at", doubt) for doubt in doubts)]
 
 
+def _loads_in_model_space(lesions: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how far the folds agree on the volume; of one fold alone there is nothing to tell."""
+    of_folds = lesions["load_ml_of_folds"]
+    if len(of_folds) < 2:
+        return []
+    together = lesions.get("load_ml_in_model_space")  # not in a run.json of before
+    begin = "" if together is None else f"{together:.2f} ml by all folds together, "
+    return [("lesions in model space", f"{begin}{_range(of_folds)} ml by single folds")]
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def _listed(lesions: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a lesion, that the viewer goes to when it is clicked."""
+    listed = lesions.rename(columns=LABELS)
+    places = lesions[PLACE].astype(float).itertuples(index=False, name=None)
+    listed["lesion"] = [
+        Cell(str(number), float(number), place=place)
+        for number, place in zip(lesions["lesion"], places, strict=True)
+    ]
+    return listed
+
+
 def _named(run: Mapping[str, Any]) -> str:
     return run["class"]["named"] if run["class"] else "the class"
 
 
 def _label_of_map(run: Mapping[str, Any]) -> str:
-    label = f"speaks for {_named(run)}"
+    label = f"localisation map of {_named(run)}"
     measured = (run.get("localisation") or {}).get("measured")
     return f"{label}: {Verdict.from_json(measured).in_short}" if measured else label
 
@@ -178,7 +206,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     """
     write_assets(site)
     named = _headings(runs, table)
-    shown = table[list(named)].rename(columns=named)
+    shown = table.assign(of_folds=_ranges(runs, table))[list(named)].rename(columns=named)
     shown["scan"] = [_linked(site, name) for name in shown["scan"]]
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
@@ -212,17 +240,30 @@ def _linked(site: Path, scan: str) -> Cell:
 def _headings(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> dict[str, str]:
     """Return the columns that the list of scans shows, those that have anything, in words."""
     pairs = dict.fromkeys(labels_of(run) for run in runs if run["class"])
-    scores, spreads = {}, {}
+    scores = {}
     for labels in pairs:
-        _, score, spread = names_of(labels)
+        _, score, _ = names_of(labels)
         scores[score] = score_in_words(labels)
-        spreads[spread] = "SD over folds" if len(pairs) == 1 else f"SD of {score_in_words(labels)}"
-    names = ["scan", "class", *scores, *spreads, *OF_CLASS, *OF_LESIONS, "failed"]
+    several = [] if all(each is None for each in _ranges(runs, table)) else ["of_folds"]
+    names = ["scan", "class", *scores, *several, *OF_CLASS, *OF_LESIONS, "failed"]
     there = [
-        name for name in names if name == "scan" or (name in table and table[name].notna().any())
+        name
+        for name in names
+        if name in {"scan", "of_folds"} or (name in table and table[name].notna().any())
     ]
-    in_words = LABELS | scores | spreads
+    in_words = LABELS | scores
     return {name: in_words.get(name, name) for name in there}
+
+
+def _ranges(runs: Sequence[Mapping[str, Any]], table: pd.DataFrame) -> list[str | None]:
+    """Return each row's lowest and highest probability of class 1 by a fold alone."""
+    told = {}
+    for run in runs:
+        said = run["class"]
+        if said and said["folds"] > 1:
+            _, score, _ = names_of(labels_of(run))
+            told[run["scan"]] = _range(said[f"{score}_of_folds"])
+    return [told.get(scan) for scan in table["scan"]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,6 +21,18 @@ def plain(value: float) -> str:
     return f"{value:.12g}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time as people are shown it: 0.2 s, 48 s, 12 min, 1 h 12 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 2:
+        return f"{60 * hours + minutes} min"
+    return f"{hours} h {minutes} min"
+
+
 def as_text(table: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
     """Return a table as machines are to have it, so that equal results give equal bytes.
 

@@ -27,6 +27,7 @@ from msnmo.viewing.slices import (
     cut,
     mark_sides,
     pixel_aspect,
+    say,
     show_zscore,
 )
 
@@ -214,7 +215,12 @@ def compare_masks(
         truth = case.slice_of(case.lesion)
         case.show(annotated, "annotated\n")
         fill(annotated, truth, case.aspect, TRUTH)
+        if not truth.any():
+            say(annotated, "no lesion annotated")
         for axes, method in zip(others, methods, strict=True):
             case.show(axes, title_of(inputs, method, case))
-            paint(axes, case, case.prediction(inputs, method), truth)
+            prediction = case.prediction(inputs, method)
+            paint(axes, case, prediction, truth)
+            if not prediction.any():
+                say(axes, "no lesion predicted here")
     return figure

@@ -34,8 +34,12 @@ class Figure:
         What it is drawn from, beyond the manifest, the cohort and the folds.
     module : str
         Name of the module of `msnmo.figures` whose `draw` makes it.
+    seen : str
+        What is seen in it, for those who cannot see it.
     needed : frozenset of str
         The methods without which it cannot be drawn.
+    twin : str
+        The figure of the same kind: where both would show the same methods, this one is left out.
     """
 
     name: str
@@ -43,7 +47,9 @@ class Figure:
     methods: tuple[str, ...]
     reads: frozenset[Source]
     module: str
+    seen: str
     needed: frozenset[str] = frozenset()
+    twin: str = ""
 
 
 def _of_table(*numbers: int) -> tuple[str, ...]:
@@ -67,6 +73,7 @@ _ALL = (
         (),
         frozenset(),
         "augmentation",
+        "Slices of one scan in three planes, flipped and turned, with its lesions outlined",
     ),
     Figure(
         "figure-8",
@@ -74,6 +81,8 @@ _ALL = (
         _of_table(3),
         frozenset({"metrics", "predictions"}),
         "overlays",
+        "Axial slices of one scan of each class, with the lesions annotated and those that each "
+        "method predicts filled, the largest missed and the largest invented region boxed",
     ),
     Figure(
         "figure-9",
@@ -81,6 +90,8 @@ _ALL = (
         _of_table(4),
         frozenset({"metrics"}),
         "roc",
+        "Two plots of sensitivity against 1 minus specificity, a curve for each method: of all "
+        "folds pooled and of the mean of the folds",
     ),
     Figure(
         "figure-10",
@@ -88,6 +99,8 @@ _ALL = (
         _of_table(5),
         frozenset({"metrics", "predictions"}),
         "outcomes",
+        "Axial slices of three scans with the voxels of each method that are true positive, false "
+        "positive and false negative, in three colours and patterns",
     ),
     Figure(
         "figure-11",
@@ -95,6 +108,9 @@ _ALL = (
         _of_table(6),
         frozenset({"metrics"}),
         "roc",
+        "Two plots of sensitivity against 1 minus specificity, a curve without and one with joint "
+        "learning: of all folds pooled and of the mean of the folds",
+        twin="figure-9",
     ),
     Figure(
         "figure-12",
@@ -102,6 +118,8 @@ _ALL = (
         (JOINT,),
         frozenset({"metrics", "predictions", "gradcam", "localisation"}),
         "localisation",
+        "Axial slices of four scans with the annotated lesions outlined, and over them five "
+        "coloured maps of what the classification goes by",
         needed=frozenset({JOINT}),
     ),
     Figure(
@@ -110,6 +128,7 @@ _ALL = (
         DRAWN,
         frozenset({"history"}),
         "training_curves",
+        "Losses that fall with the epochs, a panel for each method, a line for each part",
     ),
     Figure(
         "bland-altman",
@@ -117,6 +136,8 @@ _ALL = (
         _of_task("segmentation"),
         frozenset({"metrics"}),
         "bland_altman",
+        "Difference of predicted and annotated volume against their mean, a point for each scan, "
+        "with the mean difference and its limits as lines",
     ),
     Figure(
         "confusion",
@@ -124,6 +145,7 @@ _ALL = (
         _of_task("classification"),
         frozenset({"metrics"}),
         "confusion",
+        "For each method a square of four counts: diagnosis in rows, predicted class in columns",
     ),
     Figure(
         "calibration",
@@ -131,6 +153,8 @@ _ALL = (
         _of_table(4, 6),
         frozenset({"metrics"}),
         "calibration",
+        "Share of scans named right against confidence, a panel for each method, with the line of "
+        "perfect calibration, over the number of scans in each bin",
     ),
 )
 
@@ -159,8 +183,22 @@ def methods_of(name: str, chosen: Collection[str]) -> list[str]:
 
 def drawable(chosen: Collection[str]) -> list[str]:
     """Return the names of the figures that can be drawn when the chosen methods were run."""
+    twins = left_out_twins(chosen)
     return [
         name
         for name, figure in FIGURES.items()
-        if figure.needed <= set(chosen) and (not figure.methods or methods_of(name, chosen))
+        if figure.needed <= set(chosen)
+        and (not figure.methods or methods_of(name, chosen))
+        and name not in twins
     ]
+
+
+def left_out_twins(chosen: Collection[str]) -> dict[str, str]:
+    """Return the figures that would show what another shows, and which: one of them is enough."""
+    return {
+        name: figure.twin
+        for name, figure in FIGURES.items()
+        if figure.twin
+        and methods_of(name, chosen)
+        and methods_of(name, chosen) == methods_of(figure.twin, chosen)
+    }

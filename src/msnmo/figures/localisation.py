@@ -29,7 +29,7 @@ from msnmo.figures.cases import CONVENTION_NOTE, Case, case_grid, reference_meth
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, house_style, put_below
 from msnmo.settings.methods import get_method
-from msnmo.viewing.slices import TRUTH, outline, overlay
+from msnmo.viewing.slices import CLEAR, TRUTH, outline, overlay, say
 
 COLOURS = "plasma"
 SUM = "$V_1 + V_2 + V_3$"
@@ -62,7 +62,10 @@ def draw(inputs: Inputs) -> Figure:
             block[0].set_title(f"{case.scan}\n{_classes(inputs, method, case)}", fontsize=SMALL)
             for axes, (title, values) in zip(block[1:], _maps(inputs, method, case), strict=True):
                 case.show(axes, title)
-                image = overlay(axes, case.slice_of(as_share(values)), COLOURS, 1.0, case.aspect)
+                shares = case.slice_of(as_share(values))
+                image = overlay(axes, shares, COLOURS, 1.0, case.aspect)
+                if not (shares >= CLEAR).any():
+                    say(axes, "nothing at this height" if values.max() > 0 else "nothing above 0")
                 outline(axes, truth, TRUTH, linewidth=0.5)
         last = [block[-1] for block in panels]
         # panchor would move the panels within their places

@@ -12,14 +12,11 @@ from msnmo.figures.cases import CONVENTION_NOTE, Case, compare_masks, fill, refe
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import house_style, put_below
 from msnmo.settings.methods import get_method
-from msnmo.viewing.slices import TRUTH, outline
+from msnmo.viewing.slices import OUTCOMES, TRUTH, hatch, outline
 
-# The paper's colours; the rims are for readers to whom red and green are one colour
-COLOURS = {"true positive": "#E8000B", "false positive": "#1AC938", "false negative": "#FFE400"}
-RIMS = {
-    "false positive": {"colour": "white", "linestyle": "-"},
-    "false negative": {"colour": "black", "linestyle": "--"},
-}
+# patterns tell the outcomes apart where colours do not; true positive has none
+PATTERNS = {"true positive": "", "false positive": "//////", "false negative": "....."}
+TOLD = {"true positive": "plain", "false positive": "hatched", "false negative": "dotted"}
 
 
 def draw(inputs: Inputs) -> Figure:
@@ -49,9 +46,10 @@ def draw(inputs: Inputs) -> Figure:
 
 def _paint(axes: Axes, case: Case, prediction: np.ndarray, truth: np.ndarray) -> None:
     for name, region in outcomes(prediction, truth).items():
-        fill(axes, region, case.aspect, COLOURS[name], opacity=0.75)
-        if name in RIMS:
-            outline(axes, region, linewidth=0.7, **RIMS[name])
+        fill(axes, region, case.aspect, OUTCOMES[name], opacity=0.85)
+        if PATTERNS[name]:
+            hatch(axes, region, PATTERNS[name])
+            outline(axes, region, "black", linewidth=0.5)
 
 
 def outcomes(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
@@ -70,8 +68,14 @@ def outcomes(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _legend() -> list[Patch]:
-    cues = {"true positive": "", "false positive": " (white rim)", "false negative": " (dashes)"}
     outcomes_shown = [
-        Patch(facecolor=colour, label=f"{name}{cues[name]}") for name, colour in COLOURS.items()
+        Patch(
+            facecolor=colour,
+            edgecolor="black",
+            linewidth=0.5 if PATTERNS[name] else 0.0,
+            hatch=PATTERNS[name],
+            label=f"{name} ({TOLD[name]})",
+        )
+        for name, colour in OUTCOMES.items()
     ]
     return [Patch(facecolor=TRUTH, label="annotated lesion"), *outcomes_shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -161,6 +162,8 @@ def put_below(
     labels : tuple of str, optional
         What all panels have across and upwards.
     """
+    # a picture is copied without its page: what is written below it is kept in the file as well
+    figure.set_label(_plain(note))
     width, height = figure.get_size_inches()
     note = wrapped(note, width - 2 * _GAP)
     line = _LINE * NORMAL / _POINTS_PER_INCH
@@ -175,7 +178,9 @@ def put_below(
         legend_height = 1.08 * legend.get_window_extent().height / figure.dpi + _GAP
     total = height + note_height + legend_height + label_height
     if handles:
-        legend.set_bbox_to_anchor((0.5, (note_height + legend_height) / total))
+        # without the transform it would move when a line is stamped below the figure
+        anchor = (0.5, (note_height + legend_height) / total)
+        legend.set_bbox_to_anchor(anchor, transform=figure.transFigure)
     figure.set_size_inches(width, total)
     rect = (left / width, 1 - height / total, 1 - left / width, height / total)
     constrain(figure, rect=rect)
@@ -189,6 +194,11 @@ def put_below(
             _GAP / width, middle, upwards, fontsize=NORMAL, va="center", ha="left", rotation=90
         )
     _freeze(figure)
+
+
+def _plain(text: str) -> str:
+    """Return a text without the marks of formulas: V1 for $V_1$."""
+    return re.sub(r"\$(.*?)\$", lambda formula: formula[1].replace("_", ""), text)
 
 
 def constrain(figure: Figure, **settings: Any) -> None:

@@ -26,7 +26,7 @@ from msnmo.report.overview import (
     draw_forest,
     draw_worst,
 )
-from msnmo.report.pictures import losses_of, shown_figures
+from msnmo.report.pictures import losses_of, shown_figures, twins_note
 from msnmo.report.records import (
     engines_table,
     read_runs,
@@ -68,6 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with atomic_path(given.site / "figures" / path.name) as temporary:
             shutil.copyfile(path, temporary)
     (given.site / "figures").mkdir(exist_ok=True)
+    (given.site / "tables").mkdir(exist_ok=True)
+    for path in given.tables:
+        if path.suffix != ".json":
+            with atomic_path(given.site / "tables" / path.name) as temporary:
+                shutil.copyfile(path, temporary)
     worst = draw_worst(results, given.predictions, given.site / "figures")
     _write(given.site, results.banner, "index", "Overview", **_index(given, results), worst=worst)
     _write(given.site, results.banner, "tables", "Tables", **_tables(given))
@@ -99,8 +104,10 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
     return {
         "lead": lead(given.left_out),
         "facts": [*overview_facts(results), *left_out_facts(results, given.left_out)],
-        "reference": reference_table(results, given.tables),
-        "forest": draw_forest(results_tables(given.tables), get_method(results.reference).label),
+        "reference": reference_table(results, _pages_of(given.tables)),
+        "forest": draw_forest(
+            results_tables(_pages_of(given.tables)), get_method(results.reference).label
+        ),
         "curve": draw_curve(results),
         "sizes": {
             "forest": {"width": ACROSS, "left": LABELS},
@@ -118,11 +125,16 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
 
 def _tables(given: argparse.Namespace) -> dict[str, object]:
     entries = []
-    for path in given.tables:
+    for path in _pages_of(given.tables):
         page = read_page(path)
         entries.append(
             {
                 "anchor": f"table-{page.number}",
+                "files": [
+                    (each.suffix[1:], f"tables/{each.name}")
+                    for each in given.tables
+                    if each.stem == path.stem and each.suffix != ".json"
+                ],
                 "caption": caption_of(page),
                 "shown": shown_tables(page),
                 "more": details_of(page),
@@ -131,9 +143,18 @@ def _tables(given: argparse.Namespace) -> dict[str, object]:
     return {"tables": entries}
 
 
+def _pages_of(tables: Sequence[Path]) -> list[Path]:
+    """Return what is read of the tables; their other files are for download."""
+    return [path for path in tables if path.suffix == ".json"]
+
+
 def _figures(given: argparse.Namespace, results: Results) -> dict[str, object]:
     losses = losses_of(given.histories, results.methods, given.evaluated)
-    return {"figures": shown_figures(given.figures), "losses": losses}
+    return {
+        "figures": shown_figures(given.figures),
+        "twins": twins_note(results.methods),
+        "losses": losses,
+    }
 
 
 def _drawn(results: Results) -> dict[str, object]:
@@ -181,7 +202,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_arguments(parser)
     parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv")
     parser.add_argument(
-        "--tables", type=Path, nargs="*", default=[], help="table-N.json, in the order wanted"
+        "--tables",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="table-N.json, in the order wanted; beside them any table-N.tsv and .tex, to download",
     )
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], help="PNG and SVG of each figure"

@@ -1,4 +1,4 @@
-"""What a run cost: seconds and memory of every rule, from the benchmarks of its jobs."""
+"""What a run cost: time and memory of every rule, from the benchmarks of its jobs."""
 
 from __future__ import annotations
 

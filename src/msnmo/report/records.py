@@ -10,9 +10,10 @@ import pandas as pd
 
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
+from msnmo.core.numbers import duration
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.methods import get_method
-from msnmo.viewing.pages import Table, table_of
+from msnmo.viewing.pages import Cell, Table, table_of
 
 NEEDED = ("method", "fold", "seconds", "epochs", "parameters", "device_name", "versions", "git")
 
@@ -75,7 +76,7 @@ def trainings_table(runs: Sequence[dict[str, Any]]) -> Table:
             "fold": run["fold"],
             "epochs": run["epochs"],
             "parameters": run["parameters"],
-            "seconds": float(run["seconds"]),
+            "time": Cell(duration(float(run["seconds"])), float(run["seconds"])),
             "device": run["device_name"],
         }
         for run in runs

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from msnmo.cohort.folds import read_folds
 from msnmo.cohort.simulated import Simulated
-from msnmo.core.diagnoses import score, score_in_words
+from msnmo.core.diagnoses import diagnoses, score, score_in_words
 from msnmo.core.files import read_tsv
 from msnmo.evaluate.aggregate import of_first_seed, read_metrics
+from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.maps import CAM
 from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE, metrics_of, space_of
 from msnmo.evaluate.verdict import NOT_TOLD, Verdict, read_verdicts
@@ -110,6 +112,16 @@ class Results:
         """Return the fold that tested a scan; None if none did."""
         fold = self.folds.get(scan)
         return None if fold not in set(self.metrics["fold"]) else int(fold)
+
+    def class_named(self, scan: str) -> str:
+        """Return the class that the reference method names; empty where it names none."""
+        value = self.of_scans(score()).loc[scan, self.reference]
+        return "" if pd.isna(value) else diagnoses()[int(predicted_nmosd(np.array([value]))[0])]
+
+    def is_misclassified(self, scan: str) -> bool:
+        """Return whether the class that is named is another than the diagnosis."""
+        truth = self.cohort.loc[scan, "diagnosis"]
+        return truth in diagnoses() and self.class_named(scan) not in {"", truth}
 
     def of_scans(self, metric: str) -> pd.DataFrame:
         """Return a metric of every scan and method, a row per scan and a column per method.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from msnmo.core.diagnoses import score, score_in_words
 from msnmo.core.errors import run_command
 from msnmo.core.geometry import ModelSpace
+from msnmo.core.numbers import fixed
 from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.evaluate.maps import as_share, has_class_evidence, read_class_evidence
 from msnmo.figures.style import method_style
@@ -51,7 +55,7 @@ def layers_of(
     layers = [Layer("scan", label, "image", image)]
     if pd.notna(files["native_lesion"]):
         truth = load_mask(files["native_lesion"])
-        layers.append(Layer("truth", "true lesions", "mask", truth, TRUTH))
+        layers.append(Layer("truth", "true lesions", "mask", truth, TRUTH, truth=True))
     fold = results.fold_of(scan)
     if fold is not None:
         layers += _predicted(results, scan, fold, predictions)
@@ -89,7 +93,7 @@ def _localisation(results: Results, scan: str, folder: Path) -> Layer:
     brain = load_mask(files["native_brain"]).data
     seen = Volume(as_share(np.where(brain, native, 0)), space.native)
     judged = "not measured" if results.verdict is None else results.verdict.in_short
-    nothing = "" if seen.data.any() else ": nothing speaks for the class"
+    nothing = "" if seen.data.any() else ": empty, no evidence for the class"
     label = f"localisation map ({judged}){nothing}"
     return Layer("localisation", label, "probability", seen, visible=False)
 
@@ -99,6 +103,8 @@ def facts_of(results: Results, scan: str) -> list[tuple[str, str]]:
     row, quality = results.cohort.loc[scan], results.quality.loc[scan]
     known = [(name, row[name]) for name in ("subject", "session", "diagnosis", "site")]
     facts = [(name, str(value)) for name, value in known if pd.notna(value)]
+    if named := results.class_named(scan):
+        facts.append(("class named", f"{named}{' (wrong)' * results.is_misclassified(scan)}"))
     fold = results.fold_of(scan)
     tested = "by none of the folds that were run"
     if fold is not None:
@@ -121,11 +127,60 @@ def siblings_of(results: Results, scan: str) -> list[tuple[str, str]]:
     at = scans.index(scan)
     before = [(f"← {other}", f"{other}.html") for other in scans[max(0, at - 1) : at]]
     after = [(f"{other} →", f"{other}.html") for other in scans[at + 1 : at + 2]]
-    return [*before, ("all scans", "../scans.html"), *after]
+    return [*before, ("all scans", "../scans.html"), *after, *_by_dsc(results, scan)]
+
+
+def _by_dsc(results: Results, scan: str) -> list[tuple[str, str]]:
+    """Return links to the scans that the reference method segments next worse and next better."""
+    dsc = results.of_scans("DSC")[results.reference].dropna().sort_values(kind="stable")
+    if scan not in dsc.index:
+        return []
+    at, scans = dsc.index.get_loc(scan), list(dsc.index)
+    worse = [(f"next worse: {other}", f"{other}.html") for other in scans[max(0, at - 1) : at]]
+    better = [(f"next better: {other}", f"{other}.html") for other in scans[at + 1 : at + 2]]
+    return [*worse, *better]
+
+
+def warning_of(results: Results, scan: str) -> str:
+    """Return a sentence where the class that is named is not the diagnosis; else nothing."""
+    if not results.is_misclassified(scan):
+        return ""
+    value = results.of_scans(score()).loc[scan, results.reference]
+    diagnosis = results.cohort.loc[scan, "diagnosis"]
+    label = get_method(results.reference).label
+    return (
+        f"Misclassified: {label} says {results.class_named(scan)}, the diagnosis is {diagnosis} "
+        f"({score_in_words()} {fixed(float(value), 3)})."
+    )
+
+
+def elsewhere_of(pages: Mapping[str, Path | None], scan: str, site: Path) -> list[tuple[str, str]]:
+    """Return links to the pages of the run, beside the report, that show a scan or its findings.
+
+    Parameters
+    ----------
+    pages : mapping
+        By name, "quality" and "check": where the page is; None where it is not linked to.
+    scan : str
+    site : Path
+    """
+    told = {"quality": ("quality of this scan", f"#{quote(scan)}"), "check": ("check", "")}
+    links = []
+    for name, (label, anchor) in told.items():
+        if page := pages.get(name):
+            way = Path(os.path.relpath(page, site / "scans")).as_posix()
+            links.append((label, f"{quote(way)}{anchor}"))
+    return links
 
 
 def write_page(
-    results: Results, scan: str, predictions: str, site: Path, *, deface: bool = False
+    results: Results,
+    scan: str,
+    predictions: str,
+    site: Path,
+    pages: Mapping[str, Path | None] | None = None,
+    *,
+    deface: bool = False,
 ) -> tuple[Path, Path]:
     """Write a scan's page and volumes; see `msnmo.viewing.viewer.write_scan_page`."""
     brain: np.ndarray = load_mask(results.manifest.loc[scan, "native_brain"]).data
@@ -140,7 +195,9 @@ def write_page(
         around=brain,
         navigation=PAGES,
         siblings=siblings_of(results, scan),
+        elsewhere=elsewhere_of(pages or {}, scan, site),
         banner=results.banner,
+        warning=warning_of(results, scan),
     )
 
 
@@ -152,11 +209,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--predictions", required=True, help="folder of a fold, with {method} and {fold}"
     )
     parser.add_argument("--deface", action="store_true", help="show the brain alone")
+    parser.add_argument("--quality-page", type=Path, help="page of all scans' quality, to link to")
+    parser.add_argument("--check-page", type=Path, help="page of the check's findings, to link to")
     add_arguments(parser)
     given = parser.parse_args(arguments)
 
+    pages = {"quality": given.quality_page, "check": given.check_page}
     results = Results.read(given)
-    written = write_page(results, given.scan, given.predictions, given.site, deface=given.deface)
+    written = write_page(
+        results, given.scan, given.predictions, given.site, pages, deface=given.deface
+    )
     for path in written:
         print(f"{path}: {path.stat().st_size} bytes")
 

@@ -16,7 +16,7 @@ from msnmo.core.diagnoses import (
     score_in_words,
 )
 from msnmo.core.errors import Finding, InputError
-from msnmo.core.numbers import fixed
+from msnmo.core.numbers import duration, fixed
 from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.catalogue import drawable, get_figure
@@ -40,14 +40,14 @@ from msnmo.viewing.pages import NOTHING, Cell, Table, table_of
 MEGABYTE = 1e6
 COST_HEADINGS = {
     "jobs": "jobs",
-    "total_s": "seconds, all",
-    "median_s": "median",
+    "total_s": "time of all",
+    "median_s": "median time",
     "longest_s": "longest",
-    "max_rss_mb": "memory, most (MB)",
+    "max_rss_mb": "most memory (MB)",
 }
 
 COST_NOTES = (
-    "From Snakemake's benchmarks: seconds by the clock, and the largest resident memory of a job.",
+    "From Snakemake's benchmarks: time by the clock, and the largest resident memory of a job.",
     "The job that wrote this page is not among them.",
 )
 
@@ -150,7 +150,11 @@ def size_facts(sizes: dict[str, int]) -> list[tuple[str, str]]:
     total = sum(sizes.values())
     return [
         ("pages of scans", f"{len(sizes)}, {total / MEGABYTE:.1f} MB"),
-        ("bytes per scan", f"mean {total // max(1, len(sizes))}, most {max(sizes.values())}"),
+        (
+            "size of a scan's page",
+            f"{total / max(1, len(sizes)) / MEGABYTE:.1f} MB on average, "
+            f"{max(sizes.values()) / MEGABYTE:.1f} MB at most",
+        ),
     ]
 
 
@@ -240,8 +244,12 @@ def costs_table(costs: pd.DataFrame) -> Table:
     """Return the costs of every rule, most expensive first."""
     ordered = costs.sort_values("total_s", ascending=False, kind="stable")
     frame = ordered[list(COST_HEADINGS)].rename(columns=COST_HEADINGS)
-    for name in ("seconds, all", "median", "longest"):
-        frame[name] = [Cell(fixed(value, 1), float(value)) for value in frame[name]]
+    for name in ("time of all", "median time", "longest"):
+        frame[name] = [Cell(duration(float(value)), float(value)) for value in frame[name]]
+    frame["most memory (MB)"] = [
+        Cell(NOTHING) if pd.isna(value) else Cell(fixed(value, 0), float(value))
+        for value in frame["most memory (MB)"]
+    ]
     frame["jobs"] = [int(value) for value in frame["jobs"]]
     frame.insert(0, "rule", [Cell(str(rule), name=f"rule-{rule}") for rule in frame.index])
     return table_of("Costs of the rules", frame, COST_NOTES)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from msnmo.core.numbers import fixed
 from msnmo.core.templates import templates
+from msnmo.viewing.abbreviations import abbreviations_in
 
 NOTHING = "–"
 PAGES = (
@@ -40,6 +41,8 @@ class Cell:
         1 for the best of a column, 2 for the second best.
     name : str
         What links lead to it by; empty: none.
+    place : tuple of float, optional
+        Scanner mm (RAS+) that the viewer of the page goes to when the row is clicked.
     """
 
     text: str
@@ -47,6 +50,7 @@ class Cell:
     href: str = ""
     rank: int | None = None
     name: str = ""
+    place: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def fill(template: str, *packages: str, **content: Any) -> str:
         What it shows; text is escaped.
     """
     environment = templates(__package__, *packages, keep_trailing_newline=True)
+    environment.filters["abbreviations"] = abbreviations_in
     return environment.get_template(template).render(**content)
 
 

@@ -24,7 +24,15 @@ from msnmo.core.geometry import ras_order, reorder, resample
 CONVENTION = "radiological: the patient's left is on the right"
 # Okabe and Ito's colours, which colour-blind readers tell apart, on grey
 BRAIN, TRUTH, PREDICTION = "#F0E442", "#56B4E9", "#D55E00"
+OUTCOMES = {
+    "true positive": "#F0E442",
+    "false positive": PREDICTION,
+    "false negative": TRUTH,
+}
+"""What only the prediction has is coloured as predictions are, what only the truth has as truth."""
 FINER = 4
+CLEAR = 0.25
+"""Share of a map's range that stays clear."""
 STAMP = 0.2
 """Inches: the height of a stamp's line."""
 SHADES = {"vmin": -2.5, "vmax": 3.5}
@@ -106,11 +114,9 @@ def outline(
     axes: Axes, mask: np.ndarray, colour: str, linestyle: str = "-", linewidth: float = 0.8
 ) -> None:
     """Draw the edge of a mask's slice, if it has one."""
-    # finer than the pixels, so that the line follows their edges; a rim of zeros closes it
-    fine = np.pad(np.kron(np.asarray(mask) >= 0.5, np.ones((FINER, FINER))), 1)
+    rows, columns, fine = _finer(mask)
     if not fine.any():
         return
-    rows, columns = ((np.arange(length) - 0.5) / FINER - 0.5 for length in fine.shape)
     limits = axes.get_xlim(), axes.get_ylim()
     axes.contour(
         columns,
@@ -124,11 +130,37 @@ def outline(
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
+def hatch(axes: Axes, mask: np.ndarray, pattern: str) -> None:
+    """Cover a mask's slice with a pattern of matplotlib's, such as ``//`` or ``..``, in black."""
+    rows, columns, fine = _finer(mask)
+    if not fine.any():
+        return
+    limits = axes.get_xlim(), axes.get_ylim()
+    with mpl.rc_context({"hatch.linewidth": 0.5}):
+        axes.contourf(columns, rows, fine, levels=[0.5, 1.5], colors="none", hatches=[pattern])
+    axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def _finer(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, columns and values of a mask finer than its pixels, whose edges lines follow."""
+    # a rim of zeros closes what touches the border
+    fine = np.pad(np.kron(np.asarray(mask) >= 0.5, np.ones((FINER, FINER))), 1)
+    rows, columns = ((np.arange(length) - 0.5) / FINER - 0.5 for length in fine.shape)
+    return rows, columns, fine
+
+
+def say(axes: Axes, text: str, size: float = 6.0) -> None:
+    """Write a few words at the foot of a slice, such as why nothing is drawn over it."""
+    shade: dict[str, Any] = {"facecolor": "black", "edgecolor": "none", "pad": 0.8, "alpha": 0.6}
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "bottom"}
+    axes.text(0.5, 0.03, text, color="white", fontsize=size, bbox=shade, **place)
+
+
 def overlay(
     axes: Axes, values: np.ndarray, colours: str, top: float, aspect: float = 1.0
 ) -> AxesImage:
     """Lay a map of values from 0 to `top` over a slice; its lowest quarter stays clear."""
-    seen = np.ma.masked_less(values, 0.25 * top)
+    seen = np.ma.masked_less(values, CLEAR * top)
     return axes.imshow(seen, cmap=colours, vmin=0, vmax=top, alpha=0.6, aspect=aspect)
 
 
@@ -146,7 +178,7 @@ def save(figure: Figure, path: Path, stamp: str = "") -> None:
     Parameters
     ----------
     figure : Figure
-        Its layout is final.
+        Its layout is final. Its label is its caption, and kept in the file.
     path : Path
         Of a PNG or SVG, by its ending.
     stamp : str
@@ -155,13 +187,17 @@ def save(figure: Figure, path: Path, stamp: str = "") -> None:
     """
     form = path.suffix.removeprefix(".")
     # the default metadata would name the version of matplotlib, an SVG the time as well
-    nameless = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}[form]
+    metadata: dict[str, str | None] = (
+        {"Software": None} if form == "png" else {"Creator": None, "Date": None}
+    )
+    if caption := str(figure.get_label()):
+        metadata["Description"] = caption
     fixed = {**mpl.rcParamsDefault, "svg.hashsalt": "msnmo"}
     with mpl.rc_context(fixed), atomic_path(path) as temporary:
         figure.savefig(
             temporary,
             format=form,
-            metadata=nameless,
+            metadata=metadata,
             dpi=figure.dpi,
             bbox_inches=_stamped(figure, stamp),
         )

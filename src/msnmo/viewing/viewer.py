@@ -17,18 +17,34 @@ import numpy as np
 import pandas as pd
 
 from msnmo.core.files import write_text
+from msnmo.core.geometry import ModelSpace
 from msnmo.core.volumes import Grid, Volume
-from msnmo.viewing.display import Kind, display_space, encode, shown_range, shown_volume
+from msnmo.viewing.display import (
+    Kind,
+    display_space,
+    encode,
+    shown_range,
+    shown_volume,
+    to_display,
+)
 from msnmo.viewing.pages import fill, frame, table_of
-from msnmo.viewing.slices import CONVENTION, PREDICTION
+from msnmo.viewing.slices import CONVENTION, OUTCOMES, PREDICTION
 
 RAMP = "plasma"
 STOPS = 9
 CLEAR = {"image": 0.0, "mask": 0.5, "probability": 0.25}
 """Share of the range that is left clear; a quarter of a probability, as in the figures."""
 AXES = ("left to right", "back to front", "foot to head")
-OPACITY = {"image": 100, "mask": 50, "probability": 60}
+OPACITY = {"image": 100, "mask": 100, "probability": 60}
 """In percent, when the page opens."""
+CONTRASTS = {"brain": (1.0, 99.8), "bright lesions": (50.0, 99.9), "dark lesions": (0.0, 75.0)}
+"""Percentiles of the brain that are black and white."""
+DRAWN = {
+    "contours": "contours",
+    "filled": "filled",
+    "outcomes": "right and wrong",
+}
+"""Ways to draw lesions; the last needs a truth to compare with."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class Layer:
         Of a mask, as #RRGGBB.
     visible : bool
         Whether it is shown when the page opens.
+    truth : bool
+        Whether the page's other masks are compared with this one.
     """
 
     name: str
@@ -57,6 +75,7 @@ class Layer:
     volume: Volume
     colour: str = PREDICTION
     visible: bool = True
+    truth: bool = False
 
 
 def write_scan_page(  # noqa: PLR0917 - in the order of the page
@@ -70,7 +89,9 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     around: np.ndarray | None = None,
     navigation: Sequence[tuple[str, str]] = (),
     siblings: Sequence[tuple[str, str]] = (),
+    elsewhere: Sequence[tuple[str, str]] = (),
     banner: str = "",
+    warning: str = "",
 ) -> tuple[Path, Path]:
     """Write ``site/scans/<name>.html`` and the volumes that it loads, ``<name>.js`` beside it.
 
@@ -93,9 +114,13 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     navigation : sequence of (label, address)
         Of the header, relative to the site's folder; may be empty.
     siblings : sequence of (label, address)
-        Links above the viewer, relative to the page.
+        Links above the viewer to pages like this one, relative to the page.
+    elsewhere : sequence of (label, address)
+        Links to what other pages say of the scan, relative to the page.
     banner : str
         A sentence above all else of the page; empty: none.
+    warning : str
+        A sentence above the viewer, of this scan alone; empty: none.
 
     Returns
     -------
@@ -119,11 +144,16 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
         "scan.html.jinja",
         **frame(title, "Scans", navigation, "../", banner),
         around=tuple(siblings),
+        elsewhere=tuple(elsewhere),
         volumes=volumes.name,
         convention=CONVENTION[0].upper() + CONVENTION[1:],
         voxel=" × ".join(f"{side:.3g}" for side in space.model.voxel_mm),
         places=_places(layers, shown),
         layers=[_control(layer) for layer in layers],
+        warning=warning,
+        drawn=_drawn(layers),
+        outcomes=OUTCOMES,
+        contrasts=_contrasts(space, shown[0], around),
         has_probability=any(layer.kind == "probability" for layer in layers),
         facts=tuple(facts),
         tables=[table_of(caption, content) for caption, content in tables],
@@ -162,6 +192,30 @@ def _middle(mask: np.ndarray) -> list[int]:
     return [*(int(index) for index in marked[nearest]), height]
 
 
+def _drawn(layers: Sequence[Layer]) -> list[tuple[str, str]]:
+    """Return the ways to draw the lesions of a page: none without a mask."""
+    masks = [layer for layer in layers if layer.kind == "mask"]
+    compared = len(masks) > 1 and any(layer.truth for layer in masks)
+    ways = [way for way in DRAWN.items() if compared or way[0] != "outcomes"]
+    return ways if masks else []
+
+
+def _contrasts(
+    space: ModelSpace, image: np.ndarray, around: np.ndarray | None
+) -> list[tuple[str, float, float]]:
+    """Return what each contrast is called, and the values that it shows black and white."""
+    low, high = shown_range(image, "image")
+    contrasts = [("as opened", low, high)]
+    brain = None if around is None else to_display(space, around, "mask") > 0
+    if brain is None or not brain.any():
+        return contrasts
+    for label, percentiles in CONTRASTS.items():
+        black, white = np.clip(np.percentile(image[brain], percentiles), low, high)
+        if white > black:
+            contrasts.append((label, float(black), float(white)))
+    return contrasts
+
+
 def _script(layer: Layer, shown: np.ndarray, grid: Grid) -> dict[str, object]:
     """Return what viewer.js reads of a layer."""
     low, high = shown_range(shown, layer.kind)
@@ -169,6 +223,7 @@ def _script(layer: Layer, shown: np.ndarray, grid: Grid) -> dict[str, object]:
         "name": layer.name,
         "label": layer.label,
         "kind": layer.kind,
+        "truth": layer.truth,
         "colours": _colours(layer),
         "clear": CLEAR[layer.kind],
         "low": low,

@@ -28,3 +28,39 @@ function sortBy(button) {
 
 for (const button of document.querySelectorAll("table.sortable thead button"))
   button.addEventListener("click", () => sortBy(button));
+
+// a search hides the scans whose rows lack one of its words; without a script there is none
+const search = document.getElementById("search");
+
+function find() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean), texts = new Map(), found = new Set();
+  const rows = [...document.querySelectorAll("main tbody tr")].map(row => [row.cells[0].textContent.trim(), row]);
+  for (const [scan, row] of rows) texts.set(scan, `${texts.get(scan) || ""} ${row.textContent.toLowerCase()}`);
+  for (const [scan, text] of texts) if (words.every(word => text.includes(word))) found.add(scan);
+  for (const [scan, row] of rows) row.hidden = !found.has(scan);
+  const told = search.closest(".search").querySelector("[role=status]");
+  told.textContent = words.length ? `${found.size} scan${found.size === 1 ? "" : "s"}` : "";
+}
+
+if (search) {
+  search.closest(".search").hidden = false;
+  search.addEventListener("input", find);
+  find();  // a page that is gone back to keeps what was typed
+}
+
+// what is wider than the screen says that it goes on
+function markWide() {
+  for (const each of document.querySelectorAll(".scroll"))
+    each.classList.toggle("wide", each.scrollWidth > each.clientWidth + 1);
+}
+
+addEventListener("load", markWide);
+addEventListener("resize", markWide);
+for (const each of document.querySelectorAll("details")) each.addEventListener("toggle", markWide);
+// paper has no button to open what is folded
+addEventListener("beforeprint", () => {
+  for (const each of document.querySelectorAll("details:not([open])")) { each.open = true; each.dataset.folded = ""; }
+});
+addEventListener("afterprint", () => {
+  for (const each of document.querySelectorAll("details[data-folded]")) { each.open = false; delete each.dataset.folded; }
+});
