@@ -12,9 +12,11 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from msnmo.core.errors import InputError
 from msnmo.core.volumes import load_mask
+from msnmo.report.overview import draw_worst
 from msnmo.report.results import Results, add_arguments
 from msnmo.report.scan_page import layers_of as scan_layers
 from msnmo.report.summary import lead, left_out_facts, overview_facts
@@ -222,6 +224,17 @@ def test_overview_is_read_at_a_glance(site, run):
     assert [scan for scan, _, _ in shown] == list(values.index[:3]), "the worst first"
     assert [(site / file).is_file() for _, file, _ in shown] == [True] * 3
     assert all(scan in alt for scan, _, alt in shown)
+
+
+def test_the_worst_scans_may_be_shown_without_a_face(run, tmp_path):
+    results, predictions = read_results(run.options()), f"{run.folder}/predictions"
+    pattern = predictions + "/{method}/fold-{fold}"
+    (whole, *_) = draw_worst(results, pattern, tmp_path / "whole")
+    (alone, *_) = draw_worst(results, pattern, tmp_path / "alone", deface=True)
+    shown = [imread(tmp_path / name / "worst-1.png")[..., :3] for name in ("whole", "alone")]
+    assert whole.file == alone.file == "figures/worst-1.png"
+    assert (shown[0][:4] > 0.1).any(), "the head reaches the edge"
+    assert not (shown[1][:4] > 0.1).any()
 
 
 def test_scans_are_listed_with_what_is_wrong_of_them(site, run):

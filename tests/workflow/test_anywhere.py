@@ -39,7 +39,11 @@ def study(tmp_path):
 
 
 def write(path, **config):
-    config = {"methods": ["joint"], "skull_strip": MICRO["skull_strip"]} | config
+    config = {
+        "methods": ["joint"],
+        "skull_strip": MICRO["skull_strip"],
+        "folds": {"k": 2},
+    } | config
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
@@ -119,7 +123,13 @@ def test_as_a_module_of_another_workflow(study, prefix, name):
     # the checkpoint's own name must be found under its new one
     write(
         study / "study.yaml",
-        **config | {"scans": "data/scans.tsv", "results": "out", "on_bad_scan": "exclude"},
+        **config
+        | {
+            "scans": "data/scans.tsv",
+            "results": "out",
+            "on_bad_scan": "exclude",
+            "folds": config["folds"] | {"k": 2},
+        },
     )
     if prefix:
         code, output = plan(study, "--cores", "2")

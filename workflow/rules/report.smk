@@ -121,6 +121,7 @@ rule write_report:
         histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
         predictions=of_training(rules.predict_fold.output[0]),
+        deface=DEFACE,
         folds=lambda wildcards: tested_folds(),
         left_out=[f"--left-out={name}" for name in LEFT_OUT],
         benchmarks=BENCHMARKS,
@@ -132,7 +133,7 @@ rule write_report:
         "python -m msnmo.report --excluded {input.excluded:q} --tables {input.tables:q}"
         " {input.robustness_table:q}"
         " --figures {input.figures:q} {input.pathway:q} {input.robustness_figure:q}"
-        " --runs {params.runs:q} --predictions {params.predictions:q}"
+        " --runs {params.runs:q} --predictions {params.predictions:q} {params.deface}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
         " --evaluated {params.folds} {params.left_out} --benchmarks {params.benchmarks:q}"
         " --config {params.config:q}"

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if path.suffix != ".json":
             with atomic_path(given.site / "tables" / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-    worst = draw_worst(results, given.predictions, given.site / "figures")
+    worst = draw_worst(results, given.predictions, given.site / "figures", deface=given.deface)
     _write(given.site, results.banner, "index", "Overview", **_index(given, results), worst=worst)
     _write(given.site, results.banner, "tables", "Tables", **_tables(given))
     _write(given.site, results.banner, "figures", "Figures", **_figures(given, results))
@@ -211,6 +211,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--figures", type=Path, nargs="*", default=[], help="PNG and SVG of each figure"
     )
+    parser.add_argument("--deface", action="store_true", help="show the brain alone")
     where = "with {method} and {fold}"
     parser.add_argument("--predictions", required=True, help=f"folder of a fold, {where}")
     parser.add_argument("--runs", required=True, help=f"run.json of a training, {where}")

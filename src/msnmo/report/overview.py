@@ -22,6 +22,7 @@ from msnmo.report.scatter import TOP
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import HIGH, LOW, OURS, REPORTED
 from msnmo.tables.model import Page, Text
+from msnmo.viewing.display import brain_alone
 from msnmo.viewing.slices import (
     AXIAL,
     PREDICTION,
@@ -216,7 +217,9 @@ class Shown:
     alt: str
 
 
-def draw_worst(results: Results, predictions: str, folder: Path) -> list[Shown]:
+def draw_worst(
+    results: Results, predictions: str, folder: Path, *, deface: bool = False
+) -> list[Shown]:
     """Draw the scans that the reference method segments worst.
 
     Parameters
@@ -226,6 +229,8 @@ def draw_worst(results: Results, predictions: str, folder: Path) -> list[Shown]:
         Pattern with {method} and {fold} of the folder of a fold's predictions.
     folder : Path
         Where the pictures are written.
+    deface : bool
+        Whether the brain alone is shown.
 
     Returns
     -------
@@ -240,7 +245,9 @@ def draw_worst(results: Results, predictions: str, folder: Path) -> list[Shown]:
     for place, (scan, value) in enumerate(worst.items(), start=1):
         file = f"worst-{place}.png"
         with house_style():
-            picture = _picture(*_read(results, str(scan), predictions))
+            image, masks = _read(results, str(scan), predictions)
+            shown_image = brain_alone(image, masks["brain"]) if deface else image
+            picture = _picture(shown_image, masks)
             save(picture, folder / file, "simulated" if results.banner else "")
         shown.append(_shown(results, file, str(scan), float(value)))
     return shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,12 @@ class Results:
 
     def class_named(self, scan: str) -> str:
         """Return the class that the reference method names; empty where it names none."""
-        value = self.of_scans(score()).loc[scan, self.reference]
+        value = self._scores[scan]
         return "" if pd.isna(value) else diagnoses()[int(predicted_nmosd(np.array([value]))[0])]
+
+    @cached_property
+    def _scores(self) -> pd.Series:
+        return self.of_scans(score())[self.reference]
 
     def is_misclassified(self, scan: str) -> bool:
         """Return whether the class that is named is another than the diagnosis."""

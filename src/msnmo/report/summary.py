@@ -17,7 +17,6 @@ from msnmo.core.diagnoses import (
 )
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.numbers import duration, fixed
-from msnmo.evaluate.classification import predicted_nmosd
 from msnmo.evaluate.metrics import SUPPLEMENT
 from msnmo.figures.catalogue import drawable, get_figure
 from msnmo.report.results import VOLUMES, Results, judged_maps
@@ -218,21 +217,15 @@ def _by_reference(results: Results) -> dict[str, list[object]]:
     dsc = results.of_scans("DSC")[results.reference]
     if dsc.notna().any():
         columns["DSC (%)"] = dsc.to_list()
-    scores = results.of_scans(score())[results.reference]
-    if scores.notna().any():
-        second = predicted_nmosd(scores.to_numpy())
-        told = zip(second, scores.notna(), results.cohort["diagnosis"], strict=True)
-        columns["class named"] = [
-            _named(each, truth) if known else Cell(NOTHING) for each, known, truth in told
-        ]
+    if results.of_scans(score())[results.reference].notna().any():
+        columns["class named"] = [_named(results, str(scan)) for scan in results.cohort["scan"]]
     return columns
 
 
-def _named(is_second: bool, truth: object) -> Cell:
+def _named(results: Results, scan: str) -> Cell:
     """Return the class that is named, marked where it is not the diagnosis."""
-    named = diagnoses()[int(is_second)]
-    wrong = truth in diagnoses() and truth != named
-    return Cell(f"{named} (wrong)" if wrong else named)
+    named = results.class_named(scan)
+    return Cell(f"{named} (wrong)" if results.is_misclassified(scan) else named or NOTHING)
 
 
 def _volumes(results: Results) -> dict[str, list[object]]:
