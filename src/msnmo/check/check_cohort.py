@@ -25,6 +25,7 @@ from msnmo.check.listing import list_findings, to_page
 from msnmo.check.verdict import judge
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.cells import show_hidden
 from msnmo.core.command import program
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import add_diagnoses, use_given
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
     print(f"{counted(count, 'scan')} opened: {found}")
     verdict = judge(config, _going_on(given, table))
-    print(verdict.text, flush=True)
+    print(show_hidden(verdict.text), flush=True)  # sites are called whatever a table says
     # without a config nobody knows what is to be run: the paper's settings are told, not judged by
     problems = [*errors, *(verdict.problems if given.configfile else ())]
     if problems:

@@ -42,6 +42,7 @@ COHORT_COLUMNS = (
 )
 NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 OURS = ("scan", "told_as")
+MOST_COLUMNS = 1000
 """Columns that are made, so that no scan table may have them."""
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
@@ -300,6 +301,11 @@ def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFin
 def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
     expected = f"columns {', '.join(COLUMNS)}"
+    if len(names) > MOST_COLUMNS:
+        remedy = "look whether it is a scan table; remove columns"
+        found = f"{len(names)} columns"
+        yield _Problem(header.number, "", f"{MOST_COLUMNS} columns at most", found, remedy)
+        return
     for name in sorted(set(names) - set(COLUMNS)):
         if not name:
             remedy = "name the column, or remove it"
