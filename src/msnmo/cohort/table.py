@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import stat
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -300,22 +300,12 @@ def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFin
 
 def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
-    expected = f"columns {', '.join(COLUMNS)}"
     if len(names) > MOST_COLUMNS:
-        remedy = "look whether it is a scan table; remove columns"
         found = f"{len(names)} columns"
+        remedy = "look whether it is a scan table; remove columns"
         yield _Problem(header.number, "", f"{MOST_COLUMNS} columns at most", found, remedy)
         return
-    for name in sorted(set(names) - set(COLUMNS)):
-        if not name:
-            remedy = "name the column, or remove it"
-        elif close := difflib.get_close_matches(name.lower(), COLUMNS, n=1):
-            remedy = f"rename it to {close[0]}"
-        elif name in OURS:
-            remedy = "give the column another name: the workflow has one of this name"
-        else:
-            continue  # the user's own, carried along
-        yield _Problem(header.number, name, expected, f"unknown column {name!r}", remedy)
+    yield from _unknown_columns(header.number, names)
     for name in sorted({name for name in names if names.count(name) > 1 and name}):
         found = f"{names.count(name)} columns {name}"
         yield _Problem(header.number, name, "each column once", found, "remove all but one of them")
@@ -324,6 +314,21 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
             found = f"no column {name}"
             remedy = f"add the column {name}: {COLUMNS[name]['description']}"
             yield _Problem(header.number, "", f"a column {name}", found, remedy)
+
+
+def _unknown_columns(row: int, names: Sequence[str]) -> Iterator[_Problem]:
+    """Yield what is wrong of columns that are not ours; most are the user's own, carried along."""
+    expected = f"columns {', '.join(COLUMNS)}"
+    for name in sorted(set(names) - set(COLUMNS)):
+        if not name:
+            remedy = "name the column, or remove it"
+        elif close := difflib.get_close_matches(name.lower(), COLUMNS, n=1):
+            remedy = f"rename it to {close[0]}"
+        elif name in OURS:
+            remedy = "give the column another name: the workflow has one of this name"
+        else:
+            continue
+        yield _Problem(row, name, expected, f"unknown column {name!r}", remedy)
 
 
 def _trimmed(cells: list[str]) -> list[str]:

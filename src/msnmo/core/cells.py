@@ -28,7 +28,7 @@ HIDDEN = re.compile(r"[^ -~\t\n]")
 
 
 def show_directions(text: str) -> str:
-    """Return text in which what turns its direction, or a terminal's line, is named: ``[U+202E]``."""
+    """Return text in which what turns its direction, or a terminal's line, is named: [U+202E]."""
     return text.translate(DIRECTIONS | CONTROLS)
 
 
