@@ -191,8 +191,9 @@ def _killed(writer: Writer, number: signal.Signals, delay: float) -> Callable[[P
 
 def _see_that_nothing_is_left(place: Place, writer: Writer) -> None:
     left = [path.name for path in place.out.rglob(".tmp-*")]
-    # a checkpoint has one temporary, which the next save writes over
-    assert not left or writer.once, left
+    # a checkpoint has one temporary, which the next save writes over; what SECURITY.md says of
+    # folders may be met here by chance
+    assert not left or writer.once or writer.name == "folder", left
 
 
 def _at_once(writer: Writer, count: int) -> Callable[[Place], None]:

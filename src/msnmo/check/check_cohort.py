@@ -149,7 +149,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     remedy = "give the file that you give snakemake as --configfile"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_input(path, "a config in YAML", str(error), remedy) from error
     if not isinstance(content, dict):
         raise bad_input(path, "a config in YAML", type(content).__name__, remedy)
