@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --no-deps --require-hashes
 
 UV := uv
 
-.PHONY: demo test test-heavy test-slurm test-conda test-faults lint lock
+.PHONY: demo test test-heavy test-slurm test-conda test-faults test-attacks lint lock
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -34,6 +34,9 @@ test-conda: $(READY)
 
 test-faults: $(READY) # as root, disks that fill up or turn read-only as well
 	$(BIN)/pytest -m faults tests/faults
+
+test-attacks: $(READY) # hostile files, requests and kills; loopback alone; as root, full disks as well
+	$(BIN)/pytest -m attack tests/attacks
 
 lint: $(READY)
 	$(BIN)/ruff check src tests

@@ -263,6 +263,13 @@ def test_problems_of_header_and_rows_come_together(folder):
         assert part in text
 
 
+def test_a_table_of_very_many_columns_is_refused_at_once(folder):
+    path = folder / "scans.tsv"
+    path.write_text("\t".join(f"c{number}" for number in range(100_000)) + "\n")
+    with pytest.raises(InputError, match=r"1000 columns at most(.|\n)*100000 columns"):
+        read_scan_table(path)
+
+
 def test_columns_of_the_users_own_are_carried_along(folder):
     header = ["age", "subject", "diagnosis", "flair", "lesion_mask", "EDSS score"]
     rows = [["44", "01", "MS", "f1.nii.gz", "m1.nii.gz", "2.5"]]

@@ -53,6 +53,14 @@ def test_what_nobody_sees_is_named_in_messages(code):
     assert show_hidden("Köln 患者 a\nb") == "Köln 患者 a\nb"
 
 
+@pytest.mark.parametrize("code", ["0000", "0007", "001b", "007f", "009b", "2028"])
+def test_what_moves_a_terminals_line_is_named_everywhere(code):
+    each, named = chr(int(code, 16)), f"[U+{code.upper()}]"
+    assert show_hidden(f"a{each}b") == show_directions(f"a{each}b") == f"a{named}b"
+    assert as_cell(f"/data/a{each}b") == f"/data/a{named}b"
+    assert show_hidden("a\tb\nc\rd") == "a\tb\nc[U+000D]d"
+
+
 def test_a_path_stays_the_files():
     path = "/data/scan\u200f/a.nii"
     assert as_cell(path) == path

@@ -36,6 +36,13 @@ def test_a_message_shows_what_is_hidden_in_words_of_others():
     assert "'01[U+200B]'" in said
 
 
+def test_a_message_has_an_end_whatever_was_found():
+    said = str(Finding("a.tsv", "b", "c" * 100_000, "d"))
+    assert len(said) < 5000
+    assert "ccc... (100000 characters)" in said
+    assert said.endswith("remedy:   d")
+
+
 @pytest.mark.parametrize("kind", [InputError([Finding("a", "b", "c", "d")]), DataLeakageError()])
 def test_user_errors_are_one_family(kind):
     assert isinstance(kind, MsnmoError)

@@ -1,5 +1,6 @@
 """No header is trusted: a volume is read right, or its file is named with what is wrong."""
 
+import errno
 import gzip
 import json
 import math
@@ -637,6 +638,26 @@ def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path, name):
     assert finding_of(tmp_path / name).found == "a pipe, socket or device"
     (tmp_path / f"endless{name}").symlink_to("/dev/zero")
     assert finding_of(tmp_path / f"endless{name}").found == "a pipe, socket or device"
+
+
+def test_a_file_that_its_disk_does_not_give_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "x.nii"
+    path.write_bytes(bytes(1000))
+
+    class Failing:
+        def __getattr__(self, name):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
+    finding = finding_of(path)
+    assert finding.file == str(path)
+    assert os.strerror(errno.EIO) in finding.found
 
 
 # --- any header ---------------------------------------------------------------------------------

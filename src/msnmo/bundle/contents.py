@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,8 @@ def check_content(description: Path, content: dict[str, Any]) -> None:
             )
             for each in errors
         )
-    method = get_method(content["method"])
+    with _named_with_remedy(description):
+        method = get_method(content["method"])
     _check_preprocessing(description, content["preprocessing"])
     _check_folds(description, content, method)
 
@@ -328,11 +330,23 @@ def _lies_beside(file: Path) -> bool:
 
 def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
     """Refuse what no config may say either."""
-    try:
+    with _named_with_remedy(description):
         Preprocessing.from_mapping(sections)
+
+
+@contextlib.contextmanager
+def _named_with_remedy(description: Path) -> Iterator[None]:
+    """Say of what is refused within the block that the bundle says it, in few words."""
+    try:
+        yield
     except InputError as error:
         raise InputError(
-            replace(each, file=f"{description}, {each.file}", remedy=COPY_AGAIN)
+            Finding(
+                f"{description}, {each.file}",
+                each.expected,
+                shorten(each.found, MOST_LETTERS),
+                COPY_AGAIN,
+            )
             for each in error.findings
         ) from error
 

@@ -25,6 +25,7 @@ from msnmo.check.listing import list_findings, to_page
 from msnmo.check.verdict import judge
 from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.table import survey_scan_table
+from msnmo.core.cells import show_hidden
 from msnmo.core.command import program
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import add_diagnoses, use_given
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
     print(f"{counted(count, 'scan')} opened: {found}")
     verdict = judge(config, _going_on(given, table))
-    print(verdict.text, flush=True)
+    print(show_hidden(verdict.text), flush=True)  # sites are called whatever a table says
     # without a config nobody knows what is to be run: the paper's settings are told, not judged by
     problems = [*errors, *(verdict.problems if given.configfile else ())]
     if problems:
@@ -148,7 +149,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     remedy = "give the file that you give snakemake as --configfile"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_input(path, "a config in YAML", str(error), remedy) from error
     if not isinstance(content, dict):
         raise bad_input(path, "a config in YAML", type(content).__name__, remedy)

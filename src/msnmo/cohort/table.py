@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import stat
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ COHORT_COLUMNS = (
 )
 NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 OURS = ("scan", "told_as")
+MOST_COLUMNS = 1000
 """Columns that are made, so that no scan table may have them."""
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 MISSING = "n/a"
@@ -299,6 +300,24 @@ def _row_finding(problem: _Problem, names: dict[int, str], path: Path) -> RowFin
 
 def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
+    if len(names) > MOST_COLUMNS:
+        found = f"{len(names)} columns"
+        remedy = "look whether it is a scan table; remove columns"
+        yield _Problem(header.number, "", f"{MOST_COLUMNS} columns at most", found, remedy)
+        return
+    yield from _unknown_columns(header.number, names)
+    for name in sorted({name for name in names if names.count(name) > 1 and name}):
+        found = f"{names.count(name)} columns {name}"
+        yield _Problem(header.number, name, "each column once", found, "remove all but one of them")
+    for name in SCHEMA["required"]:
+        if name not in names:
+            found = f"no column {name}"
+            remedy = f"add the column {name}: {COLUMNS[name]['description']}"
+            yield _Problem(header.number, "", f"a column {name}", found, remedy)
+
+
+def _unknown_columns(row: int, names: Sequence[str]) -> Iterator[_Problem]:
+    """Yield what is wrong of columns that are not ours; most are the user's own, carried along."""
     expected = f"columns {', '.join(COLUMNS)}"
     for name in sorted(set(names) - set(COLUMNS)):
         if not name:
@@ -308,16 +327,8 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
         elif name in OURS:
             remedy = "give the column another name: the workflow has one of this name"
         else:
-            continue  # the user's own, carried along
-        yield _Problem(header.number, name, expected, f"unknown column {name!r}", remedy)
-    for name in sorted({name for name in names if names.count(name) > 1 and name}):
-        found = f"{names.count(name)} columns {name}"
-        yield _Problem(header.number, name, "each column once", found, "remove all but one of them")
-    for name in SCHEMA["required"]:
-        if name not in names:
-            found = f"no column {name}"
-            remedy = f"add the column {name}: {COLUMNS[name]['description']}"
-            yield _Problem(header.number, "", f"a column {name}", found, remedy)
+            continue
+        yield _Problem(row, name, expected, f"unknown column {name!r}", remedy)
 
 
 def _trimmed(cells: list[str]) -> list[str]:

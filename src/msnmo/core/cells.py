@@ -17,25 +17,35 @@ TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A
 # Letters by their class, and blank all the same
 FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 DIRECTIONS = {code: f"[U+{code:04X}]" for code in TURNING}
+# What turns a terminal's line about, or colours it: all but the tab and the ends of lines
+CONTROLS = {
+    code: f"[U+{code:04X}]"
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+    if code not in (0x09, 0x0A, 0x0D)
+}
+# a line's beginning can be written over by what follows it alone
+HIDDEN = re.compile(r"[^ -~\t\n]")
 
 
 def show_directions(text: str) -> str:
-    """Return text in which characters that turn its direction are named, such as ``[U+202E]``."""
-    return text.translate(DIRECTIONS)
+    """Return text in which what turns its direction, or a terminal's line, is named: [U+202E]."""
+    return text.translate(DIRECTIONS | CONTROLS)
 
 
 def show_hidden(text: str) -> str:
     """Return text in which every character that nobody sees is named, such as ``[U+200B]``.
 
     Two ids, or a word and its misspelling, look alike with one of them between their letters. In
-    the scripts that need some of them they are named too: for messages, not for tables.
+    the scripts that need some of them they are named too: for messages, not for tables. Of control
+    characters, which move and colour what a terminal shows, the tab and the line end stay.
     """
-    if text.isascii():
-        return text
-    return "".join(
-        f"[U+{ord(each):04X}]" if category(each) == "Cf" or each in FILLERS else each
-        for each in text
-    )
+    return HIDDEN.sub(_named_if_hidden, text)
+
+
+def _named_if_hidden(match: re.Match[str]) -> str:
+    each = match[0]
+    hidden = category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") or each in FILLERS
+    return f"[U+{ord(each):04X}]" if hidden else each
 
 
 def as_cell(text: str) -> str:
@@ -43,7 +53,9 @@ def as_cell(text: str) -> str:
 
     What would be a formula is given an apostrophe before it, which spreadsheets read as "this is
     text". Numbers, and text that is safe, stay as they are; so does what was returned before. Text
-    with a slash may be a path: its characters stay, or the file would not be found.
+    with a slash may be a path: its characters stay, or the file would not be found; but for control
+    characters, with which no path is taken.
     """
+    text = text.translate(CONTROLS)
     text = text if "/" in text else show_directions(text)
     return f"'{text}" if FORMULA.match(text) and not SIGNED.fullmatch(text) else text

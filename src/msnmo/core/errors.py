@@ -35,6 +35,10 @@ REFUSALS = {
 }
 
 
+MOST_LETTERS = 4000
+"""Of what was found, in a message: a cell or a file may hold anything."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing wrong with one input.
@@ -53,10 +57,13 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
+        found = self.found
+        if len(found) > MOST_LETTERS:
+            found = f"{found[:MOST_LETTERS]}... ({len(found)} characters)"
         # what users typed may look like what was expected, or turn the terminal's line about
         return show_hidden(
             f"{self.file}\n    expected: {self.expected}\n"
-            f"    found:    {self.found}\n    remedy:   {self.remedy}"
+            f"    found:    {found}\n    remedy:   {self.remedy}"
         )
 
 

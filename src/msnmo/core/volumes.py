@@ -498,8 +498,11 @@ def _known_kind(path: Path) -> tuple[str, str] | None:
 
     Only files of a wrong name or kind: of damaged ones the reader's own words say more.
     """
-    with path.open("rb") as stream:
-        start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    except OSError:  # of a failing disk: the reader has said so
+        return None
     if path.name.endswith(".gz") and any(start[at:].startswith(m) for at, m, _ in SINGLE):
         bare = path.name.removesuffix(".gz")
         return (

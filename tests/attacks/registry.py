@@ -1,0 +1,27 @@
+"""All attacks, kind by kind."""
+
+from __future__ import annotations
+
+from tests.attacks import (
+    bundles,
+    configs,
+    nifti,
+    privacy,
+    server,
+    tables,
+    weights,
+    working_folder,
+    writers,
+)
+
+ATTACKS = [
+    *tables.ATTACKS,
+    *nifti.ATTACKS,
+    *bundles.ATTACKS,
+    *weights.ATTACKS,
+    *configs.ATTACKS,
+    *server.ATTACKS,
+    *privacy.ATTACKS,
+    *writers.ATTACKS,
+    *working_folder.ATTACKS,
+]
