@@ -145,7 +145,10 @@ OF_OTHER_TARGETS = {
     *("write_robustness_table", "draw_robustness"),
 }
 # rules that the run may have no job of: each is started and asked for its help
-MAY_NOT_RUN = {"map_regions", "refuse_overlap", "evaluate_applied"}
+MAY_NOT_RUN = {
+    *("judge_cohort", "refuse_start"),
+    *("map_regions", "refuse_overlap", "evaluate_applied"),
+}
 # files that rules rerun for although no job of the run needed them
 CAN_NEED = {
     # engines that the run does not choose
