@@ -7,8 +7,8 @@ import re
 import shutil
 import stat
 import subprocess
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
