@@ -207,6 +207,7 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     for name in ("new", "gone"):
         assert (table["status"] == name).sum() == (truth["status"] == name).sum()
     assert run["lesions"]["new"] == (table["status"] == "new").sum()
+    assert run["doubts"] == []
     for space, session in (("first", "1"), ("second", "2")):
         mask = nib.load(tmp_path / f"out/space-{space}_desc-new_mask.nii.gz")
         scan = nib.load(visits["FLAIR", session])
@@ -295,6 +296,20 @@ def test_ids_beside_masks_are_refused(visits, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*command(visits, tmp_path / "out"), "--ids", "A", "B"])
     assert "--ids is for --applied" in capsys.readouterr().err
+
+
+def test_heads_that_are_hardly_alike_are_told_and_compared(visits, tmp_path, capsys):
+    second, brain = load_volume(visits["FLAIR", "2"]), load_mask(visits["brain", "2"])
+    spread = second.data[brain.data].std()
+    noise = np.random.default_rng(1).normal(0, 1.7 * spread, second.data.shape)
+    path = tmp_path / "noisy.nii.gz"
+    save_volume(path, (second.data + noise).astype(np.float32), second.grid)
+    main(command({**visits, ("FLAIR", "2"): path}, tmp_path / "out"))
+    run = json.loads((tmp_path / "out/visits.json").read_text())
+    assert 0.5 < run["registration"]["correlation"] < 0.7
+    (doubt,) = run["doubts"]
+    assert "the same person" in doubt
+    assert f"warning: {path}" in capsys.readouterr().err
 
 
 def test_another_persons_head_is_not_believed(visits):

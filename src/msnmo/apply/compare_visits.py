@@ -28,7 +28,7 @@ from msnmo.apply.visits import (
     in_space_of,
     moved,
 )
-from msnmo.apply.visits_registration import Rigid, register_visits
+from msnmo.apply.visits_registration import LIKELY_CORRELATION, REMEDY, Rigid, register_visits
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.check.masks import brain_doubts, lesion_doubts
 from msnmo.core.command import program
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     doubts = _judge(given, scans, (lesion_files, lesions), (brain_files, brains))
     first, second = scans
     rigid = register_visits(first, brains[0].data, second, brains[1].data, given.scans[1])
+    doubts += _judge_heads(rigid, given.scans[1])
     found = compare_lesions(Visit.of(lesions[0]), Visit.of(lesions[1], rigid.to_first), rules)
     with atomic_folder(given.out) as folder:
         table = found.table.round(
@@ -147,6 +148,16 @@ def _judge(
     if findings:
         raise InputError(findings)
     return warnings
+
+
+def _judge_heads(rigid: Rigid, file: Path) -> list[str]:
+    """Return, and tell with the second scan's file, that two visits look like two people's."""
+    if not rigid.doubtful:
+        return []
+    expected = f"the same person: intensities of correlation at least {LIKELY_CORRELATION:g}"
+    found = f"{rigid.correlation:.2f}"
+    print(f"msnmo: warning: {Finding(str(file), expected, found, REMEDY)}", file=sys.stderr)
+    return [f"second: expected {expected}, found {found}"]
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -238,7 +249,7 @@ def _write_page(  # noqa: PLR0917 - what a page shows
     facts = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("validated", NOT_VALIDATED),
-        *(("doubts of the masks", "; ".join(run["doubts"])) for _ in run["doubts"][:1]),
+        *(("doubts", "; ".join(run["doubts"])) for _ in run["doubts"][:1]),
         ("lesions", counts or "none"),
         ("load", " and ".join(f"{load:.2f} ml ({name})" for name, load in run["load_ml"].items())),
         ("rules", run["rules"]["told"]),
