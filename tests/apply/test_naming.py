@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from msnmo.apply.__main__ import main
 from msnmo.apply.naming import name_scans
 from msnmo.core.errors import InputError
 
@@ -36,10 +37,7 @@ def test_ids_name_scans_whatever_their_files_are_called(given, name):
 
 
 @pytest.mark.parametrize("given", ["../up", "a b", "", "é", "1_ses-", "1_ses-../2", "a/b"])
-def test_an_id_that_could_be_a_path_is_refused(given):
-    if given == "1_ses-":
-        assert name_scans([Path("x.nii")], [given]) == ["sub-1"]
-        return
+def test_an_id_that_could_be_a_path_or_lacks_its_session_is_refused(given):
     with pytest.raises(InputError, match="letters and digits"):
         name_scans([Path("x.nii")], [given])
 
@@ -113,3 +111,27 @@ def test_folders_that_do_not_tell_files_apart_name_none(files):
 def test_an_id_longer_than_files_can_be_called_by_is_refused():
     with pytest.raises(InputError, match="60 at most"):
         name_scans([Path("x.nii")], ["a" * 61])
+
+
+@pytest.mark.parametrize("ids", [["A.1", "B"], ["A", "A"], ["A", "B", "C"]])
+def test_where_there_are_ids_no_message_names_a_file(ids):
+    given = [Path("Doe_Jane/FLAIR.nii.gz"), Path("Roe_Richard/FLAIR.nii.gz")]
+    with pytest.raises(InputError, match="--ids") as raised:
+        name_scans(given, ids)
+    assert "Doe" not in str(raised.value)
+    assert "Roe" not in str(raised.value)
+
+
+def test_a_long_wrong_id_is_told_by_its_beginning():
+    with pytest.raises(InputError, match="and 4960 more characters") as raised:
+        name_scans([Path("x.nii")], ["a" * 5000])
+    assert "scan 1 of 1" in str(raised.value)
+    assert "a" * 41 not in str(raised.value)
+
+
+def test_ids_that_took_the_scans_are_told_so(capsys):
+    with pytest.raises(SystemExit):
+        main(["--bundle", "b", "--out", "o", "--ids", "A", "scan.nii.gz"])
+    assert "--ids takes all that follows it" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--ids takes all that follows it"):
+        name_scans([Path("x.nii")], ["A", "y.nii"])

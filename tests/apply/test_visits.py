@@ -207,6 +207,7 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     for name in ("new", "gone"):
         assert (table["status"] == name).sum() == (truth["status"] == name).sum()
     assert run["lesions"]["new"] == (table["status"] == "new").sum()
+    assert run["doubts"] == []
     for space, session in (("first", "1"), ("second", "2")):
         mask = nib.load(tmp_path / f"out/space-{space}_desc-new_mask.nii.gz")
         scan = nib.load(visits["FLAIR", session])
@@ -239,6 +240,76 @@ def test_what_cannot_be_compared_is_refused(visits, tmp_path, capsys):
     with pytest.raises(InputError, match="run msnmo apply"):
         main([*arguments[:2], "--applied", str(tmp_path), "--ids", "A", "B", "--out", "x"])
     assert not (tmp_path / "out").exists()
+
+
+def with_mask(visits, folder, kind, change):
+    """The command with one mask of the first visit that is another one."""
+    mask = load_mask(visits[kind, "1"])
+    path = folder / "changed.nii.gz"
+    save_volume(path, change(mask.data).astype(np.uint8), mask.grid)
+    return path, command({**visits, (kind, "1"): path}, folder / "out")
+
+
+def corner(mask):
+    """A lesion in the corner of the volume, where no head is."""
+    corner = np.zeros_like(mask)
+    corner[:6, :6, :6] = True
+    return corner
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "found"),
+    [
+        ("lesion", corner, "100% of them outside"),
+        ("lesion", np.ones_like, "ml of lesions"),
+        ("brain", np.zeros_like, "brain mask of 0.00 litres"),
+        ("brain", corner, "litres, outside 0.5 to 2.5 litres"),
+    ],
+)
+def test_masks_that_the_check_refuses_are_refused(visits, tmp_path, kind, change, found):
+    path, arguments = with_mask(visits, tmp_path, kind, change)
+    with pytest.raises(InputError, match=found) as raised:
+        main(arguments)
+    assert str(path) in {finding.file for finding in raised.value.findings}
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_that_the_check_warns_of_are_told_and_taken(visits, tmp_path, capsys):
+    brain = load_mask(visits["brain", "1"])
+
+    def large(mask):
+        """Slices of the brain that hold some 200 ml."""
+        volumes = np.cumsum(brain.data.sum(axis=(0, 1))) * brain.grid.voxel_ml
+        return brain.data & (volumes < 200)
+
+    path, arguments = with_mask(visits, tmp_path, "lesion", large)
+    main(arguments)
+    told = capsys.readouterr().err
+    assert f"warning: {path}" in told
+    assert "expected: up to 150 ml of lesions" in told
+    (doubt,) = json.loads((tmp_path / "out/visits.json").read_text())["doubts"]
+    assert doubt.startswith("first: expected up to 150 ml of lesions, found 1")
+    assert doubt in (tmp_path / "out/report/scans/visits.html").read_text(encoding="utf-8")
+
+
+def test_ids_beside_masks_are_refused(visits, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([*command(visits, tmp_path / "out"), "--ids", "A", "B"])
+    assert "--ids is for --applied" in capsys.readouterr().err
+
+
+def test_heads_that_are_hardly_alike_are_told_and_compared(visits, tmp_path, capsys):
+    second, brain = load_volume(visits["FLAIR", "2"]), load_mask(visits["brain", "2"])
+    spread = second.data[brain.data].std()
+    noise = np.random.default_rng(1).normal(0, 1.7 * spread, second.data.shape)
+    path = tmp_path / "noisy.nii.gz"
+    save_volume(path, (second.data + noise).astype(np.float32), second.grid)
+    main(command({**visits, ("FLAIR", "2"): path}, tmp_path / "out"))
+    run = json.loads((tmp_path / "out/visits.json").read_text())
+    assert 0.5 < run["registration"]["correlation"] < 0.7
+    (doubt,) = run["doubts"]
+    assert "the same person" in doubt
+    assert f"warning: {path}" in capsys.readouterr().err
 
 
 def test_another_persons_head_is_not_believed(visits):

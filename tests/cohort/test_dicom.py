@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -210,6 +211,43 @@ def test_a_constant_salt_is_refused(tmp_path, content):
 def test_a_random_salt_is_taken(tmp_path):
     for _ in range(200):
         assert read_salt(_salt(tmp_path / "s"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("folder", "a folder"),
+        ("pipe", "a pipe, socket or device"),
+        ("device", "a pipe, socket or device"),
+        ("dangling", "a link that leads to no file"),
+        ("loop", "a link that leads to no file"),
+        ("long", "a longer file"),
+        ("below a file", "File exists: "),
+    ],
+)
+def test_what_is_no_file_of_a_key_is_refused_at_once(tmp_path, kind, found):
+    path = tmp_path / "s"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path = Path("/dev/zero")
+        case "dangling":
+            path.symlink_to(tmp_path / "gone/s")
+        case "loop":
+            path.symlink_to(path)
+        case "long":
+            path.write_bytes(os.urandom(70_000))
+            path.chmod(0o600)
+        case _:
+            path = _salt(path) / "s"
+    with pytest.raises(InputError, match=found) as raised:
+        read_salt(path)
+    (finding,) = raised.value.findings
+    assert finding.file == str(path)
+    assert finding.remedy
 
 
 def test_a_salt_that_would_be_handed_on_is_refused(made, refused, tmp_path):

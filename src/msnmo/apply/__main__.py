@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import get_args
 
-from msnmo.apply.naming import is_folder
+from msnmo.apply.naming import TAKES_ALL, is_folder
 from msnmo.apply.parts import part_argument
 from msnmo.compute.options import add_arguments
 from msnmo.core.command import program
@@ -162,6 +162,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     """Refuse options of two ways to give scans: a table says itself what the options would."""
+    if given.ids and not given.scans and not given.truth:
+        parser.error(f"no scans are given; {TAKES_ALL}")
     if bool(given.scans) == bool(given.truth):
         parser.error("give scans, or a scan table with --truth")
     of_scans = ("ids", "series", "stripped", "bias_corrected", "dicom_seg")

@@ -8,6 +8,7 @@ Research output, not for diagnosis: how well it finds new lesions of patients wa
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from msnmo.apply.visits import (
     in_space_of,
     moved,
 )
-from msnmo.apply.visits_registration import Rigid, register_visits
+from msnmo.apply.visits_registration import LIKELY_CORRELATION, REMEDY, Rigid, register_visits
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.check.masks import brain_doubts, lesion_doubts
 from msnmo.core.command import program
-from msnmo.core.errors import bad_input, run_command
+from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import atomic_folder, sha256, write_json, write_tsv
 from msnmo.core.geometry import sample_on_grid
 from msnmo.core.names import folder_of
@@ -75,8 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [_mask(*each) for each in zip(files, given.scans, scans, strict=True)]
         for files in (lesion_files, brain_files)
     )
+    doubts = _judge(given, scans, (lesion_files, lesions), (brain_files, brains))
     first, second = scans
     rigid = register_visits(first, brains[0].data, second, brains[1].data, given.scans[1])
+    doubts += _judge_heads(rigid, given.scans[1])
     found = compare_lesions(Visit.of(lesions[0]), Visit.of(lesions[1], rigid.to_first), rules)
     with atomic_folder(given.out) as folder:
         table = found.table.round(
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         write_tsv(folder / TABLE, table)
         _write_masks(folder, found, scans, rigid)
-        run = _describe(given, scans, rigid, found, rules)
+        run = _describe(given, scans, rigid, found, rules) | {"doubts": doubts}
         write_json(folder / RUN, run)
         _write_page(folder / SITE, found, scans, rigid, brains[0].data, run, table)
     counts = ", ".join(f"{number} {name}" for name, number in run["lesions"].items() if number)
@@ -113,6 +117,47 @@ def _masks(given: argparse.Namespace) -> tuple[list[Path], list[Path]]:
             remedy = "run msnmo apply on both scans, and give the same --ids here"
             raise bad_input(path, "the lesion mask that msnmo apply wrote", "no such file", remedy)
     return masks, brains
+
+
+def _judge(
+    given: argparse.Namespace,
+    scans: Sequence[Volume],
+    lesions: tuple[Sequence[Path], Sequence[Volume]],
+    brains: tuple[Sequence[Path], Sequence[Volume]],
+) -> list[str]:
+    """Return what the check warns of masks, by visit, and tell it with their files; refuse errors.
+
+    Of a brain mask that `msnmo apply` wrote its user may have taken another volume; never an empty
+    one.
+    """
+    findings, warnings = [], []
+    for place, visit in enumerate(VISITS):
+        scan, lesion, brain = scans[place], lesions[1][place], brains[1][place]
+        # without a brain, what lies outside it says nothing
+        inside = brain if brain.data.any() else None
+        judged = [(lesions[0][place], each) for each in lesion_doubts(lesion, scan, inside)]
+        judged += [(brains[0][place], each) for each in brain_doubts(brain)]
+        for path, doubt in judged:
+            taken = given.applied and path == brains[0][place] and inside
+            finding = Finding(str(path), doubt.expected, doubt.found, doubt.remedy)
+            if doubt.severity == "error" and not taken:
+                findings.append(finding)
+            else:
+                print(f"msnmo: warning: {finding}", file=sys.stderr)
+                warnings.append(f"{visit}: expected {doubt.expected}, found {doubt.found}")
+    if findings:
+        raise InputError(findings)
+    return warnings
+
+
+def _judge_heads(rigid: Rigid, file: Path) -> list[str]:
+    """Return, and tell with the second scan's file, that two visits look like two people's."""
+    if not rigid.doubtful:
+        return []
+    expected = f"the same person: intensities of correlation at least {LIKELY_CORRELATION:g}"
+    found = f"{rigid.correlation:.2f}"
+    print(f"msnmo: warning: {Finding(str(file), expected, found, REMEDY)}", file=sys.stderr)
+    return [f"second: expected {expected}, found {found}"]
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -204,6 +249,7 @@ def _write_page(  # noqa: PLR0917 - what a page shows
     facts = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("validated", NOT_VALIDATED),
+        *(("doubts", "; ".join(run["doubts"])) for _ in run["doubts"][:1]),
         ("lesions", counts or "none"),
         ("load", " and ".join(f"{load:.2f} ml ({name})" for name, load in run["load_ml"].items())),
         ("rules", run["rules"]["told"]),
@@ -265,6 +311,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if bool(given.applied) == bool(given.masks) or bool(given.masks) != bool(given.brains):
         parser.error("give --applied, or --masks with --brains")
+    if given.ids and not given.applied:
+        parser.error("--ids is for --applied; --masks and --brains are taken as they are given")
     return given
 
 

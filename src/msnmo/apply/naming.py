@@ -21,10 +21,13 @@ BIDS_NAME = re.compile(rf"sub-({ENTITY})(?:_ses-({ENTITY}))?(?:_.*)?")
 RUN = re.compile(rf"_run-({ENTITY})(?:_|$)")
 LONGEST_ID = 60
 """Letters: files of a scan are called by it twice, beside what they are."""
+LONGEST_SHOWN = 40
+"""Letters of a wrong id that are told."""
 DEEPEST = 4
 """Folders above a file that may name it."""
 LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "ł": "l", "Ł": "L"})
 """Those that Unicode does not take apart into a letter and its mark."""
+TAKES_ALL = "--ids takes all that follows it: put the scans before it, or -- between"
 
 
 def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
@@ -35,6 +38,8 @@ def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
     ``P1/FLAIR.nii.gz`` and ``P2/FLAIR.nii.gz``, ``sub-P1`` and ``sub-P2``. A folder of DICOM needs
     an id: folders are called as people are.
 
+    Where there are ids, messages name a scan by its place: what its file is called may name people.
+
     Raises
     ------
     InputError
@@ -42,43 +47,50 @@ def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
     """
     if ids and len(ids) != len(given):
         found = f"{len(ids)} ids for {len(given)} scans"
-        raise bad_input("--ids", "an id for each scan, in their order", found, "correct the ids")
+        raise bad_input(
+            "--ids", "an id for each scan, in their order", found, f"correct the ids ({TAKES_ALL})"
+        )
+    places = [f"scan {place + 1} of {len(given)}" for place in range(len(given))]
     names: list[str] = []
     findings: list[Finding] = []
     for place, path in enumerate(given):
         try:
-            names.append(_from_id(path, ids[place]) if ids else _from_path(path))
+            names.append(_from_id(places[place], ids[place]) if ids else _from_path(path))
         except InputError as error:
             findings += error.findings
     if findings:
         raise InputError(findings)
     if not ids:
         names = _told_apart(given, names)
-    if findings := _twice(given, names):
+    called = [f"--ids, of {place}" for place in places] if ids else [str(path) for path in given]
+    if findings := _twice(called, names):
         raise InputError(findings)
     return names
 
 
-def _twice(given: Sequence[Path], names: Sequence[str]) -> list[Finding]:
+def _twice(called: Sequence[str], names: Sequence[str]) -> list[Finding]:
     """Return a finding of each scan whose name another has: disks may not tell capitals."""
-    seen: dict[str, Path] = {}
+    seen: dict[str, str] = {}
     findings = []
-    for path, name in zip(given, names, strict=True):
+    for scan, name in zip(called, names, strict=True):
         if other := seen.get(name.lower()):
             found = f"{name} twice, {other} being the other"
             remedy = "give each scan its own id with --ids"
-            findings.append(Finding(str(path), "a name of its own", found, remedy))
-        seen.setdefault(name.lower(), path)
+            findings.append(Finding(scan, "a name of its own", found, remedy))
+        seen.setdefault(name.lower(), scan)
     return findings
 
 
-def _from_id(path: Path, given: str) -> str:
-    subject, _, session = given.removeprefix("sub-").partition("_ses-")
+def _from_id(scan: str, given: str) -> str:
+    subject, has_session, session = given.removeprefix("sub-").partition("_ses-")
     longest = max(len(subject), len(session))
-    if is_id(subject) and (not session or is_id(session)) and longest <= LONGEST_ID:
+    if is_id(subject) and (not has_session or is_id(session)) and longest <= LONGEST_ID:
         return name_of_scan(subject, session)
     expected = f"an id of letters and digits, {LONGEST_ID} at most, or subject_ses-session"
-    raise bad_input(f"--ids, of {path}", expected, repr(given), "correct the id")
+    found = repr(given[:LONGEST_SHOWN])
+    if len(given) > LONGEST_SHOWN:
+        found += f" and {len(given) - LONGEST_SHOWN} more characters"
+    raise bad_input(f"--ids, of {scan}", expected, found, "correct the id")
 
 
 def _from_path(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msnmo.check.findings import Reported, ScanReport
 from msnmo.check.images import Doubt, doubts_of_scan, orientation
-from msnmo.check.masks import label_doubts, lesion_doubts, rater_doubts
+from msnmo.check.masks import brain_doubts, label_doubts, lesion_doubts, rater_doubts
 from msnmo.core.contents import record
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.fingerprint import fingerprint
@@ -18,7 +18,6 @@ from msnmo.core.geometry import resample_to_grid
 from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_given
 from msnmo.core.lesions import load_lesions
 from msnmo.core.memory import MORE_MEMORY, explain_little_memory
-from msnmo.core.plausibility import volume_doubts
 from msnmo.core.reservations import reserve
 from msnmo.core.volumes import (
     ARRAYS,
@@ -154,10 +153,7 @@ def _open_brain(
         findings += _errors(name, error)
         return None
     findings += _reported(name, path, _behind(brain))
-    remedy = "correct the mask, or empty the scan table's column `brain_mask`"
-    for found in volume_doubts(brain.data, brain.grid):
-        doubt = Doubt("error", "the mask of a whole brain, 0.5 to 2.5 litres", found, remedy)
-        findings += _reported(name, path, [doubt])
+    findings += _reported(name, path, brain_doubts(brain))
     return brain
 
 

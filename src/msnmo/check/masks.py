@@ -9,6 +9,7 @@ import numpy as np
 from msnmo.check.findings import Severity
 from msnmo.check.images import Doubt
 from msnmo.core.lesion_labels import ANY, Labels, in_words
+from msnmo.core.plausibility import volume_doubts
 from msnmo.core.volumes import Volume
 
 # Lesion loads beyond these are rare, and hardly possible
@@ -46,6 +47,13 @@ def lesion_doubts(mask: Volume, scan: Volume | None, brain: Volume | None) -> It
         yield from _outside(mask, _lit(scan.data), "the head")
     if brain is not None:
         yield from _outside(mask, brain.data, "the brain mask")
+
+
+def brain_doubts(brain: Volume) -> Iterator[Doubt]:
+    """Yield what is wrong of one brain mask: of a whole brain there are 0.5 to 2.5 litres."""
+    remedy = "correct the mask; in a scan table, column `brain_mask` may be empty instead"
+    for found in volume_doubts(brain.data, brain.grid):
+        yield Doubt("error", "the mask of a whole brain, 0.5 to 2.5 litres", found, remedy)
 
 
 def label_doubts(values: Sequence[int], labels: Labels) -> Iterator[Doubt]:

@@ -20,15 +20,17 @@ from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.dicom_series import Folder, Identity, Series
 from msnmo.cohort.table import COLUMNS, MISSING
 from msnmo.core.diagnoses import diagnoses, in_words
-from msnmo.core.errors import Finding, InputError, bad_input
+from msnmo.core.errors import Finding, InputError, bad_input, explain_refusal
 from msnmo.core.processes import ask
 from msnmo.core.provenance import SECONDS_FOR_GIT
 
 MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SALT_BYTES = 32
+MOST_SALT_BYTES = 65_536
 FEWEST_SIGNS = 8
 """Different bytes of a key: of 32 random hexadecimal digits all but one in a million have more."""
 HASH_DIGITS = 10
+KEY_FILE = "a file with the secret key, or none yet"
 IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates", "sexes")
 
 
@@ -189,18 +191,21 @@ def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
     Raises
     ------
     InputError
-        If others can read the file, it lies where it would be handed on, or it is no secret.
+        If others can read the file, it lies where it would be handed on, or it is no secret; or no
+        key can be read or made there.
     """
-    _refuse_handed_on(path, handed_on)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
-        print(
-            f"made {path}: keep it secret, and keep it; the same ids need the same key",
-            file=sys.stderr,
-        )
-    salt = path.read_bytes().strip()
+    try:
+        if path.is_symlink() and not path.exists():
+            remedy = "remove the link to have a new key made, or correct it"
+            raise bad_input(path, KEY_FILE, "a link that leads to no file", remedy)
+        _refuse_handed_on(path, handed_on)
+        if not os.path.lexists(path):
+            _make_salt(path)
+        salt = _salt_in(path)
+    except OSError as error:
+        remedy = "correct the path, or get yourself the right to read and write there"
+        found = f"{error.strerror}: {error.filename}"
+        raise bad_input(path, KEY_FILE, found, remedy) from error
     if len(salt) < SALT_BYTES // 2:
         remedy = "delete the file to have a new one made; ids will change"
         raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
@@ -215,6 +220,34 @@ def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
         )
         raise bad_input(path, expected, found, remedy)
     return salt
+
+
+def _make_salt(path: Path) -> None:
+    with explain_refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
+    print(
+        f"made {path}: keep it secret, and keep it; the same ids need the same key",
+        file=sys.stderr,
+    )
+
+
+def _salt_in(path: Path) -> bytes:
+    """Return what a file holds, if it is one and no longer than a key may be."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        # a pipe would be waited for, and some devices never end
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise bad_input(path, KEY_FILE, found, "name a file; a new one is made where none is")
+    with path.open("rb") as stream:
+        content = stream.read(MOST_SALT_BYTES + 1)
+    if len(content) > MOST_SALT_BYTES:
+        remedy = (
+            "see that this is the key, and no image; name a file that is not there for a new one"
+        )
+        raise bad_input(path, f"a key of {MOST_SALT_BYTES} bytes at most", "a longer file", remedy)
+    return content.strip()
 
 
 def _refuse_handed_on(path: Path, folders: Sequence[Path]) -> None:
