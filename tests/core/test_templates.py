@@ -17,7 +17,7 @@ def test_every_template_compiles_in_its_room():
     for path in paths:
         room = ".".join(("msnmo", *path.parent.relative_to(SOURCE).parts))
         environment = templates("msnmo.viewing", room)
-        environment.filters |= {"pipe_table": str}
+        environment.filters |= {"pipe_table": str, "abbreviations": list}
         assert environment.get_template(path.name).name == path.name
 
 
@@ -27,7 +27,7 @@ def test_a_name_that_nobody_gives_is_an_error():
 
 
 def test_html_alone_is_escaped():
-    html = templates("msnmo.viewing").get_template("base.html.jinja")
+    html = templates("msnmo.check").get_template("findings.html.jinja")
     assert html.environment.autoescape("a.html.jinja")
     assert not html.environment.autoescape("card.md.jinja")
 
