@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from threading import current_thread, main_thread
 
 # before libraries read them: several workers share the cores, and small arrays gain nothing
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -27,12 +29,26 @@ from msnmo.core.volumes import Grid, save_volume
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# a shell starts what it puts in the background deaf to Ctrl-C, and nohup to the end of a terminal;
+# commands that tests start inherit it
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN and current_thread() is main_thread():
+        signal.signal(_number, _usual)
+
 # what takes longest starts first, so that no worker is left alone with it at the end
 LONGEST = (
     "workflow/test_workflow.py",
     "workflow/test_check.py",
     "apply/test_apply.py",
     "evaluate/statistics/test_compare.py",
+    "report/test_browser.py",
+    "quality/test_rating_page.py",
+    "workflow/test_screen.py",
+    "apply/test_records.py",
+    "workflow/test_results_lock.py",
     "workflow/test_one_class.py",
     "workflow/test_anywhere.py",
     "workflow/test_seeds.py",

@@ -152,7 +152,7 @@ def test_deep_supervision_trains_each_level_with_half_the_weight_of_the_finer_on
     [
         (UNetSettings, {"channels": (4, 8, 8)}, "a list of five whole numbers"),
         (UNetSettings, {"norm": "layer"}, "one of batch, instance, group"),
-        (UNetSettings, {"channels": (4, 8, 8, 8, 0)}, "a whole number of at least 1"),
+        (UNetSettings, {"channels": (4, 8, 8, 8, 0)}, "a whole number from 1 to 4096"),
         (AttentionUNetSettings, {"channels": 32}, "two to five whole numbers"),
         (DynUNetSettings, {"channels": (4, 8, 8)}, "at most 1, two fewer"),
         (SwinUNETRSettings, {"feature_size": 16}, "a multiple of 12"),

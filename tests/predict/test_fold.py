@@ -377,7 +377,7 @@ def test_every_bad_scan_is_reported_at_once_and_nothing_is_written(
 
 def test_scans_of_another_size_than_trained_are_refused(blob_cohort: Path) -> None:
     table = pd.read_csv(blob_cohort / "manifest.tsv", sep="\t")[:2]
-    with pytest.raises(InputError, match=r"(?s)expected: shape \(48, 48, 48\).*MS1_FLAIR"):
+    with pytest.raises(InputError, match=r"(?s)MS1_FLAIR.*expected: shape \(48, 48, 48\)"):
         load_scans(table, (48, 48, 48))
 
 
