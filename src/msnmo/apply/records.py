@@ -13,16 +13,19 @@ import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msnmo.apply.pages import RUN_ENDING
-from msnmo.apply.preprocess import Arrived
 from msnmo.bundle.contents import DESCRIPTION, Bundle
 from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.core.files import read_json, sha256, write_json
 from msnmo.core.lock import InUseError, hold
 from msnmo.core.names import folder_of
 from msnmo.core.provenance import versions
+
+if TYPE_CHECKING:
+    # it names every step, and the list of scans would depend on all that they import
+    from msnmo.apply.preprocess import Arrived
 
 KEPT = ".msnmo"
 """The folder of records and locks, within that of the results."""
