@@ -19,9 +19,10 @@ from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
 from msnmo.figures.style import house_style
 from msnmo.report.results import Results
 from msnmo.report.scatter import TOP
+from msnmo.report.tables import joined
 from msnmo.settings.methods import get_method
 from msnmo.tables.content import HIGH, LOW, OURS, REPORTED
-from msnmo.tables.model import Page, Text
+from msnmo.tables.model import NOTHING, Page, Text
 from msnmo.viewing.display import brain_alone
 from msnmo.viewing.slices import (
     AXIAL,
@@ -44,6 +45,17 @@ SIDE, MARGIN = 260, 46
 BRIGHTEST = 99.5
 """Percentile of the brain that is white in the picture of a scan."""
 AROUND_MM = 8.0
+
+
+@dataclass(frozen=True)
+class Percent:
+    """A metric in percent: ours, the ends of its interval, the reported one."""
+
+    name: str
+    ours: float
+    low: float | None
+    high: float | None
+    reported: float | None
 
 
 @dataclass(frozen=True)
@@ -110,62 +122,39 @@ def draw_forest(pages: Iterable[Page], label: str) -> Forest | None:
     Forest or None
         None where no table has a number of the method.
     """
-    rows: dict[str, tuple[Text, ...]] = {}
-    reported: dict[str, float | None] = {}
+    found: dict[str, Percent] = {}
     for page in pages:
-        for name, cells in _sure(page, label):
-            if name not in rows:
-                rows[name] = cells
-                reported[name] = _reported(page, label, name)
-    known = [name for name, cells in rows.items() if cells[0].value is not None]
-    if not known:
+        for each in _percents(page, label):
+            found.setdefault(each.name, each)
+    if not found:
         return None
-    bars = tuple(_bar(name, place, rows[name], reported[name]) for place, name in enumerate(known))
+    bars = tuple(_bar(place, each) for place, each in enumerate(found.values()))
     ticks = tuple((_x(step), str(step)) for step in range(0, 101, 20))
     return Forest(label, TOP + ROW * len(bars) + FOOT, ticks, bars)
 
 
-def _sure(page: Page, label: str) -> Iterator[tuple[str, tuple[Text, ...]]]:
-    """Yield the metrics in percent of a method, with number and ends of the interval."""
-    columns = [column for panel in page.panels for column in panel.columns]
-    percent = {column.split(" ")[0] for column in columns if "(%)" in column}
-    if page.details is None:
-        return
-    lines = [line for block in page.details.blocks if block.label == label for line in block.lines]
-    for line in lines:
-        if line.name in percent:
-            cells = dict(zip(page.details.columns, line.cells, strict=True))
-            yield line.name, (cells[OURS], cells[LOW], cells[HIGH])
+def _percents(page: Page, label: str) -> Iterator[Percent]:
+    """Yield a method's metrics in percent that have a number."""
+    columns, lines = joined(page.panels)
+    _, details = joined([] if page.details is None else [page.details])
+    reported = lines.get((label, REPORTED), {})
+    names = {column.split(" ")[0]: column for column in columns if "(%)" in column}
+    for (of, name), cells in details.items():
+        if of == label and name in names and (ours := cells[OURS].value) is not None:
+            paper = reported.get(names[name], Text(NOTHING))
+            yield Percent(name, ours, cells[LOW].value, cells[HIGH].value, paper.value)
 
 
-def _reported(page: Page, label: str, metric: str) -> float | None:
-    for panel in page.panels:
-        for block in panel.blocks:
-            for line in block.lines:
-                if block.label == label and line.name == REPORTED:
-                    for column, cell in zip(panel.columns, line.cells, strict=True):
-                        if column.split(" ")[0] == metric:
-                            return cell.value
-    return None
-
-
-def _bar(name: str, place: int, cells: tuple[Text, ...], reported: float | None) -> Bar:
-    ours, low, high = (cell.value for cell in cells)
-    assert ours is not None  # noqa: S101 - chosen so
-    told = f"{name} {fixed(ours, 1)} %"
-    if low is not None and high is not None:
-        told += f", interval {fixed(low, 1)} to {fixed(high, 1)}"
-    if reported is not None:
-        told += f"; reported {fixed(reported, 1)}"
-    return Bar(
-        name,
-        TOP + (place + 0.5) * ROW,
-        _x(ours),
-        None if low is None else _x(low),
-        None if high is None else _x(high),
-        None if reported is None else _x(reported),
-        told,
+def _bar(place: int, of: Percent) -> Bar:
+    told = f"{of.name} {fixed(of.ours, 1)} %"
+    if of.low is not None and of.high is not None:
+        told += f", interval {fixed(of.low, 1)} to {fixed(of.high, 1)}"
+    if of.reported is not None:
+        told += f"; reported {fixed(of.reported, 1)}"
+    low, high, reported = (
+        None if each is None else _x(each) for each in (of.low, of.high, of.reported)
     )
+    return Bar(of.name, TOP + (place + 0.5) * ROW, _x(of.ours), low, high, reported, told)
 
 
 def _x(percent: float) -> float:

@@ -43,7 +43,7 @@ def reference_row(page: Page, label: str) -> pd.DataFrame:
 
     Columns metric (with its unit), ours, reported, difference, table; empty where it has no row.
     """
-    columns, lines = _joined(page.panels)
+    columns, lines = joined(page.panels)
     of_method = [lines.get((label, name), {}) for name in COMPARED]
     rows = [
         [column, *(_cell(of.get(column), ranked=False) for of in of_method), f"Table {page.number}"]
@@ -53,7 +53,7 @@ def reference_row(page: Page, label: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["metric", *COMPARED, "from"])
 
 
-def _joined(panels: Sequence[Panel]) -> tuple[list[str], dict[tuple[str, str], dict[str, Text]]]:
+def joined(panels: Sequence[Panel]) -> tuple[list[str], dict[tuple[str, str], dict[str, Text]]]:
     """Return the columns of some panels, each once, and each line's cells by column.
 
     Lines are found by their block's label and their name.
@@ -77,7 +77,7 @@ def _listed(
     panels: Sequence[Panel], headings: tuple[str, str], title: str, notes: Sequence[str] = ()
 ) -> Table:
     """Return a table with a row for each line."""
-    columns, lines = _joined(panels)
+    columns, lines = joined(panels)
     rows = [
         (Cell(label), Cell(name), *(_cell(cells.get(column)) for column in columns))
         for (label, name), cells in lines.items()
@@ -92,7 +92,7 @@ def _has_numbers(column: str, lines: Iterable[dict[str, Text]]) -> bool:
 
 def _lines_beside(page: Page, panels: Sequence[Panel], notes: Sequence[str]) -> Table:
     """Return a table with a row for each block, its lines in columns of one group."""
-    columns, lines = _joined(panels)
+    columns, lines = joined(panels)
     names = [each for each in COMPARED if any(name == each for _, name in lines)]
     labels = dict.fromkeys(label for label, _ in lines)
     rows = [
