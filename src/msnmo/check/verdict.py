@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.check.costs import tell_of_cohort
-from msnmo.cohort.balance import learned, named_sites
+from msnmo.cohort.balance import classes_of, learned, named_sites
 from msnmo.cohort.classes import left_out_note, trainable
 from msnmo.cohort.folds import refuse_one_class, split_folds
 from msnmo.core.counts import counted
@@ -67,13 +67,11 @@ def judge(config: Mapping[str, Any], cohort: pd.DataFrame) -> Verdict:
     lines = [*_scans(cohort, in_folds), *_sites(in_folds)]
     if in_folds.empty:
         return Verdict((*lines, "Nothing can be trained."), (_nothing_to_learn(),))
-    there = set(cohort["diagnosis"])
-    methods, left_out = trainable(
-        config["methods"], [label for label in diagnoses() if label in there]
-    )
+    classes = [name for name in classes_of(in_folds) if name in diagnoses()]
+    methods, left_out = trainable(config["methods"], classes)
     told, problems = _folds(config, cohort, methods)
     lines += [told, f"Methods that can be trained: {', '.join(methods) or 'none'}."]
-    if note := left_out_note(left_out, [label for label in diagnoses() if label in there]):
+    if note := left_out_note(left_out, classes):
         lines.append(note)
     return Verdict((*lines, *tell_of_cohort(config, methods, cohort)), tuple(problems))
 
