@@ -315,8 +315,6 @@ def test_who_is_asked_to_end_leaves_no_image_and_no_process(bundle, heads, tmp_p
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(scratch)},
-        # who starts the tests may have told them to live on without a terminal, as nohup does
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )
     for line in process.stderr:
         if line.strip() == "msnmo:   n4":

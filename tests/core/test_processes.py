@@ -49,12 +49,7 @@ run_command(lambda: run(["sh", "-c", sys.argv[1]], os.environ))
 def test_what_was_started_ends_with_who_started_it(tmp_path, number):
     """A child that asks for a moment to tidy up has it; its own child goes too."""
     child = "trap 'touch tidied; exit' TERM; sleep 100 & echo $! > pid; wait"
-    process = subprocess.Popen(
-        [sys.executable, "-c", PARENT, child],
-        cwd=tmp_path,
-        # who starts the tests may have told them to live on without a terminal, as nohup does
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no threads
-    )
+    process = subprocess.Popen([sys.executable, "-c", PARENT, child], cwd=tmp_path)
     pid = tmp_path / "pid"
     for _ in range(600):
         if pid.is_file() and pid.read_text().strip():

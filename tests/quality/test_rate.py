@@ -25,12 +25,7 @@ def test_what_is_missing_is_named(make_page, tmp_path):
 
 
 def test_the_command_tells_the_address_and_ends_well(make_page, tmp_path):
-    # a shell starts what it puts in the background deaf to Ctrl-C, and children inherit that
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process, rater = start(make_page(), tmp_path / "decisions.tsv", "--rater", "Ann")
-    finally:
-        signal.signal(signal.SIGINT, heard)
+    process, rater = start(make_page(), tmp_path / "decisions.tsv", "--rater", "Ann")
     assert b'"rater": "Ann"' in rater.ask("/decisions")[2]
     assert rater.decide()[0] == 200
     process.send_signal(signal.SIGINT)
