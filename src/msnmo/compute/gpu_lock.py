@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from msnmo.core.errors import bad_input
+from msnmo.core.paths import make_own, of_user
 
 PER_GPU = "MSNMO_JOBS_PER_GPU"
 """The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
@@ -50,12 +51,9 @@ class Held:
 def lock_folder() -> Path:
     """Return the folder of the locks: one for each user and machine.
 
-    It follows from no variable, so that all jobs of a user on a machine meet there: schedulers give
-    each job a TMPDIR of its own, and XDG_RUNTIME_DIR to some alone. It is not in the home folder,
-    which the machines of a cluster share. (Where each job has even a /tmp of its own, it is the
-    scheduler that gives it a GPU.)
+    Where each job has even a /tmp of its own, it is the scheduler that gives it a GPU.
     """
-    return Path(f"/tmp/msnmo-gpus-{os.getuid()}")  # noqa: S108 - its owner is checked
+    return of_user("gpus")
 
 
 def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") -> Held:
@@ -133,13 +131,10 @@ def _kind(folder: Path) -> type[BaseFileLock]:
 
 def _own(folder: Path) -> None:
     """Make the folder, or refuse one in which somebody else could hold our GPUs."""
-    with contextlib.suppress(FileExistsError):  # a file or a broken link: refused below
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not make_own(folder):
         expected, remedy = "a folder of your own, for locks of GPUs", "have it removed"
         raise bad_input(folder, expected, "a file, a link or another user's folder", remedy)
-    if (mode := stat.S_IMODE(found.st_mode)) & 0o022:
+    if (mode := stat.S_IMODE(folder.lstat().st_mode)) & 0o022:
         told = f"one that others may write to, mode {mode:04o}"
         raise bad_input(folder, "a folder of your own, for locks of GPUs", told, "have it removed")
     if links := [path for path in sorted(folder.iterdir()) if path.is_symlink()]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
+import stat
 from pathlib import Path, PurePath
 
 VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^{}]*)\})")
@@ -115,3 +117,20 @@ def not_a_folder(path: str) -> Path | None:
         if os.path.lexists(place):
             return None if place.is_dir() else place
     return None
+
+
+def of_user(kind: str) -> Path:
+    """Return a folder where all jobs of this user on this machine meet, such as that of GPUs.
+
+    It follows from no variable: schedulers give each job a TMPDIR of its own, and XDG_RUNTIME_DIR
+    to some alone. It is not in the home folder, which the machines of a cluster share.
+    """
+    return Path(f"/tmp/msnmo-{kind}-{os.getuid()}")  # noqa: S108 - its owner is checked
+
+
+def make_own(folder: Path) -> bool:
+    """Make a folder that only this user may enter; return whether what is there is their own."""
+    with contextlib.suppress(FileExistsError):  # a file or a broken link
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import json
 import os
-import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from msnmo.core import memory
+from msnmo.core.paths import make_own, of_user
 
 SECONDS_BETWEEN_TRIES = 0.2
 SECONDS_BETWEEN_WORDS = 60.0
@@ -27,11 +27,8 @@ NOTE = ".json"
 
 
 def folder() -> Path:
-    """Return where reservations are kept: one place for each user and machine.
-
-    It follows from no variable, as that of `msnmo.compute.gpu_lock`, so that all jobs meet there.
-    """
-    return Path(f"/tmp/msnmo-memory-{os.getuid()}")  # noqa: S108 - its owner is checked
+    """Return where reservations are kept: one place for each user and machine."""
+    return of_user("memory")
 
 
 @contextlib.contextmanager
@@ -51,7 +48,8 @@ def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]
     # no number of a process, which two containers may have in common
     note = kept / f"{uuid.uuid4().hex}{NOTE}"
     try:
-        held = _wait(needed, of, kept, note) if _is_ours(kept) else None
+        # in another user's folder, somebody else could have us wait
+        held = _wait(needed, of, kept, note) if make_own(kept) else None
     except OSError:  # a full disk, or one without locks
         held = None
     try:
@@ -113,11 +111,3 @@ def _resident(process: int) -> int:
     except (OSError, IndexError):
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _is_ours(kept: Path) -> bool:
-    """Make the folder; in another user's, somebody else could have us wait."""
-    with contextlib.suppress(FileExistsError):  # a file or a broken link
-        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = kept.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
