@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import errno
 import fcntl
 import os
 import time
@@ -17,7 +16,7 @@ from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.excluded import COLUMNS as EXCLUDED_COLUMNS
 from msnmo.cohort.excluded import RATER
 from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input, explain_refusal
-from msnmo.core.files import write_tsv
+from msnmo.core.files import NO_LOCKS, write_tsv
 from msnmo.core.paths import CONTROL
 
 COLUMNS = ("scan", "decision", "reason")
@@ -33,8 +32,6 @@ ARTEFACTS = (
 SEPARATOR = "; "
 SECONDS_OF_PATIENCE = 10.0
 SECONDS_BETWEEN_TRIES = 0.02
-# what network disks answer that have no locks
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class TableLocked(MsnmoError):  # noqa: N818 - said of the table

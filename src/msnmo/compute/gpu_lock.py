@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from msnmo.core.errors import bad_input
+from msnmo.core.files import NO_LOCKS
 from msnmo.core.paths import make_own, of_user
 
 PER_GPU = "MSNMO_JOBS_PER_GPU"
@@ -28,8 +28,6 @@ SECONDS_BETWEEN_WORDS = 600.0
 LOCK, NOTE = ".lock", ".json"
 SOFT = ".held"
 """Of a lock that is a file's being there, where the disk has no others."""
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a disk without flock says: NFS without its lock daemon, some FUSE and parallel disks."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from msnmo.core.errors import bad_input, explain_refusal
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a disk without flock says: NFS without its lock daemon, some FUSE and parallel disks."""
 MAKE_AGAIN = "delete the file and run the workflow again"
 PREDICT_AGAIN = "delete the folder of predictions and run the workflow again"
 """The workflow knows such a folder whole: a file that is missing in it is not made again."""
