@@ -63,6 +63,11 @@ def test_scans_to_predict_only_train_nothing():
     assert "Nothing can be trained." in verdict.text
 
 
+def test_of_no_scan_nothing_is_told_but_that():
+    lines = judge(config(), cohort()).text.splitlines()
+    assert lines[:2] == ["0 scans of 0 subjects can be used.", "Nothing can be trained."]
+
+
 def test_many_sites_are_counted():
     many = cohort(MS=10, NMOSD=10)
     many["site"] = [f"site {place}" for place in range(20)]

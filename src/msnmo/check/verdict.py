@@ -86,7 +86,8 @@ def _scans(cohort: pd.DataFrame, in_folds: pd.DataFrame) -> Iterator[str]:
     ]
     if alone := len(cohort) - len(in_folds):
         told.append(f"for prediction only: {counted(alone, 'scan')}")
-    yield "; ".join(told) + "."
+    if told:
+        yield f"{'; '.join(told)}."
 
 
 def _sites(in_folds: pd.DataFrame) -> Iterator[str]:
