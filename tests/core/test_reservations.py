@@ -45,7 +45,9 @@ def other():
 
     yield start
     for process, ended in started:
-        ended.set()
+        # of a process that was killed while it waited, an event waits for ever to be heard
+        if process.is_alive():
+            ended.set()
         process.join(60)
 
 
