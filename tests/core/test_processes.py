@@ -1,5 +1,6 @@
 """Programs that answer, fail, are missing, hang."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from msnmo.core import processes
 from msnmo.core.processes import ask, run
 
 
@@ -61,6 +63,29 @@ def test_what_was_started_ends_with_who_started_it(tmp_path, number):
     stat = Path(f"/proc/{pid.read_text().strip()}/stat")
     # one that ended may wait for its parent to take notice
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_request_while_a_program_is_being_started_leaves_it_not_behind(monkeypatch, number):
+    started, start = [], subprocess.Popen
+
+    def popen(*command, **options):
+        started.append(start(*command, **options))
+        os.kill(os.getpid(), number)
+        return started[0]
+
+    def leave(*_):
+        raise SystemExit(number)
+
+    before = signal.signal(number, leave)
+    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    try:
+        with pytest.raises(SystemExit):
+            run(["sleep", "100"], {})
+        assert signal.getsignal(number) is leave
+    finally:
+        signal.signal(number, before)
+    assert started[0].poll() is not None
 
 
 def test_a_program_is_run_to_its_end_with_its_own_variables_alone():

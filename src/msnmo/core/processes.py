@@ -6,9 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from msnmo.core.errors import REQUESTS
 
 SECONDS_TO_DIE = 2.0
 SECONDS_TO_LEAVE = 5.0
@@ -97,22 +102,56 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
     environment : mapping
         All its variables.
     """
-    process = subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        said, complaint = process.communicate()
-    except BaseException:
-        _end(process)
-        raise
+    with _signals_put_off() as hear:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            hear()
+            said, complaint = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
     return Answer(process.returncode, said.strip(), complaint.strip())
+
+
+@contextlib.contextmanager
+def _signals_put_off() -> Iterator[Callable[[], None]]:
+    """Hear no request to end until the function that this gives is called.
+
+    One that is heard while a program is being started would leave it behind: nobody knows it yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    came: list[tuple[int, FrameType | None]] = []
+
+    def hear() -> None:
+        # once: a handler may change the handlers, so that the way out is not broken off
+        handlers, requests = dict(usual), list(came)
+        usual.clear()
+        came.clear()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in requests:
+            handlers[number](number, frame)
+
+    for number in (signal.SIGINT, *REQUESTS):
+        if callable(handler := signal.getsignal(number)):
+            usual[number] = handler
+            signal.signal(number, lambda *heard: came.append(heard))
+    try:
+        yield hear
+    finally:
+        hear()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
