@@ -6,12 +6,12 @@ rule split_folds:
         rules.accept_cohort.output.cohort,
     output:
         f"{RESULTS}/folds.tsv",
-    # folds that cannot be made are told at once, not after hours of preprocessing
-    priority: 100
     log:
         f"{LOGS}/split_folds.log",
     benchmark:
         f"{BENCHMARKS}/split_folds.tsv"
+    # folds that cannot be made are told at once, not after hours of preprocessing
+    priority: 100
     conda:
         "../../envs/image.yaml"
     params:
