@@ -54,6 +54,7 @@ COMMANDS = {
         "msnmo.apply.compare_visits", "tell new, enlarged and gone lesions of two visits"
     ),
     "demo": Command("msnmo.demo", "make the demo cohort of simulated scans"),
+    "simulate": Command("msnmo.starter.simulate", "make scans as the starter learns from"),
     "benchmark": Command("msnmo.benchmark", "measure what each part costs on this machine"),
     "doctor": Command("msnmo.doctor", "say what works here: a page for your report of a problem"),
 }

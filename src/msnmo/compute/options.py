@@ -7,6 +7,7 @@ import os
 from typing import Literal, get_args
 
 from msnmo.compute.gpu_lock import PER_GPU
+from msnmo.core.arguments import at_least
 
 Choice = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -21,19 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--per-gpu",
-        type=_at_least_one,
+        type=at_least(1),
         default=os.environ.get(PER_GPU, "1"),
         help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
     )
     parser.add_argument(
         "--threads",
-        type=_at_least_one,
+        type=at_least(1),
         default=1,
         help="CPU threads; equal numbers give equal bytes on the CPU (default: %(default)s)",
     )
 
-
-def _at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
-    return int(text)

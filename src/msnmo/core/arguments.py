@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 
 
 def finite(text: str) -> float:
@@ -28,3 +29,15 @@ def from_half_to_1(text: str) -> float:
     if not 0.5 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0.5 to 1, found {text}")
     return value
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number of at least so much."""
+
+    def read(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            told = f"expected a whole number of at least {least}, found {text}"
+            raise argparse.ArgumentTypeError(told)
+        return int(text)
+
+    return read

@@ -106,6 +106,10 @@ def hold(
     return Cohort(held, device), f"scans are held on the GPU: {sizes}"
 
 
+Held = Callable[[Sequence[TrainingScan], torch.device, HeldScans], tuple[Cohort, str]]
+"""Where scans are held while a network is trained on them, as `hold` says it."""
+
+
 def order(job: Job, scans: Sequence[TrainingScan], epoch: int) -> list[Sequence[TrainingScan]]:
     """Return the epoch's batches, in an order of its own; the last holds what is left."""
     seed = derive_seed(job.seed, job.fold, "order", epoch)

@@ -19,7 +19,7 @@ from msnmo.compute.device import move
 from msnmo.core.seeds import derive_seed
 from msnmo.networks.build import build_network
 from msnmo.settings.methods import get_method
-from msnmo.train.batches import hold
+from msnmo.train.batches import Held, hold
 from msnmo.train.checkpoint import Checkpoint, Keeper
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job, Running, loss_weights
@@ -72,6 +72,7 @@ def train(
     *,
     running: Running = AS_USUAL,
     start: Start | None = None,
+    held: Held = hold,
 ) -> Trained:
     """Train a method on the training scans of a fold (paper, section 4.1).
 
@@ -89,6 +90,9 @@ def train(
     running : Running
     start : Start, optional
         Weights that it starts from, instead of random ones.
+    held : callable
+        Given scans, device and the precision of images, returns what yields an epoch's batches, and
+        in words where the scans are.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def train(
         _log(f"resuming after {progress.restore(state)} from {path}")
     elif taken:
         _log(taken.in_words)
-    cohort, where = hold(scans, device, running.held_scans)
+    cohort, where = held(scans, device, running.held_scans)
     if where:
         _log(where)
 

@@ -1,0 +1,94 @@
+"""Train the starter on simulated scans, each drawn once and learned from once."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import yaml
+
+from msnmo.compute.device import device_name, pick_device, precision, prepare
+from msnmo.core.command import program
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import atomic_path, write_json, write_tsv
+from msnmo.core.paths import path_argument
+from msnmo.core.provenance import git_state, versions
+from msnmo.settings.config import complete_config, method_settings
+from msnmo.settings.methods import get_method
+from msnmo.settings.training import Settings
+from msnmo.starter.scans import SIMULATION_VERSION, hold_none, scans_to_draw
+from msnmo.train.__main__ import serialise
+from msnmo.train.job import Job, Running
+from msnmo.train.loop import Stopped, train
+from msnmo.train.sigterm import leave, stop_on_sigterm
+
+SCANS = 100
+"""Drawn for an epoch."""
+GO_ON = "start the same command again to go on"
+
+
+def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False) -> None:
+    """Train; a state is kept in the folder, and gone on from."""
+    given = _parse(arguments)
+    config = complete_config(yaml.safe_load(given.config.read_text(encoding="utf-8")))
+    if len(config["methods"]) != 1:
+        found = ", ".join(config["methods"])
+        raise bad_input(given.config, "one method", found, "name the one to train under methods")
+    size = config["resize"]["size"]
+    if len(set(size)) > 1:
+        raise bad_input(given.config, "equal edges of resize.size", str(size), "give a cube")
+    method = get_method(config["methods"][0])
+    settings = Settings.from_mapping(method_settings(config, method.name), method)
+    job = Job(method.name, 0, config["seed"], settings)
+    scans = scans_to_draw(SCANS, size[0])
+    device = pick_device(config["compute"]["device"], 1, "train the starter")
+    prepare(device, config["compute"]["threads"])
+    checkpoint = given.out / "checkpoint.pt"
+    given.out.mkdir(parents=True, exist_ok=True)
+    running = Running(checkpoint_minutes=config["compute"]["checkpoint_minutes"])
+    trained = train(job, scans, device, checkpoint, stop, running=running, held=hold_none)
+    weights = serialise(job, trained.model)
+    write_tsv(given.out / "history.tsv", pd.DataFrame(trained.history))
+    run = {
+        "method": job.method,
+        "fold": job.fold,
+        "seed": job.seed,
+        "settings": settings.to_json(),
+        "size": size,
+        "training_scans": len(scans) * len(trained.history),
+        "simulation_version": SIMULATION_VERSION,
+        "epochs": len(trained.history),
+        "resumed_from": trained.resumed_from,
+        "seconds": round(sum(row["seconds"] for row in trained.history), 3),
+        "device": device.type,
+        "device_name": device_name(device),
+        "precision": precision(device, settings.train.precision),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    write_json(given.out / "run.json", run)
+    with atomic_path(given.out / "weights.safetensors") as temporary:
+        temporary.write_bytes(weights)
+    trained.checkpoint.remove()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=program("msnmo.starter"), description=__doc__)
+    parser.add_argument(
+        "--config", type=path_argument, required=True, help="as workflow/configs/starter.yaml"
+    )
+    parser.add_argument(
+        "--out", type=path_argument, required=True, help="folder of weights, history and run.json"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    asked = stop_on_sigterm(f"stopped by SIGTERM; the state kept last is in the folder: {GO_ON}")
+    try:
+        run_command(lambda: main(stop=asked))
+    except Stopped as stopped:
+        leave(f"stopped by SIGTERM {stopped}; all of it is kept in the folder: {GO_ON}")
