@@ -1,0 +1,255 @@
+"""Pack the trained starter as a bundle: half-precision weights, a threshold, a model card.
+
+The threshold is chosen on simulated scans that were not learned from. Numbers on real scans are
+told as they are given, and choose nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from safetensors.torch import load_file, save
+
+from msnmo.bundle.contents import (
+    CHECKSUMS,
+    DESCRIPTION,
+    FORMAT,
+    NOT_FOR_DIAGNOSIS,
+    Certainty,
+    check_content,
+)
+from msnmo.bundle.reference import reference_pass
+from msnmo.compute.device import prepare
+from msnmo.core.command import program
+from msnmo.core.diagnoses import diagnoses
+from msnmo.core.errors import bad_input, run_command
+from msnmo.core.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
+from msnmo.core.paths import path_argument
+from msnmo.core.provenance import git_state, versions
+from msnmo.core.seeds import derive_seed
+from msnmo.core.templates import templates
+from msnmo.core.volumes import Grid
+from msnmo.demo.lesions import Diagnosis
+from msnmo.evaluate.lesion_detection import lesion_metrics
+from msnmo.evaluate.segmentation import overlap_metrics
+from msnmo.networks import NETWORK_VERSION
+from msnmo.predict.fold import infer, load_model
+from msnmo.settings.config import complete_config, shareable
+from msnmo.settings.methods import get_method
+from msnmo.starter.render import Scan, simulate
+from msnmo.starter.scans import SIMULATION_VERSION
+
+CPU = torch.device("cpu")
+WEIGHTS = "fold-0.safetensors"
+VALIDATED = 60
+"""Simulated scans that the threshold is chosen on."""
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
+CLASS_NOTE = (
+    "The network also tells MS from NMOSD. It learned this from simulated lesions alone and was not "
+    "validated: it has never seen a patient."
+)
+TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
+MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
+"""Columns of the table of real scans; DSC and LF1 in [0, 1], empty without a true mask."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the bundle's folder."""
+    given = _parse(arguments)
+    prepare(CPU, given.threads)
+    run = read_json(given.trained / "run.json")
+    config = complete_config(yaml.safe_load(given.config.read_text(encoding="utf-8")))
+    weights = _halved(given.trained / "weights.safetensors", run["weights_sha256"])
+    digest = hashlib.sha256(weights).hexdigest()
+    with atomic_folder(given.out) as folder:
+        (folder / WEIGHTS).write_bytes(weights)
+        told = run | {"weights_sha256": digest}
+        model = load_model(folder / WEIGHTS, told, CPU)
+        scores = _validate(model, run["seed"], run["size"][0])
+        threshold = float(scores.groupby("threshold")["DSC"].mean().idxmax())
+        content = _content(run, config, digest, threshold, reference_pass(model))
+        check_content(given.out / DESCRIPTION, content)
+        write_json(folder / DESCRIPTION, content)
+        text = yaml.safe_dump(shareable(config), sort_keys=False, allow_unicode=True)
+        write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
+        parameters = sum(weight.numel() for weight in model.parameters())
+        card = _card(content, run, scores, given.measured, parameters)
+        write_text(folder / "MODEL_CARD.md", card)
+        files = sorted(folder.iterdir())
+        sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
+        write_text(folder / CHECKSUMS, sums)
+    print(f"{given.out}: threshold {threshold:g}, {len(weights) / 1e6:.1f} MB of weights")
+
+
+def _halved(path: Path, digest: str) -> bytes:
+    """Return the weights in float16, with what the file tells of their origin."""
+    if not path.is_file() or sha256(path) != digest:
+        found = "another checksum" if path.is_file() else "no such file"
+        raise bad_input(path, "the weights that run.json tells of", found, TRAIN_AGAIN)
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(path).items()
+    }
+    if beyond := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        found = f"values beyond it in {', '.join(beyond)}"
+        raise bad_input(path, "weights within float16", found, TRAIN_AGAIN)
+    run = read_json(path.with_name("run.json"))
+    origin = {key: run[key] for key in ("method", "fold", "seed")}
+    return save(tensors, metadata={"msnmo": json.dumps(origin)})
+
+
+def _validate(model: torch.nn.Module, seed: int, size: int) -> pd.DataFrame:
+    """Return DSC and LF1 of simulated scans in model space, a row a scan and threshold."""
+    rows: list[dict[str, Any]] = []
+    for number in range(VALIDATED):
+        diagnosis: Diagnosis = get_args(Diagnosis)[number % 2]
+        scan = simulate(derive_seed(seed, "validation", number), diagnosis, size)
+        found = infer(model, scan.image[0].numpy(), CPU).lesion_probability[0, 0].numpy()
+        rows += [{"threshold": cut, **_scores(scan, found > cut)} for cut in THRESHOLDS]
+    return pd.DataFrame(rows)
+
+
+def _scores(scan: Scan, found: np.ndarray) -> dict[str, float]:
+    truth = scan.lesion[0].numpy()
+    grid = Grid.from_affine(truth.shape, np.diag([*scan.voxel_mm, 1.0]))
+    return {
+        "load_ml": scan.lesion_ml,
+        "DSC": overlap_metrics(found, truth)["DSC"],
+        "LF1": lesion_metrics(found, truth, grid, 3.0)["LF1"],
+    }
+
+
+def _content(
+    run: Mapping[str, Any],
+    config: Mapping[str, Any],
+    digest: str,
+    threshold: float,
+    reference: Mapping[str, list[float]],
+) -> dict[str, Any]:
+    fold = {key: run[key] for key in ("fold", "seed", "settings", "epochs", "size")}
+    certain_from = config["bundle"]["certain_from"]
+    return {
+        "format": FORMAT,
+        "network_version": NETWORK_VERSION,
+        "warning": NOT_FOR_DIAGNOSIS,
+        "method": run["method"],
+        "labels": {str(label): name for label, name in enumerate(diagnoses())},
+        "classes_on_request": CLASS_NOTE,
+        "threshold": threshold,
+        "temperature": 1.0,
+        "temperature_note": "probabilities as the network gives them",
+        "certain_from": certain_from,
+        "uncertain_rule": Certainty(certain_from).rule,
+        "preprocessing": {
+            name: dict(config[name]) for name in ("skull_strip", "n4", "resize", "zscore")
+        },
+        "folds": [
+            fold
+            | {
+                "weights": WEIGHTS,
+                "weights_sha256": digest,
+                "training_scans": run["training_scans"],
+                "reference": dict(reference),
+            }
+        ],
+        "training_cohort": {
+            "simulated": {"scans": run["training_scans"], "of": run["training_scans"]},
+            "simulation_version": SIMULATION_VERSION,
+        },
+        "versions": run["versions"],
+        "git": run["git"],
+        "packed_by": {"versions": versions(), "git": git_state()},
+    }
+
+
+def _card(
+    content: Mapping[str, Any],
+    run: Mapping[str, Any],
+    scores: pd.DataFrame,
+    measured: Path | None,
+    parameters: int,
+) -> str:
+    chosen = scores[scores["threshold"] == content["threshold"]]
+    return (
+        templates(__package__)
+        .get_template("card.md.jinja")
+        .render(
+            **dict(content)
+            | {
+                "method": get_method(run["method"]),
+                "parameters": parameters,
+                "scans": run["training_scans"],
+                "epochs": run["epochs"],
+                "seed": run["seed"],
+                "hours": f"{run['seconds'] / 3600:.1f}",
+                "device_name": run["device_name"],
+                "validated": VALIDATED,
+                "class_note": CLASS_NOTE,
+                "simulated_accuracy": _by_load(chosen),
+                "measured": [] if measured is None else _real(read_tsv(measured, MEASURED)),
+            }
+        )
+    )
+
+
+def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
+    """Return means of brains with lesions, by thirds of their load, and of those without."""
+    having = chosen[chosen["load_ml"] > 0]
+    thirds = pd.qcut(having["load_ml"], 3)
+    rows = [
+        {
+            "load": f"{part['load_ml'].min():.1f} to {part['load_ml'].max():.1f}",
+            "scans": str(len(part)),
+            "dsc": f"{100 * part['DSC'].mean():.1f}",
+            "f1": f"{100 * part['LF1'].mean():.1f}",
+        }
+        for _, part in having.groupby(thirds, observed=True)
+    ]
+    return rows
+
+
+def _real(table: pd.DataFrame) -> list[dict[str, str]]:
+    def share(value: float) -> str:
+        return "n/a" if np.isnan(value) else f"{100 * value:.1f}"
+
+    return [
+        {
+            "scan": row.scan,
+            "truth_ml": f"{row.truth_ml:.1f}",
+            "found_ml": f"{row.found_ml:.1f}",
+            "dsc": share(row.DSC),
+            "f1": share(row.LF1),
+        }
+        for row in table.itertuples()
+    ]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=program("msnmo.starter.pack"), description=__doc__)
+    parser.add_argument(
+        "--trained", type=path_argument, required=True, help="folder of python -m msnmo.starter"
+    )
+    parser.add_argument(
+        "--config", type=path_argument, required=True, help="as workflow/configs/starter.yaml"
+    )
+    parser.add_argument(
+        "--measured",
+        type=path_argument,
+        help=f"table of real scans for the card (TSV): {', '.join(MEASURED)}",
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--out", type=path_argument, required=True, help="folder of the bundle")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)
