@@ -24,7 +24,6 @@ html_theme = "furo"
 html_title = f"msnmo {release}"
 html_show_sphinx = False
 html_copy_source = False
-html_theme_options = {"source_directory": "docs/"}
 
 linkcheck_timeout = 30
 linkcheck_retries = 2

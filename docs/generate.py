@@ -40,7 +40,7 @@ from msnmo.tables.layout import (
 )
 
 SCANS = Path(__file__).parents[1] / "src/msnmo/cohort/scans.schema.yaml"
-WIDTH = "100"
+WIDTH = "90"
 """Columns of a help text."""
 UNITS = {"%": "%", "mm": "mm", "ml": "ml", "r": "correlation", "nat": "nat"}
 REGISTRY = """# Methods, metrics, tables and figures
@@ -117,8 +117,8 @@ def registry() -> str:
             REGISTRY,
             "\n## Methods\n\n",
             "The config's `methods` takes these names. Those of the paper are trained by default.\n"
-            "What the others change stands in [config.yaml](../../config.yaml). All methods are in\n"
-            "Tables S3 and S7, too.\n\n",
+            "What the others change stands in [config.yaml](../../config.yaml). Tables S3 and S7\n"
+            "have all methods.\n\n",
             _table(
                 ("name", "label in tables", "segments", "classifies", "tables", "from"),
                 (_method(each) for each in METHODS.values()),

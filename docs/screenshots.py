@@ -1,7 +1,16 @@
-"""Make the screenshots of docs/screenshots.md from a finished demo: `make screenshots`.
+r"""Make the screenshots of docs/screenshots.md from a finished demo: `make screenshots`.
 
-Needs Chromium, found as `chromium` on the PATH or by CHROMIUM. It is run by hand, as pictures are
-not the same bytes on every machine.
+Before it, in the clone:
+
+make demo
+snakemake bundle --cores all --configfile workflow/configs/demo.yaml
+msnmo demo --out demo/heads --ms 2 --nmosd 2 --follow-ups 1 --stripped 0 --seed 11
+msnmo apply --bundle demo/results/bundle --out demo/new demo/heads/sub-*/ses-*/anat/*_FLAIR.nii.gz
+msnmo compare-visits --applied demo/new --ids MS01_ses-1 MS01_ses-2 --out demo/visits \
+    demo/heads/sub-MS01/ses-*/anat/*_FLAIR.nii.gz
+
+It needs Chromium, found as `chromium` on the PATH or by CHROMIUM. It is run by hand, as pictures
+are not the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -52,7 +61,7 @@ class Shot:
     name : str
         Of its file.
     page : str
-        In the folder of results.
+        In the folder of the demo, such as ``results/report/index.html``.
     prepare : callable
         What is done with the page before.
     height : int
@@ -66,16 +75,19 @@ class Shot:
 
 
 SHOTS = (
-    Shot("overview", "report/index.html", height=1250),
-    Shot("tables", "report/tables.html"),
-    Shot("scans", "report/scans.html"),
-    Shot("scan", "report/scans/sub-MS01_ses-1.html", _viewer, 1100),
-    Shot("quality", "quality/index.html", height=1000),
-    Shot("check", "check/findings.html", height=500),
+    Shot("overview", "results/report/index.html", height=1250),
+    Shot("tables", "results/report/tables.html"),
+    Shot("scans", "results/report/scans.html"),
+    Shot("scan", "results/report/scans/sub-MS01_ses-1.html", _viewer, 1100),
+    Shot("quality", "results/quality/index.html", height=1000),
+    Shot("check", "results/check/findings.html", height=500),
+    Shot("apply", "new/report/index.html", height=600),
+    Shot("applied-scan", "new/report/scans/sub-MS01_ses-1.html", _viewer, 1100),
+    Shot("visits", "visits/report/scans/visits.html", _viewer, 1100),
 )
 
 
-def take(browser: Browser, results: Path, shot: Shot) -> bytes:
+def take(browser: Browser, demo: Path, shot: Shot) -> bytes:
     """Return the PNG of a page, with few colours.
 
     Raises
@@ -83,9 +95,9 @@ def take(browser: Browser, results: Path, shot: Shot) -> bytes:
     SystemExit
         If the page is missing, or says nowhere in the picture that the scans are simulated.
     """
-    path = results / shot.page
+    path = demo / shot.page
     if not path.is_file():
-        sys.exit(f"{path}: no such page: run `make demo` first, or give --results")
+        sys.exit(f"{path}: no such page: the docstring says what to run first")
     page = browser.new_page(viewport={"width": WIDTH, "height": shot.height})
     page.set_default_timeout(PATIENCE)
     page.goto(path.resolve().as_uri())
@@ -107,7 +119,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, required=True, help="of a finished demo")
+    parser.add_argument("--demo", type=Path, required=True, help="folder of the finished demo")
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     given = parser.parse_args()
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -117,7 +129,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         for shot in SHOTS:
-            content = take(browser, given.results, shot)
+            content = take(browser, given.demo, shot)
             (given.out / f"{shot.name}.png").write_bytes(content)
             print(f"{shot.name}.png: {len(content) / 1000:.0f} kB")
         browser.close()
