@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
@@ -93,14 +95,29 @@ def test_sentences_are_short(page: Path) -> None:
     assert long <= max(1, MOST_LONG * total), "\n".join(found)
 
 
-def test_commands_that_pages_show_exist() -> None:
-    shown = {
-        word
-        for page in PAGES
-        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-        for word in re.findall(r"^msnmo ([\w-]+)", block, re.MULTILINE)
-    }
-    assert {"cohort", "check", "apply"} <= shown <= {*COMMANDS}
+def shown() -> Iterator[tuple[str, list[str]]]:
+    """Yield each command of ours that a page shows: its page and its words."""
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", "1"), comments=True)
+                if words[:1] == ["msnmo"] and ">" not in words:
+                    yield str(page.relative_to(ROOT)), words
+
+
+@pytest.mark.torch
+def test_commands_that_pages_show_are_understood() -> None:
+    found = list(shown())
+    assert {"apply", "check", "cohort", "rate"} <= {words[1] for _, words in found}
+    generate = run_path(str(DOCS / "generate.py"))
+    parsers = {}
+    for page, (_, name, *rest) in found:
+        if name not in parsers:
+            parsers[name] = generate["parser_of"](COMMANDS[name])
+        try:
+            parsers[name].parse_args(rest)
+        except SystemExit as refused:
+            pytest.fail(f"{page}: msnmo {name} {shlex.join(rest)}: {refused}")
 
 
 def test_sentences_are_told_apart() -> None:
