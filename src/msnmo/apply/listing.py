@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 
 from msnmo.apply.classes import columns_of, labels_of, names_of
+from msnmo.apply.methods_of_scans import methods_of_scans, told_of
 from msnmo.apply.pages import RUN_ENDING, write_index
 from msnmo.apply.records import lock_listing, read_failures
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import Finding, InputError, run_command
-from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
+from msnmo.core.files import read_json, read_tsv, write_json, write_text, write_tsv
 from msnmo.core.provenance import versions
+from msnmo.report.methods_text import NAME as METHODS_TEXT
 
 LESIONS = ("lesions", "load_ml", "load_ml_least", "load_ml_most")
 
@@ -34,6 +36,7 @@ def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[s
         try:
             run = read_json(path)
             _row(run)
+            told_of(run)
             if scans is None or run["scan"] in scans:
                 runs.append(run | {"folder": path.parent})
         except InputError as error:
@@ -83,7 +86,7 @@ def _row(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_listing(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Write predictions.tsv, dataset_description.json and the pages' list of the scans.
+    """Write predictions.tsv, dataset_description.json, the methods text and the pages' list.
 
     Parameters
     ----------
@@ -116,6 +119,7 @@ def _write_listing(folder: Path, scans: Collection[str] | None) -> list[dict[str
         "Warning": NOT_FOR_DIAGNOSIS,
     }
     write_json(folder / "dataset_description.json", description)
+    write_text(folder / "report" / METHODS_TEXT, methods_of_scans(runs))
     write_index(folder / "report", runs, table)
     return runs
 

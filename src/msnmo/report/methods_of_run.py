@@ -17,6 +17,7 @@ from msnmo.core.names import path_of_scan
 from msnmo.evaluate.aggregate import drawn_anew
 from msnmo.report.methods_text import (
     NETWORKS,
+    commits_of,
     listed,
     software_of,
     space_of,
@@ -147,7 +148,7 @@ def _of_trainings(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "devices": list(dict.fromkeys(run["device_name"] for run in runs)),
         "software": software_of(versions),
         "msnmo": " and ".join(dict.fromkeys(each.get("msnmo", "") for each in versions)),
-        "commit": _commits(runs),
+        "commit": commits_of(runs),
     }
 
 
@@ -155,16 +156,6 @@ def _order(keyed: Sequence[tuple[str, str]]) -> Any:
     """Return the key by which works stay in the order of their first methods."""
     first = list(dict.fromkeys(key for key, _ in keyed))
     return lambda each: first.index(each[0])
-
-
-def _commits(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return the commits that trainings ran with; empty where they are not known."""
-    told = [
-        f"{str(run['git']['commit'])[:12]}{' with changes' if run['git']['dirty'] is True else ''}"
-        for run in runs
-        if run["git"]["commit"] != "n/a"
-    ]
-    return " and ".join(dict.fromkeys(told))
 
 
 def _trainings(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msnmo.core.counts import counted
+from msnmo.core.provenance import NOT_KNOWN
 from msnmo.core.templates import templates
 
 NAME = "methods.md"
@@ -230,3 +231,14 @@ def software_of(versions: Sequence[Mapping[str, str]]) -> list[str]:
         if used := dict.fromkeys(each[name] for each in versions if name in each):
             told.append(f"{called} {' and '.join(used)}")
     return told
+
+
+def commits_of(runs: Iterable[Mapping[str, Any]]) -> str:
+    """Return the commits that made some run.json; empty where they are not known."""
+    states = [run["git"] for run in runs]
+    told = [
+        f"{str(state['commit'])[:12]}{' with changes' if state['dirty'] is True else ''}"
+        for state in states
+        if state["commit"] != NOT_KNOWN
+    ]
+    return " and ".join(dict.fromkeys(told))
