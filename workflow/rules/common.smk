@@ -35,6 +35,7 @@ from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import read_excluded
 from msnmo.cohort.balance import learned
 from msnmo.cohort.folds import count_folds, split_folds
+from msnmo.cohort.manifest import DESCRIBING_DERIVATIVES
 from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content

@@ -10,7 +10,7 @@ SHOWN_AND_KEPT = ["json", "tsv", "tex"]
 rule list_tables_of_pages:
     input:
         cohort=rules.accept_cohort.output.cohort,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         # it waits for all predictions; named here, they would be a hundred edges for each scan
@@ -44,7 +44,7 @@ rule write_scan_page:
         "../../envs/report.yaml"
     params:
         cohort=rules.accept_cohort.output.cohort,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
@@ -70,7 +70,7 @@ rule write_report:
     input:
         cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
