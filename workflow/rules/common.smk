@@ -163,7 +163,8 @@ onstart:
             hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
-    if not config["apply"]["bundle"]:
+    # of a check, its verdict says it
+    if not config["apply"]["bundle"] and {*workflow.dag_settings.targets} != {"check"}:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
 
 
