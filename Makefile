@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --no-deps --require-hashes
 
 UV := uv
 
-.PHONY: demo test test-heavy test-slurm test-conda test-faults test-attacks lint lock
+.PHONY: demo test test-heavy test-slurm test-conda test-faults test-attacks lint docs linkcheck screenshots lock
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -39,17 +39,29 @@ test-attacks: $(READY) # hostile files, requests and kills; loopback alone; as r
 	$(BIN)/pytest -m attack tests/attacks
 
 lint: $(READY)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests docs
+	$(BIN)/ruff format --check src tests docs
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# A warning is an error: what does not lead anywhere within the site is one
+SPHINX := $(BIN)/sphinx-build --nitpicky --fail-on-warning --quiet -d docs/_build/doctrees
+
+docs: $(READY)
+	$(SPHINX) -b html docs docs/_build/html
+
+linkcheck: $(READY) # asks every link to another site: needs a network
+	$(SPHINX) -b linkcheck docs docs/_build/linkcheck
+
+screenshots: $(READY) # by hand, of a finished demo with new scans, with Chromium
+	$(BIN)/python docs/screenshots.py --demo demo --out docs/screenshots
+
 # Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given
-# as UPGRADE, moves one. It holds for every Python and platform in README.md, and not for Windows, hence the two
+# as UPGRADE, moves one. It holds for every Python and platform in docs/how-to/install.md, and not for Windows, hence the two
 # packages left out. Needs uv 0.13.9, from PyPI
 lock:
-	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --extra all --extra dev --generate-hashes \
+	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --extra all --extra dev --extra docs --generate-hashes \
 		--no-emit-package torch --no-emit-package colorama --no-emit-package pyreadline3 \
 		--no-emit-index-url --no-emit-find-links --quiet -o requirements.lock $(UPGRADE)
 

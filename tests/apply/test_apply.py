@@ -85,7 +85,26 @@ def test_each_scan_has_all_that_is_promised(applied, heads):
         files = sorted(path.name for path in anat(out, head).iterdir())
         assert files == [f"{name_of(head)}_{ending}" for ending in ENDINGS]
         assert (out / f"report/scans/{name_of(head)}.html").is_file()
-    assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+
+
+def test_the_folder_is_a_bids_derivative(applied):
+    """What BIDS knows has a sidecar in the top folder; what it does not know is ignored."""
+    _, out, _ = applied
+    description = json.loads((out / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative"
+    assert description["GeneratedBy"][0]["Name"] == "msnmo"
+    told = {path.name: json.loads(path.read_text()) for path in out.glob("desc-*.json")}
+    assert told["desc-lesion_mask.json"]["Type"] == "Lesion"
+    assert told["desc-brain_mask.json"]["Type"] == "Brain"
+    assert all(each["SpatialReference"] == "orig" for each in told.values())
+    ignored = (out / ".bidsignore").read_text().split()
+    for path in out.rglob("*"):
+        inside = path.relative_to(out)
+        if not path.is_file() or path.parent == out or inside.parts[0].startswith("."):
+            continue
+        known = any(each.match(one) for one in ignored for each in (inside, *inside.parents))
+        described = f"{path.name.partition('_')[2].removesuffix('.nii.gz')}.json" in told
+        assert known != described, inside
 
 
 def test_masks_and_maps_lie_on_the_scans_own_grid(applied, heads):

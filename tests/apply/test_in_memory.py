@@ -21,7 +21,7 @@ from msnmo.core.errors import InputError
 from msnmo.settings.config import shareable
 
 THRESHOLD = 0.02
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/how-to/new-scans.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,8 @@ def test_importing_the_package_imports_nothing_else():
         _ = msnmo.nothing
 
 
-def test_the_example_of_the_readme_runs(bundle, heads, tmp_path):
-    (example,) = re.findall(r"```python\n(import nibabel.*?)```", README, re.DOTALL)
+def test_the_example_of_the_page_runs(bundle, heads, tmp_path):
+    (example,) = re.findall(r"```python\n(import nibabel.*?)```", PAGE, re.DOTALL)
     shutil.copyfile(heads[0], tmp_path / "scan.nii.gz")
     (tmp_path / "results").mkdir()
     (tmp_path / "results/bundle").symlink_to(bundle)

@@ -67,8 +67,12 @@ def run_of(name, digest):
     return {
         "scan": name,
         "input": {"sha256": digest},
-        "bundle": {"id": "0123"},
+        "bundle": {"id": "0123", "method": "joint"},
         "class": None,
+        "skullstrip": {"engine": "surface"},
+        "device_name": "a processor",
+        "versions": dict.fromkeys(("msnmo", "python", "torch", "monai", "numpy"), "1"),
+        "git": {"commit": "n/a", "dirty": "n/a"},
         "lesions": {"count": 1, "load_ml": 0.5, "load_ml_of_folds": [0.4, 0.6]},
     }
 

@@ -29,6 +29,8 @@ BYTES = 4 * 2**30
 """Of memory that a command may take, beyond what is mapped when it starts."""
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """What would turn a terminal's line about; tab and line end are no attack."""
+MOST_HASHED = 2**28
+"""Bytes of a file that is compared by what it holds; a larger one by its size and time."""
 MOST_LETTERS = 150_000
 """Of all that a command may say of one hostile file."""
 
@@ -154,18 +156,39 @@ def _in_child(
     before: Callable[[], None],
     seconds: float,
 ) -> Ended:
-    # beside the folders whose contents are compared
-    files = [folder.with_name(f"{folder.name}.{name}") for name in ("stdout", "stderr")]
+    child = begin(folder, main, arguments, before)
+    code = _wait(child, seconds)
+    with contextlib.suppress(ProcessLookupError):  # whatever it started
+        os.killpg(child, signal.SIGKILL)
+    return Ended(code, *said_of(folder))
+
+
+def begin(
+    folder: Path,
+    main: Callable[[list[str]], None],
+    arguments: list[str],
+    before: Callable[[], None] = lambda: None,
+) -> int:
+    """Begin a module's `main` in a child of the folders of an attack; return its process id."""
+    files = _files(folder)
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         _become(folder, files)
         os._exit(_exit_code(main, arguments, before))
-    code = _wait(child, seconds)
-    with contextlib.suppress(ProcessLookupError):  # whatever it started
-        os.killpg(child, signal.SIGKILL)
-    return Ended(code, *(file.read_text("utf-8", "backslashreplace") for file in files))
+    return child
+
+
+def said_of(folder: Path) -> tuple[str, str]:
+    """Return what the last child of an attack's folders said, to both streams."""
+    out, err = (file.read_text("utf-8", "backslashreplace") for file in _files(folder))
+    return out, err
+
+
+def _files(folder: Path) -> list[Path]:
+    # beside the folders whose contents are compared
+    return [folder.with_name(f"{folder.name}.{name}") for name in ("stdout", "stderr")]
 
 
 def _become(folder: Path, files: Sequence[Path]) -> None:
@@ -232,9 +255,12 @@ def _contents(folder: Path) -> dict[str, str]:
 
 
 def _content(path: Path) -> str:
-    mode = path.lstat().st_mode
+    status = path.lstat()
+    mode = status.st_mode
     if stat.S_ISLNK(mode):
         return f"link to {path.readlink()}"
+    if stat.S_ISREG(mode) and status.st_size > MOST_HASHED:
+        return f"{status.st_size} bytes of {status.st_mtime_ns}"
     if stat.S_ISREG(mode):
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.attacks.attack import Place
+from tests.attacks.ended import Undisturbed, undisturbed
 from tests.attacks.server import Served, page_of
 from tests.bundle.made import bundle, config, make_bundle, training  # noqa: F401
 from tests.quality.served import start
@@ -23,6 +25,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     process.kill()
     _, said = process.communicate()
     assert "Traceback" not in said, said[-3000:]
+
+
+@pytest.fixture(scope="session")
+def applied(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Undisturbed:
+    """What `msnmo apply` makes of a scan where nobody ends it."""
+    folder = tmp_path_factory.mktemp("applied") / "place"
+    folder.mkdir()
+    return undisturbed(Place.make(folder, request.getfixturevalue))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -45,11 +45,12 @@ def _named(name: str, change: Callable[[Path], object], *, folder: bool) -> Call
         options = ("--bundle", place.get("bundle"), "--out", place.out, "--device", "cpu")
         ended = place.run(apply, *options, path, "--ids", "X1")
         refused(ended, "sub-X1")
-        told = [ended.said, *(str(each) for each in place.out.rglob("*"))]
-        told += [
-            each.read_text("utf-8", "replace") for each in place.out.rglob("*") if each.is_file()
-        ]
+        found = sorted(place.out.rglob("*"))
+        told = [ended.said, *(str(each) for each in found)]
+        told += [each.read_text("utf-8", "replace") for each in found if each.is_file()]
         assert len(told) > 2
+        # the folder of this test may have a number that is a year
+        told = [each.replace(str(place.folder), "") for each in told]
         for word in WORDS:
             assert not [each for each in told if word in each], word
 
@@ -187,7 +188,7 @@ ATTACKS = [
             "a session": "ses-1",
             "a learned scan": "secret1",
             "a site": "Zwieselbach",
-            "a path": "training",
+            "a path": "training é",
             "the table": "cohort.tsv",
             "a fingerprint": "01" * 32,
         }.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.attacks import (
     bundles,
     configs,
+    ended,
     nifti,
     privacy,
     server,
@@ -23,5 +24,6 @@ ATTACKS = [
     *server.ATTACKS,
     *privacy.ATTACKS,
     *writers.ATTACKS,
+    *ended.ATTACKS,
     *working_folder.ATTACKS,
 ]

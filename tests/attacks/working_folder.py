@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msnmo
+from msnmo.apply.preprocess import run_module
 from msnmo.cli import COMMANDS
-from tests.attacks.attack import SECONDS, Attack, Place
+from msnmo.doctor import software
+from msnmo.workflow.environment import prepare_jobs, shell_prefix
+from tests.attacks.attack import SECONDS, Attack, Place, done
 
 SOURCE = str(Path(msnmo.__file__).parents[1])
 TRAP = "open('ran', 'w').close()\nraise SystemExit(66)\n"
@@ -18,6 +22,8 @@ LIBRARIES = (
     *("pandas", "numpy", "torch", "yaml", "nibabel", "jinja2", "scipy", "monai", "pydantic"),
     *("argparse", "json", "pathlib", "csv", "tempfile", "logging", "random", "string", "socket"),
 )
+SCRIPT = ("-P", "-c", "from msnmo.cli import main; main()")
+"""What pip installs has its own folder on the path, not the working one."""
 PACKAGE = "msnmo"
 KNOWN = "python -m looks for the package itself in the working folder; call `msnmo` there"
 
@@ -28,16 +34,14 @@ def _traps(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _called(
-    *arguments: str, make: Callable[[Path], object], entry: bool = False
+    *arguments: str, make: Callable[[Path], object], before: Sequence[str] = ("-m",)
 ) -> Callable[[Place], None]:
     def run(place: Place) -> None:
         here = place.folder / "here"
         make(here)
         environment = os.environ | {"PYTHONPATH": SOURCE, "HOME": str(place.folder / "home")}
         environment.pop("PYTHONSAFEPATH", None)
-        # the script that pip installs has its own folder on the path, not the working one
-        script = ("-P", "-c", "from msnmo.cli import main; main()")
-        command = [sys.executable, *(script if entry else ("-m",)), *arguments]
+        command = [sys.executable, *before, *arguments]
         ended = subprocess.run(
             command,
             cwd=here,
@@ -66,6 +70,40 @@ def _folder_of(name: str) -> Callable[[Path], None]:
         (folder / name / "__init__.py").write_text(TRAP)
 
     return make
+
+
+def _everything(folder: Path) -> None:
+    _traps(folder, (*LIBRARIES, "types", "sitecustomize"))
+    _package(folder)
+
+
+STEP = ("-m", "msnmo.preprocess.crop", "--help")
+
+
+def _step_of_apply(_: list[str]) -> None:
+    run_module("sub-x", STEP)
+
+
+def _job_of_a_rule(_: list[str]) -> None:
+    prepare_jobs(1)
+    command = f"{shell_prefix(Path(SOURCE))} python {shlex.join(STEP)}"
+    subprocess.run(["bash", "-c", command], check=True)
+
+
+def _program_asked(_: list[str]) -> None:
+    software.NEEDED = {"PyYAML": "yaml", "pandas": "pandas"}
+    wrong = [line for line in software.look_at_packages() if line.state != "ok"]
+    assert not wrong, wrong
+
+
+def _started(main: Callable[[list[str]], None]) -> Callable[[Place], None]:
+    """A process that we start, in a folder of traps."""
+
+    def run(place: Place) -> None:
+        _everything(place.folder / "here")
+        done(place.run(main))
+
+    return run
 
 
 def _file(name: str, text: str = TRAP) -> Callable[[Path], object]:
@@ -102,7 +140,7 @@ ATTACKS = [
                 name,
                 "--help",
                 make=lambda folder: (_traps(folder, LIBRARIES), _package(folder)),
-                entry=True,
+                before=SCRIPT,
             ),
         )
         for name in COMMANDS
@@ -122,6 +160,19 @@ ATTACKS = [
             _called("msnmo.check.check_cohort", "--help", make=_file(name, text)),
         )
         for name, text in OTHER.items()
+    ),
+    *(
+        Attack("code in the working folder", f"{name}, all of these beside it", _started(main))
+        for name, main in {
+            "a step that msnmo apply starts": _step_of_apply,
+            "a job that a rule starts": _job_of_a_rule,
+            "a library that msnmo doctor tries": _program_asked,
+        }.items()
+    ),
+    Attack(
+        "code in the working folder",
+        "python -P -m msnmo.cli, all of these beside it",
+        _called("msnmo.cli", "--help", make=_everything, before=("-P", "-m")),
     ),
     Attack(
         "code in the working folder",

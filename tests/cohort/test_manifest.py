@@ -1,5 +1,6 @@
 """The manifest names the files of every scan, and every one that is not there."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -68,6 +69,21 @@ def test_every_missing_file_is_named_at_once(preprocessed):
 
 def run_main(*arguments):
     manifest.main([*map(str, arguments)])
+
+
+def test_the_folder_of_the_scans_is_described_as_a_bids_derivative(preprocessed):
+    write_tsv(preprocessed / "cohort.tsv", COHORT)
+    patterns = [f"--pattern={name}={path}" for name, path in patterns_in(preprocessed).items()]
+    out = preprocessed / "manifest.tsv"
+    run_main(f"--cohort={preprocessed / 'cohort.tsv'}", f"--out={out}", *patterns)
+    assert not list(preprocessed.glob("*.json"))
+    folder = f"--derivatives={preprocessed}"
+    run_main(f"--cohort={preprocessed / 'cohort.tsv'}", f"--out={out}", *patterns, folder)
+    written = {path.name: json.loads(path.read_text()) for path in preprocessed.glob("*.json")}
+    assert set(written) == set(manifest.DESCRIBING_DERIVATIVES)
+    assert written["dataset_description.json"]["DatasetType"] == "derivative"
+    assert written["FLAIR.json"]["SkullStripped"] is True
+    assert all("SpatialReference" in written[name] for name in ("FLAIR.json", "mask.json"))
 
 
 def test_command_keeps_leading_zeros_and_writes_missing_as_na(preprocessed):

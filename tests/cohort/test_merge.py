@@ -44,6 +44,23 @@ def test_ids_are_kept_apart_and_labels_become_one(tables, imported_by_command, t
     assert table["flair"][0] == str(two.parent / "a.nii.gz")
 
 
+def test_columns_of_ones_own_are_carried(tables, imported_by_command, tmp_path):
+    """Where a table has no such column, its scans have nothing in it."""
+    one, two = tables
+    for path, names, values in ((one, "age\tmy score", "41\t=1"), (two, "age\tarm", "52\tn/a")):
+        header, first, second = path.read_text().splitlines()
+        rows = [f"{header}\t{names}", f"{first}\t{values}", f"{second}\t\t"]
+        path.write_text("\n".join(rows) + "\n")
+    out = tmp_path / "all/scans.tsv"
+    table, _ = imported_by_command(
+        "merge", f"a={one}", f"b={two}", "--labels", "NMOSD=NMO", out=out
+    )
+    assert table["subject"].tolist() == ["a01", "a02", "b01", "b02"]
+    assert table["age"].tolist() == ["41", "", "52", ""]
+    assert table["my score"].tolist() == ["'=1", "", "", ""], "no formula of a spreadsheet"
+    assert table["arm"].tolist() == ["", "", "", ""]
+
+
 def test_a_label_nobody_named_is_refused_with_its_row(tables, refused, tmp_path):
     said = refused("merge", *tables, out=tmp_path / "all.tsv")
     assert "hospital/scans.tsv, row 2, column diagnosis" in said

@@ -100,7 +100,7 @@ def test_a_clock_that_jumped_between_two_runs_changes_no_number(kept, years, whi
     try:
         code, output = kept.run()
         if code == 1:
-            # an input of next year: Snakemake names it, and the README says to touch it
+            # an input of next year: Snakemake names it; docs/troubleshooting.md: touch it
             assert "has older modification time" in output, output[-4000:]
             assert str(folder) in output
             for path in folder.rglob("*"):

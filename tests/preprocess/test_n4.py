@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -74,6 +75,27 @@ def test_bit_identical_whatever_the_threads_of_the_environment(phantom):
         )
         assert result.returncode == 0, result.stderr
     assert (folder / "one.nii.gz").read_bytes() == (folder / "four.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("flipped", [(0,), (1, 2), ()])
+def test_bit_identical_in_whatever_order_the_axes_are_stored(phantom, axes, flipped):
+    """N4 shrinks from where an axis begins: it must begin at the same end of the head."""
+    folder, brain, _, scan = phantom
+    grid = load_volume(folder / "scan.nii.gz").grid
+    stored = nib.orientations.apply_orientation(
+        scan, turn := [[axes.index(axis), -1 if axis in flipped else 1] for axis in range(3)]
+    )
+    affine = grid.affine @ nib.orientations.inv_ornt_aff(turn, SHAPE)
+    other = Grid.from_affine(stored.shape, affine)
+    save_volume(folder / "turned.nii.gz", stored, other)
+    mask = nib.orientations.apply_orientation(brain, turn)
+    save_volume(folder / "mask.nii.gz", mask, other, np.uint8)
+    for name, scan_and_mask in (("usual", ()), ("turned-n4", ("turned.nii.gz", "mask.nii.gz"))):
+        result = run(*arguments(folder, name, *scan_and_mask), "--iterations", 5, 5)
+        assert result.returncode == 0, result.stderr
+    usual, turned = (load_volume(folder / f"{name}.nii.gz").data for name in ("usual", "turned-n4"))
+    np.testing.assert_array_equal(nib.orientations.apply_orientation(usual, turn), turned)
 
 
 def test_the_field_is_that_of_ants_itself(phantom):

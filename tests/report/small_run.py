@@ -18,6 +18,7 @@ from msnmo.evaluate.metrics import TABLE_METRICS
 from msnmo.report import __main__ as site_module
 from msnmo.report import scan_page as scan_module
 from msnmo.settings.methods import METHODS
+from msnmo.settings.training import Settings
 from msnmo.tables.compare import ComparedCell, ComparedRow, Ours, Sureness
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
@@ -101,6 +102,7 @@ class Run:
             f"--predictions={folder}/predictions/{{method}}/fold-{{fold}}",
             f"--histories={model}/history.tsv",
             f"--sidecars={folder}/derivatives/{{folder}}/{{scan}}_brain.json",
+            f"--bias-sidecars={folder}/derivatives/{{folder}}/{{scan}}_n4.json",
             f"--benchmarks={folder / 'benchmarks'}",
             '--config={"seed": 1, "scans": "é <b>.tsv"}',
             *self.options(site),
@@ -171,9 +173,12 @@ def _write_scan(
     save_volume(place / f"{scan}_FLAIR.nii.gz", image, GRID)
     save_volume(place / f"{scan}_brain.nii.gz", brain, GRID, np.uint8)
     save_volume(place / f"{scan}_lesion.nii.gz", lesion, GRID, np.uint8)
-    engine = {"engine": "surface", "version": "1"}
+    engine = {"engine": "surface", "version": "1", "settings": {"frac": 0.4, "b_t": 1.5}}
     write_json(place / f"{scan}_brain.json", {"skullstrip": engine})
-    write_json(place / f"{scan}_space.json", {"geometry": space.to_json()})
+    n4 = {"method": "N4, antspyx 0.6.3", "shrink": 4, "iterations": [50, 50], "tolerance": 1e-7}
+    write_json(place / f"{scan}_n4.json", {"bias_correction": n4})
+    model = {"resize": {"mode": "stretch"}, "zscore": {"over": "brain"}}
+    write_json(place / f"{scan}_space.json", {"geometry": space.to_json(), **model})
     subject, _, session = scan.removeprefix("sub-").partition("_ses-")
     known = SCANS[scan] is not None
     return {
@@ -238,7 +243,10 @@ def _write_training(folder: Path, method: str, fold: int) -> None:
     history = pd.DataFrame({"epoch": [1, 2], "total": [1.5, 0.7], **losses})
     write_tsv(place / "history.tsv", history)
     record = {"method": method, "fold": fold, "seconds": 12.5, "epochs": 2, "parameters": 1000}
-    record |= {"device_name": "a processor", "versions": {"torch": "2.0"}}
+    versions = {"python": "3.11.7", "msnmo": "0.1.0", "torch": "2.0", "monai": "1.6.1"}
+    record |= {"device_name": "a processor", "versions": versions, "precision": "float32"}
+    record |= {"settings": Settings.from_mapping({}, METHODS[method]).to_json(), "start": None}
+    record |= {"training_scans": ["sub-M2", "sub-N2"]}
     write_json(place / "run.json", record | {"git": {"commit": "abc", "dirty": True}})
 
 

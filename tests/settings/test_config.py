@@ -18,6 +18,7 @@ from msnmo.settings.config import (
     nameless,
 )
 from msnmo.settings.methods import METHODS
+from msnmo.settings.sections import Preprocessing
 from msnmo.settings.training import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,9 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["epochs"].remedy == "move it to the section train"
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
-    assert found["folds.k"].expected.endswith("a fold for each site (a whole number of at least 2)")
+    assert found["folds.k"].expected.endswith(
+        "a fold for each site (a whole number from 2 to 1000)"
+    )
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
 
@@ -108,14 +111,16 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"seed": True}, "seed", "a whole number"),
         ({"seed": 1.0}, "seed", "a whole number"),
         ({"seed": None}, "seed", "nothing"),
-        ({"seed": -1}, "seed", "at least 0"),
+        ({"seed": -1}, "seed", "from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed", "from 0 to 4294967295"),
         ({"seed": "7"}, "seed", "write 7 without quotes"),
         ({"seed": "2e3"}, "seed", "write 2000: YAML reads 2e3 as text"),
         ({"skull_strip": {"robust": "true"}}, "skull_strip.robust", "write true without quotes"),
         ({"seed": "nan"}, "seed", "change seed"),
-        ({"seeds": 3}, "seeds", "a list of whole numbers of at least 0"),
+        ({"seeds": 3}, "seeds", "a list of at most 1000 whole numbers from 0"),
         ({"seeds": None}, "seeds", "nothing"),
-        ({"seeds": [1, -2]}, "seeds.1", "at least 0"),
+        ({"seeds": [1, -2]}, "seeds.1", "from 0 to"),
+        ({"seeds": list(range(1001))}, "seeds", "at most 1000"),
         ({"seeds": [1, 2.0]}, "seeds.1", "a whole number"),
         ({"seeds": ["7"]}, "seeds.0", "write 7 without quotes"),
         ({"seeds": ["all"]}, "seeds.0", "a whole number"),
@@ -125,7 +130,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"train": []}, "train", "keys among epochs"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate", "above 0 and below 1"),
         ({"train": {"learning_rate": 1}}, "train.learning_rate", "above 0 and below 1"),
-        ({"loss": {"cross": float("inf")}}, "loss.cross", "at least 0"),
+        ({"loss": {"cross": float("inf")}}, "loss.cross", "from 0 to 1000000"),
         ({"skull_strip": {"robust": 1}}, "skull_strip.robust", "true or false"),
         ({"skull_strip": {"frac": True}}, "skull_strip.frac", "from 0 to 1"),
         ({"resize": {"image_order": True}}, "resize.image_order", "one of 1, 3"),
@@ -138,12 +143,18 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"bundle": {"certain_from": float("inf")}}, "bundle.certain_from", "from 0.5 to 1"),
         ({"n4": {"iterations": []}}, "n4.iterations", "one to 10 whole numbers from 1 to 10000"),
         ({"n4": {"iterations": 50}}, "n4.iterations", "one to 10 whole numbers from 1 to 10000"),
-        ({"lesion_masks": {"labels": "all"}}, "lesion_masks.labels", "any, or a list of whole"),
-        ({"lesion_masks": {"labels": [0, 1]}}, "lesion_masks.labels", "at least 1"),
-        ({"lesion_masks": {"labels": [True]}}, "lesion_masks.labels", "at least 1"),
-        ({"lesion_masks": {"labels": ["any"]}}, "lesion_masks.labels", "at least 1"),
+        (
+            {"lesion_masks": {"labels": "all"}},
+            "lesion_masks.labels",
+            "any, or a list of at most 1000",
+        ),
+        ({"lesion_masks": {"labels": [0, 1]}}, "lesion_masks.labels", "from 1 to"),
+        ({"lesion_masks": {"labels": [True]}}, "lesion_masks.labels", "from 1 to"),
+        ({"lesion_masks": {"labels": ["any"]}}, "lesion_masks.labels", "from 1 to"),
+        ({"lesion_masks": {"labels": [2**31]}}, "lesion_masks.labels", "from 1 to 2147483647"),
+        ({"lesion_masks": {"labels": [*range(1, 1002)]}}, "lesion_masks.labels", "at most 1000"),
         ({"lesion_masks": {"labels": [1, 1]}}, "lesion_masks.labels", "1 more than once"),
-        ({"lesion_masks": {"labels": 1}}, "lesion_masks.labels", "a list of whole numbers"),
+        ({"lesion_masks": {"labels": 1}}, "lesion_masks.labels", "a list of at most 1000 whole"),
         ({"lesion_masks": {"labels": None}}, "lesion_masks.labels", "give a value"),
         ({"methods": "joint"}, "methods", "a list of one or more joint"),
         ({"methods": []}, "methods", "a list of one or more joint"),
@@ -153,8 +164,8 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
         ({"folds": {"split": "site", "repeats": 2}}, "folds.repeats", "the same each time"),
         ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "a seed of its own"),
-        ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "at least 0"),
-        ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one or more"),
+        ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "from 0 to"),
+        ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one to 100"),
         ({"metrics": {"lesion_sizes_ml": [0]}}, "metrics.lesion_sizes_ml.0", "above 0"),
         ({"metrics": {"lesion_sizes_ml": [1, 0.1]}}, "metrics.lesion_sizes_ml", "rising"),
         ({"metrics": {"lesion_sizes_ml": [0.1, 0.1]}}, "metrics.lesion_sizes_ml", "rising"),
@@ -349,3 +360,36 @@ def test_what_pages_say_of_the_config_names_no_folder():
     assert config["results"] == "/scratch/ana/results"
     others = {name for name in config if shown[name] != config[name]}
     assert others == {"scans", "results", "apply"}
+
+
+def parts_of(node, place=""):
+    """Yield every schema within one, and where it stands."""
+    if isinstance(node, dict):
+        if "type" in node and isinstance(node["type"], str):
+            yield place, node
+        for name, inner in node.items():
+            yield from parts_of(inner, f"{place}.{name}")
+    elif isinstance(node, list):
+        for number, inner in enumerate(node):
+            yield from parts_of(inner, f"{place}.{number}")
+
+
+@pytest.mark.parametrize("section", [Config, Preprocessing])
+def test_every_number_has_bounds_on_both_sides_and_every_list_an_end(section):
+    """What is beyond all measure is refused at the start, not met by a step after hours."""
+    numbers, lists, unbounded = 0, 0, []
+    for place, node in parts_of(section.rules()):
+        is_choice = "enum" in node or "const" in node
+        if node["type"] in ("integer", "number") and not is_choice:
+            numbers += 1
+            below = {"minimum", "exclusiveMinimum"} & node.keys()
+            above = {"maximum", "exclusiveMaximum"} & node.keys()
+            unbounded += [] if below and above else [place]
+        if node["type"] == "array":
+            lists += 1
+            # of choices that each come once there are no more than choices
+            once = node.get("uniqueItems") and "enum" in node.get("items", {})
+            unbounded += [] if once or "maxItems" in node else [place]
+    assert unbounded == []
+    assert numbers > 5
+    assert lists > 1

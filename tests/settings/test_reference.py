@@ -26,5 +26,5 @@ def test_the_page_has_every_key_with_rule_default_meaning_and_origin(capsys):
         "| `train.learning_rate` | a number above 0 and below 1 | `0.0001` | "
         "Adam's learning rate at the start | paper |" in page
     )
-    assert "| `n4.tolerance` | a number of at least 0 | `1.0e-07` |" in page
+    assert "| `n4.tolerance` | a number from 0 to 1 | `1.0e-07` |" in page
     assert "| `feature_size` | a multiple of 12 from 12 to 768 | `24` |" in page

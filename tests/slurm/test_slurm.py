@@ -1,4 +1,4 @@
-"""The micro config through a real Slurm, left alone and disturbed: the README's cluster section."""
+"""The micro config through a real Slurm, left alone and disturbed: docs/how-to/slurm.md."""
 
 import json
 import re

@@ -68,3 +68,12 @@ def test_the_first_batch_that_is_not_finite_is_named_when_it_is_read() -> None:
 def test_where_reading_costs_nothing_a_lost_training_stops_at_once() -> None:
     with pytest.raises(MsnmoError, match="at scans sub-1, sub-2"):
         _add(Tally(JOB, 3, CPU, {}), float("nan"), "sub-1", "sub-2")
+
+
+@pytest.mark.parametrize(("precision", "told"), [("bfloat16", True), ("float32", False)])
+def test_who_trains_in_bfloat16_is_told_of_float32(precision: str, told: bool) -> None:
+    settings = Settings.from_mapping({"train": {"precision": precision}}, METHODS["vnet"])
+    tally = Tally(Job("vnet", 0, 1, settings), 1, CPU, {})
+    with pytest.raises(MsnmoError, match=r"train\.learning_rate") as error:
+        _add(tally, float("nan"), "sub-1")
+    assert ("set train.precision to float32" in str(error.value)) == told

@@ -83,7 +83,7 @@ def test_each_environment_gets_each_dependency_once_at_a_version_that_fits(entri
             pins[requirement.name] = pin.version
     assert "torch" not in pins
     pins["torch"] = in_makefile("torch")
-    for wanted in requirements("bids", "dicom", "locations", "workflow", "dev"):
+    for wanted in requirements("bids", "dicom", "locations", "workflow", "dev", "docs"):
         assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
 
 
@@ -127,7 +127,7 @@ def test_supported_pythons_are_those_of_the_classifiers_and_of_make():
 
 def test_all_is_every_extra_but_tools_and_the_large_one():
     (every,) = EXTRAS["all"]
-    assert Requirement(every).extras == set(EXTRAS) - {"all", "dev", "hd-bet"}
+    assert Requirement(every).extras == set(EXTRAS) - {"all", "dev", "docs", "hd-bet"}
 
 
 def imported(*patterns):
@@ -157,7 +157,7 @@ def test_the_package_declares_what_it_imports_and_no_more():
 
 
 def test_workflow_and_tests_declare_what_they_import_and_no_more():
-    used = imported("src/msnmo/**/*.py", "tests/**/*.py") | {"snakemake"}
+    used = imported("src/msnmo/**/*.py", "tests/**/*.py", "docs/*.py") | {"snakemake"}
     declared = names("bids", "dicom", "hd-bet", "locations", "workflow", "dev")
     assert used <= declared
     assert declared - used <= UNSEEN

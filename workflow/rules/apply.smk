@@ -98,6 +98,7 @@ rule list_applied:
         table=f"{APPLIED}/predictions.tsv",
         description=f"{APPLIED}/dataset_description.json",
         index=f"{APPLIED}/report/index.html",
+        methods=f"{APPLIED}/report/methods.md",
     log:
         f"{LOGS}/list_applied.log",
     benchmark:

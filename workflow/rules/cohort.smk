@@ -7,7 +7,8 @@ rule list_manifest:
         images=per_scan(MODEL_IMAGE),
         lesions=per_scan(MODEL_LESION, labelled=True),
     output:
-        f"{RESULTS}/manifest.tsv",
+        table=f"{RESULTS}/manifest.tsv",
+        described=expand(f"{RESULTS}/derivatives/{{name}}", name=DESCRIBING_DERIVATIVES),
     log:
         f"{LOGS}/list_manifest.log",
     benchmark:
@@ -20,9 +21,11 @@ rule list_manifest:
         sidecar=pattern(MODEL_SIDECAR),
         native_lesion=pattern(LESIONS),
         native_brain=pattern(f"{ANAT}_desc-brain_mask.nii.gz"),
+        derivatives=lambda wildcards, output: Path(output.described[0]).parent,
         code=code("cohort.manifest"),
     shell:
-        "python -m msnmo.cohort.manifest --cohort {input.cohort:q} --out {output:q}"
+        "python -m msnmo.cohort.manifest --cohort {input.cohort:q} --out {output.table:q}"
+        " --derivatives {params.derivatives:q}"
         " --pattern image={params.image:q} --pattern lesion={params.lesion:q}"
         " --pattern sidecar={params.sidecar:q} --pattern native_lesion={params.native_lesion:q}"
         " --pattern native_brain={params.native_brain:q} > {log:q} 2>&1"

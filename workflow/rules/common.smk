@@ -35,6 +35,7 @@ from msnmo.cohort.decisions import excluded_by_rater
 from msnmo.cohort.excluded import read_excluded
 from msnmo.cohort.balance import learned
 from msnmo.cohort.folds import count_folds, split_folds
+from msnmo.cohort.manifest import DESCRIBING_DERIVATIVES
 from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.contents import content
@@ -162,7 +163,8 @@ onstart:
             hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
-    if not config["apply"]["bundle"]:
+    # of a check, its verdict says it
+    if not config["apply"]["bundle"] and {*workflow.dag_settings.targets} != {"check"}:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
 
 

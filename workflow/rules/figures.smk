@@ -4,7 +4,7 @@
 rule draw_figure:
     input:
         unpack(figure_inputs),
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:
@@ -44,7 +44,7 @@ rule draw_pathway:
     input:
         localisation=of_first_seed(rules.judge_maps.output, method=OF_BOTH_TASKS[:1]),
         metrics=f"{RESULTS}/metrics/all.tsv",
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         cohort=rules.accept_cohort.output.cohort,
         folds=rules.split_folds.output,
     output:

@@ -76,4 +76,4 @@ rule list_quality:
 
 rule preprocess:
     input:
-        after_check(rules.list_manifest.output, rules.list_quality.output),
+        after_check(rules.list_manifest.output.table, rules.list_quality.output),

@@ -10,7 +10,7 @@ SHOWN_AND_KEPT = ["json", "tsv", "tex"]
 rule list_tables_of_pages:
     input:
         cohort=rules.accept_cohort.output.cohort,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         # it waits for all predictions; named here, they would be a hundred edges for each scan
@@ -44,7 +44,7 @@ rule write_scan_page:
         "../../envs/report.yaml"
     params:
         cohort=rules.accept_cohort.output.cohort,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
@@ -70,7 +70,7 @@ rule write_report:
     input:
         cohort=rules.accept_cohort.output.cohort,
         excluded=rules.accept_cohort.output.excluded,
-        manifest=rules.list_manifest.output,
+        manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
         metrics=f"{RESULTS}/metrics/all.tsv",
@@ -78,6 +78,7 @@ rule write_report:
         scans=per_scan(rules.write_scan_page.output.page),
         volumes=per_scan(rules.write_scan_page.output.volumes),
         sidecars=per_scan(rules.strip_skull.output.sidecar),
+        bias_sidecars=per_scan(rules.correct_bias.output.sidecar),
         runs=lambda wildcards: trainings(rules.train_fold.output.run, METHODS),
         histories=lambda wildcards: trainings(rules.train_fold.output.history, METHODS),
         tables=expand(
@@ -107,6 +108,7 @@ rule write_report:
             f"{REPORT}/{{page}}.html",
             page=["tables", "figures", "scans", "provenance"],
         ),
+        methods=f"{REPORT}/methods.md",
         assets=directory(f"{REPORT}/assets"),
         figures=directory(f"{REPORT}/figures"),
         tables=directory(f"{REPORT}/tables"),
@@ -120,6 +122,8 @@ rule write_report:
         runs=of_training(rules.train_fold.output.run),
         histories=of_training(rules.train_fold.output.history),
         sidecars=pattern(rules.strip_skull.output.sidecar),
+        bias_sidecars=pattern(rules.correct_bias.output.sidecar),
+        snakemake=uncompared(snakemake.__version__),
         predictions=of_training(rules.predict_fold.output[0]),
         deface=DEFACE,
         folds=lambda wildcards: tested_folds(),
@@ -135,6 +139,7 @@ rule write_report:
         " --figures {input.figures:q} {input.pathway:q} {input.robustness_figure:q}"
         " --runs {params.runs:q} --predictions {params.predictions:q} {params.deface}"
         " --histories {params.histories:q} --sidecars {params.sidecars:q}"
+        " --bias-sidecars {params.bias_sidecars:q} --snakemake {params.snakemake:q}"
         " --evaluated {params.folds} {params.left_out} --benchmarks {params.benchmarks:q}"
         " --config {params.config:q}"
         " --cohort {input.cohort:q} --manifest {input.manifest:q} --quality {input.quality:q}"

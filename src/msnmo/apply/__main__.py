@@ -1,6 +1,7 @@
 """Apply a bundle to new scans: lesion masks in each scan's own space, class, lesions, pages.
 
-Give NIfTI files, or folders of DICOM with --ids. With --truth and a scan table instead, the bundle
+Give NIfTI files, or folders of DICOM with --ids; or with -i a folder of NIfTI files or a BIDS
+dataset, whose FLAIRs are taken. With --truth and a scan table instead, the bundle
 is also evaluated on the scans whose lesion mask or diagnosis is known, if it never saw their
 subjects. Research output, not for diagnosis.
 """
@@ -67,11 +68,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog=program("msnmo.apply"),
         description=__doc__,
         epilog="Examples:\n  msnmo apply --bundle results/bundle --out new scan.nii.gz\n"
+        "  msnmo apply --bundle results/bundle -i my_bids -o new\n"
         "  msnmo apply --bundle results/bundle --out outside --truth scans.tsv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "scans", type=path_argument, nargs="*", help="NIfTI files, or folders of DICOM"
+    )
+    parser.add_argument(
+        *("-i", "--input"),
+        type=path_argument,
+        metavar="FOLDER",
+        help="a folder, instead of scans: of a BIDS dataset (raw or derivative) every "
+        "sub-X/[ses-Y/]anat/*_FLAIR.nii[.gz], of any other every NIfTI file at any depth; ids are "
+        "made of names, and what is left out is told",
     )
     parser.add_argument(
         "--truth",
@@ -105,7 +115,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="OpenSSH's file of allowed signers: the bundle must be signed by one of them",
     )
-    parser.add_argument("--out", type=path_argument, required=True, help="folder of the results")
+    parser.add_argument(
+        *("-o", "--out"), type=path_argument, required=True, help="folder of the results"
+    )
     parser.add_argument(
         "--ids",
         nargs="+",
@@ -162,17 +174,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _refuse_mixture(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     """Refuse options of two ways to give scans: a table says itself what the options would."""
-    if given.ids and not given.scans and not given.truth:
+    if given.ids and not (given.scans or given.truth or given.input):
         parser.error(f"no scans are given; {TAKES_ALL}")
-    if bool(given.scans) == bool(given.truth):
-        parser.error("give scans, or a scan table with --truth")
-    of_scans = ("ids", "series", "stripped", "bias_corrected", "dicom_seg")
-    of_table = ("leave_out_overlap",)
-    for name in of_scans if given.truth else of_table:
+    if sum(map(bool, (given.scans, given.input, given.truth))) != 1:
+        parser.error("give scans, or a folder with -i, or a scan table with --truth")
+    of_files = ("ids", "series", "dicom_seg")
+    refused: tuple[str, ...]
+    if given.truth:
+        refused, why = (*of_files, "stripped", "bias_corrected"), "is not for a scan table"
+    elif given.input:
+        # -i takes NIfTI files alone, in no order that a user chose
+        refused, why = (*of_files, "leave_out_overlap"), "is not for a folder given with -i"
+    else:
+        refused, why = ("leave_out_overlap",), "needs --truth"
+    for name in refused:
         if getattr(given, name):
-            option = f"--{name.replace('_', '-')}"
-            why = "is not for a scan table" if given.truth else "needs --truth"
-            parser.error(f"{option} {why}")
+            parser.error(f"--{name.replace('_', '-')} {why}")
 
 
 if __name__ == "__main__":

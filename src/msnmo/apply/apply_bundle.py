@@ -90,11 +90,13 @@ def apply_to_scan(
                 "id": ensemble.bundle.id,
                 "method": ensemble.bundle.method.name,
                 "simulated": ensemble.bundle.simulated,
+                "threshold": ensemble.bundle.threshold,
             },
             "class": _class(ensemble.bundle, consensus),
             "lesions": _told(lesions, consensus, scan, ensemble.bundle.threshold, regions),
             "localisation": _judged(ensemble.bundle, consensus),
             "skullstrip": read_json(prepared.brain_sidecar).get("skullstrip", {}),
+            "preprocessing": _preprocessing(prepared),
             **_machine(ensemble.device),
             "seconds": seconds,
             "versions": versions(),
@@ -135,6 +137,17 @@ def _input(prepared: Prepared, native: Grid) -> dict[str, Any]:
         "shape": list(native.shape),
         "voxel_mm": [round(float(size), 4) for size in native.voxel_mm],
         "form_conflict": native.form_conflict,
+    }
+
+
+def _preprocessing(prepared: Prepared) -> dict[str, Any]:
+    """Return what was done to a scan after skull stripping."""
+    moved = read_json(prepared.sidecar)
+    size = {"resize": {"target": moved["geometry"]["resize"]["target"]}}
+    return {
+        "bias_correction": read_json(prepared.n4_sidecar).get("bias_correction", {}),
+        "geometry": size,
+        **{name: moved[name] for name in ("resize", "zscore") if name in moved},
     }
 
 

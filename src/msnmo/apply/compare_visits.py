@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     rules = Rules(given.smallest_mm3, given.growth, given.tolerance)
     _refuse_foreign(given.out)
-    if sha256(given.scans[0]) == sha256(given.scans[1]):
-        raise bad_input(given.scans[1], "another visit", "the very file of the first", "correct it")
     lesion_files, brain_files = _masks(given)
     scans = [load_volume(path) for path in given.scans]
+    if sha256(given.scans[0]) == sha256(given.scans[1]):
+        raise bad_input(given.scans[1], "another visit", "the very file of the first", "correct it")
     lesions, brains = (
         [_mask(*each) for each in zip(files, given.scans, scans, strict=True)]
         for files in (lesion_files, brain_files)

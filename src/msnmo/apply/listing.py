@@ -11,14 +11,44 @@ from typing import Any
 import pandas as pd
 
 from msnmo.apply.classes import columns_of, labels_of, names_of
+from msnmo.apply.methods_of_scans import methods_of_scans, told_of
 from msnmo.apply.pages import RUN_ENDING, write_index
 from msnmo.apply.records import lock_listing, read_failures
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
+from msnmo.core.derivative import ORIG, describe_derivative
 from msnmo.core.errors import Finding, InputError, run_command
-from msnmo.core.files import read_json, read_tsv, write_json, write_tsv
-from msnmo.core.provenance import versions
+from msnmo.core.files import read_json, read_tsv, write_text, write_tsv
+from msnmo.report.methods_text import NAME as METHODS_TEXT
 
 LESIONS = ("lesions", "load_ml", "load_ml_least", "load_ml_most")
+
+NAME = "Lesions and class of T2-FLAIR scans, by msnmo"
+OF_BRAIN: Mapping[str, Mapping[str, str]] = {
+    "desc-brain_mask": {"Type": "Brain", "SpatialReference": ORIG, "Description": "Brain mask"}
+}
+OF_LESIONS: Mapping[str, Mapping[str, str]] = {
+    "desc-lesion_mask": {
+        "Type": "Lesion",
+        "SpatialReference": ORIG,
+        "Description": "Lesions: voxels whose mean probability over the networks is above the "
+        "threshold",
+    },
+    "desc-lesion_probseg": {
+        "SpatialReference": ORIG,
+        "Description": "Lesion probability, mean over the networks",
+    },
+    "desc-lesion_dseg": {
+        "SpatialReference": ORIG,
+        "Description": "Lesions by number, as in the table of lesions; voxels that touch by a "
+        "side, an edge or a corner are one",
+    },
+}
+"""What holds of the files of every scan, by the end of their names."""
+NO_BIDS = (
+    *("predictions.tsv", "report", "evaluation", "*_run.json", "*_desc-lesion_table.tsv"),
+    *("*_desc-localisation_map.nii.gz", "*_desc-lesion_seg.dcm"),
+)
+"""Files that BIDS does not know."""
 
 
 def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -34,6 +64,7 @@ def read_runs(folder: Path, scans: Collection[str] | None = None) -> list[dict[s
         try:
             run = read_json(path)
             _row(run)
+            told_of(run)
             if scans is None or run["scan"] in scans:
                 runs.append(run | {"folder": path.parent})
         except InputError as error:
@@ -83,7 +114,7 @@ def _row(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_listing(folder: Path, scans: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Write predictions.tsv, dataset_description.json and the pages' list of the scans.
+    """Write predictions.tsv, dataset_description.json, the methods text and the pages' list.
 
     Parameters
     ----------
@@ -108,14 +139,11 @@ def _write_listing(folder: Path, scans: Collection[str] | None) -> list[dict[str
         failures = {scan: reason for scan, reason in failures.items() if scan in scans}
     table = list_runs(runs, failures)
     write_tsv(folder / "predictions.tsv", table)
-    description = {
-        "Name": "Lesions and class of T2-FLAIR scans, by msnmo",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "msnmo", "Version": versions()["msnmo"]}],
-        "Warning": NOT_FOR_DIAGNOSIS,
-    }
-    write_json(folder / "dataset_description.json", description)
+    sidecars = {**OF_BRAIN} if runs else {}
+    if any(run["lesions"] for run in runs):
+        sidecars.update(OF_LESIONS)
+    describe_derivative(folder, NAME, sidecars, NO_BIDS, Warning=NOT_FOR_DIAGNOSIS)
+    write_text(folder / "report" / METHODS_TEXT, methods_of_scans(runs))
     write_index(folder / "report", runs, table)
     return runs
 

@@ -28,9 +28,10 @@ DEEPEST = 4
 LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "Ae", "ł": "l", "Ł": "L"})
 """Those that Unicode does not take apart into a letter and its mark."""
 TAKES_ALL = "--ids takes all that follows it: put the scans before it, or -- between"
+OWN_ID = "give each scan its own id with --ids"
 
 
-def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
+def name_scans(given: Sequence[Path], ids: Sequence[str], remedy: str = OWN_ID) -> list[str]:
     """Return the name of each scan, ``sub-X`` or ``sub-X_ses-Y``.
 
     Those of `ids`, if any; else a file's BIDS name with its run, or the letters and digits of its
@@ -39,6 +40,13 @@ def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
     an id: folders are called as people are.
 
     Where there are ids, messages name a scan by its place: what its file is called may name people.
+
+    Parameters
+    ----------
+    given : sequence of Path
+    ids : sequence of str
+    remedy : str
+        What to do about two scans of one name.
 
     Raises
     ------
@@ -63,19 +71,18 @@ def name_scans(given: Sequence[Path], ids: Sequence[str]) -> list[str]:
     if not ids:
         names = _told_apart(given, names)
     called = [f"--ids, of {place}" for place in places] if ids else [str(path) for path in given]
-    if findings := _twice(called, names):
+    if findings := _twice(called, names, remedy):
         raise InputError(findings)
     return names
 
 
-def _twice(called: Sequence[str], names: Sequence[str]) -> list[Finding]:
+def _twice(called: Sequence[str], names: Sequence[str], remedy: str) -> list[Finding]:
     """Return a finding of each scan whose name another has: disks may not tell capitals."""
     seen: dict[str, str] = {}
     findings = []
     for scan, name in zip(called, names, strict=True):
         if other := seen.get(name.lower()):
             found = f"{name} twice, {other} being the other"
-            remedy = "give each scan its own id with --ids"
             findings.append(Finding(scan, "a name of its own", found, remedy))
         seen.setdefault(name.lower(), scan)
     return findings

@@ -16,6 +16,7 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.verdict import Verdict
+from msnmo.report.methods_text import NAME as METHODS_TEXT
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.display import Kind, brain_alone
 from msnmo.viewing.pages import Cell, fill, frame, table_of
@@ -225,6 +226,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
         "listing.html.jinja",
         **frame(title, "Scans", NAVIGATION, "", _banner(runs)),
         facts=told,
+        methods_text=METHODS_TEXT,
         tables=[table_of("Scans", shown)],
     )
     write_text(page, text)

@@ -34,3 +34,8 @@ class Prepared:
     sidecar: Path
     model_brain: Path
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def n4_sidecar(self) -> Path:
+        """How the bias was corrected: JSON beside the image, written with it."""
+        return self.n4.with_name(f"{self.n4.name.removesuffix('.nii.gz')}.json")

@@ -14,6 +14,7 @@ from typing import TypeVar
 from msnmo.apply.apply_bundle import apply_to_scan, in_words
 from msnmo.apply.arrivals import receive
 from msnmo.apply.ensemble import Ensemble, load_ensemble
+from msnmo.apply.folders import OWN, find_scans
 from msnmo.apply.listing import write_listing
 from msnmo.apply.mni import register, write_in_mni
 from msnmo.apply.naming import name_scans
@@ -63,8 +64,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     # of all scans, so that a part names its own as the whole would
-    names = name_scans(given.scans, given.ids)
-    sources = part_of(dict(zip(names, given.scans, strict=True)), given.part)
+    sources = part_of(_sources(given), given.part)
     require_writable(given.out)
     device = pick_device(given.device, given.per_gpu, "apply")
     prepare(device, given.threads)
@@ -93,6 +93,17 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     write_listing(given.out)
     tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
     refuse_failed(failed, len(sources))
+
+
+def _sources(given: argparse.Namespace) -> dict[str, Path]:
+    """Return the files and folders of all scans, by their names."""
+    if given.input is None:
+        names = name_scans(given.scans, given.ids)
+        return dict(zip(names, given.scans, strict=True))
+    found = find_scans(given.input, given.out)
+    for line in found.told:
+        tell(line)
+    return dict(zip(name_scans(found.scans, (), OWN), found.scans, strict=True))
 
 
 def part_of(sources: Mapping[str, T], part: Part | None) -> dict[str, T]:

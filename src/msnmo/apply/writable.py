@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 
 from msnmo.apply.records import KEPT, SITE
+from msnmo.core.derivative import DESCRIPTION, IGNORE
 from msnmo.core.errors import Finding, InputError, bad_input, explain_refusal
 from msnmo.core.paths import not_a_folder
 
-FILES = ("predictions.tsv", "dataset_description.json", f"{SITE}/index.html")
+FILES = (*("predictions.tsv", DESCRIPTION, IGNORE, f"{SITE}/index.html", f"{SITE}/methods.md"),)
 RENAME = "rename it, or give another --out"
 FOLDERS = (".", SITE, f"{SITE}/scans", KEPT, *(f"{KEPT}/{name}" for name in ("locks", "records")))
 

@@ -148,6 +148,8 @@ def _going_on(given: argparse.Namespace, findings: pd.DataFrame) -> pd.DataFrame
 def _read_config(path: Path) -> dict[str, Any]:
     remedy = "give the file that you give snakemake as --configfile"
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no file, but a folder, a pipe or a device")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise bad_input(path, "a config in YAML", str(error), remedy) from error

@@ -104,7 +104,7 @@ def _has_other_ids(named: Named) -> bool:
     return here and not plain and named.suffix == "FLAIR" and not named.words
 
 
-def _not_whole(named: Named, wanted: Collection[str]) -> str:
+def not_whole(named: Named, wanted: Collection[str]) -> str:
     """Return the entity by which an image is no FLAIR of a whole head; what is wanted is none."""
     for name, value in named.entities.items():
         part = name == "part" and value != "mag"
@@ -127,7 +127,7 @@ def one_a_session(
         if lacking := named.lacks(wanted):
             has = ", ".join(f"{name}={named.has(name) or 'none'}" for name in lacking)
             leave_out(LeftOut(named.path, f"not chosen by --entities: it has {has}"))
-        elif odd := _not_whole(named, wanted):
+        elif odd := not_whole(named, wanted):
             value = named.entities[odd]
             said = f"by {odd}-{value} no FLAIR of a whole head"
             leave_out(LeftOut(named.path, f"{said}; --entities {odd}={value} takes it"))

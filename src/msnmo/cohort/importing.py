@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class ImportedScan:
         The state in which the scan arrives.
     site : str
     simulated : bool
+    extra : mapping of str to str
+        Columns of the user's own, which are carried along.
     """
 
     subject: str
@@ -55,6 +57,7 @@ class ImportedScan:
     bias_corrected: bool = False
     site: str = ""
     simulated: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,8 @@ def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
     scans = sorted(imported.scans, key=lambda scan: (scan.subject, scan.session))
     _refuse_repeated(scans)
     rows = [_row(scan, folder) for scan in scans]
-    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    extra = dict.fromkeys(name for scan in scans for name in scan.extra)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *extra], dtype=object).fillna("")
     with atomic_path(path) as temporary:
         table.mask(table == "").to_csv(
             temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n"
@@ -246,6 +250,7 @@ def _row(scan: ImportedScan, folder: Path) -> dict[str, str]:
         "bias_corrected": "yes" if scan.bias_corrected else "no",
         "site": as_cell(scan.site),
         "simulated": "yes" if scan.simulated else "no",
+        **{name: as_cell(value) for name, value in scan.extra.items()},
     }
 
 

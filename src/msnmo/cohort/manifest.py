@@ -7,9 +7,11 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from msnmo.core.derivative import DESCRIPTION, describe_derivative
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_tsv, sha256, write_tsv
 from msnmo.core.names import folder_of
@@ -26,6 +28,19 @@ PATTERNS = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
 KNOWN = (*PATTERNS, "brain")
 """All that a list of a fold may name; brain is the brain mask in model space."""
 LESION_PATTERNS = ("lesion", "native_lesion")
+NAME = "T2-FLAIR scans preprocessed by msnmo"
+SPACES = (
+    "Without space- in a file's name, the grid of the scan as it arrived; with space-model, the "
+    "grid of the networks, to which the brain's bounding box was resized (geometry in the JSON of "
+    "the image)."
+)
+OF_ALL: Mapping[str, Mapping[str, Any]] = {
+    "FLAIR": {"SkullStripped": True, "SpatialReference": SPACES},
+    "mask": {"SpatialReference": SPACES},
+}
+"""What BIDS asks of all images and masks of the derivatives."""
+DESCRIBING_DERIVATIVES = (DESCRIPTION, *(f"{ending}.json" for ending in OF_ALL))
+"""The files that describe them."""
 
 
 def build_manifest(cohort: pd.DataFrame, patterns: Mapping[str, str]) -> pd.DataFrame:
@@ -143,6 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"where a scan's file is, with {{scan}}, {{subject}}, {{folder}}; once for each of "
         f"{', '.join(PATTERNS)}",
     )
+    parser.add_argument(
+        "--derivatives", type=Path, help="folder of the scans, to be described as BIDS asks"
+    )
     parser.add_argument("--out", type=Path, required=True, help="manifest.tsv")
     given = parser.parse_args(arguments)
     try:
@@ -153,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--pattern is missing for {', '.join(missing)}")
     if beyond := [name for name in patterns if name not in PATTERNS]:
         parser.error(f"the manifest has no {', '.join(beyond)}")
+    if given.derivatives:
+        describe_derivative(given.derivatives, NAME, OF_ALL)
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
     manifest = relative_to(build_manifest(cohort, patterns), PATTERNS, given.out.parent)
     write_tsv(given.out, manifest)

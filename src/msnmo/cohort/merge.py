@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msnmo.cohort.importing import Import, ImportedScan, clean_id, left_out_path
-from msnmo.cohort.table import read_scan_table
+from msnmo.cohort.table import COHORT_COLUMNS, read_scan_table
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.paths import WrongPath, locate
@@ -132,7 +132,9 @@ def _written_over(named: list[tuple[str, Path]], out: Path) -> Iterator[Finding]
 
 
 def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[ImportedScan]:
-    for row in read_scan_table(path, labels).itertuples():
+    cohort = read_scan_table(path, labels)
+    own = [name for name in cohort.columns if name not in COHORT_COLUMNS]
+    for row, cells in zip(cohort.itertuples(), cohort.to_dict("records"), strict=True):
         yield ImportedScan(
             name + row.subject,
             row.diagnosis,
@@ -144,4 +146,5 @@ def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[Importe
             bias_corrected=row.bias_corrected == "yes",
             site=row.site or name,
             simulated=row.simulated == "yes",
+            extra={name: cells[name] for name in own},
         )

@@ -45,6 +45,7 @@ OURS = ("scan", "told_as")
 MOST_COLUMNS = 1000
 """Columns that are made, so that no scan table may have them."""
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
+IDS = {name: Draft202012Validator(COLUMNS[name]) for name in ID_PREFIXES}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
 GONE = "correct the path of the scan table, where the config (scans) or the command names it"
@@ -91,7 +92,7 @@ class _Scan:
     @property
     def is_named(self) -> bool:
         """Whether subject and session are ids, so that rows can be compared by them."""
-        return all(re.fullmatch(COLUMNS[name]["pattern"], self.cells[name]) for name in ID_PREFIXES)
+        return all(rule.is_valid(self.cells[name]) for name, rule in IDS.items())
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield the column and path, as written, of every file of the scan."""

@@ -12,17 +12,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
+
+MOST_BYTES = 16 * 2**30
+"""Of a file that may be a scan or a mask: a larger one is refused, and would take hours to hash."""
 
 
 def record(path: Path) -> dict[str, Any]:
-    """Return size (bytes), time of change (ns) and SHA-256 of a file."""
+    """Return size (bytes), time of change (ns) and SHA-256 of a file.
+
+    Of a file that the check refuses, because it is too large or its disk does not give it, that
+    stands in the place of the SHA-256.
+    """
     status = path.stat()
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": sha256(path)}
+    known = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return {**known, "sha256": _digest(path, status.st_size)}
 
 
 def content(path: Path, report: Path) -> str:
-    """Return the SHA-256 of a file; it is read only where the report does not know it.
+    """Return the SHA-256 of a file, as `record` has it; read only where the report knows it not.
 
     Parameters
     ----------
@@ -49,5 +58,14 @@ def _recorded(report: Path, _mtime_ns: int) -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _hash(path: Path, _bytes: int, _mtime_ns: int) -> str:
-    return sha256(path)
+def _hash(path: Path, size: int, _mtime_ns: int) -> str:
+    return _digest(path, size)
+
+
+def _digest(path: Path, size: int) -> str:
+    if size > MOST_BYTES:
+        return f"not read: {size} bytes"
+    try:
+        return sha256(path)
+    except InputError as error:
+        return f"not read: {error.findings[0].found}"

@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import bad_input, explain_refusal
+from msnmo.core.signals import made_and_removed, signals_put_off
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,14 +74,24 @@ def _temporary(path: Path) -> Iterator[Path]:
     """Yield an empty file beside `path`, of a name that no other write of it has; remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_what_killed_writes_left(path)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
-    try:
-        with contextlib.suppress(OSError):  # there are network disks without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield Path(name)
-    finally:
-        os.close(handle)
-        Path(name).unlink(missing_ok=True)
+
+    def make() -> tuple[IO[bytes], Path]:
+        while True:
+            handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
+            stream, temporary = os.fdopen(handle, "r+b"), Path(name)
+            with contextlib.suppress(OSError):  # there are network disks without locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            # before it was held, another write may have taken it for one that was left
+            if temporary.exists():
+                return stream, temporary
+            stream.close()
+
+    def remove(made: tuple[IO[bytes], Path]) -> None:
+        made[0].close()
+        made[1].unlink(missing_ok=True)
+
+    with made_and_removed(make, remove) as (_, temporary):
+        yield temporary
 
 
 def _remove_what_killed_writes_left(path: Path) -> None:
@@ -108,7 +119,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         new = scratch / "new"
         new.mkdir()
         yield new
-        _put_in_place(new, path, scratch)
+        with signals_put_off():  # between two names there is neither the old version nor the new
+            _put_in_place(new, path, scratch)
 
 
 @contextlib.contextmanager
@@ -117,29 +129,46 @@ def _scratch_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
         _remove_if_left(left)
-    scratch = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
-    try:
+
+    def make() -> tuple[IO[bytes], Path]:
+        scratch = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
         # locked before it has the name by which others look for it
-        with (scratch / f"new-{HELD}").open("wb") as held:
-            with contextlib.suppress(OSError):  # there are network disks without locks
-                fcntl.flock(held, fcntl.LOCK_EX)
-            Path(held.name).rename(scratch / HELD)
-            yield scratch
-    finally:
-        shutil.rmtree(scratch)
+        held = (scratch / f"new-{HELD}").open("wb")
+        with contextlib.suppress(OSError):  # there are network disks without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        Path(held.name).rename(scratch / HELD)
+        return held, scratch
+
+    with made_and_removed(make, lambda made: _remove_scratch(*made)) as (_, scratch):
+        yield scratch
 
 
 def _remove_if_left(scratch: Path) -> None:
     """Remove a folder that no process writes any more."""
     if not (scratch / HELD).exists():
-        # begun this moment, or by a process that was killed at once
+        # begun or ended this moment, or by a process that was killed at once
         with contextlib.suppress(OSError):
             if time.time() - scratch.stat().st_mtime > SECONDS_TO_BEGIN:
                 shutil.rmtree(scratch)
         return
     with contextlib.suppress(OSError), (scratch / HELD).open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(scratch)
+        _remove_scratch(held, scratch)
+
+
+def _remove_scratch(held: IO[bytes], scratch: Path) -> None:
+    """Remove a folder that this process holds: what holds it goes last, lest two remove it."""
+    if not scratch.exists():
+        held.close()
+        return
+    for each in scratch.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif each.name != HELD:
+            each.unlink()
+    (scratch / HELD).unlink(missing_ok=True)
+    held.close()  # network disks keep a file under another name for as long as it is open
+    scratch.rmdir()
 
 
 def _put_in_place(new: Path, path: Path, scratch: Path) -> None:
@@ -327,6 +356,19 @@ def _beside(path: Path | str, file: str) -> str:
 
 
 def sha256(path: Path | str) -> str:
-    """Return the hexadecimal SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the hexadecimal SHA-256 of a file's bytes.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, is no file, or its disk does not give it.
+    """
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise ValueError("no file, but a folder, a pipe or a device")
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        found = getattr(error, "strerror", None) or str(error)
+        remedy = "correct the path or the file's permissions; or copy it again from its source"
+        raise bad_input(path, "a file that can be read to its end", found, remedy) from error

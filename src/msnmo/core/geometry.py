@@ -104,8 +104,7 @@ class Crop:
         """Return cropped data on the native grid, 0 outside the box."""
         whole = np.zeros([self.native.shape[axis] for axis in self.axes], dtype=cropped.dtype)
         whole[tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))] = cropped
-        whole = whole[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
-        return np.ascontiguousarray(whole.transpose(np.argsort(self.axes)))
+        return np.ascontiguousarray(restore(whole, self.axes, self.flips))
 
     def to_json(self) -> dict[str, Any]:
         """Return the crop as JSON types."""
@@ -371,6 +370,12 @@ def reorder(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarra
     """Return data with its axes permuted and flipped as `ras_order` says."""
     turned = data.transpose(axes)
     return turned[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def restore(data: np.ndarray, axes: Shape, flips: tuple[bool, ...]) -> np.ndarray:
+    """Return data with its axes as they were before `reorder`."""
+    turned = data[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    return turned.transpose(np.argsort(axes))
 
 
 def _others(axis: int) -> tuple[int, ...]:

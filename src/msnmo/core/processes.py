@@ -6,14 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from msnmo.core.errors import REQUESTS
+from msnmo.core.signals import signals_put_off
 
 SECONDS_TO_DIE = 2.0
 SECONDS_TO_LEAVE = 5.0
@@ -102,7 +99,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
     environment : mapping
         All its variables.
     """
-    with _signals_put_off() as hear:
+    # one that is heard while a program is being started would leave it behind: nobody knows it yet
+    with signals_put_off() as hear:
         process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
@@ -120,38 +118,6 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
             _end(process)
             raise
     return Answer(process.returncode, said.strip(), complaint.strip())
-
-
-@contextlib.contextmanager
-def _signals_put_off() -> Iterator[Callable[[], None]]:
-    """Hear no request to end until the function that this gives is called.
-
-    One that is heard while a program is being started would leave it behind: nobody knows it yet.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    came: list[tuple[int, FrameType | None]] = []
-
-    def hear() -> None:
-        # once: a handler may change the handlers, so that the way out is not broken off
-        handlers, requests = dict(usual), list(came)
-        usual.clear()
-        came.clear()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number, frame in requests:
-            handlers[number](number, frame)
-
-    for number in (signal.SIGINT, *REQUESTS):
-        if callable(handler := signal.getsignal(number)):
-            usual[number] = handler
-            signal.signal(number, lambda *heard: came.append(heard))
-    try:
-        yield hear
-    finally:
-        hear()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

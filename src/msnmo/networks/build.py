@@ -11,6 +11,7 @@ from importlib import import_module
 import torch
 from torch import nn
 
+from msnmo.networks.small_maps import guard_small_maps
 from msnmo.settings.keys import Section
 from msnmo.settings.methods import Method
 from msnmo.settings.model import Size
@@ -40,6 +41,7 @@ def build_network(method: Method, settings: Section, size: Size) -> nn.Module:
     """
     module = import_module(f"msnmo.networks.{method.module}")
     network: nn.Module = getattr(module, method.function)(settings, size, **method.variant)
+    guard_small_maps(network)
     if method.channels_last:
         # torch's stub leaves the layout out
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ from msnmo.core.errors import (
     bad_input,
     run_command,
 )
-from msnmo.core.files import atomic_folder, read_json, sha256, write_tsv
+from msnmo.core.files import atomic_folder, loads_finite, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace, same_extent
 from msnmo.core.volumes import (
     Volume,
@@ -161,10 +160,12 @@ def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]
         if not weights.is_file():  # a pipe would be waited for
             raise FileNotFoundError("no such file")
         with safe_open(weights, framework="pt") as file:
-            origin = json.loads((file.metadata() or {}).get("msnmo", "{}"))
+            origin = loads_finite((file.metadata() or {}).get("msnmo", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise bad_input(weights, expected, f"{type(error).__name__}: {error}", RETRAIN) from error
+    if not isinstance(origin, dict):
+        raise bad_input(weights, expected, "weights that do not tell of what training", RETRAIN)
     if (origin.get("method"), origin.get("fold")) != (run["method"], run["fold"]):
         found = f"the weights of method {origin.get('method')}, fold {origin.get('fold')}"
         raise bad_input(weights, expected, found, RETRAIN)
@@ -180,11 +181,17 @@ def _refuse_other_network(
     weights: Path, method: str, needed: dict[str, torch.Tensor], given: dict[str, torch.Tensor]
 ) -> None:
     wrong = [
-        name for name in needed if name not in given or given[name].shape != needed[name].shape
+        name
+        for name, tensor in needed.items()
+        if name not in given
+        or (given[name].shape, given[name].dtype) != (tensor.shape, tensor.dtype)
     ]
     wrong += [name for name in given if name not in needed]
     if wrong:
-        found = f"{len(wrong)} tensors missing, too many or of another shape, such as {wrong[0]}"
+        found = (
+            f"{len(wrong)} tensors missing, too many, or of another shape or type, such as "
+            f"{wrong[0]}"
+        )
         raise bad_input(weights, f"the tensors of method {method}", found, RETRAIN)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from msnmo.core.arguments import finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
+from msnmo.core.geometry import ras_order, reorder, restore
 from msnmo.core.memory import claim, explain_little_memory
 from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
 
@@ -39,7 +40,9 @@ def correct_bias(
 
     One ITK thread: sums of floats over two threads differ in the last digits from run to run of
     another thread count, and two are no faster. The field is estimated over brain voxels of
-    positive intensity (N4 works on logarithms) and divided out of the whole brain.
+    positive intensity (N4 works on logarithms) and divided out of the whole brain. N4 meets every
+    scan with its axes in RAS+ order: which voxels it shrinks to depends on where an axis begins, so
+    that a scan stored the other way round would be corrected otherwise.
 
     Parameters
     ----------
@@ -59,9 +62,13 @@ def correct_bias(
     (I, J, K) ndarray of float32
         Corrected intensities, 0 outside the mask.
     """
-    usable = brain & (scan.data > 0)
-    field = estimate_field(scan.data, usable, scan.grid.voxel_mm, shrink, iterations, tolerance)
-    return np.where(brain, scan.data / field, 0).astype(np.float32)
+    axes, flips = ras_order(scan.grid.affine)
+    image, within = reorder(scan.data, axes, flips), reorder(brain, axes, flips)
+    # what a header rounds depends on the order too, and would go on into every voxel
+    voxel_mm = np.array([float(f"{size:.5g}") for size in scan.grid.voxel_mm[list(axes)]])
+    field = estimate_field(image, within & (image > 0), voxel_mm, shrink, iterations, tolerance)
+    corrected = np.where(within, image / field, 0).astype(np.float32)
+    return np.ascontiguousarray(restore(corrected, axes, flips))
 
 
 def estimate_field(  # noqa: PLR0917 - as ANTs has them

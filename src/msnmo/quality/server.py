@@ -163,6 +163,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
         """Say nothing of each picture that is loaded, and nothing of secrets."""
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request in words of its status: nothing that was sent comes back."""
+        super().send_error(code)
+
     def end_headers(self) -> None:
         """Close the page to frames, other pages and caches, whatever the answer is."""
         for name, value in HEADERS.items():

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,8 +16,11 @@ from msnmo.core.diagnoses import NO_DIAGNOSIS
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, write_text
 from msnmo.core.names import path_of_scan
+from msnmo.evaluate.aggregate import read_metrics
 from msnmo.figures.style import diagnosis_style
 from msnmo.report.costs import OWN, read_costs
+from msnmo.report.methods_of_run import methods_of_run
+from msnmo.report.methods_text import NAME as METHODS_TEXT
 from msnmo.report.overview import (
     ACROSS,
     LABELS,
@@ -78,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _write(given.site, results.banner, "tables", "Tables", **_tables(given))
     _write(given.site, results.banner, "figures", "Figures", **_figures(given, results))
     _write(given.site, results.banner, "scans", "Scans", **_scans(results))
+    write_text(given.site / METHODS_TEXT, _methods(given, results))
     _write(
         given.site, results.banner, "provenance", "Provenance", **_provenance(given, results, sizes)
     )
@@ -103,6 +108,7 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
     runs = read_runs(given.runs, results.methods, given.evaluated)
     return {
         "lead": lead(given.left_out),
+        "methods_text": METHODS_TEXT,
         "facts": [*overview_facts(results), *left_out_facts(results, given.left_out)],
         "reference": reference_table(results, _pages_of(given.tables)),
         "forest": draw_forest(
@@ -121,6 +127,20 @@ def _index(given: argparse.Namespace, results: Results) -> dict[str, object]:
         ),
         "versions": versions_table(runs),
     }
+
+
+def _methods(given: argparse.Namespace, results: Results) -> str:
+    """Return the methods text of the run."""
+    return methods_of_run(
+        results,
+        read_metrics(given.metrics),
+        read_runs(given.runs, results.methods, given.evaluated),
+        sidecars=(given.sidecars, given.bias_sidecars),
+        pages=results_tables(_pages_of(given.tables)),
+        config=_read_config(given.config),
+        excluded=len(read_excluded(given.excluded)),
+        snakemake=given.snakemake,
+    )
 
 
 def _tables(given: argparse.Namespace) -> dict[str, object]:
@@ -188,13 +208,18 @@ def _provenance(
 
 
 def _config(text: str) -> str:
+    content = _read_config(text)
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=True, width=100)
+
+
+def _read_config(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content: dict[str, Any] = json.loads(text)
     except json.JSONDecodeError as error:
         raise bad_input(
             "--config", "JSON", f"{error}: {text[:80]}", "give a JSON object"
         ) from error
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=True, width=100)
+    return content
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -222,6 +247,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sidecars", required=True, help="JSON of a brain mask, with {folder} and {scan}"
     )
+    parser.add_argument(
+        "--bias-sidecars",
+        required=True,
+        help="JSON of a bias correction, with {folder} and {scan}",
+    )
+    parser.add_argument("--snakemake", default="", help="version that ran the workflow")
     parser.add_argument(
         "--left-out",
         action="append",

@@ -39,7 +39,7 @@ class SegmentationSettings(Section):
         "instance", "normalisation layers; batches of two scans are too small for batch", "ours"
     )
     lesion_prior_logit: Number = key(
-        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours"
+        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours", ge=-50, le=50
     )
 
 
@@ -83,6 +83,7 @@ class DynUNetSettings(SegmentationSettings):
         "levels below the full size whose maps are trained too (deep supervision)",
         "ours",
         ge=1,
+        le=3,
         validate_default=True,
     )
 
@@ -108,7 +109,7 @@ class SwinUNETRSettings(Section):
         multiple_of=12,
     )
     lesion_prior_logit: Number = key(
-        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours"
+        LESION_PRIOR_LOGIT, "bias that the last convolution starts with", "ours", ge=-50, le=50
     )
 
 

@@ -61,6 +61,8 @@ from msnmo.settings.training import (
     SectionsOfOneTask,
 )
 
+LARGEST_SEED = 2**32 - 1
+"""What every generator of random numbers takes."""
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what runs here, and nothing of a result."""
 RENAMED = {
@@ -77,7 +79,7 @@ NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.it
     if method.tasks != BOTH_TASKS
 }
 """What was found, and the remedy, of keys that are not taken for a reason."""
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
@@ -114,12 +116,13 @@ class Config(Section):
         "path of a rater's table of scans to keep or exclude; empty: quality/decisions.tsv in "
         "results",
     )
-    seed: int = key(2024, "the seed that every random choice derives from", ge=0)
+    seed: int = key(2024, "the seed that every random choice derives from", ge=0, le=LARGEST_SEED)
     seeds: Annotated[tuple[Seed, ...], Once, AfterValidator(each_once)] = key(
         (),
         "seeds of several trainings of each method and fold, which tables average and whose spread "
         "they show; empty: one training, with `seed`",
         "ours",
+        max_length=1000,
     )
     methods: Annotated[tuple[MethodName, ...], Once, AfterValidator(each_once)] = key(
         tuple(name for name, method in METHODS.items() if method.paper),

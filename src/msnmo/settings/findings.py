@@ -208,7 +208,8 @@ def _list_in_words(node: Schema) -> str:
     least, most = node.get("minItems", 0), node.get("maxItems")
     few = COUNTS.get(least, str(least))
     count = {None: f"{few} or more " if least else "", least: f"{few} "}
-    many = count.get(most, f"{few} to {COUNTS.get(most or 0, str(most))} ")
+    upper = COUNTS.get(most or 0, str(most))
+    many = count.get(most, f"{few} to {upper} " if least else f"at most {upper} ")
     once = ", each once" if node.get("uniqueItems") else ""
     return f"a list of {many}{in_words(items, plural=True)}{once}"
 
@@ -228,17 +229,22 @@ def _range_in_words(node: Schema) -> str:
     low, high = node.get("minimum"), node.get("maximum")
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {_plain(low)} to {_plain(high)}"
     if low == node.get("multipleOf"):
         low = None
     parts = [
-        f"{word} {bound:g}"
+        f"{word} {_plain(bound)}"
         for word, bound in (
             ("of at least", low),
-            ("of at most", high),
             ("above", above),
+            ("of at most", high),
             ("below", below),
         )
         if bound is not None
     ]
     return f" {' and '.join(parts)}" if parts else ""
+
+
+def _plain(bound: float) -> str:
+    """Return a bound without an exponent where it is whole."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"

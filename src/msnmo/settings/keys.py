@@ -76,11 +76,12 @@ def _as_written(value: Any, check: Callable[[Any], float]) -> Any:
 
 AS_WRITTEN = WrapValidator(_as_written)
 """Keeps a number as written: 1 stays 1, because trainings are told apart by their JSON."""
+MOST = 1_000_000
+"""Of a number that has no bound of its own: what is larger is a slip, and would run for ever."""
 Number = Annotated[float, AS_WRITTEN]
 Probability = Annotated[float, Field(ge=0, le=1), AS_WRITTEN]
 Share = Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
-Weight = Annotated[float, Field(ge=0), AS_WRITTEN]
-Positive = Annotated[float, Field(gt=0), AS_WRITTEN]
+Weight = Annotated[float, Field(ge=0, le=MOST), AS_WRITTEN]
 
 
 class Refusal(ValueError):  # noqa: N818 - said of a value
@@ -116,7 +117,9 @@ def key(default: Any, meaning: str, origin: Origin = "", **rules: Any) -> Any:
     origin : {"", "paper", "ours"}
         Where the default comes from.
     **rules
-        As of `pydantic.Field`: ge, le, gt, lt, multiple_of, min_length, max_length.
+        As of `pydantic.Field`: ge, le, gt, lt, multiple_of, min_length, max_length. Every number
+        has bounds on both sides, here or by its type; every list a greatest length, or choices
+        that each come once.
     """
     if origin:
         rules["json_schema_extra"] = {"origin": origin}

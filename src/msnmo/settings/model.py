@@ -34,6 +34,7 @@ class ModelSettings(Section):
         "attention heads of the Swin transformer; a divisor of base_channels",
         "ours",
         ge=1,
+        le=512,
         validate_default=True,
     )
     mlp_ratio: int = key(
@@ -73,6 +74,8 @@ class ModelSettings(Section):
         "bias that the segmentation heads start with; their weights add up to 2, so -2.3 starts "
         "the lesion probability at sigmoid(-4.6) = 0.01",
         "ours",
+        ge=-50,
+        le=50,
     )
     crossover_start: Number = key(
         0.9,

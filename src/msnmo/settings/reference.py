@@ -20,26 +20,26 @@ from msnmo.settings.methods import METHODS, Method, ModelSettings
 GENERATED = "Generated from src/msnmo/settings by `python -m msnmo.settings.reference {}`."
 HEAD = """# Reference: the config
 
-Every key has the default shown here unless your own file says otherwise: give only what differs
+Every key has the default shown here unless your own file says otherwise. Give only what differs
 (`--configfile my.yaml`). [config.yaml](../config.yaml) shows the same as YAML. In the last column,
-*paper* marks what Huang et al. 2024 state, *ours* what they leave open; nothing, what is about
-this software.
+*paper* marks what Huang et al. 2024 state, and *ours* what they leave open. Where nothing stands,
+the key is about this software.
 
-A key that is not listed is refused, and so is a value of another type: `"32"` is no number, `true`
-is none, nor are NaN and infinity. Write small numbers as `1.0e-4`: YAML reads `1e-4` as text. All
-that is wrong of a config is told at once.
+A key that is not listed is refused. So is a value of another type: `"32"` is no number, and `true`
+is none. NaN and infinity are refused, too. Write small numbers as `1.0e-4`: YAML reads `1e-4` as
+text. All that is wrong of a config is told at once.
 
 ## Paths
 
-`~` and `~user` at the start of a path are home folders, `$NAME` and `${NAME}` anywhere are
-variables of the environment; one that is not set is an error. The same holds in scan tables and in
-options of commands, where a file that is there just as it is written is taken so. A slash at the
+`~` and `~user` at the start of a path are home folders. `$NAME` and `${NAME}` anywhere are
+variables of the environment. One that is not set is an error. The same holds in scan tables and in
+options of commands. There, a file that is there just as it is written is taken so. A slash at the
 end is of no consequence. Refused are braces, control characters, a dash at the start, and a file
 where `results` is to be a folder.
 
 Relative paths in the config (`scans`, `results`, `decisions`, `apply.bundle`) are relative to
-the folder that Snakemake works in (where it is started, or `--directory`); relative paths in a
-scan table are relative to the table's folder; those in options are relative to where the command
+the folder that Snakemake works in: where it is started, or `--directory`. Relative paths in a
+scan table are relative to the table's folder. Those in options are relative to where the command
 is started.
 """
 METHOD_SETTINGS = """## `method_settings`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -20,8 +21,9 @@ from msnmo.core.lesion_labels import ANY
 from msnmo.core.paths import expand, not_a_folder
 from msnmo.core.sizes import TOKEN
 from msnmo.settings.keys import (
+    AS_WRITTEN,
+    MOST,
     Number,
-    Positive,
     Probability,
     Refusal,
     Section,
@@ -54,7 +56,7 @@ def _folder_to_be(path: str) -> str:
 
 def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse a list that has a value more than once."""
-    if twice := sorted({str(value) for value in values if values.count(value) > 1}):
+    if twice := sorted(str(value) for value, count in Counter(values).items() if count > 1):
         found = f"{', '.join(twice)} more than once"
         raise Refusal("each once", found, "remove what is there again")
     return values
@@ -110,18 +112,26 @@ Diagnoses = Annotated[
 ]
 
 
+MOST_LABEL, MOST_LABELS = 2**31 - 1, 1000
+
+
 def _lesion_labels(given: Any, _by_type: Any) -> Any:
     # what is wrong of a union would be told of each of its types
     if given == ANY:
         return given
     listed = isinstance(given, list | tuple)
-    if not listed or not all(type(each) is int and each > 0 for each in given):
+    if (
+        not listed
+        or len(given) > MOST_LABELS
+        or not all(type(each) is int and 0 < each <= MOST_LABEL for each in given)
+    ):
         raise Refusal()
     return each_once(tuple(given))
 
 
 SomeLabels = Annotated[
-    tuple[Annotated[int, Field(ge=1)], ...], Field(json_schema_extra={"uniqueItems": True})
+    tuple[Annotated[int, Field(ge=1, le=MOST_LABEL)], ...],
+    Field(json_schema_extra={"uniqueItems": True}, max_length=MOST_LABELS),
 ]
 LesionLabels = Annotated[Literal["any"] | SomeLabels, WrapValidator(_lesion_labels)]
 
@@ -181,7 +191,7 @@ class N4(Section):
         min_length=1,
         max_length=10,
     )
-    tolerance: Weight = key(1e-7, "convergence threshold", "ours")
+    tolerance: Probability = key(1e-7, "convergence threshold", "ours")
 
 
 class Resize(Section):
@@ -222,6 +232,10 @@ class Preprocessing(Section):
     zscore: ZScore = within(ZScore, "intensities of mean 0 and standard deviation 1")
 
 
+MOST_FOLDS = 1000
+Fold = Annotated[int, Field(ge=0, le=MOST_FOLDS - 1)]
+
+
 class Folds(Section):
     """The cross-validation."""
 
@@ -230,6 +244,7 @@ class Folds(Section):
         "number of folds; not used with split site, which has a fold for each site",
         "paper",
         ge=2,
+        le=MOST_FOLDS,
     )
     split: Literal["grouped", "site", "random"] = key(
         "grouped",
@@ -243,9 +258,12 @@ class Folds(Section):
         "trained again, with `seed`, `seed` + 1 and so on; not with split site nor with `seeds`",
         "ours",
         ge=1,
+        le=1000,
     )
-    only: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Once, AfterValidator(each_once)] = key(
-        (), "folds to train and evaluate, such as [0] for a first look; none means all"
+    only: Annotated[tuple[Fold, ...], Once, AfterValidator(each_once)] = key(
+        (),
+        "folds to train and evaluate, such as [0] for a first look; none means all",
+        max_length=MOST_FOLDS,
     )
 
     @field_validator("repeats")
@@ -329,11 +347,13 @@ class Compute(Section):
         1,
         "trainings and predictions that may share a GPU: more than one for small networks",
         ge=1,
+        le=100,
     )
     threads: int = key(
         2,
         "threads of training and prediction on a CPU; the last digits of a sum depend on it",
         ge=1,
+        le=1000,
     )
     checkpoint_minutes: Weight = key(
         5.0,
@@ -363,6 +383,9 @@ class Compute(Section):
     )
 
 
+Millilitres = Annotated[float, Field(gt=0, le=10_000), AS_WRITTEN]
+
+
 class Metrics(Section):
     """How lesions are counted."""
 
@@ -372,12 +395,13 @@ class Metrics(Section):
         "0 leaves none out",
         "ours",
     )
-    lesion_sizes_ml: Annotated[tuple[Positive, ...], Field(strict=False)] = key(
+    lesion_sizes_ml: Annotated[tuple[Millilitres, ...], Field(strict=False)] = key(
         (0.1, 1.0),
         "volumes in ml that part lesions into classes of size, rising; a lesion at one is of the "
         "class above it",
         "ours",
         min_length=1,
+        max_length=100,
     )
 
     @field_validator("lesion_sizes_ml")
@@ -407,5 +431,5 @@ class Report(Section):
 class Statistics(Section):
     """What stands beside each comparison."""
 
-    replicates: int = key(2000, "bootstrap samples of the subjects", "ours", ge=100)
+    replicates: int = key(2000, "bootstrap samples of the subjects", "ours", ge=100, le=MOST)
     confidence: Share = key(0.95, "confidence level of the intervals", "ours")

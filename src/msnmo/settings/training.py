@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from msnmo.core.errors import bad_input
 from msnmo.core.paths import expand
-from msnmo.settings.keys import Number, Probability, Section, Share, Weight, key, within
+from msnmo.settings.keys import MOST, Number, Probability, Section, Share, Weight, key, within
 from msnmo.settings.methods import LossWeights, Method
 
 Network = TypeVar("Network", bound=Section)
@@ -42,6 +42,7 @@ class OptimiserSettings(Section):
         "weights of the last are kept (ours)",
         "paper",
         ge=1,
+        le=MOST,
     )
     batch_size: int = key(
         2,
@@ -49,6 +50,7 @@ class OptimiserSettings(Section):
         "every scan is seen in every epoch",
         "paper",
         ge=1,
+        le=1000,
     )
     learning_rate: Share = key(1e-4, "Adam's learning rate at the start", "paper")
     plateau_patience: int = key(
@@ -58,6 +60,7 @@ class OptimiserSettings(Section):
         "scans is ours",
         "paper",
         ge=0,
+        le=MOST,
     )
     plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
     segmentation_loss: SegmentationLoss = key(
@@ -138,7 +141,11 @@ class LossSettings(Section):
         "localisation", "which of the two maps learns from the cross-task loss", "ours"
     )
     cross_ramp_epochs: int = key(
-        0, "epochs over which the cross-task loss's weight rises from 0; 0: none", "ours", ge=0
+        0,
+        "epochs over which the cross-task loss's weight rises from 0; 0: none",
+        "ours",
+        ge=0,
+        le=MOST,
     )
 
     @property

@@ -83,11 +83,15 @@ class Checkpoint:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             if temporary.is_fifo():  # it would wait for a reader
                 temporary.unlink()
-            _write({"identity": self.identity, "state": dict(state)}, temporary)
-            flush_to_disk(temporary)
-            if self.path.exists():
-                self.path.replace(self.previous)
-            temporary.replace(self.path)
+            try:
+                _write({"identity": self.identity, "state": dict(state)}, temporary)
+                flush_to_disk(temporary)
+                if self.path.exists():
+                    self.path.replace(self.previous)
+                temporary.replace(self.path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)  # of a full disk it would take what is left
+                raise
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest state that is whole and of this training, or None.

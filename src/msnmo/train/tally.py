@@ -90,9 +90,16 @@ def refuse_non_finite(
 def refuse(job: Job, epoch: int, scans: Sequence[TrainingScan]) -> None:
     """Say where a training came to a value that is not finite, and what to do."""
     names = ", ".join(scan.scan for scan in scans)
+    precise = (
+        # PyTorch's CPU code can make NaN where a kernel is larger than the map that it is over
+        "set train.precision to float32; if that does not help, "
+        if job.settings.train.precision == "bfloat16"
+        else ""
+    )
     raise MsnmoError(
         f"training of {job.method} came to a value that is not finite in epoch {epoch}, "
         f"at scan{'s' if len(scans) > 1 else ''} {names}\n"
-        f"    remedy:   lower train.learning_rate ({job.settings.train.learning_rate:g}); if it "
-        "happens in epoch 1, look at the preprocessed images of these scans"
+        f"    remedy:   {precise}lower train.learning_rate "
+        f"({job.settings.train.learning_rate:g}); if it happens in epoch 1, look at the "
+        "preprocessed images of these scans"
     )

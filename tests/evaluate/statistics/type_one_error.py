@@ -9,7 +9,7 @@ the bootstrap over several seeds. Of 2000 data sets a true 5 % comes out within 
 
     nice python -m tests.evaluate.statistics.type_one_error
 
-takes an hour. What it said last stands in README ("How sure they are").
+takes an hour. What it said last stands in docs/explanation/statistics.md.
 """
 
 from __future__ import annotations
