@@ -12,7 +12,7 @@ PAGE = SOURCE.parents[1] / "docs/architecture.md"
 ORDER = (
     *("core", "settings", "compute", "cohort", "check", "preprocess", "networks", "train"),
     *("predict", "evaluate", "robustness", "viewing", "tables", "figures", "quality", "report"),
-    *("bundle", "apply", "demo", "doctor", "benchmark", "workflow", "cli"),
+    *("bundle", "apply", "demo", "starter", "doctor", "benchmark", "workflow", "cli"),
 )
 
 

@@ -1,5 +1,7 @@
 """Scans that are drawn when their turn comes: learned from, resumed, written."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import torch
@@ -35,7 +37,7 @@ def test_each_epoch_has_scans_of_its_own_and_both_classes():
     first, second = (list(cohort.batches(job(), epoch)) for epoch in (1, 2))
     images = [batch.image[n] for batch in [*first, *second] for n in range(2)]
     assert len(images) == 2 * SCANS
-    assert not any(torch.equal(one, two) for one, two in zip(images, images[1:], strict=False))
+    assert not any(torch.equal(one, two) for one, two in pairwise(images))
     assert sorted(torch.cat([batch.label for batch in first]).tolist()) == [0, 0, 1, 1]
     again = list(cohort.batches(job(), 2))
     assert torch.equal(again[0].image, second[0].image)

@@ -21,6 +21,7 @@ from msnmo.core.errors import other_disk, run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.lesion_labels import add_lesion_labels
 from msnmo.core.paths import path_argument
+from msnmo.core.starter import SHIPPED, bundle_argument
 from msnmo.settings.skullstrip import Engine
 
 COMBINE = ("intersection", "union", "majority", "staple")
@@ -67,7 +68,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program("msnmo.apply"),
         description=__doc__,
-        epilog="Examples:\n  msnmo apply --bundle results/bundle --out new scan.nii.gz\n"
+        epilog="Examples:\n  msnmo apply --out new scan.nii.gz\n"
+        "  msnmo apply --bundle results/bundle --out new scan.nii.gz\n"
         "  msnmo apply --bundle results/bundle -i my_bids -o new\n"
         "  msnmo apply --bundle results/bundle --out outside --truth scans.tsv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -108,7 +110,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="with --truth: what becomes of a lesion mask on another grid than the scan",
     )
     add_lesion_labels(parser, "with --truth: ")
-    parser.add_argument("--bundle", type=path_argument, required=True, help="of `snakemake bundle`")
+    parser.add_argument(
+        "--bundle",
+        type=bundle_argument,
+        default=SHIPPED,
+        help="of `snakemake bundle`; without it the starter, which has learned from simulated "
+        "scans alone",
+    )
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        action="store_true",
+        help="name the class as well where the bundle does so on request alone, as the starter",
+    )
     parser.add_argument(
         "--signers",
         type=path_argument,

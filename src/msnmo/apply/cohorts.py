@@ -54,7 +54,7 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
     MsnmoError
         If a scan could not be applied to: nothing is evaluated then.
     """
-    bundle = read_bundle(given.bundle, signers=given.signers)
+    bundle = read_bundle(given.bundle, signers=given.signers, classes=given.classes)
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")
     cohort, overlap = _receive(given, bundle)

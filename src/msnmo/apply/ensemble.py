@@ -121,6 +121,7 @@ def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consens
         If memory runs out, or a fold's network says NaN or infinity; its weights are named.
     """
     threshold = ensemble.bundle.threshold
+    names_class = "classification" in ensemble.bundle.tasks
     lesion, total = None, None
     voxels, classes = [], []
     for model, (weights, _) in zip(ensemble.models, ensemble.bundle.runs, strict=True):
@@ -133,9 +134,9 @@ def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consens
                 probability = outputs.lesion_probability[0, 0].float().cpu().numpy()
                 voxels.append(int((probability > threshold).sum()))
                 lesion = probability if lesion is None else lesion + probability
-            if outputs.class_logits is not None:
+            if outputs.class_logits is not None and names_class:
                 classes.append(outputs.class_probabilities[0].double().cpu().numpy())
-            if outputs.features:
+            if outputs.features and names_class:
                 fold = evidence(outputs, image.shape).cpu().numpy()
                 total = fold if total is None else total + fold
     folds = len(ensemble.models)

@@ -120,7 +120,7 @@ def evaluate(
     InputError
         With everything that is missing, damaged or on another grid.
     """
-    scans = judged_scans(cohort, overlap, bundle.method.tasks)
+    scans = judged_scans(cohort, overlap, bundle.tasks)
     folders = {scan: path_of_scan(f"{applied}/{{folder}}/anat", scan) for scan in scans["scan"]}
     rows, findings = [], []
     for scan in scans.loc[scans["segmentation"], "scan"]:
@@ -220,7 +220,7 @@ def _statistics_of_group(
         if known.empty:
             continue
         drawn = Drawn.draw(known, [0], settings.replicates, settings.seed)
-        for metric in shown_metrics(bundle.method.tasks & {task}):
+        for metric in shown_metrics(bundle.tasks & {task}):
             space = space_of(metric, "native")
             (row,) = compare_metric(
                 *(metric, [name], measured, drawn), confidence=settings.confidence, space=space

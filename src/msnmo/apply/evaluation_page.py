@@ -103,7 +103,7 @@ def page_of(evaluation: Evaluation) -> Page:
     rows = {(row.site, row.metric): row for row in evaluation.statistics.itertuples()}
     sites = list(dict.fromkeys(evaluation.statistics["site"])) or [ALL_SITES]
     level = f"{100 * evaluation.settings.confidence:g} %"
-    metrics = shown_metrics(evaluation.bundle.method.tasks)
+    metrics = shown_metrics(evaluation.bundle.tasks)
     panels = [
         Panel(
             task.capitalize(),
@@ -164,7 +164,7 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
             "Subjects that the folds learned from are known by the very voxels of a scan. One that "
             "was resampled, defaced or stripped since is not recognised, nor is another visit."
         )
-    if "segmentation" in bundle.method.tasks:
+    if "segmentation" in bundle.tasks:
         yield (
             "Masks are compared in native space: the ensemble has no mask in model space. Raters' "
             f"masks were combined by {settings.combine}."
@@ -180,12 +180,12 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
     if len(undefined):
         told = ", ".join(f"{row.metric} {row.n_undefined}" for row in undefined.itertuples())
         yield f"Undefined for single scans (an empty mask), and left out: {told}."
-    metrics = shown_metrics(bundle.method.tasks)
+    metrics = shown_metrics(bundle.tasks)
     lowest = [name for name in metrics if METRICS[name].best == "lowest"]
     if lowest:
         yield f"{', '.join(lowest)}: lower is better."
     yield from (note for name, note in ABOUT_METRICS.items() if name in metrics)
-    if "segmentation" in bundle.method.tasks:
+    if "segmentation" in bundle.tasks:
         yield counted_note(settings.smallest_mm3)
     yield exclusion_note(evaluation.excluded)
 
@@ -196,7 +196,7 @@ def in_words(evaluation: Evaluation) -> str:
     parts = [
         f"{int(scans[task].sum())} {by}"
         for task, by in (("segmentation", "by their mask"), ("classification", "by their class"))
-        if task in evaluation.bundle.method.tasks
+        if task in evaluation.bundle.tasks
     ]
     kinds = Counter(
         reason if reason.startswith("no truth") else "subject that the folds learned from"

@@ -30,6 +30,7 @@ from msnmo.compute.device import pick_device, prepare
 from msnmo.compute.options import Choice
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_tsv
+from msnmo.core.starter import SHIPPED
 from msnmo.core.volumes import Grid, load_mask, load_volume, save_volume
 
 NAME = "sub-image"
@@ -78,21 +79,31 @@ class Applied:
     run: dict[str, Any]
 
 
-def load(bundle: str | Path, device: Choice = "auto") -> Ensemble:
+def load(
+    bundle: str | Path = SHIPPED, device: Choice = "auto", *, classes: bool = False
+) -> Ensemble:
     """Read a bundle's networks once, for many calls of `apply_to_image`.
+
+    Parameters
+    ----------
+    bundle : str or Path
+        Its folder; by default the starter's, which has learned from simulated scans alone.
+    device : {"auto", "cuda", "mps", "cpu"}
+    classes : bool
+        Whether classes are named where the bundle does so on request alone.
 
     Raises
     ------
     InputError
         Naming what of the bundle is missing, damaged or of another network.
     """
-    return load_ensemble(read_bundle(bundle), pick_device(device, 1, "apply"))
+    return load_ensemble(read_bundle(bundle, classes=classes), pick_device(device, 1, "apply"))
 
 
 def apply_to_image(
     image: np.ndarray,
     affine: np.ndarray,
-    bundle: str | Path | Ensemble,
+    bundle: str | Path | Ensemble = SHIPPED,
     *,
     stripped: bool = False,
     bias_corrected: bool = False,
@@ -111,7 +122,7 @@ def apply_to_image(
     affine : (4, 4) array
         From voxel indices to scanner mm (RAS+), as nibabel has it.
     bundle : str, Path or Ensemble
-        Folder of a bundle, or what `load` made of it.
+        Folder of a bundle, or what `load` made of it; by default the starter.
     stripped, bias_corrected : bool
         What was done to the image before.
     engine : str

@@ -54,6 +54,7 @@ def options_of(scan: Arrived, given: argparse.Namespace) -> dict[str, Any]:
         "--mni": given.mni,
         "--dicom-seg": bool(given.dicom_seg and scan.dicom),
         "--deface": given.deface,
+        "--class": given.classes,
         "brain mask": [sha256(path) for path in scan.brain],
     }
 

@@ -42,6 +42,7 @@ from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256
+from msnmo.core.starter import SHIPPED
 from msnmo.core.volumes import load_mask
 
 T = TypeVar("T")
@@ -60,9 +61,8 @@ def apply_to_scans(given: argparse.Namespace) -> None:
     MsnmoError
         At the end, with the scans that were not done.
     """
-    bundle = read_bundle(given.bundle, signers=given.signers)
-    if bundle.unverified:
-        tell(f"warning: {bundle.unverified}")
+    bundle = read_bundle(given.bundle, signers=given.signers, classes=given.classes)
+    tell_of(bundle)
     # of all scans, so that a part names its own as the whole would
     sources = part_of(_sources(given), given.part)
     require_writable(given.out)
@@ -104,6 +104,17 @@ def _sources(given: argparse.Namespace) -> dict[str, Path]:
     for line in found.told:
         tell(line)
     return dict(zip(name_scans(found.scans, (), OWN), found.scans, strict=True))
+
+
+def tell_of(bundle: Bundle) -> None:
+    """Say what is to be known of a bundle before its masks are believed."""
+    if bundle.path == SHIPPED:
+        tell(
+            "no --bundle is given, so the starter is used. It has learned from simulated scans "
+            f"alone. {bundle.content['accuracy']}"
+        )
+    if bundle.unverified:
+        tell(f"warning: {bundle.unverified}")
 
 
 def part_of(sources: Mapping[str, T], part: Part | None) -> dict[str, T]:

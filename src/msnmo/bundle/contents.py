@@ -21,7 +21,7 @@ from msnmo.core.fingerprint import seal
 from msnmo.core.provenance import NOT_KNOWN
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
-from msnmo.settings.methods import Method, get_method
+from msnmo.settings.methods import CLASSIFICATION, Method, Task, get_method
 from msnmo.settings.sections import Preprocessing
 
 FORMAT = 1
@@ -107,16 +107,26 @@ class Bundle:
         Contents of bundle.json.
     id : str
         Digest of bundle.json, which holds the digests of the weights: equal ids, equal bundles.
+    classes : bool
+        Whether classes are asked for, of a bundle that names them on request alone.
     """
 
     path: Path
     content: dict[str, Any]
     id: str
+    classes: bool = False
 
     @property
     def method(self) -> Method:
         """The method that was trained."""
         return get_method(self.content["method"])
+
+    @property
+    def tasks(self) -> frozenset[Task]:
+        """What is told of a scan; a bundle may name classes on request alone."""
+        if "classes_on_request" in self.content and not self.classes:
+            return self.method.tasks - CLASSIFICATION
+        return self.method.tasks
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -203,7 +213,12 @@ class Bundle:
         return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
 
 
-def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | None = None) -> Bundle:
+def read_bundle(
+    path: Path | str,
+    verify: bool = True,
+    signers: Path | str | None = None,
+    classes: bool = False,
+) -> Bundle:
     """Read a bundle's description and compare its files with their checksums.
 
     Parameters
@@ -214,6 +229,8 @@ def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | Non
         False reads the description alone, as the workflow does at each of its starts.
     signers : Path or str, optional
         OpenSSH's file of allowed signers: with it the checksums must be signed by one of them.
+    classes : bool
+        Whether classes are named where the bundle does so on request alone.
 
     Raises
     ------
@@ -236,7 +253,8 @@ def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | Non
         if signers is not None:
             verify_signature(path / CHECKSUMS, Path(signers))
         verify_checksums(path)
-    bundle = Bundle(path, content, hashlib.sha256(description.read_bytes()).hexdigest()[:16])
+    digest = hashlib.sha256(description.read_bytes()).hexdigest()[:16]
+    bundle = Bundle(path, content, digest, classes)
     _refuse_other_version(bundle)
     return bundle
 

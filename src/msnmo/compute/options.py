@@ -32,4 +32,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="CPU threads; equal numbers give equal bytes on the CPU (default: %(default)s)",
     )
-

@@ -104,7 +104,7 @@ def _forms(
             continue
         if not waiting:
             waiting = draw_lesions(template.model, diagnosis, rng)
-            rng.shuffle(waiting)  # type: ignore[arg-type]
+            rng.shuffle(waiting)
         if not waiting:
             waiting = [draw_lesion(template.model, "deep-white", rng)]
         one = waiting.pop()

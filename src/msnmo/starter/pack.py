@@ -54,8 +54,8 @@ VALIDATED = 60
 """Simulated scans that the threshold is chosen on."""
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
 CLASS_NOTE = (
-    "The network also tells MS from NMOSD. It learned this from simulated lesions alone and was not "
-    "validated: it has never seen a patient."
+    "The network also tells MS from NMOSD. It learned this from simulated lesions alone. It was "
+    "not validated: it has never seen a patient."
 )
 TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
 MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scores = _validate(model, run["seed"], run["size"][0])
         threshold = float(scores.groupby("threshold")["DSC"].mean().idxmax())
         content = _content(run, config, digest, threshold, reference_pass(model))
+        content["accuracy"] = _accuracy(scores[scores["threshold"] == threshold], given.measured)
         check_content(given.out / DESCRIPTION, content)
         write_json(folder / DESCRIPTION, content)
         text = yaml.safe_dump(shareable(config), sort_keys=False, allow_unicode=True)
@@ -201,11 +202,22 @@ def _card(
     )
 
 
+def _accuracy(chosen: pd.DataFrame, measured: Path | None) -> str:
+    """Return in a sentence or two how accurate the network was found to be."""
+    told = f"Mean Dice of {VALIDATED} simulated scans: {100 * chosen['DSC'].mean():.0f} %."
+    if measured is None:
+        return f"{told} It was not measured on real scans."
+    table = read_tsv(measured, MEASURED)
+    real = table[table["DSC"].notna()]
+    each = ", ".join(f"{100 * row.DSC:.0f} % ({row.truth_ml:.1f} ml)" for row in real.itertuples())
+    return f"{told} Dice of {len(real)} real scans: {each}."
+
+
 def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
     """Return means of brains with lesions, by thirds of their load, and of those without."""
     having = chosen[chosen["load_ml"] > 0]
     thirds = pd.qcut(having["load_ml"], 3)
-    rows = [
+    return [
         {
             "load": f"{part['load_ml'].min():.1f} to {part['load_ml'].max():.1f}",
             "scans": str(len(part)),
@@ -214,7 +226,6 @@ def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
         }
         for _, part in having.groupby(thirds, observed=True)
     ]
-    return rows
 
 
 def _real(table: pd.DataFrame) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from msnmo.core.seeds import derive_seed
 from msnmo.demo.anatomy import BRAIN_END_Z, T1_CSF, T1_GREY, T1_WHITE
-from msnmo.demo.lesions import Diagnosis
+from msnmo.demo.lesions import Diagnosis, Lesion
 from msnmo.demo.subject import MEAN_SIZE
 from msnmo.starter import lesions
 from msnmo.starter.template import Template, template
@@ -102,7 +102,8 @@ def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     share = torch.zeros_like(image)
     if rng.random() >= HEALTHY:
         drawn = lesions.draw(known, diagnosis, fields.rng("lesions"))
-        image, share = _with_lesions(image, white, tissue * brain, drawn, places, pose, fields)
+        head = _Head(places, pose, fields)
+        image, share = _with_lesions(image, white, tissue * brain, drawn, head)
     image = _beyond_brain(image, brain, hull_mm, fields)
     mask = _brain_mask(brain, hull_mm, places[..., 2], fields)
     image, share = _acquired(image, share, pose, fields)
@@ -148,6 +149,15 @@ class _Pose:
         seen = (points - middle) @ np.linalg.inv(to_template).T
         low, high = seen.min(axis=0) - MARGIN_MM, seen.max(axis=0) + MARGIN_MM
         return cls(to_template, middle, low, high - low)
+
+
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """A person's head on its grid: the template's place of each voxel, pose and random fields."""
+
+    places: torch.Tensor
+    pose: _Pose
+    fields: _Fields
 
 
 def _places(known: Template, pose: _Pose, fields: _Fields) -> torch.Tensor:
@@ -231,21 +241,19 @@ def _with_lesions(
     white: torch.Tensor,
     tissue: torch.Tensor,
     drawn: list[lesions.Drawn],
-    places: torch.Tensor,
-    pose: _Pose,
-    fields: _Fields,
+    head: _Head,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the image with lesions, and the share of lesion of each voxel."""
     share, bright = torch.zeros_like(image), torch.zeros_like(image)
-    rng = fields.rng("spots")
+    rng = head.fields.rng("spots")
     spots = [
         lesions.Drawn(_small(one.form, rng), lesions.Look(rng.uniform(0.05, 0.2), 1.0))
         for one in drawn[: int(rng.integers(0, 4))]
         if not isinstance(one.form, lesions.Placed)
     ]
     for number, one in enumerate([*drawn, *spots]):
-        box = _box_around(one.form, pose, fields)
-        inside = (lesions.depth_mm(one.form, places[box]) / one.look.edge_mm + 0.5).clamp(0, 1)
+        box = _box_around(one.form, head)
+        inside = (lesions.depth_mm(one.form, head.places[box]) / one.look.edge_mm + 0.5).clamp(0, 1)
         inside = inside * (white if lesions.confined(one.form) else tissue)[box]
         if number >= len(drawn):  # a spot that readers let pass
             image[box] = image[box] + one.look.contrast * inside * (1 - share[box])
@@ -253,26 +261,29 @@ def _with_lesions(
         more = inside > share[box]
         bright[box] = torch.where(more, 1 + torch.tensor(one.look.contrast), bright[box])
         share[box] = torch.where(more, inside, share[box])
-    rough = fields.rng("lesion texture").uniform(0.0, 0.08) * fields("lesion texture", 5.0)
+    rough = head.fields.rng("lesion texture").uniform(0.0, 0.08) * head.fields(
+        "lesion texture", 5.0
+    )
     # a lesion is no darker than what it lies in
     value = torch.maximum(bright * (1 + rough), image)
     return image + (value - image) * share, share
 
 
-def _small(form: lesions.Lesion, rng: np.random.Generator) -> lesions.Lesion:
+def _small(form: Lesion, rng: np.random.Generator) -> Lesion:
     """Return a spot of some other place near a lesion's."""
     centre = np.array(form.centre_mm) + rng.normal(0, 12, size=3)
     radius = float(rng.uniform(0.8, 1.6))
     return replace(form, centre_mm=tuple(centre), radii_mm=(radius,) * 3)
 
 
-def _box_around(form: lesions.Lesion | lesions.Placed, pose: _Pose, fields: _Fields) -> tuple:
+def _box_around(form: Lesion | lesions.Placed, head: _Head) -> tuple[slice, ...]:
     """Return the part of the head's grid that a lesion may reach, wherever anatomy moved it."""
+    pose, shape = head.pose, head.fields.shape
     seen = np.linalg.inv(pose.to_template) @ (lesions.centre_mm(form) - pose.middle_mm)
-    step = pose.size_mm / (np.array(fields.shape) - 1)
+    step = pose.size_mm / (np.array(shape) - 1)
     reach = 1.1 * lesions.reach_mm(form) + 8
     low = np.clip(np.floor((seen - pose.low_mm - reach) / step).astype(int), 0, None)
-    high = np.clip(np.ceil((seen - pose.low_mm + reach) / step).astype(int) + 1, 1, fields.shape)
+    high = np.clip(np.ceil((seen - pose.low_mm + reach) / step).astype(int) + 1, 1, shape)
     return tuple(slice(min(a, b - 1), b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
 
 

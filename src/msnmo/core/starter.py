@@ -1,0 +1,22 @@
+"""Where the starter lies: the bundle that ships with the package, trained on simulated scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msnmo.core.paths import path_argument
+
+NAME = "starter"
+"""What it is called where a path of a bundle is asked for."""
+SHIPPED = Path(__file__).parents[1] / "bundle" / "starter"
+"""Its folder."""
+
+
+def bundle_path(text: str) -> Path:
+    """Return the path of a bundle's folder; ``starter`` is the one that ships with the package."""
+    return SHIPPED if text == NAME else Path(text)
+
+
+def bundle_argument(text: str) -> Path:
+    """Return a bundle's path on a command line, as `bundle_path`."""
+    return SHIPPED if text == NAME else path_argument(text)
