@@ -22,6 +22,8 @@ from msnmo.settings.methods import JOINT, get_method
 from msnmo.settings.model import ModelSettings
 
 GB = 1e9
+LITTLE = "under 0.1"
+"""What is told of GB and hours that would be shown as 0."""
 HEAD_VOXELS = 176 * 232 * 159
 """Of a head at 1 mm: where no header can be read."""
 HEADERS = 20
@@ -230,13 +232,15 @@ def free_bytes(results: Path) -> int:
 
 def tell(costs: Costs, free: int) -> list[str]:
     """Return what a run takes in two lines, and where disk is short a third that warns of it."""
-    parts = ", ".join(f"{name} {_gb(size)}" for name, size in costs.disk.items())
+    told = {name: _gb(size) for name, size in costs.disk.items()}
+    parts = ", ".join(f"{name} {size}" for name, size in told.items() if size != LITTLE)
+    parts = f" ({parts})" if parts else ""
     training, prediction = (
         operations / GPU_TFLOPS / 3600 for operations in (costs.training, costs.prediction)
     )
     slower = GPU_TFLOPS / CORE_TFLOPS
     lines = [
-        f"disk, from the start: {_gb(sum(costs.disk.values()))} GB ({parts}), and while networks"
+        f"disk, from the start: {_gb(sum(costs.disk.values()))} GB{parts}, and while networks"
         f" train {_gb(costs.checkpoints)} more; {_gb(free)} GB are free",
         f"hours: {_hours(costs.core_hours)} of one CPU core for preprocessing and pages;"
         f" {_hours(training)} of a GPU for training and {_hours(prediction)} for prediction at"
@@ -253,8 +257,15 @@ def tell(costs: Costs, free: int) -> list[str]:
 
 
 def _gb(size: float) -> str:
-    return f"{size / GB:.1f}" if size < 100 * GB else f"{size / GB:,.0f}"
+    return _rounded(size / GB, 100)
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.1f}" if hours < 10 else f"{hours:,.0f}"
+    return _rounded(hours, 10)
+
+
+def _rounded(value: float, whole_from: float) -> str:
+    """Return a number with one decimal, or none where it is large."""
+    if value < 0.05:
+        return LITTLE
+    return f"{value:.1f}" if value < whole_from else f"{value:,.0f}"
