@@ -18,7 +18,7 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.derivative import ORIG, describe_derivative
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_json, read_tsv, write_text, write_tsv
-from msnmo.report.methods_text import NAME as METHODS_TEXT
+from msnmo.viewing.pages import METHODS_TEXT
 
 IN_MODEL_SPACE = ("model_load_ml", "model_load_ml_least", "model_load_ml_most")
 """Of all folds together and of single folds, which are counted in model space alone."""

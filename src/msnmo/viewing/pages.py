@@ -23,6 +23,8 @@ PAGES = (
     ("Provenance", "provenance.html"),
 )
 """The pages of a whole report, as its header names them."""
+METHODS_TEXT = "methods.md"
+"""The file beside a report's pages with what was done, as a text for an article."""
 
 
 @dataclass(frozen=True)
