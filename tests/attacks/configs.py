@@ -88,11 +88,23 @@ def _key(place_of: str, value: object) -> Callable[[Place], None]:
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
+DICTIONARIES = "a0: &a0 {k: 1, l: 1, m: 1, n: 1}\n" + "".join(
+    f"a{n}: &a{n} {{{', '.join(f'{key}: *a{n - 1}' for key in 'klmnopqrs')}}}\n"
+    for n in range(1, 12)
+)
 FILES: dict[str, str | bytes] = {
     "an object of Python": "scans: !!python/object/apply:os.system ['touch ran']\n",
     "a module of Python": "scans: !!python/module:os\n",
     "a tag": "scans: !evil a\n",
     "a billion laughs": LAUGHS,
+    "a billion laughs for a number": f"{LAUGHS}seed: *a11\n",
+    "a billion laughs for a list": f"{LAUGHS}seeds: *a11\n",
+    "a billion laughs for a section": f"{LAUGHS}train: *a11\n",
+    "a billion laughs for a method's": f"{LAUGHS}method_settings: {{unet: {{train: *a11}}}}\n",
+    "a billion dictionaries": DICTIONARIES,
+    "a billion dictionaries for a number": f"{DICTIONARIES}seed: *a11\n",
+    "a billion dictionaries for a section": f"{DICTIONARIES}train: *a11\n",
+    "a billion dictionaries for a method's": f"{DICTIONARIES}method_settings: {{unet: *a11}}\n",
     "an alias of itself": "a: &a [*a]\n",
     "nested 10,000 times": "[" * 10_000,
     "a list": "- 1\n",

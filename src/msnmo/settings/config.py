@@ -248,7 +248,8 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         checked = Config.model_validate(whole, context=TOGETHER)
     except ValidationError as error:
-        raise InputError(_without_inherited(error, whole)) from error
+        # without pydantic's own words: who shows a traceback would write every value in full
+        raise InputError(_without_inherited(error, whole)) from None
     paths = checked.model_dump(include={"scans", "results", "decisions", "apply"})
     for *section, name in PATHS:
         place, value = (whole[section[0]], paths[section[0]]) if section else (whole, paths)
@@ -258,10 +259,10 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _over(below: Any, above: Any) -> Any:
     """Return two configs as one, as Snakemake puts one file over another."""
-    if not isinstance(above, Mapping):
+    # not into what is below nothing: YAML's aliases make of a page what no memory holds in full
+    if not isinstance(above, Mapping) or not isinstance(below, Mapping):
         return copy.deepcopy(above)
-    merged = dict(below) if isinstance(below, Mapping) else {}
-    return merged | {name: _over(merged.get(name), value) for name, value in above.items()}
+    return dict(below) | {name: _over(below.get(name), value) for name, value in above.items()}
 
 
 def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> list[Any]:

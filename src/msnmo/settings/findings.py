@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,11 @@ from pydantic import ValidationError
 from msnmo.core.errors import Finding
 
 REFERENCE = "docs/reference-config.md describes every key"
+SHORT = reprlib.Repr()
+"""Shows of a value no more than a line may take, however much YAML's aliases make of it."""
+SHORT.maxlevel = 3
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxset = SHORT.maxdict = 30
+SHORT.maxstring = SHORT.maxlong = SHORT.maxother = 1000
 COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 Schema = Mapping[str, Any]
@@ -119,7 +125,7 @@ def _choice_meant(value: object, node: Schema) -> str:
 def _found(value: object, node: Schema) -> str:
     if value is None:
         return "nothing"
-    text = repr(value)
+    text = SHORT.repr(value)
     text = text if len(text) <= 80 else f"{text[:77]}..."
     meant = _choice_meant(value, node)
     return f'{text}; did you mean "{meant}"?' if meant else text

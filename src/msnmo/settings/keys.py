@@ -44,7 +44,7 @@ class Section(BaseModel):
         try:
             return cls.model_validate(mapping, context=TOGETHER)
         except ValidationError as error:
-            raise InputError(findings_of(error, cls.rules(), cls.section)) from error
+            raise InputError(findings_of(error, cls.rules(), cls.section)) from None
 
     @classmethod
     def rules(cls) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Section(BaseModel):
         except ValidationError as error:
             if info.context == TOGETHER:
                 raise
-            raise InputError(findings_of(error, cls.rules(), cls.section)) from error
+            raise InputError(findings_of(error, cls.rules(), cls.section)) from None
 
 
 class _Plain(GenerateJsonSchema):
