@@ -92,7 +92,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["epochs"].remedy == "move it to the section train"
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
-    assert found["folds.k"].expected.endswith("a fold for each site (a whole number of at least 2)")
+    assert found["folds.k"].expected.endswith("one fold per site (a whole number of at least 2)")
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
 
@@ -152,7 +152,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"folds": {"only": [0, 5]}}, "folds.only", "folds from 0 to 4, as folds.k is 5"),
         ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
         ({"folds": {"split": "site", "repeats": 2}}, "folds.repeats", "the same each time"),
-        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "a seed of its own"),
+        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "its own seed"),
         ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "at least 0"),
         ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one or more"),
         ({"metrics": {"lesion_sizes_ml": [0]}}, "metrics.lesion_sizes_ml.0", "above 0"),
@@ -160,7 +160,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"metrics": {"lesion_sizes_ml": [0.1, 0.1]}}, "metrics.lesion_sizes_ml", "rising"),
         (
             {"metrics": {"smallest_lesion_mm3": 100, "lesion_sizes_ml": [0.1, 1]}},
-            *("metrics.lesion_sizes_ml", "over metrics.smallest_lesion_mm3 (100 mm3)"),
+            *("metrics.lesion_sizes_ml", "above metrics.smallest_lesion_mm3 (100 mm3)"),
         ),
         ({"statistics": {"confidence": 1}}, "statistics.confidence", "below 1"),
         ({"robustness": {"gamma": [0.5, 1]}}, "robustness.gamma", "severities other than 1"),
@@ -317,7 +317,7 @@ def test_wrong_settings_of_methods_are_named_by_method_and_key(config):
         "method_settings.vnet.model.width",
         "model.heads",
     ]
-    assert "which only_cls has one" in found["method_settings.only_cls.loss"].found
+    assert "only_cls has one loss" in found["method_settings.only_cls.loss"].found
 
 
 def test_a_methods_settings_are_checked_as_they_take_effect(config):

@@ -1,4 +1,4 @@
-"""Write what is generated from the config's models: the JSON Schema, and the reference page.
+"""Write the JSON Schema and the reference page of the config, generated from its models.
 
 python -m msnmo.settings.reference schema > workflow/schemas/config.schema.yaml
 python -m msnmo.settings.reference page > docs/reference-config.md
@@ -20,34 +20,34 @@ from msnmo.settings.methods import METHODS, Method, ModelSettings
 GENERATED = "Generated from src/msnmo/settings by `python -m msnmo.settings.reference {}`."
 HEAD = """# Reference: the config
 
-Every key has the default shown here unless your own file says otherwise: give only what differs
-(`--configfile my.yaml`). [config.yaml](../config.yaml) shows the same as YAML. In the last column,
-*paper* marks what Huang et al. 2024 state, *ours* what they leave open; nothing, what is about
-this software.
+Every key has the default shown here unless your own file sets it. Give only what differs
+(`--configfile my.yaml`). [config.yaml](../config.yaml) shows the same as YAML. The last column says
+where a default comes from: *paper* marks what Huang et al. 2024 state, *ours* marks what they leave
+open. It is empty for settings of this software.
 
-A key that is not listed is refused, and so is a value of another type: `"32"` is no number, `true`
-is none, nor are NaN and infinity. Write small numbers as `1.0e-4`: YAML reads `1e-4` as text. All
-that is wrong of a config is told at once.
+Unknown keys are refused, and so are values of another type: `"32"`, `true`, NaN and infinity are
+not numbers. Write small numbers as `1.0e-4`: YAML reads `1e-4` as text. One message lists all
+errors of a config.
 
 ## Paths
 
-`~` and `~user` at the start of a path are home folders, `$NAME` and `${NAME}` anywhere are
-variables of the environment; one that is not set is an error. The same holds in scan tables and in
-options of commands, where a file that is there just as it is written is taken so. A slash at the
-end is of no consequence. Refused are braces, control characters, a dash at the start, and a file
-where `results` is to be a folder.
+`~` and `~user` at the start of a path are home folders. `$NAME` and `${NAME}` anywhere are
+environment variables; a variable that is not set is an error. The same holds in scan tables and in
+options of commands. There, a path that exists exactly as written is used as it is. A slash at the
+end makes no difference. Braces, control characters, a dash at the start, and a file in the place of
+the folder `results` are refused.
 
 Relative paths in the config (`scans`, `results`, `decisions`, `apply.bundle`) are relative to
-the folder that Snakemake works in (where it is started, or `--directory`); relative paths in a
-scan table are relative to the table's folder; those in options are relative to where the command
-is started.
+Snakemake's working folder (where it is started, or `--directory`). Relative paths in a scan table
+are relative to the table's folder. Relative paths in options are relative to the folder where the
+command is started.
 """
 METHOD_SETTINGS = """## `method_settings`
 
-What is a method's own: `method_settings.<method>.<section>.<key>`, with the sections `train`,
-`augment`, `model` and, for methods of both tasks, `loss`. It goes over the sections above, and a
-change retrains that method alone. The keys of `train`, `augment` and `loss` are those above. The
-keys of `model` are the network's:
+Settings of a single method: `method_settings.<method>.<section>.<key>`, with the sections `train`,
+`augment`, `model` and, for methods of both tasks, `loss`. They override the sections above, and a
+change retrains only that method. The keys of `train`, `augment` and `loss` are those above. The
+keys of `model` are those of its network:
 """
 COLUMNS = ("key", "value", "default", "meaning", "from")
 
@@ -80,14 +80,14 @@ def _section(section: str, keys: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _networks() -> Iterator[str]:
-    """Yield a table for each kind of network, with the methods it is the network of."""
+    """Yield a table for each kind of network, with the methods that use it."""
     kinds: dict[Any, list[Method]] = {}
     for method in METHODS.values():
         kinds.setdefault(method.settings, []).append(method)
     for kind, methods in kinds.items():
         names = ", ".join(f"`{method.name}`" for method in methods)
         if kind is ModelSettings:
-            yield f"### {names}\n\nAs the section `model`, over which it goes.\n"
+            yield f"### {names}\n\nThe keys of the section `model`, which they override.\n"
             continue
         yield f"### {names}\n\n{kind.__doc__}\n\n{_table(dict(keys_of(kind.rules())))}"
 

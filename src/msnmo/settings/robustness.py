@@ -15,14 +15,17 @@ Angle = Annotated[float, Field(gt=0, le=45), AS_WRITTEN]
 
 
 class Robustness(Section):
-    """How held-out scans are perturbed by `snakemake robustness`; an empty list leaves one out."""
+    """How `snakemake robustness` perturbs held-out scans.
+
+    An empty list leaves a perturbation out.
+    """
 
     methods: Annotated[tuple[MethodName, ...], Once, Each] = key(
-        (), "names of the methods that are tested; empty: all of `methods`", "ours"
+        (), "names of the tested methods; empty: all of `methods`", "ours"
     )
     bias_field: Annotated[tuple[OverOne, ...], Once, Each] = key(
         (1.2, 1.5, 2.0),
-        "how many times stronger a bias field is at the 95th than at the 5th centile of the brain",
+        "ratio of the bias field at the 95th centile of the brain to that at the 5th",
         "ours",
     )
     noise: Annotated[tuple[Positive, ...], Once, Each] = key(
@@ -31,7 +34,7 @@ class Robustness(Section):
         "ours",
     )
     slice_mm: Annotated[tuple[Positive, ...], Once, Each] = key(
-        (3.0, 5.0), "thickness of slices in mm; scans of thicker ones are left out", "ours"
+        (3.0, 5.0), "slice thickness in mm; scans with thicker slices are left out", "ours"
     )
     gamma: Annotated[tuple[Positive, ...], Once, Each] = key(
         (0.7, 0.85, 1.2, 1.5), "exponent of intensities between 0 and the brain's maximum", "ours"
@@ -41,13 +44,13 @@ class Robustness(Section):
     )
     brain_mask_mm: Annotated[tuple[Number, ...], Once, Each] = key(
         (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0),
-        "mm by which the brain mask is dilated, below 0 eroded",
+        "mm by which the brain mask is dilated (negative: eroded)",
         "ours",
     )
     engines: Annotated[tuple[Literal["surface", "fsl", "hd-bet"], ...], Once, Each] = key(
         ("surface", "fsl", "hd-bet"),
-        "engines that strip the skull anew; those that are not installed, or that stripped the "
-        "scan, are left out",
+        "engines that repeat the skull stripping; those that are not installed, or that already "
+        "stripped the scan, are left out",
         "ours",
     )
 
@@ -56,6 +59,6 @@ class Robustness(Section):
     def _perturb(cls, severities: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         unchanged = 1 if info.field_name == "gamma" else 0
         if unchanged in severities:
-            expected = f"severities other than {unchanged}, which changes nothing"
-            raise Refusal(expected, str(unchanged), "remove it: each is compared with it anyway")
+            expected = f"severities other than {unchanged}, as that changes nothing"
+            raise Refusal(expected, str(unchanged), "remove it: it is compared with anyway")
         return severities
