@@ -22,7 +22,7 @@ def record(path: Path) -> dict[str, Any]:
 
 
 def content(path: Path, report: Path) -> str:
-    """Return the SHA-256 of a file; it is read only where the report does not know it.
+    """Return the SHA-256 of a file. The file is read only if the report does not have it.
 
     Parameters
     ----------
