@@ -122,7 +122,7 @@ def test_a_mask_without_a_place_takes_the_scans_header_and_is_not_resampled(
     files = Files(flair, (path,)) if column == "lesion" else Files(flair, brain_mask=path)
     report = check_scan("sub-1", files, resample)
     (error,) = [each.finding for each in report.findings if each.severity == "error"]
-    assert f"takes the scan's header (fslcpgeom {flair} {path})" in error.remedy
+    assert f"copy the scan's header (fslcpgeom {flair} {path})" in error.remedy
     assert "antsApplyTransforms" not in error.remedy
 
 
