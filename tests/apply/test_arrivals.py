@@ -41,7 +41,7 @@ def test_what_is_odd_of_a_series_that_is_taken_is_told(tmp_path):
     write_classic(study / "3", ANNA, "study", 3, FLAIR | odd)
     told = []
     convert_flair(study, "sub-7", tmp_path / "converted", tell=told.append)
-    said = "taken, though BodyPartExamined is not the head (spine): look at it"
+    said = "taken, although BodyPartExamined is not the head (spine): look at it"
     assert told == [f"warning: sub-7: {said}"]
     write_classic(study / "4", ANNA, "study", 4, FLAIR)
     told.clear()

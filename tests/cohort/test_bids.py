@@ -450,7 +450,7 @@ def test_parts_of_the_lesions_are_named_together(raw, nifti, imported, tmp_path)
         nifti(raw / f"derivatives/m/sub-01/anat/sub-01_label-{part}_mask.nii.gz")
     _, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     said = notes[str(raw / "sub-01/anat/sub-01_FLAIR.nii.gz")]
-    assert "sub-01_label-DWMH_mask.nii.gz and sub-01_label-PWMH_mask.nii.gz, if parts" in said
+    assert "sub-01_label-DWMH_mask.nii.gz and sub-01_label-PWMH_mask.nii.gz are parts" in said
     assert "join them into one mask" in said
 
 

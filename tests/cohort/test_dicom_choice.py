@@ -553,7 +553,7 @@ def test_the_part_of_the_body_of_an_enhanced_image_is_a_code(tmp_path):
         tmp_path, lambda header: setattr(shared(header), "FrameAnatomySequence", region)
     )
     first = next(doubts("sub-A", found, [found]))
-    assert first.startswith("taken, though BodyPartExamined is not the head (knee)")
+    assert first.startswith("taken, although BodyPartExamined is not the head (knee)")
 
 
 def test_what_a_scanner_says_in_private_of_a_part_is_known(tmp_path):

@@ -85,9 +85,7 @@ def test_scans_and_masks_in_no_row_are_told_of(name, challenge, imported, nifti,
     nifti(path.with_name("x.nii")).rename(path)
     table, notes = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
     assert len(table) == 21
-    assert notes == {
-        str(path): "by its name and folder not one of the data set's files, so in no row"
-    }
+    assert notes == {str(path): "not one of the data set's files by its name and folder: in no row"}
 
 
 @pytest.mark.parametrize("folder", ["", "test{}/preprocessed/"])

@@ -123,7 +123,7 @@ def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> l
     """
     known = learned(cohort)
     if split == "random":
-        return ["folds balance nothing: scans are drawn at random"]
+        return ["nothing is balanced over folds: scans are drawn at random"]
     return list(_told_of_sites(known) if split == "site" else _told_of_strata(known, k))
 
 

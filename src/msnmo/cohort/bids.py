@@ -307,7 +307,7 @@ def _people(
     told = tables.stated(columns[0], lambda word: labels.get(word.lower(), word.lower()))
     sites = tables.stated(columns[1])
     for row in tables.without({each.subject for each in found}):
-        leave_out(LeftOut(row.where, f"no FLAIR of sub-{row.subject}, so no row"))
+        leave_out(LeftOut(row.where, f"no FLAIR of sub-{row.subject}: in no row"))
     contradicted = told.contradictions(classes=True)
     wrong += [*contradicted.values(), *sites.contradictions().values()]
 

@@ -59,8 +59,8 @@ class Merit(NamedTuple):
 
 
 WORDS = {
-    "of_head": "does not mention another part of the body",
-    "plain": "does not say that it is computed",
+    "of_head": "says nothing of another part of the body",
+    "plain": "says nothing of being computed",
     "covers": "covers more of the head",
     "three_d": "is 3-D",
     "before_contrast": "is from before a contrast agent",

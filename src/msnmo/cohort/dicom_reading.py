@@ -146,7 +146,7 @@ def _image(path: Path, header: Dataset) -> Image:
     missing = [name for name in IDS if not header.get(name)]
     if missing:
         raise MissingTagError(
-            f"no {', '.join(missing)}; anonymisers must replace them, not delete them"
+            f"no {', '.join(missing)}, which anonymisers must replace, not delete"
         )
     orientations, places, lacks = _places(header)
     echo = header.get("EchoTime")

@@ -18,7 +18,7 @@ from msnmo.core.files import atomic_path, write_tsv
 from msnmo.core.names import name_of_scan
 
 LEFT_OUT_COLUMNS = ("file", "reason")
-OF_NO_LAYOUT = "by its name and folder not one of the data set's files, so in no row"
+OF_NO_LAYOUT = "not one of the data set's files by its name and folder: in no row"
 # Bytes. The header of a scan table has about a hundred
 LONGEST_HEADER = 10_000
 

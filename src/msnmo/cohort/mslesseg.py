@@ -60,7 +60,7 @@ def collect(arguments: argparse.Namespace) -> Import:
         name = path.name.partition("_FLAIR")[0] + "_MASK"
         mask = fetched(first_file(path.parent, name), left_out)
         if mask is None:
-            left_out.append(LeftOut(path, "no usable mask: taken for prediction only"))
+            left_out.append(LeftOut(path, "no mask to use: taken for prediction only"))
         scans.append(
             ImportedScan(
                 match[1],

@@ -303,7 +303,7 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     if len(names) > MOST_COLUMNS:
         found = f"{len(names)} columns"
         remedy = "check that it is a scan table; remove columns"
-        yield _Problem(header.number, "", f"at most {MOST_COLUMNS} columns", found, remedy)
+        yield _Problem(header.number, "", f"{MOST_COLUMNS} columns at most", found, remedy)
         return
     yield from _unknown_columns(header.number, names)
     for name in sorted({name for name in names if names.count(name) > 1 and name}):
@@ -465,7 +465,7 @@ def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
         if same.name != scan.name:
             yield _case_problem(scan, same, "session")
         elif same is not scan:
-            expected, found = "each scan once", f"{scan.name}, which is also in row {same.row}"
+            expected, found = "each scan once", f"{scan.name}, which is in row {same.row} too"
             remedy = "remove one of the rows, or give each scan of the subject its own session"
             yield _Problem(scan.row, "", expected, found, remedy, frozenset({same.row}))
     for same_subject in by_subject.values():
@@ -519,7 +519,7 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
             first, other = used[real]
             if _may_share(scan, column, first, other):
                 continue
-            found = f"'{written}', which is also in row {first.row}, column {other}"
+            found = f"'{written}', which is in row {first.row}, column {other} too"
             remedy = "give each scan and each rater's mask its own file"
             yield _Problem(
                 scan.row, column, "each file once", found, remedy, frozenset({first.row})

@@ -89,7 +89,7 @@ def claim(needed: int, of: object) -> None:
     there = available()
     if there is not None and needed > there:
         raise MemoryError(
-            f"{of} needs {needed / GIB:.1f} GiB of memory, but {max(there, 0) / GIB:.1f} GiB are "
+            f"{of} needs {needed / GIB:.1f} GiB of memory, {max(there, 0) / GIB:.1f} GiB are "
             "free"
         )
 
