@@ -313,7 +313,7 @@ def _preprocessed(step: str, key: str, value: object) -> Callable[[dict[str, Any
         (_first_fold("fold", 1), "each fold and its weights once"),
         (_first_fold("weights", "fold-2.safetensors"), "each fold and its weights once"),
         (_first_fold("fold", 10**30), r"folds\.0\.fold"),
-        (_first_fold("size", [48, 48, 48]), "trained at model space's size, 32 x 32 x 32"),
+        (_first_fold("size", [48, 48, 48]), "trained at the size of model space, 32 x 32 x 32"),
         (_many, "200 at most"),
         (_wide, r"folds\.1.*base_channels"),
         (_preprocessed("n4", "iterations", [10**9]), r"n4\.iterations\.0"),
@@ -349,7 +349,7 @@ def test_nested_json_is_refused(broken: Path) -> None:
 def test_a_file_that_the_checksums_do_not_name_is_refused(broken: Path, name: str) -> None:
     (broken / name).parent.mkdir(exist_ok=True)
     (broken / name).write_text("")
-    with pytest.raises(InputError, match="a file that is not the bundle's") as error:
+    with pytest.raises(InputError, match="a file that is not part of the bundle") as error:
         read_bundle(broken)
     (finding,) = error.value.findings
     assert finding.file == str(broken / name.partition("/")[0])
@@ -360,7 +360,7 @@ def test_the_mark_that_snakemake_leaves_in_a_folder_is_no_foreign_file(broken: P
     mark.touch()
     assert read_bundle(broken).method.name == "joint"
     mark.write_text("import os")
-    with pytest.raises(InputError, match="a file that is not the bundle's"):
+    with pytest.raises(InputError, match="a file that is not part of the bundle"):
         read_bundle(broken)
 
 

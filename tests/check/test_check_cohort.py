@@ -77,7 +77,7 @@ def test_all_that_is_wrong_of_a_scan_is_told_at_once_whatever_is_wrong_of_its_ro
     told = str(raised.value)
     for word in ("'healthy'", "'perhaps'", "truncated", "values 0, 1, 2", "each scan once"):
         assert word in told
-    assert f"{flat}\n    expected: a picture: varied values" in told
+    assert f"{flat}\n    expected: an image with varied values" in told
     assert "'a b'" in told
     assert told.count("gone.nii.gz") == 1
     # the scan that is in two rows is opened of both

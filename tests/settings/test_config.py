@@ -171,7 +171,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"metrics": {"lesion_sizes_ml": [0.1, 0.1]}}, "metrics.lesion_sizes_ml", "rising"),
         (
             {"metrics": {"smallest_lesion_mm3": 100, "lesion_sizes_ml": [0.1, 1]}},
-            *("metrics.lesion_sizes_ml", "over metrics.smallest_lesion_mm3 (100 mm3)"),
+            *("metrics.lesion_sizes_ml", "above metrics.smallest_lesion_mm3 (100 mm3)"),
         ),
         ({"statistics": {"confidence": 1}}, "statistics.confidence", "below 1"),
         ({"robustness": {"gamma": [0.5, 1]}}, "robustness.gamma", "severities other than 1"),
@@ -328,7 +328,7 @@ def test_wrong_settings_of_methods_are_named_by_method_and_key(config):
         "method_settings.vnet.model.width",
         "model.heads",
     ]
-    assert "which only_cls has one" in found["method_settings.only_cls.loss"].found
+    assert "only_cls has one loss" in found["method_settings.only_cls.loss"].found
 
 
 def test_a_methods_settings_are_checked_as_they_take_effect(config):

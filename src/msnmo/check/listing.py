@@ -1,4 +1,4 @@
-"""The findings of a whole cohort, of its table and of every scan, as a table and a page."""
+"""All findings of a cohort, of its scan table and of every scan, as a table and a page."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from msnmo.core.templates import templates
 def list_findings(
     scans: Path, decisions: Path | None, pattern: str, diagnosis_alone: bool = False
 ) -> tuple[pd.DataFrame, int]:
-    """Return every finding, errors first, and how many scans were opened.
+    """Return all findings, errors first, and the number of opened scans.
 
     Parameters
     ----------
     scans : Path
         The scan table.
     decisions : Path or None
-        A rater's decisions; scans excluded there are not looked at.
+        A rater's decisions. Scans that they exclude are not opened.
     pattern : str
         Path of a scan's report, with ``{scan}`` and ``{folder}``.
     diagnosis_alone : bool
-        As of `msnmo.cohort.table.survey_scan_table`.
+        As in `msnmo.cohort.table.survey_scan_table`.
     """
     survey = survey_scan_table(scans, diagnosis_alone=diagnosis_alone)
     excluded = set(excluded_by_rater(survey.names, decisions)["scan"])

@@ -1,4 +1,4 @@
-"""The demo cohort's plan, and the making of each of its scans."""
+"""Plan the demo cohort and make each of its scans."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ COLUMNS = (
 ClassFrom = Literal["lesions", "site"]
 """What tells the class."""
 ELSEWHERE = 5
-"""Where the site tells the class, one of so many subjects is at the site of the other class."""
+"""If the site tells the class, one of this many subjects is at the other class's site."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make; an impossible plan is refused.
+    """What to make. An impossible plan is refused.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Plan:
     def _limits(self) -> Iterator[tuple[str, str, object, bool]]:
         for option, count in (("--ms", self.ms), ("--nmosd", self.nmosd)):
             least = max(2 * self.follow_ups, self.follow_ups + self.stripped)
-            limit = f"0, or at least {least} for the follow-ups and stripped scans asked for"
+            limit = f"0, or at least {least} for the requested follow-ups and stripped scans"
             yield option, limit, count, count == 0 or count >= max(least, 1)
         for name in ("follow_ups", "stripped", "raters"):
             value = getattr(self, name)
