@@ -132,6 +132,7 @@ class Config(Section):
         "names of the methods to train",
         "paper",
         min_length=1,
+        max_length=len(METHODS),
     )
     diagnoses: Diagnoses = key(
         DEFAULT,

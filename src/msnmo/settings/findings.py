@@ -212,6 +212,8 @@ def in_words(node: Schema, plural: bool = False) -> str:
 def _list_in_words(node: Schema) -> str:
     items = node.get("items") or node["prefixItems"][0]
     least, most = node.get("minItems", 0), node.get("maxItems")
+    if node.get("uniqueItems") and "enum" in items:
+        most = None  # choices that come once are no more than there are
     few = COUNTS.get(least, str(least))
     count = {None: f"{few} or more " if least else "", least: f"{few} "}
     upper = COUNTS.get(most or 0, str(most))

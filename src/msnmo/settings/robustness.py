@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from msnmo.settings.keys import AS_WRITTEN, Refusal, Section, key
+from msnmo.settings.methods import METHODS
 from msnmo.settings.sections import MethodName, Once, each_once
 
 Each = AfterValidator(each_once)
@@ -27,6 +28,7 @@ class Robustness(Section):
         (),
         "names of the methods that are tested; empty: all of `methods`",
         "ours",
+        max_length=len(METHODS),
     )
     bias_field: Annotated[tuple[OverOne, ...], Once, Each] = key(
         (1.2, 1.5, 2.0),
@@ -69,6 +71,7 @@ class Robustness(Section):
         "engines that repeat the skull stripping; those that are not installed, or that already "
         "stripped the scan, are left out",
         "ours",
+        max_length=3,
     )
 
     @field_validator("gamma", "brain_mask_mm")
