@@ -94,7 +94,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
     assert found["folds.k"].expected.endswith(
-        "a fold for each site (a whole number from 2 to 1000)"
+        "one fold per site (a whole number from 2 to 1000)"
     )
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
@@ -163,7 +163,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"folds": {"only": [0, 5]}}, "folds.only", "folds from 0 to 4, as folds.k is 5"),
         ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
         ({"folds": {"split": "site", "repeats": 2}}, "folds.repeats", "the same each time"),
-        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "a seed of its own"),
+        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "its own seed"),
         ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "from 0 to"),
         ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one to 100"),
         ({"metrics": {"lesion_sizes_ml": [0]}}, "metrics.lesion_sizes_ml.0", "above 0"),
@@ -393,3 +393,25 @@ def test_every_number_has_bounds_on_both_sides_and_every_list_an_end(section):
     assert unbounded == []
     assert numbers > 5
     assert lists > 1
+
+
+@pytest.mark.parametrize(
+    "name", ["methods", "seeds", "resize.size", "method_settings.unet", "scans"]
+)
+def test_a_list_beyond_every_bound_is_refused_before_its_values_are_judged(name):
+    *sections, last = name.split(".")
+    given = {last: list(range(200_000))}
+    for section in reversed(sections):
+        given = {section: given}
+    with pytest.raises(InputError) as error:
+        complete_config(given)
+    (finding,) = error.value.findings
+    assert (finding.file, finding.found) == (f"config: {name}", "200000 values")
+
+
+def test_a_list_named_a_billion_times_is_looked_at_once():
+    page = [1]
+    for _ in range(40):
+        page = [page, page]
+    with pytest.raises(InputError):
+        complete_config({"seeds": page})

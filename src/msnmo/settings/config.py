@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from msnmo.core.diagnoses import DEFAULT
-from msnmo.core.errors import InputError
+from msnmo.core.errors import InputError, bad_input
 from msnmo.core.paths import expand
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
@@ -63,6 +63,8 @@ from msnmo.settings.training import (
 
 LARGEST_SEED = 2**32 - 1
 """What every generator of random numbers takes."""
+MOST_VALUES = 1000
+"""Values in a list or keys in a section; no list of the config may be longer."""
 OWN = ("scans", "results", "decisions", "compute")
 """Sections and keys that say where data lie and what this machine runs. They affect no result."""
 RENAMED = {
@@ -250,6 +252,7 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
     InputError
         Lists every wrong key with what was expected, what was found and what to do.
     """
+    _refuse_long(given)
     whole = _over(default_config(), given)
     try:
         checked = Config.model_validate(whole, context=TOGETHER)
@@ -261,6 +264,33 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
         place, value = (whole[section[0]], paths[section[0]]) if section else (whole, paths)
         place[name] = value[name]
     return whole
+
+
+def _refuse_long(given: Any) -> None:
+    """Refuse lists and sections beyond every bound, before each of their values is judged.
+
+    Raises
+    ------
+    InputError
+        Naming the first that is too long.
+    """
+    # YAML's aliases can name one list a billion times: each is looked at once
+    waiting, seen = [("", given)], set()
+    while waiting:
+        name, value = waiting.pop()
+        if id(value) in seen or not isinstance(value, Mapping | list | tuple):
+            continue
+        seen.add(id(value))
+        if len(value) > MOST_VALUES:
+            expected = f"at most {MOST_VALUES} values"
+            raise bad_input(
+                f"config: {name}" if name else "config",
+                expected,
+                f"{len(value)} values",
+                "shorten it",
+            )
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        waiting += [(f"{name}.{key}" if name else str(key), each) for key, each in pairs]
 
 
 def _over(below: Any, above: Any) -> Any:
