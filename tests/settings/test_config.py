@@ -93,9 +93,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["epochs"].remedy == "move it to the section train"
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
-    assert found["folds.k"].expected.endswith(
-        "one fold per site (a whole number from 2 to 1000)"
-    )
+    assert found["folds.k"].expected.endswith("one fold per site (a whole number from 2 to 1000)")
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
 

@@ -30,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
     given = parser.parse_args(arguments)
-    table, count = list_findings(given.scans, given.decisions, given.reports, given.diagnosis_alone)
+    table, count, simulated = list_findings(
+        given.scans, given.decisions, given.reports, given.diagnosis_alone
+    )
     write_tsv(given.out_table, table)
-    write_text(given.out_page, to_page(table, count))
+    write_text(given.out_page, to_page(table, count, simulated))
     counts = Counter(table["severity"])
     told = ", ".join(counted(counts[severity], severity) for severity in SEVERITIES)
     print(f"{counted(count, 'scan')} opened: {told}")

@@ -42,8 +42,8 @@ def check_cohort(
     resample: bool = False,
     processes: int = 1,
     labels: Labels = (),
-) -> tuple[pd.DataFrame, int]:
-    """Return all findings, errors first, and the number of opened scans.
+) -> tuple[pd.DataFrame, int, str]:
+    """Return all findings, errors first, the number of opened scans, and what is simulated.
 
     Parameters
     ----------
@@ -119,10 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = map(str, masks["labels"]) if masks["labels"] != ANY else [ANY]
     labels = labels_given(list(words) if given.lesion_labels is None else given.lesion_labels)
     resample = (given.other_grid or masks["other_grid"]) == "resample"
-    table, count = check_cohort(given.scans, given.decisions, resample, given.processes, labels)
+    table, count, simulated = check_cohort(
+        given.scans, given.decisions, resample, given.processes, labels
+    )
     if given.out:
         write_tsv(given.out / "findings.tsv", table)
-        write_text(given.out / "findings.html", to_page(table, count))
+        write_text(given.out / "findings.html", to_page(table, count, simulated))
         print(f"all findings: {given.out / 'findings.html'}")
     errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
     for finding in warnings:

@@ -10,6 +10,7 @@ import pandas as pd
 from msnmo.check.across import compare_scans
 from msnmo.check.findings import COLUMNS, SEVERITIES, Reported, ScanReport, by_severity
 from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.names import path_of_scan
 from msnmo.core.templates import templates
@@ -17,8 +18,8 @@ from msnmo.core.templates import templates
 
 def list_findings(
     scans: Path, decisions: Path | None, pattern: str, diagnosis_alone: bool = False
-) -> tuple[pd.DataFrame, int]:
-    """Return all findings, errors first, and the number of opened scans.
+) -> tuple[pd.DataFrame, int, str]:
+    """Return all findings, errors first, the number of opened scans, and what is simulated.
 
     Parameters
     ----------
@@ -52,11 +53,12 @@ def list_findings(
         )
         for each in by_severity(findings)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), len(opened)
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    return table, len(opened), Simulated.among(opened).note
 
 
-def to_page(table: pd.DataFrame, count: int) -> str:
-    """Return the findings as one HTML page that opens from disk."""
+def to_page(table: pd.DataFrame, count: int, banner: str = "") -> str:
+    """Return the findings as one HTML page that opens from disk; `banner` stands above them."""
     counts = Counter(table["severity"])
     return (
         templates(__package__)
@@ -65,5 +67,6 @@ def to_page(table: pd.DataFrame, count: int) -> str:
             findings=table.to_dict("records"),
             counts={severity: counts[severity] for severity in SEVERITIES},
             count=count,
+            banner=banner,
         )
     )
