@@ -212,8 +212,8 @@ def test_masks_are_combined_in_all_ways_of_the_config():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give scans, or a scan table with --truth"),
-        (("scan.nii.gz", "--truth", "scans.tsv"), "give scans, or a scan table with --truth"),
+        ((), "give scans, or a folder with -i, or a scan table with --truth"),
+        (("scan.nii.gz", "--truth", "scans.tsv"), "give scans, or a folder with -i, or a scan table with --truth"),
         (("--truth", "scans.tsv", "--stripped"), "--stripped is not for a scan table"),
         (("scan.nii.gz", "--leave-out-overlap"), "--leave-out-overlap needs --truth"),
     ],

@@ -140,7 +140,7 @@ def test_the_card_counts_the_scans_that_the_folds_learned_from(bundle: Path) -> 
 
 
 def test_it_says_that_its_folds_learned_from_simulated_scans(bundle: Path) -> None:
-    said = "These networks learned from simulated scans alone."
+    said = "These networks learned from only simulated scans."
     assert f"**{said}" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert read_bundle(bundle).simulated.startswith(said)
 
@@ -228,9 +228,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"format": 2}, "a newer one needs a newer msnmo"),
         ({"method": "none_such"}, r"bundle\.json(.|\n)*none_such(.|\n)*copy the bundle again"),
         ({"threshold": 2}, "threshold"),
-        ({"threshold": float("nan")}, "NaN, where a finite number should be"),
-        ({"temperature": float("inf")}, "Infinity, where a finite number should be"),
-        ({"certain_from": float("nan")}, "NaN, where a finite number should be"),
+        ({"threshold": float("nan")}, "NaN instead of a finite number"),
+        ({"temperature": float("inf")}, "Infinity instead of a finite number"),
+        ({"certain_from": float("nan")}, "NaN instead of a finite number"),
         ({"folds": []}, "folds"),
         ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
         ({"localisation": "better"}, "localisation maps find lesions"),

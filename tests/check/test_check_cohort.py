@@ -50,7 +50,7 @@ def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
     def models(text):
         config.write_text(text)
         check(cohort, "--configfile", config)
-        return re.search(r"models (\S+),", capsys.readouterr().out)[1]
+        return re.search(r"models ([\d.]+)", capsys.readouterr().out)[1]
 
     assert models("methods: [resnet152]\nfolds: {k: 2}") == "0.9"
     assert models("methods: [resnet152]\nfolds: {k: 2, only: [0]}") == "0.5"
