@@ -93,4 +93,4 @@ def test_what_does_not_belong_together_is_refused(blob_cohort, trained, tmp_path
     refused(InputError, "a method that classifies", method="unet")
     refused(InputError, "No such file", filled=str(tmp_path / "{scan}.nii.gz"))
     both = {name: str(blob_cohort / "train-0.tsv") for name in ("scans", "truth")}
-    refused(DataLeakageError, "among the training scans", **both)
+    refused(DataLeakageError, "also in the training scans", **both)

@@ -145,7 +145,7 @@ def test_with_several_seeds_their_spread_has_a_line(read):
 @pytest.mark.parametrize(
     ("smallest", "said"),
     [
-        (3.0, "Lesions under 3 mm3 on the scan's own grid are not counted"),
+        (3.0, "Lesions smaller than 3 mm3 on the scan's own grid are not counted"),
         (0.0, "Lesions of every size are counted"),
     ],
 )
@@ -187,7 +187,7 @@ def test_the_command_writes_every_format_and_again_equal_bytes(tmp_path):
     assert written(tmp_path / "two", tmp_path / "table.tsv", *options) == first
     for name in FORMATS:
         text = unescape(first[name]).replace("\\", "").replace("\u00a0", " ")
-        for said in (*TITLES, "Raters (20 scans)", "17 of 20 (41)", "under 3 mm3"):
+        for said in (*TITLES, "Raters (20 scans)", "17 of 20 (41)", "smaller than 3 mm3"):
             assert said in text, (name, said)
         assert "61.2 ± 5.0" in text.replace("$pm$", "±")
     table = pd.read_csv(tmp_path / "one/out.tsv", sep="\t", keep_default_na=False)

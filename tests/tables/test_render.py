@@ -254,7 +254,7 @@ def test_the_supplement_says_which_lesions_are_counted(as_metrics, statistics, t
     words = [f"--{name}={tmp_path / file}" for name, file in given.items()]
     words += of_folds(tmp_path)
     main(["--table", "S1", "--smallest-lesion-mm3", "4.5", *words])
-    said = "Lesions under 4.5 mm3 on the scan's own grid are not counted"
+    said = "Lesions smaller than 4.5 mm3 on the scan's own grid are not counted"
     assert said in (tmp_path / "out.md").read_text()
     main(["--table", "3", "--smallest-lesion-mm3", "4.5", *words])
     assert said not in (tmp_path / "out.md").read_text()
