@@ -27,6 +27,7 @@ from msnmo.cohort.bids_people import ABSENT, Stated, Tables
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, packed
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.tree import InTree, files_below, is_nifti, other_form, unusable
+from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
@@ -165,11 +166,11 @@ def _masks_of(
 
 def _check_description(folder: Path) -> None:
     """Check that the folder is a dataset, with the description that pybids needs."""
-    path = folder / "dataset_description.json"
+    path = folder / DESCRIPTION
     if not path.is_file():
         expected = "a BIDS dataset: a folder with dataset_description.json"
         found = not_fetched(path) or "no such file in it"
-        below = sorted(each.parent for each in folder.glob("*/dataset_description.json"))
+        below = sorted(each.parent for each in folder.glob(f"*/{DESCRIPTION}"))
         remedy = f"give {below[0]}" if len(below) == 1 else "give the dataset's top folder"
         files = _at_top(folder) + [file.path for file in _walk(folder, (), lambda *_: None)]
         raise bad_input(folder, expected, _with_packed(found, files), remedy)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
 from msnmo.core.names import folder_of, name_of_scan
@@ -193,7 +194,7 @@ def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
         out / "truth" / "drawn.json",
         {scan.name: facts for scan, (_, facts) in zip(scans, drawn, strict=True)},
     )
-    write_json(out / "dataset_description.json", _description())
+    write_json(out / DESCRIPTION, _description())
     write_text(out / "README", _README + (_OF_SITE if plan.class_from == "site" else ""))
     write_tsv(out / "scans.tsv", table)
     return table
