@@ -28,6 +28,8 @@ PAGES = (
     "quality/index.html",
 )
 """Pages that a run may have made. The first that exists is the one to open."""
+BUNDLE, CARD = "bundle", "MODEL_CARD.md"
+"""The folder of a bundle, and the page in it that describes it."""
 FINDINGS = "check/findings.html"
 """The page of every run, to open after only a check."""
 
@@ -89,8 +91,9 @@ def page_to_open(results: Path, made: Sequence[Path]) -> Path | None:
     pages = [page for name in PAGES if (page := results / name) in made]
     tables = [path for path in made if path.parent == results / "tables" and path.suffix == ".html"]
     figures = [path for path in made if path.suffix == ".png"]
+    cards = [path / CARD for path in made if path == results / BUNDLE]
     findings = [path for path in made if path == results / FINDINGS]
-    return next(iter([*pages, *tables, *figures, *findings]), None)
+    return next(iter([*pages, *tables, *figures, *cards, *findings]), None)
 
 
 def simulated_note(cohort: Path) -> str:
