@@ -54,7 +54,7 @@ docs: $(READY)
 linkcheck: $(READY) # asks every link to another site: needs a network
 	$(SPHINX) -b linkcheck docs docs/_build/linkcheck
 
-screenshots: $(READY) # by hand, of a finished demo with new scans, with Chromium
+screenshots: $(READY) # by hand, of a finished demo, with Chromium
 	$(BIN)/python docs/screenshots.py --demo demo --out docs/screenshots
 
 # Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given

@@ -1,13 +1,4 @@
-r"""Make the screenshots of docs/screenshots.md from a finished demo: `make screenshots`.
-
-Before it, in the clone:
-
-make demo
-snakemake bundle --cores all --configfile workflow/configs/demo.yaml
-msnmo demo --out demo/heads --ms 2 --nmosd 2 --follow-ups 1 --stripped 0 --seed 11
-msnmo apply --bundle demo/results/bundle --out demo/new demo/heads/sub-*/ses-*/anat/*_FLAIR.nii.gz
-msnmo compare-visits --applied demo/new --ids MS01_ses-1 MS01_ses-2 --out demo/visits \
-    demo/heads/sub-MS01/ses-*/anat/*_FLAIR.nii.gz
+"""Make the screenshots of docs/screenshots.md from a finished demo: `make screenshots`.
 
 It needs Chromium, found as `chromium` on the PATH or by CHROMIUM. It is run by hand, as pictures
 are not the same bytes on every machine.
@@ -28,8 +19,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 WIDTH, HEIGHT = 1280, 860
-COLOURS = 128
-"""Of a picture: pages have few, and so it is a third of the bytes."""
 PATIENCE = 120_000
 """Milliseconds: a loaded machine is slow, not wrong."""
 # WebGL2 on the processor; and nothing that a browser does of its own accord
@@ -80,15 +69,11 @@ SHOTS = (
     Shot("scans", "results/report/scans.html"),
     Shot("scan", "results/report/scans/sub-MS01_ses-1.html", _viewer, 1100),
     Shot("quality", "results/quality/index.html", height=1000),
-    Shot("check", "results/check/findings.html", height=500),
-    Shot("apply", "new/report/index.html", height=600),
-    Shot("applied-scan", "new/report/scans/sub-MS01_ses-1.html", _viewer, 1100),
-    Shot("visits", "visits/report/scans/visits.html", _viewer, 1100),
 )
 
 
 def take(browser: Browser, demo: Path, shot: Shot) -> bytes:
-    """Return the PNG of a page, with few colours.
+    """Return the PNG of a page.
 
     Raises
     ------
@@ -97,7 +82,7 @@ def take(browser: Browser, demo: Path, shot: Shot) -> bytes:
     """
     path = demo / shot.page
     if not path.is_file():
-        sys.exit(f"{path}: no such page: the docstring says what to run first")
+        sys.exit(f"{path}: no such page: run `make demo` first, or name its folder by --demo")
     page = browser.new_page(viewport={"width": WIDTH, "height": shot.height})
     page.set_default_timeout(PATIENCE)
     page.goto(path.resolve().as_uri())
@@ -108,7 +93,7 @@ def take(browser: Browser, demo: Path, shot: Shot) -> bytes:
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     page.close()
     small = io.BytesIO()
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    picture.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

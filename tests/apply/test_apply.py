@@ -389,7 +389,7 @@ def test_changed_code_of_the_networks_ends_with_1_and_a_remedy(
     arguments = ["--bundle", bundle, "--out", tmp_path / "out", heads[0], "--device", "cpu"]
     done = run_here(main, *arguments)
     assert done.returncode == 1
-    assert "train its folds and make it again" in done.stderr
+    assert "train its folds again and make a new bundle" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 

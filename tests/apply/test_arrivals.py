@@ -41,14 +41,14 @@ def test_what_is_odd_of_a_series_that_is_taken_is_told(tmp_path):
     write_classic(study / "3", ANNA, "study", 3, FLAIR | odd)
     told = []
     convert_flair(study, "sub-7", tmp_path / "converted", tell=told.append)
-    said = "taken, though BodyPartExamined is not the head (spine): look at it"
+    said = "taken, although BodyPartExamined is not the head (spine): look at it"
     assert told == [f"warning: sub-7: {said}"]
     write_classic(study / "4", ANNA, "study", 4, FLAIR)
     told.clear()
     convert_flair(study, "sub-7", tmp_path / "both", tell=told.append)
     assert len(told) == 1
     assert told[0].startswith("warning: sub-7: series 4 is taken; series 3 is a T2-FLAIR")
-    assert told[0].endswith("for the other give --series sub-7:3")
+    assert told[0].endswith("to take the other, give --series sub-7:3")
 
 
 def test_a_study_without_flair_names_each_series_and_its_reason(tmp_path):
@@ -101,4 +101,4 @@ def test_a_series_that_is_asked_for_is_taken_and_what_speaks_against_it_told(tmp
     told = []
     _, files = convert_flair(tmp_path / "dicom", "sub-7", tmp_path / "c", ["2"], told.append)
     assert {path.parent.name for path in files} == {"2"}
-    assert told[0].startswith("warning: sub-7: taken as --series says, though: ")
+    assert told[0].startswith("warning: sub-7: taken because of --series, although: ")

@@ -6,7 +6,7 @@ import pandas as pd
 from msnmo.apply.apply_bundle import _class, in_words
 from msnmo.apply.classes import columns_of
 from msnmo.apply.ensemble import Consensus
-from msnmo.apply.listing import list_runs
+from msnmo.apply.listing import IN_MODEL_SPACE, list_runs
 from msnmo.apply.pages import facts, write_index
 from msnmo.bundle.contents import Bundle
 
@@ -80,9 +80,7 @@ def test_volumes_are_compared_within_one_space(tmp_path):
 def test_a_bundle_that_names_no_class_makes_no_column_of_classes(tmp_path):
     runs = [run_of("sub-1", None)]
     table = list_runs(runs)
-    assert list(table) == [
-        *("scan", "lesions", "load_ml", "load_ml_least", "load_ml_most", "bundle", "warning")
-    ]
+    assert list(table) == [*("scan", "lesions", "load_ml", *IN_MODEL_SPACE, "bundle", "warning")]
     page = write_index(tmp_path, runs, table).read_text(encoding="utf-8")
     assert "P(" not in page
     assert "folds agreeing" not in page

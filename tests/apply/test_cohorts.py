@@ -209,11 +209,14 @@ def test_masks_are_combined_in_all_ways_of_the_config():
     assert get_args(raters.How) == COMBINE
 
 
+ONE_WAY = "give scans, or a folder with -i, or a scan table with --truth"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give scans, or a scan table with --truth"),
-        (("scan.nii.gz", "--truth", "scans.tsv"), "give scans, or a scan table with --truth"),
+        ((), ONE_WAY),
+        (("scan.nii.gz", "--truth", "scans.tsv"), ONE_WAY),
         (("--truth", "scans.tsv", "--stripped"), "--stripped is not for a scan table"),
         (("scan.nii.gz", "--leave-out-overlap"), "--leave-out-overlap needs --truth"),
     ],

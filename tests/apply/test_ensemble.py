@@ -108,7 +108,7 @@ def test_a_bundle_of_before_is_taken_and_said_not_to_be_verified(bundle):
         del fold["reference"]
     old = Bundle(bundle, content, "id")
     assert len(load_ensemble(old, CPU).models) == 3
-    assert "cannot be verified" in old.unverified
+    assert "nothing can verify" in old.unverified
     assert not read_bundle(bundle).unverified
 
 

@@ -44,9 +44,9 @@ def _leaves(value: object, place: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 KEYS = [".".join(place) for place in _leaves(default_config())]
 
 
-def _complete(text: str) -> None:
+def _complete(given: dict[str, Any]) -> None:
     """What every command does with a config first; what it takes must be finite."""
-    whole = complete_config(yaml.safe_load(text))
+    whole = complete_config(given)
     json.dumps(whole, allow_nan=False)
     assert all(math.isfinite(each) for each in _numbers(whole))
     # what a later step takes of it: no number that no machine can count to
@@ -69,11 +69,13 @@ def _key(place_of: str, value: object) -> Callable[[Place], None]:
         config: Any = value
         for part in reversed(place_of.split(".")):
             config = {part: config}
-        text = yaml.safe_dump(config)
+        # a list of so many takes YAML longer than what is tested
+        long = isinstance(value, list) and len(value) > 1000
+        given = config if long else yaml.safe_load(yaml.safe_dump(config))
         # within this process, as there are so many
         signal.alarm(int(SECONDS))
         try:
-            _complete(text)
+            _complete(given)
         except InputError as error:
             said = str(error)
             assert place_of.rpartition(".")[2] in said
@@ -88,11 +90,23 @@ def _key(place_of: str, value: object) -> Callable[[Place], None]:
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
+DICTIONARIES = "a0: &a0 {k: 1, l: 1, m: 1, n: 1}\n" + "".join(
+    f"a{n}: &a{n} {{{', '.join(f'{key}: *a{n - 1}' for key in 'klmnopqrs')}}}\n"
+    for n in range(1, 12)
+)
 FILES: dict[str, str | bytes] = {
     "an object of Python": "scans: !!python/object/apply:os.system ['touch ran']\n",
     "a module of Python": "scans: !!python/module:os\n",
     "a tag": "scans: !evil a\n",
     "a billion laughs": LAUGHS,
+    "a billion laughs for a number": f"{LAUGHS}seed: *a11\n",
+    "a billion laughs for a list": f"{LAUGHS}seeds: *a11\n",
+    "a billion laughs for a section": f"{LAUGHS}train: *a11\n",
+    "a billion laughs for a method's": f"{LAUGHS}method_settings: {{unet: {{train: *a11}}}}\n",
+    "a billion dictionaries": DICTIONARIES,
+    "a billion dictionaries for a number": f"{DICTIONARIES}seed: *a11\n",
+    "a billion dictionaries for a section": f"{DICTIONARIES}train: *a11\n",
+    "a billion dictionaries for a method's": f"{DICTIONARIES}method_settings: {{unet: *a11}}\n",
     "an alias of itself": "a: &a [*a]\n",
     "nested 10,000 times": "[" * 10_000,
     "a list": "- 1\n",

@@ -140,7 +140,7 @@ def test_the_card_counts_the_scans_that_the_folds_learned_from(bundle: Path) -> 
 
 
 def test_it_says_that_its_folds_learned_from_simulated_scans(bundle: Path) -> None:
-    said = "These networks learned from simulated scans alone."
+    said = "These networks learned from only simulated scans."
     assert f"**{said}" in (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert read_bundle(bundle).simulated.startswith(said)
 
@@ -228,9 +228,9 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"format": 2}, "a newer one needs a newer msnmo"),
         ({"method": "none_such"}, r"bundle\.json(.|\n)*none_such(.|\n)*copy the bundle again"),
         ({"threshold": 2}, "threshold"),
-        ({"threshold": float("nan")}, "NaN, where a finite number should be"),
-        ({"temperature": float("inf")}, "Infinity, where a finite number should be"),
-        ({"certain_from": float("nan")}, "NaN, where a finite number should be"),
+        ({"threshold": float("nan")}, "NaN instead of a finite number"),
+        ({"temperature": float("inf")}, "Infinity instead of a finite number"),
+        ({"certain_from": float("nan")}, "NaN instead of a finite number"),
         ({"folds": []}, "folds"),
         ({"localisation": {"auroc": 0.9}}, "localisation maps find lesions"),
         ({"localisation": "better"}, "localisation maps find lesions"),
@@ -313,7 +313,7 @@ def _preprocessed(step: str, key: str, value: object) -> Callable[[dict[str, Any
         (_first_fold("fold", 1), "each fold and its weights once"),
         (_first_fold("weights", "fold-2.safetensors"), "each fold and its weights once"),
         (_first_fold("fold", 10**30), r"folds\.0\.fold"),
-        (_first_fold("size", [48, 48, 48]), "trained at model space's size, 32 x 32 x 32"),
+        (_first_fold("size", [48, 48, 48]), "trained at the size of model space, 32 x 32 x 32"),
         (_many, "200 at most"),
         (_wide, r"folds\.1.*base_channels"),
         (_preprocessed("n4", "iterations", [10**9]), r"n4\.iterations\.0"),
@@ -349,7 +349,7 @@ def test_nested_json_is_refused(broken: Path) -> None:
 def test_a_file_that_the_checksums_do_not_name_is_refused(broken: Path, name: str) -> None:
     (broken / name).parent.mkdir(exist_ok=True)
     (broken / name).write_text("")
-    with pytest.raises(InputError, match="a file that is not the bundle's") as error:
+    with pytest.raises(InputError, match="a file that is not part of the bundle") as error:
         read_bundle(broken)
     (finding,) = error.value.findings
     assert finding.file == str(broken / name.partition("/")[0])
@@ -360,7 +360,7 @@ def test_the_mark_that_snakemake_leaves_in_a_folder_is_no_foreign_file(broken: P
     mark.touch()
     assert read_bundle(broken).method.name == "joint"
     mark.write_text("import os")
-    with pytest.raises(InputError, match="a file that is not the bundle's"):
+    with pytest.raises(InputError, match="a file that is not part of the bundle"):
         read_bundle(broken)
 
 

@@ -310,12 +310,12 @@ CASES = [
     Case(
         "clipped", "warning", "at the largest value", flair(_values(lambda d: np.minimum(d, 780)))
     ),
-    Case("lostSlices", "warning", "2 of one value", flair(_values(_blank))),
+    Case("lostSlices", "warning", "2 with a single value", flair(_values(_blank))),
     Case("notStripped", "error", "faces are not zero", changes={"stripped": "yes"}),
     Case(
         "skullGone",
         "warning",
-        "litres of voxels",
+        "litres of non-zero voxels",
         flair(_values(lambda d: np.where(d > 640, d, 0))),
     ),
     # masks
@@ -346,11 +346,11 @@ CASES = [
         mask(_values(lambda d: np.roll(d, 18, axis=0))),
     ),
     Case("ratersApart", "warning", "no voxel in common", _second_rater, {"lesion_mask": TWO}),
-    Case("raterTwice", "warning", "the very voxels", _same_rater, {"lesion_mask": TWO}),
+    Case("raterTwice", "warning", "the same voxels", _same_rater, {"lesion_mask": TWO}),
     Case("brainSmall", "error", "0.00 litres", _small_brain, BRAIN),
     Case("brainElsewhere", "error", "affine", _brain_elsewhere, BRAIN),
     # scans beside each other
-    Case("copy", "error", "the very voxels of sub-good5", _copied("flair.nii.gz", "good5")),
+    Case("copy", "error", "the same voxels as sub-good5", _copied("flair.nii.gz", "good5")),
     Case("maskCopy", "warning", "a mask of sub-good6", _copied("mask.nii.gz", "good6")),
     Case(
         "sites",

@@ -115,10 +115,10 @@ def test_wrong_decisions_are_named_by_row(scans):
 @pytest.mark.parametrize(
     ("written", "remedy"),
     [
-        ("02", "write sub-02, if that is meant"),
-        ("SUB-03", "write sub-03, if that is meant"),
-        ("sub-3", "write sub-03, if that is meant"),
-        ("sub-02_ses-1", "write sub-02, if that is meant"),
+        ("02", "write sub-02 if you meant that"),
+        ("SUB-03", "write sub-03 if you meant that"),
+        ("sub-3", "write sub-03 if you meant that"),
+        ("sub-02_ses-1", "write sub-02 if you meant that"),
         ("somebody", "correct the name, or remove the row"),
     ],
 )

@@ -50,7 +50,7 @@ def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
     def models(text):
         config.write_text(text)
         check(cohort, "--configfile", config)
-        return re.search(r"models (\S+),", capsys.readouterr().out)[1]
+        return re.search(r"models ([\d.]+)", capsys.readouterr().out)[1]
 
     assert models("methods: [resnet152]\nfolds: {k: 2}") == "0.9"
     assert models("methods: [resnet152]\nfolds: {k: 2, only: [0]}") == "0.5"
@@ -77,7 +77,7 @@ def test_all_that_is_wrong_of_a_scan_is_told_at_once_whatever_is_wrong_of_its_ro
     told = str(raised.value)
     for word in ("'healthy'", "'perhaps'", "truncated", "values 0, 1, 2", "each scan once"):
         assert word in told
-    assert f"{flat}\n    expected: a picture: varied values" in told
+    assert f"{flat}\n    expected: an image with varied values" in told
     assert "'a b'" in told
     assert told.count("gone.nii.gz") == 1
     # the scan that is in two rows is opened of both

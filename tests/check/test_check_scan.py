@@ -122,7 +122,7 @@ def test_a_mask_without_a_place_takes_the_scans_header_and_is_not_resampled(
     files = Files(flair, (path,)) if column == "lesion" else Files(flair, brain_mask=path)
     report = check_scan("sub-1", files, resample)
     (error,) = [each.finding for each in report.findings if each.severity == "error"]
-    assert f"takes the scan's header (fslcpgeom {flair} {path})" in error.remedy
+    assert f"copy the scan's header (fslcpgeom {flair} {path})" in error.remedy
     assert "antsApplyTransforms" not in error.remedy
 
 
@@ -137,7 +137,7 @@ def test_a_mask_without_a_place_and_of_another_shape_is_converted_again(flair, t
 
 
 @pytest.mark.parametrize("of", ["flair", "mask", "resampled mask", "brain"])
-def test_bytes_behind_the_voxels_are_told(flair, tmp_path, of):
+def test_bytes_after_the_voxels_are_told(flair, tmp_path, of):
     path, brain = tmp_path / "mask.nii.gz", tmp_path / "brain.nii.gz"
     half = AFFINE @ np.diag([2, 2, 2, 1])
     coarse = of.startswith("resampled")
@@ -148,10 +148,10 @@ def test_bytes_behind_the_voxels_are_told(flair, tmp_path, of):
     joined = {"flair": flair, "brain": brain}.get(of, path)
     joined.write_bytes(joined.read_bytes() + gzip.compress(b"another file"))
     report = check_scan("sub-1", Files(flair, (path,), brain), resample=coarse)
-    told = [each for each in report.findings if "behind the voxels" in each.finding.found]
+    told = [each for each in report.findings if "after the voxels" in each.finding.found]
     assert [each.finding.file for each in told] == [str(joined)]
     assert told[0].severity == "warning"
-    assert told[0].finding.found == "12 bytes behind the voxels, which are not read"
+    assert told[0].finding.found == "12 bytes after the voxels, which are not read"
 
 
 def test_a_resampled_mask_of_two_orientations_is_told(flair, tmp_path):

@@ -76,7 +76,7 @@ def test_a_cohort_is_told_of_by_its_table(tmp_path, monkeypatch):
     disk, hours, *_ = tell_of_cohort(config, config["methods"], cohort)
     assert disk.startswith("disk, from the start: ")
     assert "models 0.1" in disk
-    assert hours.startswith("hours: 0.0 of one CPU core")
+    assert hours.startswith("hours: under 0.1 of one CPU core")
     assert tell_of_cohort(config, config["methods"], cohort[:0]) == []
 
 

@@ -17,7 +17,7 @@ def findings(hostile, tmp_path_factory):
     reports = tmp_path_factory.mktemp("reports")
     for row in survey_scan_table(folder / "scans.tsv").opened.to_dict("records"):
         check_row(row, resample=False).write(reports / f"{row['scan']}.json")
-    table, _ = list_findings(folder / "scans.tsv", None, f"{reports}/{{scan}}.json")
+    table, *_ = list_findings(folder / "scans.tsv", None, f"{reports}/{{scan}}.json")
     return table
 
 
@@ -79,3 +79,16 @@ def test_the_page_names_every_finding_and_runs_nothing_it_is_given(findings):
     assert hostile_text not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page
+
+
+@pytest.mark.parametrize(("simulated", "told"), [("yes", True), ("no", False)])
+def test_the_page_of_simulated_scans_says_so(hostile, tmp_path, simulated, told):
+    folder, _ = hostile
+    table = pd.read_csv(folder / "scans.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table = table[table["subject"] == min(GOOD)].assign(simulated=simulated)
+    scans = folder / f"simulated-{simulated}.tsv"
+    table.to_csv(scans, sep="\t", index=False)
+    for row in survey_scan_table(scans).opened.to_dict("records"):
+        check_row(row, resample=False).write(tmp_path / f"{row['scan']}.json")
+    page = to_page(*list_findings(scans, None, f"{tmp_path}/{{scan}}.json"))
+    assert ("All scans are simulated" in page) == told

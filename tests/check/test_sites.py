@@ -61,7 +61,7 @@ def test_a_warning_says_the_rule_its_numbers_and_the_sites_of_one_class():
     assert finding.found.startswith("V 0.")
     assert "p below 0.0001" in finding.found or "p 0.000" in finding.found
     assert "of 27 subjects at 3 sites" in finding.found
-    assert finding.found.endswith("of one class alone: Bern (12 MS), Graz (5 NMOSD)")
+    assert finding.found.endswith("with one class only: Bern (12 MS), Graz (5 NMOSD)")
     assert "folds.split: site" in finding.remedy
 
 
@@ -73,7 +73,7 @@ def test_both_parts_of_the_rule_are_needed():
     # four subjects cannot show it; their sites are noted
     (reported,) = telling_sites(few)
     assert reported.severity == "note"
-    assert reported.finding.found == "subjects of one class alone: A (2 MS), B (2 NMOSD)"
+    assert reported.finding.found == "sites with one class only: A (2 MS), B (2 NMOSD)"
     assert list(telling_sites(weak)) == []
 
 

@@ -208,8 +208,8 @@ MASKS_OF_OTHERS = [
     ("anat", "sub-02_ce-gadolinium_label-lesion_mask", "ce of another scan"),
     ("anat", "sub-02_rec-norm_label-lesion_mask", "rec of another scan"),
     ("anat", "sub-02_res-1mm_label-lesion_mask", "res of another scan"),
-    ("anat", "sub-02_space-FLAIR_desc-annotated_label-lesion_mask", "labels are regions"),
-    ("anat", "sub-02_space-flair_desc-annotated_seg-lst", "labels are regions"),
+    ("anat", "sub-02_space-FLAIR_desc-annotated_label-lesion_mask", "a map of regions by labels"),
+    ("anat", "sub-02_space-flair_desc-annotated_seg-lst", "a map of regions by labels"),
     ("anat", "sub-04_label-lesion_mask", "no FLAIR of sub-04 without session"),
     ("anat", "sub-02_ses-9_label-lesion_mask", "no FLAIR of sub-02 ses-9"),
 ]
@@ -316,7 +316,7 @@ def test_a_mask_that_two_flairs_might_own_is_told_of(raw, nifti, imported, tmp_p
     table, notes = imported("bids", raw, *options, out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["02"]
     assert Path(table["lesion_mask"][0]).name == mask.name
-    assert "may as well be of sub-02_acq-2D_FLAIR.nii.gz" in notes[str(mask)]
+    assert "may also belong to sub-02_acq-2D_FLAIR.nii.gz" in notes[str(mask)]
     assert "acq of another scan" in notes[str(other)]
     assert "it has acq=none" in notes[str(raw / "sub-01/anat/sub-01_FLAIR.nii.gz")]
 
@@ -423,7 +423,7 @@ def test_every_flair_that_is_not_taken_is_told_of(raw, nifti, refused, tmp_path)
         out=tmp_path / "scans.tsv",
     )
     for name in ("sub-01/anat/sub-01_flair", "sub-01/sub-01_FLAIR", "sub-02/anat/sub-02_x_FLAIR"):
-        assert f"{raw / name}.nii.gz: no BIDS name of a FLAIR" in said
+        assert f"{raw / name}.nii.gz: not a BIDS name of a FLAIR" in said
     assert said.count("not chosen by --entities: it has acq=none") == 2
 
 
@@ -450,8 +450,8 @@ def test_parts_of_the_lesions_are_named_together(raw, nifti, imported, tmp_path)
         nifti(raw / f"derivatives/m/sub-01/anat/sub-01_label-{part}_mask.nii.gz")
     _, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     said = notes[str(raw / "sub-01/anat/sub-01_FLAIR.nii.gz")]
-    assert "sub-01_label-DWMH_mask.nii.gz and sub-01_label-PWMH_mask.nii.gz, if parts" in said
-    assert "joined to one mask first" in said
+    assert "sub-01_label-DWMH_mask.nii.gz and sub-01_label-PWMH_mask.nii.gz are parts" in said
+    assert "join them into one mask" in said
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ def test_a_contrast_agent_is_told_of(raw, nifti, imported, tmp_path):
     out = tmp_path / "scans.tsv"
     imported("bids", raw, "--diagnosis-column", "group", out=out)
     text = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8")
-    assert f"{after}\ttaken, though after a contrast agent (ce-gd)\n" in text
+    assert f"{after}\ttaken, although it was acquired after a contrast agent (ce-gd)\n" in text
 
 
 def test_links_that_lead_back_are_not_followed(dataset, imported, tmp_path):
@@ -554,7 +554,7 @@ def test_images_that_speak_of_flair_are_told_of(name, raw, imported, tmp_path):
     (raw / "sub-01/anat/sub-01_FLAIR.nii.gz").rename(path)
     table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["02"]
-    assert "no BIDS name" in notes[str(path)] or "convert it to NIfTI" in notes[str(path)]
+    assert "not a BIDS name" in notes[str(path)] or "convert it to NIfTI" in notes[str(path)]
     assert notes[f"{raw / 'participants.tsv'}, row 2"] == "no FLAIR of sub-01: in no row"
 
 
@@ -587,14 +587,14 @@ def test_pipes_are_told_of(raw, imported, tmp_path):
     os.mkfifo(flair)
     table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["02"]
-    assert notes[str(flair)] == "a folder, pipe or device, no file"
+    assert notes[str(flair)] == "a folder, pipe or device, not a file"
 
 
 def test_what_validators_ignore_is_read_and_told_of(raw, imported, tmp_path):
     (raw / ".bidsignore").write_text("# mine\nsub-01/\n")
     imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     text = (tmp_path / "scans_left-out.tsv").read_text(encoding="utf-8")
-    assert "sub-01_FLAIR.nii.gz\tread, though .bidsignore names it" in text
+    assert "sub-01_FLAIR.nii.gz\tread, although .bidsignore lists it" in text
     assert "sub-02_FLAIR.nii.gz\tread" not in text
 
 
@@ -604,7 +604,7 @@ def test_a_subject_may_be_a_link(raw, imported, tmp_path):
     (raw / "sub-00").symlink_to(raw / "sub-01")
     table, notes = imported("bids", raw, "--diagnosis-column", "group", out=tmp_path / "scans.tsv")
     assert table["subject"].tolist() == ["01", "02"]
-    assert "a link to a folder that is read already" in notes[str(raw / "sub-00")]
+    assert "a link to a folder that was already read" in notes[str(raw / "sub-00")]
 
 
 def pack(folder, archive, root):

@@ -127,7 +127,7 @@ def test_maps_of_labels_are_told_with_the_option_and_the_labels(name, options, l
     taken, told = masks_of(name)
     assert taken == []
     said = told[f"{name}.nii.gz"]
-    assert "labels are regions" in said
+    assert "a map of regions by labels" in said
     assert f"; --mask {options} takes it all the same" in said
     assert f", and lesion_masks.labels: {labels} (msnmo check --lesion-labels " in said
     assert masks_of(options=options.split())[0] == [f"{name}.nii.gz"]
@@ -135,7 +135,7 @@ def test_maps_of_labels_are_told_with_the_option_and_the_labels(name, options, l
 
 def test_maps_of_other_tools_are_told_to_need_labels(masks_of):
     said = masks_of("desc-bianca_dseg")[1]["desc-bianca_dseg.nii.gz"]
-    assert "labels are regions" in said
+    assert "a map of regions by labels" in said
     assert said.endswith("lesion_masks.labels says which labels are lesion")
 
 
@@ -149,7 +149,7 @@ def test_a_mask_by_its_suffix_is_no_map_of_labels(masks_of):
 def test_another_mask_is_not_taken_where_it_is_the_only_one(name, masks_of):
     taken, told = masks_of(name)
     assert taken == []
-    assert "is not known to mean all the lesions" in told[f"{name}.nii.gz"]
+    assert "is not known to mean all lesions" in told[f"{name}.nii.gz"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_folders_of_masks(folder, masks_of):
 def test_a_name_that_its_folder_contradicts_is_nobodys(folder, masks_of):
     taken, told = masks_of(f"{folder}/sub-01_{WHOLE}")
     assert taken == []
-    assert "whose it is is not known" in told[f"{WHOLE}.nii.gz"]
+    assert "its owner is unknown" in told[f"{WHOLE}.nii.gz"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,10 @@ def test_maps_of_probabilities_want_a_threshold(name, masks_of):
     "name", ["label-lesion_mask.mgz", "label-lesion_mask.nii.bz2", "label-lesion_mask.NII.GZ"]
 )
 def test_other_forms_of_images_are_named(name, masks_of):
-    assert masks_of(name) == ([], {name: "an image of another form: convert it to NIfTI, .nii.gz"})
+    assert masks_of(name) == (
+        [],
+        {name: "an image in another format: convert it to NIfTI, .nii.gz"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_names_that_begin_with_no_subject_are_told_of(name, masks_of):
 def test_parts_are_to_be_joined(masks_of):
     _, told = masks_of("label-PWMH_mask", "label-DWMH_mask")
     assert set(told) == {"label-PWMH_mask.nii.gz", "label-DWMH_mask.nii.gz"}
-    assert all("joined to one" in reason for reason in told.values())
+    assert all("join masks of parts into one" in reason for reason in told.values())
 
 
 OTHER_GRIDS = [
@@ -236,7 +239,7 @@ def test_a_masks_json_may_say_that_it_is_of_another_image(content, place, masks_
     taken, told = masks_of(WHOLE, sidecars=[(place, content)])
     assert taken == []
     said = told[f"{WHOLE}.nii.gz"]
-    assert said.startswith("by its JSON")
+    assert said.startswith("its JSON")
     option = said.partition("--mask ")[2].partition(" takes it all the same")[0]
     assert masks_of(options=option.split())[0] == [f"{WHOLE}.nii.gz"]
 
@@ -283,7 +286,7 @@ def test_one_mask_under_two_names_is_one(tmp_path, masks_of):
     anat = tmp_path / "derivatives/m/sub-01/anat"
     taken, told = masks_of(f"{WHOLE}.nii", f"{WHOLE}.nii.gz")
     assert taken == [f"{WHOLE}.nii"]
-    assert told[f"{WHOLE}.nii.gz"] == f"sub-01_{WHOLE}.nii is taken, of the same name"
+    assert told[f"{WHOLE}.nii.gz"] == f"sub-01_{WHOLE}.nii is taken, which has the same name"
     (anat / "sub-01_desc-final_label-lesion_mask.nii").symlink_to(anat / f"sub-01_{WHOLE}.nii")
     _, told = masks_of()
     assert "the same file as" in told[f"{WHOLE}.nii"]

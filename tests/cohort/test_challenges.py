@@ -37,7 +37,7 @@ def test_msseg_2016_has_a_consensus_and_patients_of_both_sets(msseg2016, importe
     folder = "MSSEG-2016/Training/Center_01/Patient_01"
     assert table["flair"][2] == f"{folder}/Preprocessed_Data/FLAIR_preprocessed.nii.gz"
     assert table["lesion_mask"][2] == f"{folder}/Masks/Consensus.nii.gz"
-    assert list(notes.values()) == ["3 scans; the whole is 53"]
+    assert list(notes.values()) == ["3 scans; the complete set has 53"]
 
 
 def test_what_systems_add_to_archives_is_not_read(msseg2016, imported, tmp_path):
@@ -86,8 +86,8 @@ def test_msseg_2_masks_of_new_lesions_are_never_taken(nifti, imported, tmp_path)
         [number, visit] for number in ("013", "100") for visit in ("1", "2")
     ]
     assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
-    assert "marks new lesions" in notes[str(root / "*/ground_truth*")]
-    assert notes[str(root)] == "4 scans of 2 subjects; the whole is 200 of 100"
+    assert "marks only new lesions" in notes[str(root / "*/ground_truth*")]
+    assert notes[str(root)] == "4 scans of 2 subjects; the complete set has 200 of 100"
 
 
 def test_a_visit_that_is_not_there_is_told_of(nifti, imported, tmp_path):
@@ -95,7 +95,7 @@ def test_a_visit_that_is_not_there_is_told_of(nifti, imported, tmp_path):
     flair = nifti(root / "training/013/flair_time01_on_middle_space.nii.gz")
     copy = nifti(root / "training/013/flair_time02_on_middle_space (1).nii.gz")
     _, notes = imported("msseg2", root, out=tmp_path / "scans.tsv")
-    assert notes[str(flair)] == "the other visit of 013 is not there: taken alone"
+    assert notes[str(flair)] == "the other visit of 013 is missing: taken alone"
     assert "in no row" in notes[str(copy)]
 
 
@@ -114,7 +114,7 @@ def test_mslesseg_visits_and_test_set(nifti, imported, tmp_path):
     ]
     assert table["lesion_mask"][1] == "MSLesSeg Dataset/train/P1/T2/P1_T2_MASK.nii.gz"
     assert set(table["stripped"]) == {"yes"}
-    assert notes[str(root)] == "4 scans of 3 subjects; the whole is 115 of 75"
+    assert notes[str(root)] == "4 scans of 3 subjects; the complete set has 115 of 75"
     assert "no mask" in notes[str(root / "test/P55/P55_FLAIR.nii.gz")]
 
 
@@ -125,7 +125,7 @@ def test_mslesseg_scans_in_anothers_folder_and_in_both_sets_are_told_of(nifti, i
             nifti(root / f"{name}_{kind}.nii.gz")
     table, notes = imported("mslesseg", root, out=tmp_path / "scans.tsv")
     assert table[["subject", "session"]].to_numpy().tolist() == [["P1", ""], ["P1", "1"]]
-    assert "whose it is is not known" in notes[str(root / "train/P2/T1/P1_T1_FLAIR.nii.gz")]
+    assert "so its owner is unknown" in notes[str(root / "train/P2/T1/P1_T1_FLAIR.nii.gz")]
     assert "in no row" in notes[str(root / "train/P2/T1/P1_T1_MASK.nii.gz")]
     assert "one person" in notes[str(root / "test/P1/P1_FLAIR.nii.gz")]
 

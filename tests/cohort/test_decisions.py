@@ -61,8 +61,8 @@ def test_no_table_and_one_without_rows(tmp_path, written):
     ("row", "expected"),
     [
         ("sub-1\tkeep\t\texcellent", "a grade of exclude, poor, fair, good, or none"),
-        ("sub-1\tkeep\t\texclude", "the grade exclude with that decision alone"),
-        ("sub-1\texclude\t\tgood", "the grade exclude with that decision alone"),
+        ("sub-1\tkeep\t\texclude", "the grade exclude only with that decision"),
+        ("sub-1\texclude\t\tgood", "the grade exclude only with that decision"),
         ("sub-1\tkeep\t\t\tghosts; noise", "artefacts of motion, "),
         ("sub-1\tkeep\t\t\t\ta\x07b", "cells in one line"),
         ("sub-1\tmaybe", "keep or exclude"),

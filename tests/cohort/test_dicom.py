@@ -204,7 +204,7 @@ def test_a_salt_that_others_can_read_is_refused(tmp_path, mode):
 
 @pytest.mark.parametrize("content", ["a" * 64, "0" * 32, "secret" * 8, "0123456789abcdef" * 4])
 def test_a_constant_salt_is_refused(tmp_path, content):
-    with pytest.raises(InputError, match="one that repeats itself"):
+    with pytest.raises(InputError, match="a repeating one"):
         read_salt(_salt(tmp_path / "s", content))
 
 
@@ -264,7 +264,7 @@ def test_a_salt_that_git_keeps_is_refused(tmp_path):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     assert read_salt(salt)
     subprocess.run(["git", "-C", tmp_path, "add", "s.salt"], check=True)
-    with pytest.raises(InputError, match="a file that git keeps"):
+    with pytest.raises(InputError, match="a file tracked by git"):
         read_salt(salt)
 
 
@@ -429,7 +429,7 @@ def test_a_series_can_be_asked_for_of_one_subject(tmp_path, take, refused):
     assert "sub-B:4" in said
     _, notes, series, _ = take(folder, *ids, "--series", "sub-A:mine 7")
     assert decisions(series) == {3: "rejected", 4: "chosen"}
-    assert any("as --series says, though: derived" in note for note in notes.values())
+    assert any("because of --series, although: derived" in note for note in notes.values())
 
 
 def test_broken_files_and_holes_are_told_of_without_a_name(export, take):
@@ -446,7 +446,7 @@ def test_broken_files_and_holes_are_told_of_without_a_name(export, take):
 
 
 @pytest.mark.parametrize(
-    ("lost", "reason"), [(4000, "a file of it is cut short"), (500, "dcm2niix makes no image")]
+    ("lost", "reason"), [(4000, "one of its files is truncated"), (500, "dcm2niix makes no image")]
 )
 def test_a_slice_cut_short_is_not_converted(export, take, lost, reason):
     folder = export / "Quastenflosser Annabella/3 flair"
@@ -521,7 +521,7 @@ def test_a_missing_program_is_named(monkeypatch):
         ({"EchoTime": 0.12, "InversionTime": 0.15}, "InversionTime 0.15"),
         ({"EchoTime": 0.009, "InversionTime": 2.0}, "not T2-weighted"),
         ({"EchoTime": 0.12, "SeriesDescription": "Ax T2 FLAIR"}, ""),
-        ({"EchoTime": 0.12, "ProtocolName": "t2_tse_tra"}, "no name says FLAIR"),
+        ({"EchoTime": 0.12, "ProtocolName": "t2_tse_tra"}, "no name contains FLAIR"),
         ({"EchoTime": 0.12, "InversionTime": 2.4, "SeriesDescription": "DIR"}, "double inversion"),
         ({"InversionTime": 2.4}, "no echo time"),
         ({"EchoTime": 0.12, "InversionTime": 2.4, "ScanningSequence": "EP\\IR"}, "echo-planar"),

@@ -120,7 +120,7 @@ def test_a_3d_scan_after_the_agent_is_taken_and_told(candidate):
     before, after = candidate(26), candidate(156, 1.0, "3D", number=9, contrast=True)
     assert choose([before, after]) is after
     told = list(doubts("sub-A", after, [before, after]))
-    assert told[0] == "taken, though after a contrast agent"
+    assert told[0] == "taken, although it was acquired after a contrast agent"
     assert "series 2" in told[1]
 
 
@@ -152,7 +152,7 @@ def test_a_scan_of_the_head_comes_before_other_parts_and_computed_images(candida
     assert unfit(alone.series) == ""
     assert choose([alone]) is alone
     (told,) = doubts("sub-A", alone, [alone])
-    assert told.startswith(f"taken, though {said}")
+    assert told.startswith(f"taken, although {said}")
 
 
 def test_where_all_series_are_of_an_odd_part_the_best_is_taken(candidate):
@@ -169,7 +169,7 @@ def test_a_reformat_of_the_whole_head_comes_before_a_slab(candidate):
 def test_a_second_choice_is_taken_where_the_first_has_no_picture(candidate):
     first, second = candidate(156, 1.0, "3D", flat=True, number=5), candidate(26)
     assert choose([first, second]) is second
-    assert "no picture" in first.reason
+    assert "no image: only" in first.reason
     assert not second.reason
 
 
@@ -230,7 +230,7 @@ def test_what_only_looks_wrong_can_be_forced(change, said):
         ({"is_mr": False}, "not an MR image"),
         ({"is_capture": True}, "a secondary capture"),
         ({"is_burned_in": True}, "burned into its pixels"),
-        ({"is_whole": False}, "cut short"),
+        ({"is_whole": False}, "truncated"),
         ({"places": (1.0,)}, "26 slices in 1 place, fewer than 10"),
         ({"lacks": frozenset(["PixelSpacing"])}, "no PixelSpacing in 26 of 26 files"),
         (
@@ -292,7 +292,7 @@ def test_only_the_series_asked_for_is_looked_at(tmp_path):
     other, asked = stack(), stack(9, number=5)
     found = examine([other, asked], tmp_path, [asked])
     assert [each.reason for each in found] == [
-        "another series is asked for",
+        "another series was asked for",
         "9 slices, fewer than 10",
     ]
 
@@ -382,7 +382,7 @@ def test_one_of_two_repeats_in_a_series_is_taken_and_the_other_can_be_asked_for(
     assert chosen is candidates[1]
     np.testing.assert_array_equal(np.sort(chosen.image.get_fdata(), None), np.sort(values, None))
     (told,) = doubts("sub-A", chosen, candidates)
-    assert "for the other give --series sub-A:3.1" in told
+    assert "to take the other, give --series sub-A:3.1" in told
 
 
 FORMS = (
@@ -496,7 +496,7 @@ def test_the_flair_is_taken_out_of_an_enhanced_image_of_several(tmp_path, change
     found, values = enhanced(tmp_path, change)
     assert found.reason == ""
     np.testing.assert_array_equal(np.sort(found.image.get_fdata(), None), np.sort(values, None))
-    assert list(found.doubts()) == ["taken as the one T2-FLAIR of 2 images in its series"]
+    assert list(found.doubts()) == ["taken as the only T2-FLAIR of the 2 images in its series"]
 
 
 def test_of_two_flairs_in_one_enhanced_image_none_is_taken(tmp_path):
@@ -506,7 +506,7 @@ def test_of_two_flairs_in_one_enhanced_image_none_is_taken(tmp_path):
         twice_the_frames(header, "MREchoSequence", values)
 
     found, _ = enhanced(tmp_path, two_long_echoes)
-    assert found.reason.startswith("2 images in one series: give the files of each")
+    assert found.reason.startswith("2 images in one series: put the files of each")
     assert found.final
 
 
@@ -539,7 +539,7 @@ def without_frame(header):
         (lambda header: delattr(shared(header), "PixelMeasuresSequence"), "no PixelSpacing"),
         (lambda header: delattr(header, "PerFrameFunctionalGroupsSequence"), "no ImageOrientation"),
         (without_frame, "slices are missing"),
-        (lambda header: setattr(header, "NumberOfFrames", 30), "cut short"),
+        (lambda header: setattr(header, "NumberOfFrames", 30), "truncated"),
     ],
 )
 def test_enhanced_images_are_judged_by_their_frames(tmp_path, change, said):
@@ -553,7 +553,7 @@ def test_the_part_of_the_body_of_an_enhanced_image_is_a_code(tmp_path):
         tmp_path, lambda header: setattr(shared(header), "FrameAnatomySequence", region)
     )
     first = next(doubts("sub-A", found, [found]))
-    assert first.startswith("taken, though BodyPartExamined is not the head (knee)")
+    assert first.startswith("taken, although BodyPartExamined is not the head (knee)")
 
 
 def test_what_a_scanner_says_in_private_of_a_part_is_known(tmp_path):
@@ -637,7 +637,7 @@ def test_archives_are_told_and_opened_by_the_command_that_is_told(tmp_path):
     folder = read_folder(packed)
     assert sorted(kind for _, kind in folder.archives) == ["gzip", "tar", "zip"]
     notes = [note.reason for note in unread(folder)]
-    assert all("FOLDER the folder given: find" in reason for reason in notes)
+    assert all("FOLDER as the given folder: find" in reason for reason in notes)
     assert not any(str(tmp_path) in f"{note.file} {note.reason}" for note in unread(folder))
     follow(finding.remedy.removeprefix("unpack it first: "))
     opened = read_folder(packed)

@@ -211,8 +211,8 @@ def test_what_folds_of_sites_cannot_balance_is_said():
         "nothing is balanced: 0: Rome (0 MS, 1 NMOSD scans); 1: Bern (4 MS, 1 NMOSD scans); "
         "2: 10 (1 MS, 0 NMOSD scans)"
     )
-    assert alone.endswith("rate of the other class: Rome (NMOSD); 10 (MS)")
-    assert moved == "with scans of several sites, in the fold of most: 1 subject (c1)"
+    assert alone.endswith("rate for the other class: Rome (NMOSD); 10 (MS)")
+    assert moved == "with scans from several sites, in the fold of most: 1 subject (c1)"
     both = SITES[SITES["site"].isin(["Bern"])]
     twin = both.assign(scan=both["scan"] + "x", subject=both["subject"] + "x", site="Turin")
     assert len(told_of_balance(pd.concat([both, twin]), 5, "site")) == 1
@@ -231,7 +231,7 @@ def test_the_note_of_tables_says_how_often_folds_were_drawn():
     once, twice = (folds_note(SITES, 2, "grouped", repeats) for repeats in (1, 2))
     assert "repeated" not in once
     assert twice.startswith(once)
-    assert "repeated 2 times, each with a seed and 2 folds of its own" in twice
+    assert "repeated 2 times, each time with its own seed and 2 new folds" in twice
 
 
 def test_fewer_than_two_sites_or_a_scan_without_one_is_refused_with_a_remedy():
@@ -258,7 +258,7 @@ def test_training_scans_of_one_class_are_refused_and_the_site_is_named():
         refuse_one_class(folds, 0, cohort)
     (finding,) = caught.value.findings
     assert finding.file == "fold 0, which tests site Bern"
-    assert finding.found == "MS alone: all others are of site Bern"
+    assert finding.found == "only MS: all others are of site Bern"
     assert "folds.only" in finding.remedy
 
 

@@ -68,7 +68,7 @@ def test_two_files_of_one_scan_are_both_named(scan, nifti, tmp_path):
     with pytest.raises(InputError) as caught:
         write_scan_table(tmp_path / "scans.tsv", Import([scan, replace(scan, flair=other)]))
     (finding,) = caught.value.findings
-    assert {finding.file, finding.found} == {str(other), f"sub-01, which {scan.flair} is too"}
+    assert {finding.file, finding.found} == {str(other), f"sub-01, like {scan.flair}"}
 
 
 def test_a_row_that_is_refused_is_named_by_its_scan(scan, tmp_path):

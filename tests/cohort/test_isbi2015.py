@@ -56,7 +56,7 @@ def test_a_part_is_taken_and_what_is_missing_is_told(challenge, imported, tmp_pa
     assert len(table) == 20
     told = " ".join(notes.values())
     assert "without mask2: taken for prediction only" in told
-    assert "20 scans of 5 subjects; the whole is 21 of 5" in told
+    assert "20 scans of 5 subjects; the complete set has 21 of 5" in told
     row = table[(table["subject"] == "02") & (table["session"] == "03")].iloc[0]
     assert (row["diagnosis"], row["lesion_mask"]) == ("", "")
 
@@ -65,7 +65,7 @@ def test_a_compressed_twin_is_not_a_second_scan(challenge, imported, nifti, tmp_
     twin = nifti(challenge / "training/training01/preprocessed/training01_01_flair_pp.nii.gz")
     table, notes = imported("isbi2015", challenge, out=tmp_path / "scans.tsv")
     assert len(table) == 21
-    assert notes == {str(twin): "training01_01_flair_pp.nii is taken, of the same name"}
+    assert notes == {str(twin): "training01_01_flair_pp.nii is taken, which has the same name"}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_test_set_is_for_prediction_as_other_people(folder, nifti, imported,
     assert set(table["diagnosis"]) == set(table["lesion_mask"]) == {""}
     assert set(table["stripped"]) == {"yes"}
     assert table["session"].tolist()[:4] == ["01", "02", "03", "04"]
-    assert list(notes.values()) == ["9 scans of 2 subjects; the whole is 61 of 14"]
+    assert list(notes.values()) == ["9 scans of 2 subjects; the complete set has 61 of 14"]
 
 
 def test_another_folder_is_refused_by_name(refused, tmp_path):

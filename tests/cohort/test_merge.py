@@ -100,7 +100,7 @@ def test_a_table_that_is_read_is_not_written_over(tables, run_merge):
     for out in (one, link, other.with_name("all.tsv")):
         done = run_merge(f"a={one}", f"b={other}", "--out", out)
         assert done.returncode == 1
-        assert "which is read" in done.stderr
+        assert "which is an input" in done.stderr
     assert (one.read_bytes(), other.read_bytes()) == before
     assert not other.with_name("all.tsv").exists()
     assert run_merge(f"a={one}", f"b={other}", "--out", other.with_name("c.tsv")).returncode == 0

@@ -68,7 +68,7 @@ def test_masks_of_change_are_never_taken_for_lesions(clone, imported, tmp_path):
     assert len(table) == 6
     assert table["session"].tolist() == ["1", "2"] * 3
     assert set(table["lesion_mask"]) == set(table["diagnosis"]) == {""}
-    assert "marks the lesions that changed" in " ".join(notes.values())
+    assert "marks only lesions that changed" in " ".join(notes.values())
 
 
 def test_both_visits_in_one_space_have_one_brain_mask(clone, imported, tmp_path):
@@ -97,7 +97,7 @@ def test_strange_folders_and_pointers_are_told_of(clone, imported, tmp_path):
     mask.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     table, notes = imported("open_ms", clone, out=tmp_path / "scans.tsv")
     assert table["diagnosis"].tolist() == ["MS", "", "MS"]
-    assert "no folder of a patient" in notes[str(strange)]
+    assert "not a patient's folder" in notes[str(strange)]
     assert "Git LFS pointer" in notes[str(mask)]
 
 

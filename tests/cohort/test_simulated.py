@@ -32,5 +32,5 @@ def test_a_table_made_before_the_column_existed_has_no_simulated_scans():
 
 def test_networks_are_said_to_have_learned_from_simulated_scans():
     alone, some = Simulated(8, 8), Simulated(2, 8)
-    assert "simulated scans alone" in alone.of_networks
+    assert "only simulated scans" in alone.of_networks
     assert "2 of 8" in some.of_networks

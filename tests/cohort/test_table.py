@@ -172,8 +172,8 @@ BAD_ROWS = [
     ({"diagnosis": "Nmosd"}, "diagnosis", "'Nmosd'", "write NMOSD"),
     ({"diagnosis": "NMO"}, "diagnosis", "'NMO'", "write NMOSD"),
     ({"diagnosis": "healthy"}, "diagnosis", "'healthy'", "MS or NMOSD, or leave the cell empty"),
-    ({"diagnosis": ""}, "diagnosis", "no diagnosis", "empty the lesion mask"),
-    ({"lesion_mask": ""}, "lesion_mask", "no lesion mask", "empty the diagnosis"),
+    ({"diagnosis": ""}, "diagnosis", "no diagnosis", "remove the lesion mask"),
+    ({"lesion_mask": ""}, "lesion_mask", "no lesion mask", "remove the diagnosis"),
     ({"flair": ""}, "flair", "an empty cell", "fill in the path"),
     ({"flair": "gone.nii.gz"}, "flair", "No such file", "relative to the table"),
     ({"flair": "~/gone.nii.gz"}, "flair", "/gone.nii.gz': No such file", "correct the path"),
@@ -320,7 +320,7 @@ def test_paths_that_the_workflow_could_not_pass_on(folder, name):
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "Excel 97-2003"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b'subject\tsite\n01\t"open\n02\tx\n', "unexpected end"),
-        (b"subject\tdiagnosis\tflair\n", "a header alone"),
+        (b"subject\tdiagnosis\tflair\n", "only a header"),
         (b"# mine\nsubject\tflair\n01\tf1.nii.gz\n", "one cell, '# mine', and several"),
         (b"\n\nCohort of 2019\nsubject\tflair\n", "one cell, 'Cohort of 2019', and several"),
     ],
@@ -338,7 +338,7 @@ def test_files_that_are_no_scan_table(tmp_path, content, found):
 def test_no_table_at_all(tmp_path, make):
     make(tmp_path / "scans.tsv")
     (finding,) = findings_of(tmp_path / "scans.tsv")
-    assert "the config (scans) or the command" in finding.remedy
+    assert "the config (scans) or in the command" in finding.remedy
 
 
 def test_schema_is_valid_closed_and_described():
@@ -410,7 +410,9 @@ def test_a_label_beside_the_two_is_named_with_its_row(folder):
     assert other.file == f"{path}, row 3, column diagnosis"
     assert other.expected.startswith("MS or NMOSD")
     assert other.found == "'MOGAD'"
-    assert other.remedy.startswith("write MS or NMOSD, or leave the cell empty; other labels")
+    assert other.remedy.startswith(
+        "write MS or NMOSD, or leave the cell empty; to use other labels"
+    )
     assert "the config (diagnoses)" in other.remedy
     assert case.remedy.startswith("write NMOSD")
 

@@ -84,7 +84,7 @@ def test_a_folder_that_is_named_as_an_image_is_told_to_be_none(tmp_path, below):
     assert list(below("b")[0]) == ["b/3.nii", "b/6.nii.gz", "b/7.nii"]
     assert unusable(tmp_path / "b/3.nii") is None
     for name in ("6.nii.gz", "7.nii"):
-        assert unusable(tmp_path / "b" / name) == "a folder, pipe or device, no file"
+        assert unusable(tmp_path / "b" / name) == "a folder, pipe or device, not a file"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_who_holds_a_gpu_is_told_even_where_it_left_no_word(tmp_path):
     assert line.startswith(f"a-0: process {os.getpid()}, apply, since ")
     for damaged in ("", "{}", "[]", "{"):
         (tmp_path / "a-0.json").write_text(damaged)
-        assert list(held_gpus(tmp_path)) == ["a-0: a process that left no word of itself"]
+        assert list(held_gpus(tmp_path)) == ["a-0: an unknown process"]
     held.lock.release()
     assert list(held_gpus(tmp_path)) == []
 
@@ -108,7 +108,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
     folder = tmp_path / "locks"
     folder.mkdir()
     folder.chmod(mode)
-    with pytest.raises(InputError, match="others may write"):
+    with pytest.raises(InputError, match="others can write"):
         hold_gpu(["a"], 1, folder)
 
 
@@ -158,8 +158,8 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path, monkeypatch):
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").touch()
     for name in ("link", "broken", "file"):
-        with pytest.raises(InputError, match=rf"(?s){name}.*a folder of your own"):
+        with pytest.raises(InputError, match=rf"(?s){name}.*your own folder"):
             hold_gpu(["a"], 1, tmp_path / name)
     monkeypatch.setattr(os, "getuid", lambda: 4711)
-    with pytest.raises(InputError, match=r"(?s)real.*a folder of your own"):
+    with pytest.raises(InputError, match=r"(?s)real.*your own folder"):
         hold_gpu(["a"], 1, tmp_path / "real")

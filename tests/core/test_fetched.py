@@ -28,7 +28,7 @@ def test_a_link_without_its_file_is_told_and_others_are_not(tmp_path):
     assert "datalad get" in not_fetched(link)
     other = tmp_path / "other.nii.gz"
     other.symlink_to("gone.nii.gz")
-    assert "mend the link" in not_fetched(other)
+    assert "correct the link" in not_fetched(other)
     (tmp_path / "gone.nii.gz").write_bytes(b"")
     assert not_fetched(other) is None
     assert not_fetched(tmp_path / "nowhere.nii.gz") is None

@@ -221,7 +221,7 @@ def test_a_cut_number_is_told_with_its_column_and_line(tmp_path):
     """Of a table that was cut where a value was missing: n/a became n/."""
     path = tmp_path / "joint.tsv"
     columns = {"map": str, "ci_low": float}
-    for cut, found in (("", "'n/' in column ci_low of line 3"), ("\n", "breaks off")):
+    for cut, found in (("", "'n/' in column ci_low of line 3"), ("\n", "truncated")):
         whole = "map\tci_low\ncam\t0.5\nrandom\tn/\n"
         path.write_text(whole.removesuffix(cut) if cut else whole)
         with pytest.raises(InputError) as caught:
@@ -255,9 +255,9 @@ def test_text_may_be_called_nan(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ('{"threshold": NaN}', "NaN, where a finite number should be"),
-        ('{"folds": [{"seed": -Infinity}]}', "-Infinity, where"),
-        ('{"temperature": 1e999}', "1e999, where"),
+        ('{"threshold": NaN}', "NaN instead of a finite number"),
+        ('{"folds": [{"seed": -Infinity}]}', "-Infinity instead"),
+        ('{"temperature": 1e999}', "1e999 instead"),
         ('{"a": ' * 100_000 + "1" + "}" * 100_000, "recursion"),
         ('{"fold": ' + "1" * 5000 + "}", "digits"),
     ],

@@ -130,7 +130,7 @@ def test_a_lock_without_a_word_is_left_until_nobody_can_be_writing_it(tmp_path, 
 def test_a_word_that_no_process_of_ours_wrote_is_none(tmp_path, strange):
     path = tmp_path / "the.lock"
     path.write_text(json.dumps(asdict(Holder.this_process("x")) | strange))
-    with pytest.raises(InUseError, match="a process that left no word of itself"):
+    with pytest.raises(InUseError, match="an unknown process"):
         take(path, "mine")
 
 

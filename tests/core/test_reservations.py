@@ -62,7 +62,7 @@ def test_what_does_not_fit_beside_another_waits_for_it(other, capfd):
     assert second.wait(60)
     last.set()
     process.join(60)
-    assert "waiting for 4.0 GiB of memory, which others hold: a scan" in capfd.readouterr().out
+    assert "waiting for 4.0 GiB of memory that other jobs hold: a scan" in capfd.readouterr().out
 
 
 def test_one_alone_goes_on_whatever_it_needs(machine):

@@ -17,7 +17,7 @@ def test_every_template_compiles_in_its_room():
     for path in paths:
         room = ".".join(("msnmo", *path.parent.relative_to(SOURCE).parts))
         environment = templates("msnmo.viewing", room)
-        environment.filters |= {"pipe_table": str, "abbreviations": list}
+        environment.filters |= {"pipe_table": str, "abbreviations": list, "number": str}
         assert environment.get_template(path.name).name == path.name
 
 

@@ -266,7 +266,7 @@ def test_files_that_hold_no_volume(tmp_path, name):
 def test_the_remedy_of_a_wrong_ending_can_be_followed(tmp_path):
     path = tmp_path / "x.nii.gz"
     plain_under_gz(path)
-    assert finding_of(path).remedy == "rename it to x.nii, and compress it then: gzip x.nii"
+    assert finding_of(path).remedy == "rename it to x.nii, then compress it: gzip x.nii"
     np.testing.assert_array_equal(load_volume(path.rename(tmp_path / "x.nii")).data, DATA)
     packed = save_nifti(path).rename(tmp_path / "y.nii")
     assert finding_of(packed).remedy == "rename it to y.nii.gz"
@@ -620,7 +620,7 @@ def test_what_follows_the_voxels_is_read_only_so_far(tmp_path, name):
     np.testing.assert_array_equal(volume.data, DATA)
     assert volume.behind == 2**20
     path.write_bytes(pack(whole + bytes(2**20 + 1)))
-    assert finding_of(path).found == "more than 1048576 bytes behind the voxels"
+    assert finding_of(path).found == "more than 1048576 bytes after the voxels"
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])

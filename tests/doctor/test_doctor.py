@@ -224,7 +224,7 @@ def test_why_there_is_no_gpu_is_said(step, on_path, monkeypatch):
         (-9, "", "ended by the system"),
         (-11, "", "exit code -11"),
         (None, "no answer in 300 s", "no answer in 300 s"),
-        (0, "", "said nothing"),
+        (0, "", "no output"),
     ],
 )
 def test_a_training_step_that_does_not_work_is_a_problem(step, on_path, code, complaint, found):

@@ -105,7 +105,7 @@ def test_a_scan_without_a_lesion_mask_is_classified_only(study, capsys):
     metrics = evaluate(study)
     assert set(metrics.loc[metrics["scan"] == "sub-B", "metric"]) == {"ACC", "P_NMOSD", "LL"}
     run(study)
-    assert "without a lesion mask, so masks are not compared: sub-B" in capsys.readouterr().out
+    assert "no lesion mask, so masks are not compared: sub-B" in capsys.readouterr().out
 
 
 def test_a_method_of_one_task_needs_the_files_of_that_task_alone(study):
@@ -181,7 +181,7 @@ def test_a_scan_twice_in_the_manifest_is_an_error(study):
 
 
 def test_scans_of_another_fold_are_refused(study):
-    with pytest.raises(InputError, match="scans of fold 2 alone"):
+    with pytest.raises(InputError, match="only scans of fold 2"):
         run(study, fold=2)
 
 
@@ -220,7 +220,7 @@ def test_a_prediction_of_nothing_is_as_far_as_the_grid_is_wide_and_told(study, c
     assert value(table, "n/a", "HD95", "native") == pytest.approx(np.mean([diagonal, *others]))
     assert max(others) < diagonal
     printed = capsys.readouterr().out
-    assert "sub-A: one mask is empty: HD95 and ASD are the diagonal of its grid" in printed
+    assert "sub-A: one mask is empty: HD95 and ASD are set to the diagonal of its grid" in printed
     assert "one mask is empty" not in printed.replace("sub-A: one mask is empty", "")
 
 

@@ -220,7 +220,7 @@ def test_a_scan_without_a_lesion_mask_is_left_out_and_told(study, capsys):
     assert set(run(study)["scan"]) == {"sub-A", "sub-C", "sub-D"}
     printed = capsys.readouterr().out
     assert "3 test scans" in printed
-    assert "without a lesion mask, so left out: sub-B" in printed
+    assert "left out, as they have no lesion mask: sub-B" in printed
 
 
 def test_a_method_without_masks_is_refused(study):

@@ -176,7 +176,7 @@ def test_every_map_of_every_scan_has_its_rows_and_those_without_lesions_no_value
     assert found["gradcam", "flat"] == 1
     said = capsys.readouterr().out
     assert "no lesion voxel in the brain, so no value: sub-B, sub-C" in said
-    assert "gradcam: flat or nothing above 0 in sub-A" in said
+    assert "gradcam: flat or without a value above 0 in sub-A" in said
     once = (fold / "out.tsv").read_bytes()
     run(fold)
     assert (fold / "out.tsv").read_bytes() == once

@@ -92,7 +92,7 @@ def test_repeated_scans_of_a_subject_are_mentioned():
     assert "independent" not in text_of(bland_altman.draw(inputs()))
     twice = bland_altman.draw(inputs(subjects=["a", "b", "a"]))
     assert "of 2 subjects" in text_of(twice)
-    assert "taken as independent" in text_of(twice)
+    assert "treated as independent" in text_of(twice)
 
 
 def test_panels_of_all_methods_share_axes_and_do_not_overlap():

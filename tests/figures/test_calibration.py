@@ -112,7 +112,7 @@ def test_a_temperature_that_could_not_be_fitted_is_named():
     scans = [(0, "MS", 0.1), (0, "MS", 0.6), (1, "NMOSD", 0.9), (1, "MS", 0.2)]
     figure = calibration.draw(inputs(scans))
     assert "diagnosis (Joint Model fold 1)" in text_of(figure)
-    assert "on the wrong side of 0.5 (Joint Model fold 0)" in text_of(figure)
+    assert "is classified right (Joint Model fold 0)" in text_of(figure)
 
 
 def test_undefined_probabilities_are_left_out_and_the_count_says_so():

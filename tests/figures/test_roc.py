@@ -102,7 +102,7 @@ def test_a_fold_of_one_class_is_left_out_of_the_mean_and_named():
     assert "folds 87.5 ± 17.7 %" in legend_of(figure)[0]
     # pooled, the new 0.95 beats all four NMOSD: 4 x 6 pairs, 1 + 4 wrong
     assert "pooled 79.2 %" in legend_of(figure)[0]
-    assert "Fold 2 has scans of one diagnosis only" in text_of(figure)
+    assert "Fold 2 has scans of only one diagnosis" in text_of(figure)
     assert "10 scans (6 MS, 4 NMOSD) of 10 subjects, 3 folds" in text_of(figure)
 
 
@@ -117,7 +117,7 @@ def test_one_class_has_no_curve_at_all():
     figure = roc.draw(inputs([(0, "MS", 0.1), (0, "MS", 0.9)]))
     assert legend_of(figure) == ["Joint Model: AUC pooled n/a, folds n/a"]
     assert not lines(figure.axes[0], "joint")
-    assert "No curve at all, for want of one diagnosis: Joint Model." in text_of(figure)
+    assert "No curve at all, as one diagnosis is missing: Joint Model." in text_of(figure)
 
 
 def test_undefined_probabilities_are_left_out_and_the_count_says_so():
@@ -139,7 +139,7 @@ def test_all_methods_are_drawn_without_bands():
     classifying = [name for name in DRAWN if "classification" in METHODS[name].tasks]
     assert len(legend_of(figure)) == len(classifying)
     assert not figure.axes[1].collections
-    assert "without bands" in text_of(figure)
+    assert "bands of the standard deviation are left out" in text_of(figure)
 
 
 @pytest.mark.parametrize(

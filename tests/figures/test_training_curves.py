@@ -110,7 +110,7 @@ def test_a_vanished_loss_does_not_press_the_others(tmp_path):
     tables = [history([2, 1.0], cross=[1e-9, 0])]
     figure = training_curves.draw(inputs(tmp_path, {"joint": tables}))
     assert figure.axes[0].get_ylim()[0] == training_curves.LOWEST
-    assert "under 0.0001 lie below the axis" in text_of(figure)
+    assert "under 0.0001 are below the axis" in text_of(figure)
 
 
 @pytest.mark.parametrize("losses", [[2, 0.001], [0.9, 0.3]])

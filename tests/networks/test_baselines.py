@@ -154,7 +154,7 @@ def test_deep_supervision_trains_each_level_with_half_the_weight_of_the_finer_on
         (UNetSettings, {"norm": "layer"}, "one of batch, instance, group"),
         (UNetSettings, {"channels": (4, 8, 8, 8, 0)}, "a whole number from 1 to 4096"),
         (AttentionUNetSettings, {"channels": 32}, "two to five whole numbers"),
-        (DynUNetSettings, {"channels": (4, 8, 8)}, "at most 1, two fewer"),
+        (DynUNetSettings, {"channels": (4, 8, 8)}, "the number of levels minus two"),
         (SwinUNETRSettings, {"feature_size": 16}, "a multiple of 12"),
     ],
 )

@@ -77,7 +77,7 @@ def test_scans_without_a_mask_are_left_out_and_named(blob_cohort, trained, tmp_p
     write_tsv(tmp_path / "truth.tsv", truth)
     table = predict(blob_cohort, trained, tmp_path / "a.tsv", truth=str(tmp_path / "truth.tsv"))
     assert table["scan"].tolist() == [scan for scan in TESTED if scan != "sub-MS3"]
-    assert "without one, so left out: sub-MS3" in capsys.readouterr().out
+    assert "left out, as they have none: sub-MS3" in capsys.readouterr().out
     write_tsv(tmp_path / "truth.tsv", truth.assign(lesion=None))
     table = predict(blob_cohort, trained, tmp_path / "b.tsv", truth=str(tmp_path / "truth.tsv"))
     assert table.empty
@@ -93,4 +93,4 @@ def test_what_does_not_belong_together_is_refused(blob_cohort, trained, tmp_path
     refused(InputError, "a method that classifies", method="unet")
     refused(InputError, "No such file", filled=str(tmp_path / "{scan}.nii.gz"))
     both = {name: str(blob_cohort / "train-0.tsv") for name in ("scans", "truth")}
-    refused(DataLeakageError, "among the training scans", **both)
+    refused(DataLeakageError, "also in the training scans", **both)

@@ -58,9 +58,9 @@ def test_weighted_kappa_by_hand(weights):
 def test_no_kappa_where_there_is_one_answer():
     agreed = agree(["keep"] * 3, ["keep"] * 3, ("exclude", "keep"))
     assert np.isnan(agreed.kappa)
-    assert str(agreed).startswith("kappa is not defined")
+    assert str(agreed).startswith("kappa is undefined")
     assert str(agree(["keep", "exclude"], ["keep", "exclude"], ("exclude", "keep"))) == (
-        "kappa 1.00; 2 of 2 scans alike"
+        "kappa 1.00; the same answer for 2 of 2 scans"
     )
 
 
@@ -87,7 +87,7 @@ def test_the_command_says_it_and_writes_it(tables, capsys, tmp_path):
     main([*map(str, tables), "--out", str(out)])
     said = capsys.readouterr().out
     assert said.startswith(f"1: Ann\n2: {tables[1]}\n")
-    assert "4 scans rated by both, 1 by 1 alone, 0 by 2 alone" in said
+    assert "4 scans rated by both, 1 only by 1, 0 only by 2" in said
     assert "grade (quadratic weights): kappa 0.8" in said
     assert "2 scans on which they differ" in said
     assert pd.read_csv(out, sep="\t")["scan"].tolist() == ["sub-1", "sub-2"]
@@ -100,5 +100,5 @@ def test_the_command_says_it_and_writes_it(tables, capsys, tmp_path):
 def test_tables_of_other_scans_are_refused(tables, tmp_path):
     other = tmp_path / "other.tsv"
     other.write_text("scan\tdecision\treason\nsub-77\tkeep\t\n")
-    with pytest.raises(InputError, match="scans that the other table has too"):
+    with pytest.raises(InputError, match="scans that are also in the other table"):
         main([str(tables[0]), str(other)])

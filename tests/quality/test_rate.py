@@ -53,7 +53,7 @@ def test_a_disk_without_locks_is_told(make_page, monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(rate.Server, "serve_forever", end)
     rate.main(["--page", str(make_page()), "--decisions", str(tmp_path / "d.tsv"), "--port", "0"])
-    assert "start no second `msnmo rate`" in capsys.readouterr().out
+    assert "do not start a second `msnmo rate`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "abc", "1.5", "\u0663"])

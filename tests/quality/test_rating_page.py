@@ -199,7 +199,7 @@ def test_an_exclusion_of_a_run_before_is_taken_back(make_page, open_page, tmp_pa
     try:
         page = open_page(server.address)
         page.get_by_role("button", name="Take back the decision on sub-7").click()
-        said(page, "The decision on sub-7 is taken back")
+        said(page, "The decision on sub-7 is removed")
         assert read_decisions(path)["scan"].tolist() == ["sub-8"]
         page.reload()
         expect(page.locator(".other")).to_have_count(1)
@@ -215,7 +215,7 @@ def test_a_page_that_cannot_read_the_table_takes_no_decision(server, open_page):
     table.parent.mkdir()
     table.write_text("a\tb\n")
     page = open_page(server.address)
-    said(page, "The decisions made before cannot be read")
+    said(page, "Earlier decisions cannot be read")
     assert page.locator("input:enabled").count() == 0
 
 

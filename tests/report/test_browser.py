@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from msnmo.check.listing import to_page
 from msnmo.core.volumes import Volume
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import NOTHING, PAGES, Cell
@@ -111,6 +112,26 @@ def test_pages_load_quietly_and_fit(opened, width):
             ".map(each => parseFloat(getComputedStyle(each).fontSize)))"
         )
         assert smallest >= 12, address
+
+
+def test_on_a_phone_the_checks_remedies_are_seen(browser, tmp_path):
+    """Each finding is a block there, and a row of a table on a screen."""
+    path = "/data/cohort/sub-MS01/ses-1/anat/sub-MS01_ses-1_FLAIR.nii.gz"
+    rows = [("error", "sub-MS01_ses-1", path, "a whole image", "a file cut short", "copy it again")]
+    names = ["severity", "scan", "file", "expected", "found", "remedy"]
+    page = tmp_path / "findings.html"
+    page.write_text(to_page(pd.DataFrame(rows, columns=names), 1), encoding="utf-8")
+    for width in (390, 1400):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        opened = Opened(context, page)
+        box = opened.page.get_by_role("cell", name="copy it again").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width, width
+        assert (box["width"] > width / 2) == (width == 390)
+        opened.page.get_by_label("1 error").uncheck()
+        assert opened.page.get_by_text("copy it again").is_hidden()
+        assert opened.complaints == []
+        context.close()
 
 
 def test_a_table_is_sorted_by_click_and_by_key(opened):

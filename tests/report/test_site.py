@@ -126,6 +126,7 @@ def test_a_scan_leads_to_its_quality_the_check_and_the_next_worse_and_better(sit
     text = text_of(site / f"scans/{ordered[1]}.html")
     assert f'<a href="../../quality/index.html#{ordered[1]}">quality of this scan</a>' in text
     assert '<a href="../../check/findings.html">check</a>' in text
+    assert "where the report was copied alone, they are not there" in text
     assert f'<a href="{ordered[0]}.html">next worse: {ordered[0]}</a>' in text
     assert f'<a href="{ordered[2]}.html">next better: {ordered[2]}</a>' in text
     assert "next worse" not in text_of(site / f"scans/{ordered[0]}.html")

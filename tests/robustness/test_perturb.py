@@ -116,7 +116,7 @@ def test_every_condition_is_listed_with_its_files_or_why_there_are_none(perturbe
     named = list(zip(table["perturbation"], table["severity"], strict=True))
     assert named == [(name, str(each)) for name, all_of in SEVERITIES.items() for each in all_of]
     left = table[table["left_out"].notna()]
-    assert list(left["left_out"]) == ["the engine of the mask as it is"]
+    assert list(left["left_out"]) == ["the engine that made the mask"]
     assert left[["image", "sidecar", "brain"]].isna().all(axis=None)
     files = {TABLE, *table[["image", "sidecar", "brain"]].stack()}
     assert {path.name for path in perturbed.iterdir()} == files

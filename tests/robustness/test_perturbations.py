@@ -235,7 +235,7 @@ def test_why_an_engine_was_not_run_is_said(head: Head, monkeypatch: pytest.Monke
             strip_again(head, engine, STRIP | changed)
         return str(told.value)
 
-    assert why(head, "surface") == "the engine of the mask as it is"
+    assert why(head, "surface") == "the engine that made the mask"
     assert why(replace(head, stripped=True), "fsl") == "arrived without its skull"
     monkeypatch.setattr(perturbations.shutil, "which", lambda name: None)
     monkeypatch.setattr(perturbations.importlib.util, "find_spec", lambda name: None)

@@ -188,7 +188,7 @@ def test_tables_that_contradict_each_other_are_refused(write, tmp_path, change, 
 def test_tables_of_two_methods_are_refused(write, tmp_path: Path) -> None:
     options = write()
     write_tsv(tmp_path / "measured-1.tsv", measured(1, "unet"))
-    with pytest.raises(InputError, match="one training of a method a fold"):
+    with pytest.raises(InputError, match="one training of a method per fold"):
         run(options, tmp_path / "out.tsv")
 
 

@@ -93,9 +93,7 @@ def test_all_wrong_keys_are_named_at_once_with_what_was_meant():
     assert found["epochs"].remedy == "move it to the section train"
     assert found["zscore.over"].remedy == "write brain"
     assert 'did you mean "resnet50"?' in found["methods.1"].found
-    assert found["folds.k"].expected.endswith(
-        "a fold for each site (a whole number from 2 to 1000)"
-    )
+    assert found["folds.k"].expected.endswith("one fold per site (a whole number from 2 to 1000)")
     assert "a multiple of 16" in found["resize.size.2"].expected
     assert found["folds.k"].found == "1"
 
@@ -163,7 +161,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"folds": {"only": [0, 5]}}, "folds.only", "folds from 0 to 4, as folds.k is 5"),
         ({"folds": {"k": 9, "only": [9]}}, "folds.only", "folds from 0 to 8"),
         ({"folds": {"split": "site", "repeats": 2}}, "folds.repeats", "the same each time"),
-        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "a seed of its own"),
+        ({"folds": {"repeats": 2}, "seeds": [1]}, "folds", "its own seed"),
         ({"metrics": {"smallest_lesion_mm3": -1}}, "metrics.smallest_lesion_mm3", "from 0 to"),
         ({"metrics": {"lesion_sizes_ml": []}}, "metrics.lesion_sizes_ml", "one to 100"),
         ({"metrics": {"lesion_sizes_ml": [0]}}, "metrics.lesion_sizes_ml.0", "above 0"),
@@ -171,7 +169,7 @@ def test_how_many_folds_sites_make_is_not_known_of_the_config():
         ({"metrics": {"lesion_sizes_ml": [0.1, 0.1]}}, "metrics.lesion_sizes_ml", "rising"),
         (
             {"metrics": {"smallest_lesion_mm3": 100, "lesion_sizes_ml": [0.1, 1]}},
-            *("metrics.lesion_sizes_ml", "over metrics.smallest_lesion_mm3 (100 mm3)"),
+            *("metrics.lesion_sizes_ml", "above metrics.smallest_lesion_mm3 (100 mm3)"),
         ),
         ({"statistics": {"confidence": 1}}, "statistics.confidence", "below 1"),
         ({"robustness": {"gamma": [0.5, 1]}}, "robustness.gamma", "severities other than 1"),
@@ -328,7 +326,7 @@ def test_wrong_settings_of_methods_are_named_by_method_and_key(config):
         "method_settings.vnet.model.width",
         "model.heads",
     ]
-    assert "which only_cls has one" in found["method_settings.only_cls.loss"].found
+    assert "only_cls has one loss" in found["method_settings.only_cls.loss"].found
 
 
 def test_a_methods_settings_are_checked_as_they_take_effect(config):
@@ -393,3 +391,25 @@ def test_every_number_has_bounds_on_both_sides_and_every_list_an_end(section):
     assert unbounded == []
     assert numbers > 5
     assert lists > 1
+
+
+@pytest.mark.parametrize(
+    "name", ["methods", "seeds", "resize.size", "method_settings.unet", "scans"]
+)
+def test_a_list_beyond_every_bound_is_refused_before_its_values_are_judged(name):
+    *sections, last = name.split(".")
+    given = {last: list(range(200_000))}
+    for section in reversed(sections):
+        given = {section: given}
+    with pytest.raises(InputError) as error:
+        complete_config(given)
+    (finding,) = error.value.findings
+    assert (finding.file, finding.found) == (f"config: {name}", "200000 values")
+
+
+def test_a_list_named_a_billion_times_is_looked_at_once():
+    page = [1]
+    for _ in range(40):
+        page = [page, page]
+    with pytest.raises(InputError):
+        complete_config({"seeds": page})

@@ -106,7 +106,7 @@ def test_nonsense_is_missing(cohort, value):
 def test_a_sidecar_that_is_no_json_object_is_named_and_its_scan_kept(cohort, text):
     write_sidecar(cohort, "sub-2", text)
     page = acquisition(read_cohort(cohort / "cohort.tsv"))
-    assert "Not valid JSON, so without parameters: sub-2_FLAIR.json." in page.notes
+    assert "No valid JSON sidecar, so no parameters: sub-2_FLAIR.json." in page.notes
     assert cells(page.panels[0])["Slice number", ""]["South"] == "18"
 
 

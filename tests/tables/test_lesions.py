@@ -27,7 +27,7 @@ MEANS = {"DSC": 0.612, "LTPR": 0.7, "LFPR": 0.25, "LF1": 0.72}
 TITLES = [
     "All lesions",
     *(f"Lesions {size}" for size in GROUPS["size"]),
-    *(f"Scans of a load {load}" for load in GROUPS["load"]),
+    *(f"Scans with a load {load}" for load in GROUPS["load"]),
     "Scans of several raters",
 ]
 
@@ -91,10 +91,10 @@ def test_raters_stand_above_the_methods_on_the_same_scans(read):
     assert [block.label for block in panel.blocks] == [
         *("Raters (20 scans)", "Joint Model", "3D UNet")
     ]
-    assert any("each against each other" in note for note in page.notes)
+    assert any("each compared with each other" in note for note in page.notes)
     without = page_of_lesions(read(described(kinds=("all", "size", "load"))), 3.0)
     assert [panel.title for panel in without.panels] == TITLES[:-1]
-    assert "how far raters agree is not known" in " ".join(without.notes)
+    assert "so their agreement is unknown" in " ".join(without.notes)
 
 
 def test_a_number_that_is_not_there_is_said_and_counted(read):
@@ -112,19 +112,19 @@ def test_a_number_that_is_not_there_is_said_and_counted(read):
     assert mean.cells[2].value is None
     # 8 panels of two methods: 7 of three metrics and one of four
     assert "2 of 50 numbers are n/a: no scan has such a lesion." in page.notes
-    assert "3 of 50 numbers lack a fold or more that has no such scan." in page.notes
+    assert "3 of 50 numbers lack one or more folds without such a scan." in page.notes
 
 
 def test_one_fold_has_no_spread(read):
     page = page_of_lesions(read(described(sd=None, n_folds=1)), 3.0)
     assert texts(page.panels[0].blocks[0].lines[0])[0] == "61.2 ± n/a"
-    assert "of folds, of which there is one." in page.notes[0]
+    assert "of folds, as there is only one." in page.notes[0]
 
 
 def test_an_exact_interval_is_named(read):
     assert "Clopper" not in " ".join(page_of_lesions(read(described()), 3.0).notes)
     page = page_of_lesions(read(described(interval="exact")), 3.0)
-    assert "exact (Clopper and Pearson), of the number of subjects" in " ".join(page.notes)
+    assert "exact (Clopper and Pearson), for the number of subjects" in " ".join(page.notes)
 
 
 def test_with_several_seeds_their_spread_has_a_line(read):
@@ -145,7 +145,7 @@ def test_with_several_seeds_their_spread_has_a_line(read):
 @pytest.mark.parametrize(
     ("smallest", "said"),
     [
-        (3.0, "Lesions under 3 mm3 on the scan's own grid are not counted"),
+        (3.0, "Lesions smaller than 3 mm3 on the scan's own grid are not counted"),
         (0.0, "Lesions of every size are counted"),
     ],
 )
@@ -187,7 +187,7 @@ def test_the_command_writes_every_format_and_again_equal_bytes(tmp_path):
     assert written(tmp_path / "two", tmp_path / "table.tsv", *options) == first
     for name in FORMATS:
         text = unescape(first[name]).replace("\\", "").replace("\u00a0", " ")
-        for said in (*TITLES, "Raters (20 scans)", "17 of 20 (41)", "under 3 mm3"):
+        for said in (*TITLES, "Raters (20 scans)", "17 of 20 (41)", "smaller than 3 mm3"):
             assert said in text, (name, said)
         assert "61.2 ± 5.0" in text.replace("$pm$", "±")
     table = pd.read_csv(tmp_path / "one/out.tsv", sep="\t", keep_default_na=False)

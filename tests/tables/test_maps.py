@@ -111,7 +111,7 @@ def test_with_several_seeds_their_spread_has_a_line_and_the_notes_say_so(files):
     assert [line.name for line in of_gradcam.lines] == ["mean ± SD", "95 % CI"]
     said = " ".join(page.notes)
     assert "17 subjects and 3 seeds" in said
-    assert "Grad-CAM is of the trainings of the first seed alone" in said
+    assert "Grad-CAM is only for the trainings of the first seed" in said
     assert "in 3 of 20 maps" in said
 
 

@@ -239,7 +239,7 @@ def test_what_sites_alone_tell_is_the_last_row_ranked_and_tested_against_none(
     assert block.lines[0].cells[0].text == "61.00 ± 4.00"
     assert block.lines[1].cells[3].text == "55.50–66.00"
     notes = " ".join(made.notes)
-    assert "Site alone: no network; a scan's score is the share of NMOSD" in notes
+    assert "Site alone: no network. A scan's score is the share of NMOSD" in notes
     assert "Undefined in 1 of 2 folds, left out: Site alone AUC." in notes
 
 
@@ -254,7 +254,7 @@ def test_the_supplement_says_which_lesions_are_counted(as_metrics, statistics, t
     words = [f"--{name}={tmp_path / file}" for name, file in given.items()]
     words += of_folds(tmp_path)
     main(["--table", "S1", "--smallest-lesion-mm3", "4.5", *words])
-    said = "Lesions under 4.5 mm3 on the scan's own grid are not counted"
+    said = "Lesions smaller than 4.5 mm3 on the scan's own grid are not counted"
     assert said in (tmp_path / "out.md").read_text()
     main(["--table", "3", "--smallest-lesion-mm3", "4.5", *words])
     assert said not in (tmp_path / "out.md").read_text()
@@ -305,7 +305,7 @@ def test_scans_with_one_empty_mask_are_counted(ending, as_metrics, text):
     metrics = pd.concat([metrics, pd.DataFrame(rows, columns=list(metrics))], ignore_index=True)
     metrics = metrics[metrics["space"] == "native"]
     shown = text(ending, "S1", metrics)
-    said = "The diagonal of the grid for 1 scan with one empty mask: Joint Model HD95, ASD."
+    said = "Set to the diagonal of the grid for 1 scan with one empty mask: Joint Model HD95, ASD."
     assert said in shown
     assert "All metrics of this table are secondary" in shown
     assert "LF1: harmonic mean of LTPR and 1 - LFPR." in shown
@@ -329,9 +329,9 @@ def test_shares_of_all_scans_say_how_their_interval_is_made(ending, joint_only, 
     rows = compare(table, summary, given, "model")
     shown = FORMATS[ending](page(table, rows, 0.95, SECOND[ending])).replace(r"\%", "%")
     for words in (
-        "95 % CI of a share of 0 or 100 %: exact (Clopper and Pearson), of the number of "
+        "95 % CI of a share of 0 or 100 %: exact (Clopper and Pearson), for the number of "
         "subjects: Joint Model SN (62).",
-        "No 95 % CI, the bootstrap's has no width at 0 or 100 %: Joint Model AUC.",
+        "No 95 % CI, as the bootstrap's has no width at 0 or 100 %: Joint Model AUC.",
     ):
         assert words in shown.replace("&#39;", "'")
 
@@ -396,15 +396,17 @@ def of_three_seeds(as_metrics):
     return metrics.assign(value=metrics["value"] + wide * moved)
 
 
-ONE_SEED = "is not known, and a small difference may be the seed"
+ONE_SEED = "is unknown, and a small difference may come from the seed"
 
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_one_seed_says_that_nothing_is_known_of_another(ending, registry, three_methods, text):
     shown = text(ending, 5, three_methods, registry)
     assert shown.count(ONE_SEED) == 1
-    assert "of the networks as trained" in shown
-    for words in ("Another seed moves", "between seeds", "seeds ±"):
+    assert "for the networks as trained" in shown
+    # the note alone, and no line of a method
+    assert shown.count("between seeds") == 1
+    for words in ("Typical variation between seeds", "seeds ±"):
         assert words not in shown
 
 
@@ -419,12 +421,12 @@ def test_several_seeds_are_averaged_and_their_spread_is_shown(ending, of_three_s
         "Ours: mean over 2 folds and 3 seeds ± sample standard deviation of the folds",
         "between seeds: that of the seeds",
         "bootstrap of 3 subjects and 3 seeds.",
-        "Another seed moves a number by about (median standard deviation): DSC 2.00, PPV 3.00, "
+        "Typical variation between seeds (median standard deviation): DSC 2.00, PPV 3.00, "
         "TPR 2.00, VD 2.00.",
     ):
         assert words in shown
-    # a line for each method, and the note
-    assert shown.count("between seeds") == 3
+    # a line for each method, and two notes
+    assert shown.count("between seeds") == 4
     assert ONE_SEED not in shown
     assert "as trained" not in shown
 
@@ -510,4 +512,4 @@ def test_a_table_of_simulated_scans_says_so_in_its_caption_and_first(
     for name in FORMATS:
         text = " ".join((tmp_path / f"out.{name}").read_text(encoding="utf-8").split())
         assert "1 of 2 scans is simulated." in text
-        assert "no score to beat" in text
+        assert "is not a score to beat" in text

@@ -96,7 +96,7 @@ def test_each_perturbation_has_a_panel_with_a_line_for_each_severity(write) -> N
 def test_below_stands_which_seed_how_many_scans_and_what_was_not_run(write) -> None:
     notes = page_of_robustness(read_judged(write(classifying(), judged()))).notes
     assert notes[0] == (
-        "20 held-out scans of 17 subjects; networks of seed 7 alone. DSC: mean over folds, of the "
+        "20 held-out scans of 17 subjects; networks of seed 7 only. DSC: mean over folds, for "
         "scans with a mask (20)."
     )
     assert notes[-3:] == (

@@ -76,7 +76,7 @@ def test_what_is_found_is_said_with_its_numbers(files):
     told = [
         "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions, it may use "
         "scanner or site.",
-        "Intensities, sharpness and voxel size alone tell classes, too (AUC 66.00 %, 95 % CI "
+        "Intensities, sharpness and voxel size alone also tell classes (AUC 66.00 %, 95 % CI "
         "55.00–77.00): site and class go together in these scans.",
     ]
     assert told_of_shortcuts(read_judged(files), "grouped") == told
@@ -89,7 +89,7 @@ def test_where_sites_are_not_seen_no_site_is_blamed(files):
     assert told == [
         "Joint Model (AUC 71.00 %, 95 % CI 60.10–80.00): tells classes without lesions, at sites "
         "not seen in training.",
-        "Intensities, sharpness and voxel size alone tell classes, too (AUC 66.00 %, 95 % CI "
+        "Intensities, sharpness and voxel size alone also tell classes (AUC 66.00 %, 95 % CI "
         "55.00–77.00): at sites not seen.",
     ]
 
@@ -100,7 +100,7 @@ def test_who_is_below_chance_without_lesions_is_named(high, said, tmp_path):
     table.loc["filled", ["auc", "ci_low", "ci_high"]] = 0.3, 0.2, high
     write_tsv(tmp_path / "resnet50.tsv", table.reset_index())
     notes = page_of_shortcuts(read_judged([tmp_path / "resnet50.tsv"]), "grouped").notes
-    found = [note for note in notes if "scores are turned round" in note]
+    found = [note for note in notes if "scores are reversed" in note]
     assert [note.split(":")[0] for note in found] == (
         ["ResNet50 (AUC 30.00 %, 95 % CI 20.00–49.00)"] * said
     )
@@ -142,7 +142,7 @@ def test_a_certain_classifier_is_named_without_an_interval(tmp_path):
     page = page_of_shortcuts(read_judged([path]), "grouped")
     told = "Joint Model (AUC 100.00 %): tells classes without lesions, it may use scanner or site."
     assert told in page.notes
-    assert "No 95 % CI, the bootstrap's has no width: an AUC of 0 or 100 %." in page.notes
+    assert "No 95 % CI for an AUC of 0 or 100 %, as the bootstrap's has no width." in page.notes
 
 
 def test_methods_tested_on_other_scans_are_refused(files):

@@ -110,9 +110,9 @@ def test_each_method_has_a_line_of_all_within_and_of_each_site(page):
 def test_what_is_undefined_and_how_pairs_are_made_is_told(page):
     notes = " ".join(page().notes)
     assert "pairs of one NMOSD and one MS scan of the same fold and seed" in notes
-    assert "Of one class alone, so without an AUC: no site given." in notes
+    assert "Only one class, so no AUC: no site given." in notes
     assert "Undefined for 2 scans without a true lesion, left out: PPV." in notes
-    assert "bootstrap of 12 subjects of all sites, of the networks as trained." in notes
+    assert "bootstrap of 12 subjects of all sites, for the networks as trained." in notes
     assert "LL: lower is better." in notes
     assert "bootstrap of 12 subjects of all sites and 3 seeds." in " ".join(page(n_seeds=3).notes)
 
@@ -138,7 +138,7 @@ def test_who_tells_classes_over_all_sites_alone_is_named(overall, within, told, 
     monkeypatch.setitem(PAIRS, "within", pairs)
     named = [note for note in page().notes if note.startswith("Joint Model: ")]
     above = "the AUC of all sites is above 50 % (80.00 %, 95 % CI 75.00–85.00, 14 pairs)"
-    expected = f"Joint Model: {above}; {told}. It may tell sites and no disease."
+    expected = f"Joint Model: {above}; {told}. It may tell sites but no disease."
     assert named == ([] if told is None else [expected])
 
 
@@ -148,7 +148,7 @@ def test_an_auc_without_an_interval_is_judged_by_itself(page):
 
 
 def test_one_site_is_said_to_be_one(page):
-    assert "All scans are of one site: site Bern." in page(("joint",), ("Bern",)).notes
+    assert "All scans are from one site: site Bern." in page(("joint",), ("Bern",)).notes
     assert not [note for note in page().notes if note.startswith("All scans are")]
 
 

@@ -110,7 +110,7 @@ def test_without_its_state_or_for_fewer_epochs_a_training_starts_at_epoch_1(
     assert "trained to epoch 2 before, but its last state was not kept" in capsys.readouterr().out
     assert _run(out)["resumed_from"] == []
     train("out", "--keep-state", epochs=1)
-    assert "is 3 epochs on, past the 1 asked for" in capsys.readouterr().err
+    assert "has 3 epochs, more than the requested 1" in capsys.readouterr().err
     assert (_run(out)["resumed_from"], _run(out)["epochs"]) == ([], 1)
     assert (out / WEIGHTS).read_bytes() == (train("fresh") / WEIGHTS).read_bytes()
 

@@ -101,7 +101,7 @@ def test_cells_may_link(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"name": "../out"}, "no file can be called"),
+        ({"name": "../out"}, "cannot be a file name"),
         ({"layers": []}, "first layer"),
         ({"layers": layers()[1:]}, "first layer"),
         ({"layers": [layers()[0], layers()[0]]}, "twice"),

@@ -26,10 +26,10 @@ def written(folder, text, name="job.log"):
         (f"msnmo: error: before\nmsnmo: error: {PROBLEM}\n", PROBLEM),
         (
             "Traceback (most recent call last):\n  File\nKeyError: 'x'\n",
-            "a bug of msnmo, please report it with the log: KeyError: 'x'",
+            "a bug in msnmo, please report it with the log: KeyError: 'x'",
         ),
         ("\n".join(map(str, range(20))), "\n".join(map(str, range(20 - LAST_LINES, 20)))),
-        ("", "it ended without a word: its log is empty"),
+        ("", "it ended without a message: its log is empty"),
     ],
     ids=["alone", "after others", "again", "bug", "another program", "empty"],
 )
@@ -50,7 +50,7 @@ def test_a_log_of_gigabytes_is_read_at_its_end(tmp_path):
 @pytest.mark.parametrize("status", ["137", "SIGKILL"])
 def test_a_job_that_was_killed_is_told_as_one(tmp_path, status):
     failure = Failure("n4", "sub-A", (str(written(tmp_path, "")),), status)
-    assert "it was killed: most often its memory did not suffice" in failure.message()
+    assert "it was killed, most likely because it ran out of memory" in failure.message()
     assert "killed" not in Failure("n4", "sub-A", failure.logs, "1").message()
 
 

@@ -91,7 +91,7 @@ def test_another_pair_of_labels_is_planned_whole(clone, relabelled):
     # without the key those rows cannot be used, and the plan says so
     _, output = planned(clone, folder, "tables")
     assert "found:    'MOGAD'" in output
-    assert "named in the config (diagnoses)" in output
+    assert "name them in the config (diagnoses)" in output
 
 
 def test_the_order_of_labels_is_part_of_what_a_training_follows_from(clone, relabelled):

@@ -101,7 +101,7 @@ def test_a_run_shows_its_progress_and_ends_with_numbers_page_and_time(tmp_path):
     told = [line for line in before if not line.startswith("[")]
     assert told == ["the disk suffices"]
     progress = [line for line in before if line.startswith("[")]
-    assert any("check: 0 of" in line and "planned after it" in line for line in progress)
+    assert any("check: 0 of" in line and "planned afterwards" in line for line in progress)
     assert any(f"of {DONE} jobs done, 2 running (strip);" in line for line in progress)
     assert any(re.search(r"(perhaps|about) \d+ s left", line) for line in progress)
     # what Snakemake says is in its log
@@ -109,7 +109,7 @@ def test_a_run_shows_its_progress_and_ends_with_numbers_page_and_time(tmp_path):
     assert log.count("rule strip:") == 3
     code, output = run(tmp_path)
     assert code == 0
-    assert end(output)[0].startswith("Nothing to be done: all that was asked for is there.")
+    assert end(output)[0].startswith("Nothing to be done: all requested files exist.")
     assert end(output)[1:] == lines[1:3]
 
 
@@ -132,7 +132,7 @@ def test_a_failure_is_told_once_at_the_end_with_message_log_and_what_is_kept(tmp
     kept, todo = lines[4].split(". Still to do: ")
     assert kept == f"Done and kept: 3 of {DONE} jobs"
     assert sorted(todo.removesuffix(".").split(", ")) == ["1 all", "1 compare", "1 report"]
-    assert "the same command goes on from here, once that is mended" in lines[5]
+    assert "the same command continues from here, once that is fixed" in lines[5]
     assert output.count("no brain") == 1
     assert "Error in rule" not in output
     assert "Exiting" not in output
@@ -150,7 +150,7 @@ def test_a_killed_job_is_told_as_one_and_others_are_not(tmp_path):
     text = "\n".join(end(output))
     assert "3 jobs failed:" in text
     killed = text.partition("strip of sub-B\n")[2]
-    assert killed.startswith("    it ended without a word: its log is empty\n    it was killed")
+    assert killed.startswith("    it ended without a message: its log is empty\n    it was killed")
     assert text.count("it was killed") == 1
     assert "died with" not in output
 
@@ -163,7 +163,7 @@ def test_a_job_that_made_nothing_has_failed(tmp_path):
     lines = end(output)
     assert lines[0] == "3 jobs failed:"
     assert lines[1].startswith("  strip of sub-")
-    assert "stands above" in lines[3]
+    assert "is above" in lines[3]
 
 
 def test_a_plan_that_is_refused_after_the_check_says_what_is_kept(tmp_path):
@@ -174,7 +174,7 @@ def test_a_plan_that_is_refused_after_the_check_says_what_is_kept(tmp_path):
     assert output.count(f"msnmo: error: {bad_input('a', 'b', 'c', 'd')}") == 1
     lines = end(output)
     assert lines[0].startswith("Done and kept: 1 of ")
-    assert "once that is mended" in lines[1]
+    assert "once that is fixed" in lines[1]
 
 
 def test_a_job_that_ends_well_when_tried_again_has_not_failed(tmp_path):
@@ -268,9 +268,9 @@ def test_ctrl_c_says_what_is_kept(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 1
     lines = end(told.read_text(encoding="utf-8"))
-    assert lines[0] == "Stopped, as you asked for."
+    assert lines[0] == "Stopped, as you asked."
     assert lines[1].startswith(f"Done and kept: 2 of {DONE} jobs.")
-    assert "the same command goes on from here; Snakemake's log" in lines[2]
+    assert "the same command continues from here; Snakemake's log" in lines[2]
 
 
 def test_a_terminal_has_one_line_that_is_drawn_again(tmp_path):
@@ -320,7 +320,7 @@ def test_what_failed_before_a_stop_is_told_and_what_the_stop_ended_is_not():
     run.fail(1, "strip", [], "1")
     run.fail(2, "strip", [], "SIGINT")
     told = failure(run, stopped=True)
-    assert told[:2] == ["Stopped, as you asked for.", "1 job failed:"]
+    assert told[:2] == ["Stopped, as you asked.", "1 job failed:"]
     assert told[-1] == "Done and kept: 0 of 3 jobs. Still to do: 2 strip."
     assert "2 jobs failed:" in failure(run, stopped=False)
 

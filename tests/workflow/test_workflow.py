@@ -352,8 +352,12 @@ def test_workflow_and_command_give_the_same_bytes_for_new_scans(new):
     assert names == others
     assert len([name for name in names if name.name.endswith("desc-lesion_mask.nii.gz")]) == 1
     for name in names:
-        if not name.name.endswith("_run.json"):  # it has seconds and memory
-            assert (workflow / name).read_bytes() == (command / name).read_bytes(), name
+        if name.name.endswith("_run.json"):  # it has seconds and memory
+            continue
+        one, two = ((folder / name).read_bytes() for folder in (workflow, command))
+        if name.name == "methods.md":  # the workflow runs in a copy of the sources without git
+            one, two = (re.sub(rb" \(commit [^)]+\)", b"", text) for text in (one, two))
+        assert one == two, name
 
 
 def test_new_scans_are_preprocessed_as_the_bundle_says_and_predicted_once(new):

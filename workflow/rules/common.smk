@@ -164,7 +164,9 @@ onstart:
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
     # of a check, its verdict says it
-    if not config["apply"]["bundle"] and {*workflow.dag_settings.targets} != {"check"}:
+    if not config["apply"]["bundle"] and {*workflow.dag_settings.targets} != {
+        "check"
+    }:
         logger.info("\n".join(tell_of_cohort(config, METHODS, SCANS)))
 
 

@@ -126,7 +126,7 @@ def _receive(given: argparse.Namespace, bundle: Bundle) -> tuple[pd.DataFrame, p
         ]
         for report in reports:
             report.write(Path(pattern.format(scan=report.scan)))
-        table, _ = list_findings(given.truth, None, pattern, diagnosis_alone=True)
+        table, *_ = list_findings(given.truth, None, pattern, diagnosis_alone=True)
     for finding in findings_in(table, "warning"):
         tell(f"warning: {as_options(str(finding), has_table=True)}")
     overlap = find_overlap(bundle, cohort, fingerprints_of(reports))

@@ -12,10 +12,10 @@ from msnmo.cohort.bids_flairs import not_whole
 from msnmo.cohort.bids_names import CONTRAST, Ids, Named, stem_of
 from msnmo.cohort.tree import InTree, files_below, is_nifti, other_form, unusable
 from msnmo.core.counts import counted
+from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import bad_input
 
 FLAIR = "FLAIR"
-DESCRIPTION = "dataset_description.json"
 NAMED = 3
 """How many files are named of those that are left out."""
 # in a folder that follows no standard, words by which an image is no scan but was made of one

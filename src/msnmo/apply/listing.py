@@ -18,9 +18,11 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.derivative import ORIG, describe_derivative
 from msnmo.core.errors import Finding, InputError, run_command
 from msnmo.core.files import read_json, read_tsv, write_text, write_tsv
-from msnmo.report.methods_text import NAME as METHODS_TEXT
+from msnmo.viewing.pages import METHODS_TEXT
 
-LESIONS = ("lesions", "load_ml", "load_ml_least", "load_ml_most")
+IN_MODEL_SPACE = ("model_load_ml", "model_load_ml_least", "model_load_ml_most")
+"""Of all folds together and of single folds, which are counted in model space alone."""
+LESIONS = ("lesions", "load_ml", *IN_MODEL_SPACE)
 
 NAME = "Lesions and class of T2-FLAIR scans, by msnmo"
 OF_BRAIN: Mapping[str, Mapping[str, str]] = {
@@ -109,7 +111,9 @@ def _row(run: dict[str, Any]) -> dict[str, Any]:
     if lesions := run["lesions"]:
         of_folds = lesions["load_ml_of_folds"]
         row |= {"lesions": lesions["count"], "load_ml": lesions["load_ml"]}
-        row |= {"load_ml_least": min(of_folds), "load_ml_most": max(of_folds)}
+        together = lesions.get("load_ml_in_model_space")  # not in a run.json of before
+        numbers = (together, min(of_folds), max(of_folds))
+        row |= dict(zip(IN_MODEL_SPACE, numbers, strict=True))
     return row | {"warning": NOT_FOR_DIAGNOSIS}
 
 

@@ -16,10 +16,9 @@ from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, read_tsv, write_text
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.evaluate.verdict import Verdict
-from msnmo.report.methods_text import NAME as METHODS_TEXT
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.display import Kind, brain_alone
-from msnmo.viewing.pages import Cell, fill, frame, table_of
+from msnmo.viewing.pages import METHODS_TEXT, Cell, fill, frame, table_of
 from msnmo.viewing.viewer import Layer, write_scan_page
 
 RUN_ENDING = "_run.json"

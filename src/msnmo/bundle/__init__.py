@@ -1,1 +1,1 @@
-"""A bundle: trained folds packed to be applied to new scans, without the data they learned from."""
+"""A bundle: trained folds, packed for new scans, without the training data."""

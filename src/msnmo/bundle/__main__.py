@@ -1,6 +1,6 @@
 """Make a bundle: trained folds, how to preprocess for them, and a card that describes them.
 
-The workflow knows all of these files, and does it in one line: `snakemake bundle`.
+The workflow knows all these files: `snakemake bundle` does it in one line.
 """
 
 from __future__ import annotations
@@ -64,24 +64,24 @@ from msnmo.tables.summary import summarise
 
 CPU = torch.device("cpu")
 CARD = "MODEL_CARD.md"
-# of the steps that have settings; their list names modules, all of which would count as this code
+# the steps with settings, copied here: importing their list would count all its modules as code
 PREPROCESSING = ("skull_strip", "n4", "resize", "zscore")
 DISEASES = {
     "MS": "multiple\nsclerosis (MS)",
     "NMOSD": "neuromyelitis optica spectrum disorder (NMOSD)",
 }
-"""Labels in full, as the card begins."""
+"""Labels in full, for the card's first line."""
 
 
 def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
-    """Return what is told of a fold: how it was trained, and of its scans their number alone.
+    """Describe a fold: how it was trained, and only the number of its scans.
 
-    With it goes what its network says of a made-up scan, on the CPU.
+    The description includes the network's outputs for a made-up scan, on the CPU.
 
     Raises
     ------
     InputError
-        If the two files are not of one training of the method.
+        If the two files do not belong to one training of the method.
     """
     run = read_json(run_path)
     try:
@@ -94,7 +94,7 @@ def describe_fold(run_path: Path, weights: Path, method: str) -> dict[str, Any]:
         raise bad_input(run_path, f"a training of method {method}", f"of {trained}", MAKE_AGAIN)
     if not weights.is_file() or sha256(weights) != fold["weights_sha256"]:
         found = "another checksum" if weights.is_file() else "no such file"
-        raise bad_input(weights, f"the weights that {run_path} tells of", found, MAKE_AGAIN)
+        raise bad_input(weights, f"the weights that {run_path} describes", found, MAKE_AGAIN)
     name = f"fold-{fold['fold']}.safetensors"
     return fold | {
         "size": size,
@@ -112,17 +112,17 @@ def _reference(weights: Path, run: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def describe_cohort(cohort: pd.DataFrame, metrics: pd.DataFrame, sidecar: str) -> dict[str, Any]:
-    """Return what is told of the scans that the folds learned from: counts and ranges alone.
+    """Describe the scans that the folds learned from, by counts and ranges only.
 
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis, flair, lesion_mask, site, simulated; scans without a
-        lesion mask are of no training.
+        Columns scan, subject, diagnosis, flair, lesion_mask, site, simulated. Scans without a
+        lesion mask were not used for training.
     metrics : DataFrame
-        Of every fold, with the lesion volume of each scan.
+        Metrics of every fold, with the lesion volume of each scan.
     sidecar : str
-        Where the JSON files beside the brain images are, with ``{scan}`` and ``{folder}``.
+        Path of the JSON files beside the brain images, with ``{scan}`` and ``{folder}``.
     """
     learned = cohort[cohort["lesion_mask"].notna()].fillna({"diagnosis": NO_DIAGNOSIS})
     volumes = metrics[(metrics["metric"] == "V_TRUE") & (metrics["scan"] != "n/a")]
@@ -160,9 +160,9 @@ def _median_and_range(values: pd.Series) -> str:
 
 
 def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[str, Any]:
-    """Return the config's sections of preprocessing, with the engine that skull-stripped the scans.
+    """Return the config's preprocessing sections, with the engine that skull-stripped the scans.
 
-    Where `auto` chose one engine for all of them, new scans are to have the same.
+    If `auto` chose the same engine for all scans, new scans will use it too.
     """
     sections = {name: dict(config[name]) for name in PREPROCESSING}
     used = [name for name in engines if name in get_args(Engine)]
@@ -172,24 +172,24 @@ def preprocessing_of(config: Mapping[str, Any], engines: Sequence[str]) -> dict[
 
 
 def seal_scans(runs: Iterable[Path], reports: str, salt: str) -> dict[str, Any]:
-    """Return seals of the scans that any of the folds learned from.
+    """Return seals of all scans that any fold learned from.
 
-    They are sorted, so that their order tells nothing; of whom they are is told nowhere.
+    They are sorted, so that their order reveals nothing. Nothing says to whom they belong.
 
     Parameters
     ----------
     runs : iterable of Path
-        run.json of each fold, of which `describe_fold` has made sure.
+        run.json of each fold, already checked by `describe_fold`.
     reports : str
-        Path of the check's report of a scan, with ``{scan}`` and ``{folder}``: the check has read
-        every scan whole.
+        Path of the check's report of a scan, with ``{scan}`` and ``{folder}``. The check has read
+        every scan in full.
     salt : str
         Hexadecimal.
 
     Raises
     ------
     InputError
-        Naming every report that is missing or has no fingerprint.
+        Names every report that is missing or has no fingerprint.
     """
     scans = sorted({scan for run in runs for scan in read_json(run)["training_scans"]})
     seals, findings = set(), []
@@ -207,16 +207,16 @@ def seal_scans(runs: Iterable[Path], reports: str, salt: str) -> dict[str, Any]:
 
 
 def salt_of(folds: Iterable[Mapping[str, Any]]) -> str:
-    """Return a salt of 32 bytes that no other bundle has: it follows from the folds' weights.
+    """Return a salt of 32 bytes, unique to this bundle, made from the folds' weights.
 
-    It is no secret, and equal trainings are to give equal bundles, so it is not drawn at random.
+    It is not a secret. It is not random either, because equal trainings must give equal bundles.
     """
     weights = "".join(fold["weights_sha256"] for fold in folds)
     return hashlib.sha256(f"salt of training seals {weights}".encode()).hexdigest()
 
 
 def temperature_of(folders: Sequence[Path]) -> Fit:
-    """Return the temperature fitted on the held-out predictions of all folds, and its note."""
+    """Return the temperature fitted on the held-out predictions of all folds, with its note."""
     tables = [
         read_tsv(folder / PREDICTION_TABLE, prediction_columns(), PREDICT_AGAIN)
         for folder in folders
@@ -307,7 +307,7 @@ def _performance(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _verdict(path: Path | None, method: Method) -> Verdict | None:
-    """Return whether the method's own maps find lesions; None without a table that tells."""
+    """Return whether the method's own maps find lesions; None without a table on it."""
     if path is None:
         return None
     verdicts = read_verdicts(path)
@@ -341,45 +341,54 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=program("msnmo.bundle"),
         description=__doc__,
-        epilog="Example, of a finished run or of one to be finished:\n"
+        epilog="Example, for a finished or unfinished run:\n"
         "  snakemake bundle --cores all --configfile my.yaml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--method", required=True, help="whose folds these are")
-    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="of each fold")
+    parser.add_argument("--method", required=True, help="the method of these folds")
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", required=True, help="weights of each fold"
+    )
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run.json of each fold")
-    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="of each fold")
+    parser.add_argument(
+        "--metrics", type=Path, nargs="+", required=True, help="metrics of each fold"
+    )
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv of the run")
     parser.add_argument(
-        "--brain-sidecar", required=True, help="JSON of a brain image, with {scan} and {folder}"
+        "--brain-sidecar",
+        required=True,
+        help="path of a brain image's JSON, with {scan} and {folder}",
     )
     parser.add_argument(
         "--check-reports",
         required=True,
-        help="JSON of the check of a scan, with {scan} and {folder}: of the fingerprints in them "
-        "salted digests are kept, by which overlap with other cohorts is found",
+        help="path of a scan's check report (JSON), with {scan} and {folder}: the bundle keeps "
+        "salted digests of its fingerprints, to detect overlap with other cohorts",
     )
     parser.add_argument("--config", required=True, metavar="JSON", help="the config, without paths")
     parser.add_argument(
-        "--certain-from", type=from_half_to_1, default=0.75, help="mean probability, 0.5 to 1"
+        "--certain-from",
+        type=from_half_to_1,
+        default=0.75,
+        help="mean probability from which a class is certain, 0.5 to 1",
     )
     parser.add_argument(
         "--predictions",
         type=Path,
         nargs="*",
         default=[],
-        help="folders of the folds' predictions: with them, class probabilities are calibrated by "
-        "temperature scaling",
+        help="folders of the folds' predictions: with them, class probabilities are calibrated "
+        "by temperature scaling",
     )
     parser.add_argument(
         "--localisation",
         type=Path,
-        help="table of msnmo.evaluate.statistics.maps: whether its maps find lesions",
+        help="table of msnmo.evaluate.statistics.maps, on whether the maps find lesions",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     given = parser.parse_args(arguments)
     if not len(given.weights) == len(given.runs) == len(given.metrics):
-        parser.error("--weights, --runs and --metrics name one file of each fold, in one order")
+        parser.error("--weights, --runs and --metrics need one file per fold, in the same order")
     return given
 
 

@@ -1,4 +1,4 @@
-"""What a bundle holds, read with trust in none of it."""
+"""Read the contents of a bundle without trusting any of it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from msnmo.settings.sections import Preprocessing
 FORMAT = 1
 DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
 MARK = ".snakemake_timestamp"
-"""An empty file that Snakemake leaves in a folder that it made."""
+"""An empty file that Snakemake leaves in folders that it made."""
 MOST_BYTES_OF_SUMS = 2**20
 MOST_LETTERS = 200
-"""Of what was found: a description may hold anything, a message should be read."""
+"""Longest quote of a description in a message: it may hold anything."""
 NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
 COPY_AGAIN = "copy the bundle again from its source, or make it again"
 SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
@@ -39,12 +39,12 @@ SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
 
 @dataclass(frozen=True)
 class Certainty:
-    """When the class that an ensemble names is called uncertain.
+    """When a class named by an ensemble is called uncertain.
 
     Parameters
     ----------
     certain_from : float
-        Mean probability of the class named, 0.5 to 1, below which it is.
+        The class is uncertain if its mean probability is below this (0.5 to 1).
     """
 
     certain_from: float
@@ -53,19 +53,19 @@ class Certainty:
     def rule(self) -> str:
         """The rule in words."""
         return (
-            "uncertain where the folds' networks do not all name the same class, or the mean "
-            f"probability of the class named is below {self.certain_from:g}"
+            "uncertain if the folds' networks do not all name the same class, or if the mean "
+            f"probability of the named class is below {self.certain_from:g}"
         )
 
     def doubts(self, named: float, agreeing: int, folds: int) -> list[str]:
-        """Return why a class is uncertain; nothing if it is not.
+        """Return the reasons why a class is uncertain; empty if it is not.
 
         Parameters
         ----------
         named : float
-            Mean probability of the class named.
+            Mean probability of the named class.
         agreeing, folds : int
-            Folds whose own network names that class, of all folds.
+            Number of folds whose own network names that class, and of all folds.
         """
         doubts = []
         if agreeing < folds:
@@ -84,20 +84,20 @@ class Seals:
     salt : str
         Hexadecimal.
     seals : frozenset of str
-        Hexadecimal; nothing tells which scan or fold is whose.
+        Hexadecimal. Nothing says which scan or fold a seal belongs to.
     """
 
     salt: str
     seals: frozenset[str]
 
     def know(self, digest: str) -> bool:
-        """Whether a scan of this fingerprint is among them."""
+        """Whether a scan with this fingerprint is among them."""
         return seal(digest, self.salt) in self.seals
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Trained folds and all that applying them takes.
+    """Trained folds and all that is needed to apply them.
 
     Parameters
     ----------
@@ -106,9 +106,13 @@ class Bundle:
     content : dict
         Contents of bundle.json.
     id : str
+<<<<<<< HEAD
         Digest of bundle.json, which holds the digests of the weights: equal ids, equal bundles.
     classes : bool
         Whether classes are asked for, of a bundle that names them on request alone.
+=======
+        Digest of bundle.json, which has the digests of the weights. Equal ids mean equal bundles.
+>>>>>>> origin/main
     """
 
     path: Path
@@ -140,12 +144,12 @@ class Bundle:
         return x, y, z
 
     def preprocessing(self, engine: str = "auto") -> dict[str, dict[str, Any]]:
-        """Return the sections skull_strip, n4, resize, zscore of the config the folds learned on.
+        """Return the sections skull_strip, n4, resize and zscore that the folds were trained with.
 
         Parameters
         ----------
         engine : str
-            Of skull stripping, where the bundle's is not installed; auto: the bundle's.
+            Engine of skull stripping, if the bundle's is not installed; auto: the bundle's.
         """
         sections = self.content["preprocessing"]
         if engine == "auto":
@@ -159,7 +163,7 @@ class Bundle:
 
     @property
     def temperature(self) -> float:
-        """What the class logits are divided by; 1 where they are not calibrated."""
+        """The divisor of the class logits; 1 if they are not calibrated."""
         return self.content["temperature"]
 
     @property
@@ -169,50 +173,51 @@ class Bundle:
 
     @property
     def localisation(self) -> Verdict | None:
-        """Whether maps of its networks find lesions, on held-out scans; None where not known."""
+        """Whether maps of its networks find lesions on held-out scans; None if unknown."""
         told = self.content.get("localisation")
         return None if told is None else Verdict.from_json(told)
 
     @property
     def simulated(self) -> str:
-        """What is said of networks that learned from simulated scans; empty if none is known."""
+        """The note on networks trained on simulated scans; empty if there are none."""
         told = self.content.get("training_cohort", {}).get("simulated")
         return "" if told is None else Simulated(**told).of_networks
 
     @property
     def training_seals(self) -> Seals | None:
-        """Seals of the scans that the folds learned from; None in a bundle made before."""
+        """Seals of the scans that the folds learned from; None in an older bundle."""
         if (told := self.content.get("training_seals")) is None:
             return None
         return Seals(told["salt"], frozenset(told["seals"]))
 
     @property
     def unverified(self) -> str:
-        """A warning, if nothing tells whether this msnmo makes the same networks of the weights."""
+        """A warning, if it is unknown whether this msnmo makes the same networks of the weights."""
         if "network_version" in self.content:
             return ""
         return (
-            f"{self.path}: made before bundles told of a network version and a reference pass. "
-            f"That its networks are what they were cannot be verified. To be sure, {self.remedy}"
+            f"{self.path}: made before bundles had a network version and a reference pass, so "
+            f"nothing can verify that its networks are unchanged. To be sure, {self.remedy}"
         )
 
     @property
     def remedy(self) -> str:
-        """What to do where this msnmo makes other networks of the weights."""
+        """What to do if this msnmo makes other networks from the weights."""
         version = self.content.get("versions", {}).get("msnmo", NOT_KNOWN)
         commit = self.content.get("git", {}).get("commit", NOT_KNOWN)
         return (
             f"apply the bundle with the msnmo that made it (version {version}, commit {commit}), "
-            "or train its folds and make it again with this one"
+            "or train its folds again and make a new bundle with this version"
         )
 
     @property
     def runs(self) -> list[tuple[Path, dict[str, Any]]]:
-        """Weights file and training of each fold, as `msnmo.predict.fold.load_model` takes them."""
+        """Weights file and training of each fold: arguments of `msnmo.predict.fold.load_model`."""
         common = {"method": self.content["method"], "size": list(self.size)}
         return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
 
 
+<<<<<<< HEAD
 def read_bundle(
     path: Path | str,
     verify: bool = True,
@@ -220,23 +225,31 @@ def read_bundle(
     classes: bool = False,
 ) -> Bundle:
     """Read a bundle's description and compare its files with their checksums.
+=======
+def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | None = None) -> Bundle:
+    """Read a bundle's description, and compare its files with their checksums.
+>>>>>>> origin/main
 
     Parameters
     ----------
     path : Path or str
         Its folder.
     verify : bool
-        False reads the description alone, as the workflow does at each of its starts.
+        False reads only the description, as the workflow does at each start.
     signers : Path or str, optional
+<<<<<<< HEAD
         OpenSSH's file of allowed signers: with it the checksums must be signed by one of them.
     classes : bool
         Whether classes are named where the bundle does so on request alone.
+=======
+        OpenSSH's file of allowed signers. With it, one of them must have signed the checksums.
+>>>>>>> origin/main
 
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged, of another kind or not the bundle's, or saying
-        that the networks are of another version, or that no allowed signer has signed.
+        Names every file that is missing, damaged, of another kind or not the bundle's. Also raised
+        if the networks are of another version, or if no allowed signer has signed.
     """
     path = Path(path)
     description = path / DESCRIPTION
@@ -260,12 +273,12 @@ def read_bundle(
 
 
 def check_content(description: Path, content: dict[str, Any]) -> None:
-    """Refuse a description that says what no bundle may say.
+    """Refuse a description with invalid content.
 
     Raises
     ------
     InputError
-        Naming every place.
+        Names every place.
     """
     errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))
     if errors:
@@ -285,7 +298,7 @@ def check_content(description: Path, content: dict[str, Any]) -> None:
 
 
 def _check_folds(description: Path, content: dict[str, Any], method: Method) -> None:
-    """Refuse folds of one network twice, of another size than model space's or of absurd widths."""
+    """Refuse repeated folds, folds of another size than model space, and absurd widths."""
     findings = []
     size = content["preprocessing"]["resize"]["size"]
     numbers = [each["fold"] for each in content["folds"]]
@@ -293,10 +306,10 @@ def _check_folds(description: Path, content: dict[str, Any], method: Method) -> 
     for place, fold in enumerate(content["folds"]):
         where = f"{description}, folds.{place}"
         if fold["fold"] in numbers[:place] or fold["weights"] in files[:place]:
-            found = f"fold {fold['fold']} of {fold['weights']}, which is named before"
+            found = f"fold {fold['fold']} of {fold['weights']}, which was already named"
             findings.append(Finding(where, "each fold and its weights once", found, COPY_AGAIN))
         if fold.get("size", size) != size:
-            expected = f"a fold trained at model space's size, {_by(size)}"
+            expected = f"a fold trained at the size of model space, {_by(size)}"
             found = shorten(_by(fold["size"]), MOST_LETTERS)
             findings.append(Finding(where, expected, found, COPY_AGAIN))
         try:
@@ -315,7 +328,7 @@ def _by(size: object) -> str:
 
 
 def shorten(text: str, letters: int) -> str:
-    """Return text of so many letters at most."""
+    """Return a text shortened to at most this many letters."""
     return text if len(text) <= letters else f"{text[: letters - 3]}..."
 
 
@@ -331,9 +344,9 @@ def _refuse_other_version(bundle: Bundle) -> None:
 
 
 def _refuse_links(files: Sequence[Path]) -> None:
-    """Refuse links that lead out of a bundle: its checksums should be of what it holds."""
+    """Refuse links that lead out of a bundle: its checksums should cover its own files."""
     if out := [file for file in files if file.is_symlink() and not _lies_beside(file)]:
-        remedy = "copy the bundle with its files, not with links to them (cp -rL)"
+        remedy = "copy the bundle with its files, not as links (cp -rL)"
         raise InputError(
             Finding(str(file), "a file of the bundle", "a link out of it", remedy) for file in out
         )
@@ -342,19 +355,19 @@ def _refuse_links(files: Sequence[Path]) -> None:
 def _lies_beside(file: Path) -> bool:
     try:
         return file.resolve().is_relative_to(file.parent.resolve())
-    except (OSError, RuntimeError):  # links in a circle
+    except (OSError, RuntimeError):  # circular links
         return False
 
 
 def _check_preprocessing(description: Path, sections: dict[str, Any]) -> None:
-    """Refuse what no config may say either."""
+    """Refuse settings that no config may have."""
     with _named_with_remedy(description):
         Preprocessing.from_mapping(sections)
 
 
 @contextlib.contextmanager
 def _named_with_remedy(description: Path) -> Iterator[None]:
-    """Say of what is refused within the block that the bundle says it, in few words."""
+    """Rewrite errors within the block as short errors of the bundle."""
     try:
         yield
     except InputError as error:
@@ -372,13 +385,13 @@ def _named_with_remedy(description: Path) -> Iterator[None]:
 def verify_checksums(path: Path) -> None:
     """Compare the files of a bundle with SHA256SUMS.
 
-    A file that it does not name is refused too: nobody knows whose it is, and a ``pandas.py`` may
-    be run by whoever works in that folder.
+    A file that it does not name is refused too: its origin is unknown, and Python would run a
+    ``pandas.py`` if started in that folder.
 
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged, a link out of the bundle or not of it.
+        Names every file that is missing, damaged, a link out of the bundle or not part of it.
     """
     sums = path / CHECKSUMS
     there = sorted(path.iterdir())
@@ -402,9 +415,9 @@ def verify_checksums(path: Path) -> None:
     findings += [
         Finding(
             str(file),
-            f"files that {CHECKSUMS} names, and no other",
-            "a file that is not the bundle's",
-            f"look whose it is and remove it, or {COPY_AGAIN}",
+            f"only files that {CHECKSUMS} names",
+            "a file that is not part of the bundle",
+            f"find out what it is and remove it, or {COPY_AGAIN}",
         )
         for file in there
         if file.name not in named | {CHECKSUMS, SIGNATURE} and not _is_mark(file)

@@ -1,7 +1,7 @@
-"""The reference pass of a network: a few numbers by which a later msnmo knows that it is the same.
+"""The reference pass of a network: a few numbers that show whether a later msnmo makes it the same.
 
-Weights alone do not make a network: the code around them does its share. What a network says of one
-made-up scan is kept beside its weights, and compared when they are loaded.
+Weights alone do not make a network; the code around them matters too. A network's outputs for one
+made-up scan are kept beside its weights and compared when the weights are loaded.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from msnmo.core.diagnoses import diagnoses
 from msnmo.networks.localisation import evidence
 from msnmo.networks.outputs import Outputs
 
-# One edge is long enough for the transformer's windows to be shifted; the others are as short as
+# One edge is long enough for the transformer's windows to be shifted. The others are as short as
 # the deepest network allows, so that a pass takes about a second. Bundles are compared by this
-# shape and `reference_image`: a change of either makes every bundle look like another network's.
+# shape and `reference_image`: changing either makes every bundle look like another network's.
 SHAPE = (128, 32, 32)
 EVERY = 21_871
-"""Voxels between those that are compared: a prime, so that they lie in no plane or row."""
+"""Distance between compared voxels: a prime, so that they are in no plane or row."""
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
-"""Of a group's largest number, and in logits. Processors, threads and libraries differ by 1e-5."""
+"""Tolerance, relative to a group's largest number, and in logits.
+
+Processors, threads and libraries differ by 1e-5.
+"""
 
 Reference = Mapping[str, list[float]]
 
 
 def reference_image() -> np.ndarray:
-    """Return the made-up scan, `SHAPE`, float32: waves, so that it needs no random numbers."""
+    """Return the made-up scan, `SHAPE`, float32. It is made of waves, without random numbers."""
     i, j, k = np.ogrid[tuple(slice(edge) for edge in SHAPE)]
     waves = np.sin(0.9 * i + 0.4 * j) + np.cos(0.5 * j - 1.1 * k) + np.sin(0.07 * i * j + 0.3 * k)
     return waves.astype(np.float32)
@@ -38,20 +41,20 @@ def reference_image() -> np.ndarray:
 
 @torch.inference_mode()
 def reference_pass(model: nn.Module, labels: Sequence[str] | None = None) -> dict[str, list[float]]:
-    """Return what a network on the CPU says of `reference_image`.
+    """Return a network's outputs for `reference_image`, computed on the CPU.
 
     Parameters
     ----------
     model : Module
     labels : sequence of str, optional
-        Of the two classes; by default those of this process.
+        Labels of the two classes; by default those of this process.
 
     Returns
     -------
     dict
-        ``lesion_logits`` (mean, standard deviation, voxels), ``class_logits`` (MS, NMOSD) and
-        ``evidence_ms``, ``evidence_nmosd`` (as of lesions; or as the classes are labelled), those
-        that the network has; six significant digits.
+        ``lesion_logits`` (mean, standard deviation, voxels), ``class_logits`` (MS, NMOSD), and
+        ``evidence_ms``, ``evidence_nmosd`` (like the lesion logits; named by the class labels), as
+        far as the network has them. Six significant digits.
     """
     outputs = model(torch.from_numpy(reference_image())[None, None])
     numbers = _numbers(outputs, labels or diagnoses())
@@ -77,7 +80,7 @@ def _summary(values: Tensor) -> list[float]:
 
 
 def difference(expected: Reference, found: Reference) -> str:
-    """Return in words what differs of two passes; nothing if one network can have made both."""
+    """Return in words the differences of two passes; empty if one network can have made both."""
     if list(expected) != list(found):
         return f"{', '.join(found)} instead of {', '.join(expected)}"
     return "; ".join(
@@ -88,7 +91,7 @@ def difference(expected: Reference, found: Reference) -> str:
 
 
 def _agree(expected: list[float], found: list[float]) -> bool:
-    """Whether each number is as expected; one that is no number is not."""
+    """Whether each number is as expected. NaN never is."""
     if len(expected) != len(found):
         return False
     admitted = RELATIVE * max(map(abs, expected), default=0) + ABSOLUTE

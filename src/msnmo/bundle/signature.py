@@ -1,8 +1,8 @@
 """Who made a bundle: an optional signature of its checksums, by OpenSSH's ssh-keygen.
 
-Checksums show damage, not authorship: whoever changes a file can change its checksum too. A maker
-signs with ``ssh-keygen -Y sign -f KEY -n msnmo-bundle SHA256SUMS``, which writes SHA256SUMS.sig.
-A user lists the makers to be trusted in a file of allowed signers, a line each, such as
+Checksums show damage, not authorship: a person who changes a file can change its checksum too. A
+maker signs with ``ssh-keygen -Y sign -f KEY -n msnmo-bundle SHA256SUMS``, which writes
+SHA256SUMS.sig. A user lists trusted makers in a file of allowed signers, one per line, such as
 ``ana@example.org namespaces="msnmo-bundle" ssh-ed25519 AAAA...``.
 """
 
@@ -16,10 +16,10 @@ from msnmo.core.processes import Answer, ask
 
 SIGNATURE = "SHA256SUMS.sig"
 NAMESPACE = "msnmo-bundle"
-"""What the signature is for: one of another purpose is not taken for it."""
+"""The purpose of the signature. A signature for another purpose is not accepted."""
 PROGRAM = "ssh-keygen"
 SECONDS = 30
-NOT_TRUSTED = "do not use the bundle; ask who made it for it, and for the signature and key"
+NOT_TRUSTED = "do not use the bundle; ask its maker for the bundle, the signature and the key"
 
 
 def verify_signature(sums: Path, signers: Path) -> str:
@@ -35,8 +35,8 @@ def verify_signature(sums: Path, signers: Path) -> str:
     Raises
     ------
     InputError
-        If there is no signature, none of an allowed signer, one that does not verify, or no
-        ``ssh-keygen`` to say so.
+        If there is no signature, none by an allowed signer, one that cannot be verified, or no
+        ``ssh-keygen`` to verify it.
     """
     signature = sums.with_name(SIGNATURE)
     if not signers.is_file():
@@ -44,11 +44,11 @@ def verify_signature(sums: Path, signers: Path) -> str:
     if not signature.is_file():
         raise _not_signed(signature, "no such file")
     if shutil.which(PROGRAM) is None:
-        remedy = f"install OpenSSH 8.2 or newer ({PROGRAM}), or leave out --signers"
+        remedy = f"install OpenSSH 8.2 or newer ({PROGRAM}), or remove --signers"
         raise bad_input(PROGRAM, "a program that verifies signatures", "none on PATH", remedy)
     found = _ask("find-principals", signature, signers)
     if found.code != 0 or not found.said:
-        raise _not_signed(signature, found.wrong or "no signer of the file")
+        raise _not_signed(signature, found.wrong or "no signer in the file")
     for name in found.said.splitlines():
         told = _ask("verify", signature, signers, "-I", name, "-n", NAMESPACE, given=sums)
         if told.code == 0:
@@ -59,7 +59,7 @@ def verify_signature(sums: Path, signers: Path) -> str:
 def _ask(
     what: str, signature: Path, signers: Path, *more: str, given: Path | None = None
 ) -> Answer:
-    # whole paths: one that begins with a hyphen would be an option
+    # absolute paths: a path that begins with a hyphen would be an option
     files = ("-s", str(signature.absolute()), "-f", str(signers.absolute()))
     return ask(PROGRAM, "-Y", what, *files, *more, seconds=SECONDS, given=given)
 

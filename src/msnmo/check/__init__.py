@@ -1,1 +1,1 @@
-"""The check: every scan and mask opened whole once, every doubt named before compute starts."""
+"""The check: it opens every scan and mask once, in full, and reports every doubt before a run."""

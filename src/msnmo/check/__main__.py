@@ -1,4 +1,4 @@
-"""List the findings of a whole cohort, of its table and of every scan."""
+"""List all findings of a cohort: those of its scan table and of every scan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msnmo.core.files import write_text, write_tsv
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the findings; whether the run may go on is decided by `msnmo.check.accept`."""
+    """Write the findings. `msnmo.check.accept` decides whether the run may go on."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check", description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="the scan table")
     parser.add_argument("--decisions", type=Path, help="a rater's decisions")
@@ -25,14 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--diagnosis-alone",
         action="store_true",
-        help="a scan with a diagnosis needs no lesion mask: nothing is learned from it",
+        help="a scan with a diagnosis needs no lesion mask, as no training uses it",
     )
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
     given = parser.parse_args(arguments)
-    table, count = list_findings(given.scans, given.decisions, given.reports, given.diagnosis_alone)
+    table, count, simulated = list_findings(
+        given.scans, given.decisions, given.reports, given.diagnosis_alone
+    )
     write_tsv(given.out_table, table)
-    write_text(given.out_page, to_page(table, count))
+    write_text(given.out_page, to_page(table, count, simulated))
     counts = Counter(table["severity"])
     told = ", ".join(counted(counts[severity], severity) for severity in SEVERITIES)
     print(f"{counted(count, 'scan')} opened: {told}")

@@ -1,4 +1,4 @@
-"""Accept the cohort, or stop: what the check and a rater's decisions leave goes on."""
+"""Accept the cohort, or stop. Scans that neither the check nor a rater excludes go on."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def accept(
     on_bad_scan: OnBadScan,
     diagnosis_alone: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the cohort that goes on, and the scans excluded with who excluded them and why.
+    """Return the scans that go on, and the excluded scans with who excluded them and why.
 
     Parameters
     ----------
     scans : Path
         The scan table.
     findings : DataFrame
-        As `msnmo.check.__main__.list_findings` returns.
+        As returned by `msnmo.check.__main__.list_findings`.
     decisions : Path or None
         A rater's decisions.
     on_bad_scan : {"stop", "exclude"}
-        What a scan with an error does.
+        What happens to a scan with an error.
     diagnosis_alone : bool
-        As of `msnmo.cohort.table.survey_scan_table`.
+        As in `msnmo.cohort.table.survey_scan_table`.
 
     Raises
     ------
     InputError
-        With every error there is, if bad scans stop the run; or if no scan is left.
+        Lists every error, if bad scans stop the run. Also raised if no scan is left.
     """
     errors = findings[findings["severity"] == "error"]
     if len(errors) and on_bad_scan == "stop":
@@ -70,19 +70,19 @@ def accept(
 
 
 def refuse_all_excluded(scans: Path) -> NoReturn:
-    """Stop where no scan is left.
+    """Stop because no scan is left.
 
     Raises
     ------
     InputError
-        Naming the scan table.
+        Names the scan table.
     """
-    remedy = "mend the scans that the check names, or the decisions"
+    remedy = "fix the scans that the check names, or change the decisions"
     raise bad_input(scans, "at least one scan to go on with", "all are excluded", remedy)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the cohort that goes on and the list of excluded scans, or stop with every error."""
+    """Write the scans that go on and the list of excluded scans, or stop with all errors."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check.accept", description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="the scan table")
     parser.add_argument("--findings", type=Path, required=True, help="TSV of the check")
@@ -91,16 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--on-bad-scan",
         choices=get_args(OnBadScan),
         default="stop",
-        help="what a scan with an error does",
+        help="what happens to a scan with an error",
     )
     parser.add_argument(
         "--diagnosis-alone",
         action="store_true",
-        help="a scan with a diagnosis needs no lesion mask: nothing is learned from it",
+        help="a scan with a diagnosis needs no lesion mask, as no training uses it",
     )
     parser.add_argument("--out-cohort", type=Path, required=True, help="the scans that go on (TSV)")
     parser.add_argument(
-        "--out-excluded", type=Path, required=True, help="the scans left out, by whom and why (TSV)"
+        "--out-excluded",
+        type=Path,
+        required=True,
+        help="the excluded scans, with who excluded them and why (TSV)",
     )
     given = parser.parse_args(arguments)
     findings = read_tsv(given.findings, dict.fromkeys(COLUMNS, str))

@@ -1,4 +1,4 @@
-"""What is wrong of scans beside each other: one picture under two names, sites that tell class."""
+"""Compare scans: one image under two names, and sites that reveal the class."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from msnmo.core.lesion_labels import in_words
 
 
 def compare_scans(opened: pd.DataFrame, reports: Iterable[ScanReport]) -> list[Reported]:
-    """Return the findings that take more than one scan to see.
+    """Return the findings that show only when scans are compared.
 
     Parameters
     ----------
     opened : DataFrame
-        Columns scan, told_as, usable, subject, diagnosis, flair, site, as of
-        `msnmo.cohort.table.Survey.opened`. Rows that cannot be used are compared by voxels alone.
+        Columns scan, told_as, usable, subject, diagnosis, flair, site, as in
+        `msnmo.cohort.table.Survey.opened`. For rows that cannot be used, only voxels are compared.
     reports : iterable of ScanReport
-        Of these scans.
+        The reports of these scans.
     """
     flairs = dict(zip(opened["scan"], opened["flair"], strict=True))
     told_as = dict(zip(opened["scan"], opened["told_as"], strict=True))
@@ -46,14 +46,14 @@ def _same_scans(
             names[report.facts["voxels"]].append(report.scan)
     for same in names.values():
         for name in same:
-            # one file in two rows is told of the table
+            # the table check reports one file in two rows
             others = [other for other in same if flairs[other] != flairs[name]]
             if not others:
                 continue
             named = ", ".join(f"{told_as[other]} ({flairs[other]})" for other in others)
-            remedy = "find out whose scan it is, and remove the other row"
+            remedy = "find out whose scan it is and remove the other row"
             finding = Finding(
-                flairs[name], "each picture once", f"the very voxels of {named}", remedy
+                flairs[name], "each image once", f"the same voxels as {named}", remedy
             )
             yield Reported("error", name, finding)
 
@@ -66,14 +66,14 @@ def _same_masks(told_as: dict[str, str], reports: list[ScanReport]) -> Iterator[
                 continue
             name, other = seen.setdefault(mask["voxels"], (report.scan, file))
             if name != report.scan and other != file:
-                remedy = "see whether one scan's mask was copied for the other"
-                found = f"the very voxels of {other}, a mask of {told_as[name]}"
+                remedy = "check whether one scan's mask was copied for the other"
+                found = f"the same voxels as {other}, a mask of {told_as[name]}"
                 finding = Finding(file, "a mask drawn on this scan", found, remedy)
                 yield Reported("warning", report.scan, finding)
 
 
 def _labels_nowhere(reports: list[ScanReport]) -> Iterator[Reported]:
-    """Yield the labels that the config names and no mask has."""
+    """Yield the labels that the config names but no mask has."""
     lacking = [
         mask.get("labels_lacking", [])
         for report in reports
@@ -84,7 +84,7 @@ def _labels_nowhere(reports: list[ScanReport]) -> Iterator[Reported]:
     if nowhere := sorted(set(lacking[0]).intersection(*lacking[1:])):
         many = "the one mask" if len(lacking) == 1 else f"any of {len(lacking)} masks"
         found = f"{in_words(nowhere)} not in {many}"
-        remedy = "see which labels the masks have, and correct the list"
+        remedy = "look up which labels the masks have and correct the list"
         finding = Finding("lesion_masks.labels", "labels that masks have", found, remedy)
         yield Reported("warning", COHORT, finding)
 
@@ -95,9 +95,9 @@ def _several_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
         if len(sites) > 1:
             found = f"subject {subject} at the sites {', '.join(site or 'none' for site in sites)}"
             remedy = (
-                "nothing to do if it is one person; else give them two ids "
+                "nothing to do if this is one person; if not, give them two ids "
                 "(msnmo cohort merge keeps the ids of several tables apart)"
             )
             for row in rows.itertuples():
-                finding = Finding(row.flair, "one site a subject", found, remedy)
+                finding = Finding(row.flair, "one site per subject", found, remedy)
                 yield Reported("warning", row.scan, finding)

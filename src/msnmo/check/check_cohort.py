@@ -1,7 +1,7 @@
 """Check a scan table and every file that it names, without the workflow.
 
-Each file is opened whole once. Warnings and errors are printed; with an error the exit code is 1.
-`snakemake check` does the same for the workflow, and only for scans that are new or changed.
+Each file is opened once, in full. Warnings and errors are printed. With an error, the exit code is
+1. `snakemake check` does the same for the workflow, and only for new or changed scans.
 """
 
 from __future__ import annotations
@@ -42,32 +42,32 @@ def check_cohort(
     resample: bool = False,
     processes: int = 1,
     labels: Labels = (),
-) -> tuple[pd.DataFrame, int]:
-    """Return every finding, errors first, and how many scans were opened.
+) -> tuple[pd.DataFrame, int, str]:
+    """Return all findings, errors first, the number of opened scans, and what is simulated.
 
     Parameters
     ----------
     scans : Path
         The scan table.
     decisions : Path or None
-        A rater's decisions; scans excluded there are not looked at.
+        A rater's decisions. Scans that they exclude are not opened.
     resample : bool
-        Whether lesion masks on another grid are brought to the scan's.
+        Whether lesion masks on another grid are resampled to the scan's grid.
     processes : int
-        Scans that are opened at once.
+        Number of scans that are opened at the same time.
     labels : "any" or tuple of int
-        Values of lesion masks that are lesion.
+        The values in lesion masks that mean lesion.
 
     Raises
     ------
     InputError
-        If the table or the decisions cannot be read, or no scan is left to be opened.
+        If the table or the decisions cannot be read, or if no scan is left to open.
     MsnmoError
         If a process was killed.
     """
     survey = survey_scan_table(scans)
     if decisions is not None and not decisions.exists():
-        # the workflow's own table may be missing: it was not asked for
+        # only the workflow's own table may be missing, as nobody asked for it
         raise bad_input(decisions, "a rater's table", "no such file", "correct the path")
     excluded = excluded_by_rater(survey.names, decisions)["scan"]
     if set(survey.names) <= set(excluded):
@@ -80,9 +80,9 @@ def check_cohort(
             with ProcessPoolExecutor(processes) as pool:
                 list(pool.map(_check, jobs))
         except BrokenProcessPool as error:
-            remedy = "give it more memory, or open fewer scans at once: --processes 1"
+            remedy = "give it more memory, or open fewer scans at the same time: --processes 1"
             raise MsnmoError(
-                "a process of the check was killed, as the system does where memory runs out\n"
+                "a process of the check was killed; systems do this when memory runs out\n"
                 f"    remedy:   {remedy}"
             ) from error
         return list_findings(scans, decisions, pattern)
@@ -105,12 +105,12 @@ def check_row(row: Mapping[str, Any], resample: bool, labels: Labels = ()) -> Sc
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check a cohort and print what is wrong.
+    """Check a cohort and print all problems.
 
     Raises
     ------
     InputError
-        With every error there is.
+        Lists every error.
     """
     given = _parse(arguments)
     use_given(given.diagnoses)
@@ -119,10 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = map(str, masks["labels"]) if masks["labels"] != ANY else [ANY]
     labels = labels_given(list(words) if given.lesion_labels is None else given.lesion_labels)
     resample = (given.other_grid or masks["other_grid"]) == "resample"
-    table, count = check_cohort(given.scans, given.decisions, resample, given.processes, labels)
+    table, count, simulated = check_cohort(
+        given.scans, given.decisions, resample, given.processes, labels
+    )
     if given.out:
         write_tsv(given.out / "findings.tsv", table)
-        write_text(given.out / "findings.html", to_page(table, count))
+        write_text(given.out / "findings.html", to_page(table, count, simulated))
         print(f"all findings: {given.out / 'findings.html'}")
     errors, warnings = (findings_in(table, each) for each in ("error", "warning"))
     for finding in warnings:
@@ -130,15 +132,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = f"{counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}"
     print(f"{counted(count, 'scan')} opened: {found}")
     verdict = judge(config, _going_on(given, table))
-    print(show_hidden(verdict.text), flush=True)  # sites are called whatever a table says
-    # without a config nobody knows what is to be run: the paper's settings are told, not judged by
+    print(show_hidden(verdict.text), flush=True)  # a table may give sites any name
+    # without a config it is unknown what will run: costs are for the paper's settings, no judgement
     problems = [*errors, *(verdict.problems if given.configfile else ())]
     if problems:
         raise InputError(problems)
 
 
 def _going_on(given: argparse.Namespace, findings: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans that no error and no rater keeps out."""
+    """Return the scans that neither an error nor a rater excludes."""
     survey = survey_scan_table(given.scans)
     out = set(findings.loc[findings["severity"] == "error", "scan"])
     out |= set(excluded_by_rater(survey.names, given.decisions)["scan"])
@@ -167,14 +169,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--scans", type=path_argument, required=True, help="the scan table")
     parser.add_argument(
-        "--decisions", type=path_argument, help="a rater's decisions: whom to leave out"
+        "--decisions", type=path_argument, help="a rater's decisions on scans to leave out"
     )
     add_diagnoses(parser)
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),
-        help="what becomes of a lesion mask that lies on another grid than the scan (default: as "
-        "in --configfile, else error)",
+        help="what to do with a lesion mask on another grid than the scan (default: as in "
+        "--configfile, else error)",
     )
     add_lesion_labels(parser)
     parser.set_defaults(lesion_labels=None)
@@ -193,7 +195,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=range(1, 1 + (os.cpu_count() or 1)),
         default=os.cpu_count() or 1,
         metavar="N",
-        help="scans opened at once (default: %(default)s, the cores of this machine)",
+        help="scans opened at the same time (default: %(default)s, this machine's cores)",
     )
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Check one scan and its masks: each file is opened whole once, and every doubt is written down."""
+"""Check one scan and its masks. Each file is opened once, in full, and every doubt is reported."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from msnmo.core.volumes import (
 )
 
 FLOAT = 4
-"""Bytes of a voxel of a scan; a mask's has one."""
-LESS_OR_MORE = f"{MORE_MEMORY}; if the file is no scan of a head, take it out of the scan table"
+"""Bytes per voxel of a scan. A mask has one byte per voxel."""
+LESS_OR_MORE = f"{MORE_MEMORY}; if the file is not a scan of a head, remove it from the scan table"
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one scan and what the scan table says of them.
+    """The files of one scan and what the scan table says about them.
 
     Parameters
     ----------
     flair : Path
     lesion_masks : tuple of Path
-        One a rater.
+        One per rater.
     brain_mask : Path or None
     stripped : bool
-        Whether the scan is said to arrive without its skull.
+        Whether the scan table says that the scan has no skull.
     """
 
     flair: Path
@@ -55,23 +55,23 @@ class Files:
 
     @property
     def all(self) -> list[Path]:
-        """The scan, then its masks."""
+        """The scan and its masks, in this order."""
         return [self.flair, *self.lesion_masks, *([self.brain_mask] if self.brain_mask else [])]
 
     def bytes_at_once(self) -> int:
-        """Return how much memory a check takes: one file being opened beside those that stay."""
+        """Return the memory that a check needs: one file being opened plus those kept."""
         voxels = [voxels_claimed(path) for path in self.all]
         opened = ARRAYS * FLOAT * max(voxels)
         return opened + FLOAT * voxels[0] + sum(voxels[1:])
 
     def contents(self) -> dict[str, dict[str, Any]]:
-        """Return what tells the content of each file that is there, by its path."""
+        """Return a record of the content of each existing file, by path."""
         return {str(path): record(path) for path in self.all if path.is_file()}
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """How masks of lesions are read, as `check_scan` is told."""
+    """How lesion masks are read: arguments of `check_scan`."""
 
     resample: bool
     labels: Labels
@@ -82,7 +82,7 @@ class _Reading:
 
 
 def check_scan(name: str, files: Files, resample: bool = False, labels: Labels = ()) -> ScanReport:
-    """Open every file of a scan whole and report what is wrong of it; never raises for a bad file.
+    """Open every file of a scan in full and report its problems. A bad file never raises.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def check_scan(name: str, files: Files, resample: bool = False, labels: Labels =
         The scan's name, ``sub-X`` or ``sub-X_ses-Y``.
     files : Files
     resample : bool
-        Whether lesion masks on another grid are brought to the scan's.
+        Whether lesion masks on another grid are resampled to the scan's grid.
     labels : "any" or tuple of int
-        Their values that are lesion.
+        The values that mean lesion.
 
     Raises
     ------
     MsnmoError
-        If there is too little memory to open a file: that says nothing of the scan.
+        If there is too little memory to open a file. This is no fault of the scan.
     """
     what = f"the check of {files.flair} and its masks"
     with explain_little_memory(what, LESS_OR_MORE), reserve(files.bytes_at_once(), what):
@@ -116,7 +116,7 @@ def _check_scan(name: str, files: Files, how: _Reading) -> ScanReport:
         if mask is None:
             continue
         doubts = list(label_doubts(values, how.labels))
-        if mask.data.any() or not doubts:  # that a mask is empty is said once
+        if mask.data.any() or not doubts:  # report an empty mask only once
             same = scan is not None and mask.grid.matches(scan.grid)
             doubts += lesion_doubts(mask, scan if same else None, brain if same else None)
         findings += _reported(name, path, doubts)
@@ -160,9 +160,10 @@ def _open_brain(
 def _open_lesions(
     name: str, path: Path, flair: Path, scan: Volume | None, how: _Reading
 ) -> tuple[Volume | None, tuple[int, ...], list[Reported]]:
-    """Return a lesion mask, on the grid of the scan if there is one, or None; and what is wrong.
+    """Return a lesion mask, the values in its file, and its problems.
 
-    Between them stand the values of its file, where labels are asked for.
+    The mask is on the scan's grid if there is a scan, or None. Values are given if labels are asked
+    for.
     """
     try:
         read = load_lesions(path, how.labels)
@@ -176,7 +177,7 @@ def _open_lesions(
         return None, (), _errors(name, error)
     moved = resample_to_grid(mask, scan.grid)
     if mask.data.any() and not moved.data.any():
-        remedy = "give the mask of this very scan: it lies elsewhere in the scanner"
+        remedy = "give the mask of this scan: this one lies elsewhere in the scanner"
         doubt = Doubt("error", f"lesions within {flair}", "none after resampling", remedy)
         return None, (), _reported(name, path, [doubt])
     remedy = "compare it with the scan: small lesions may be lost (lesion_masks.other_grid)"
@@ -184,16 +185,16 @@ def _open_lesions(
     found = f"another grid; resampled, {before:.2f} ml of lesions became {after:.2f} ml"
     doubts = [*_behind(mask), Doubt("warning", f"the grid of {flair}", found, remedy)]
     if conflict := mask.grid.form_conflict:
-        remedy = "see in a viewer that lesions lie where they are; if not, export the mask again"
+        remedy = "check in a viewer that lesions are in place; if not, export the mask again"
         doubts.append(Doubt("warning", "one orientation in sform and qform", conflict, remedy))
     return moved, values, _reported(name, path, doubts)
 
 
 def _behind(volume: Volume) -> Iterator[Doubt]:
-    """Tell of bytes that follow the voxels, as where two files were joined."""
+    """Report bytes after the voxels, as when two files were joined."""
     if volume.behind:
-        remedy = "see that this is the file that was meant; save it again, and they are gone"
-        found = f"{volume.behind} bytes behind the voxels, which are not read"
+        remedy = "check that this is the right file; saving it again removes these bytes"
+        found = f"{volume.behind} bytes after the voxels, which are not read"
         yield Doubt("warning", "a file that ends with its voxels", found, remedy)
 
 
@@ -231,23 +232,23 @@ def _errors(name: str, error: InputError) -> list[Reported]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the report of one scan; a bad scan is a finding in it, not a failure."""
+    """Write the report of one scan. A bad scan is a finding in it, not a failure."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.check.check_scan", description=__doc__)
     parser.add_argument("--scan", required=True, help="its name, sub-X or sub-X_ses-Y")
     parser.add_argument("--flair", type=Path, required=True, help="the scan, NIfTI")
-    parser.add_argument("--lesion-masks", type=Path, nargs="*", default=[], help="one a rater")
+    parser.add_argument("--lesion-masks", type=Path, nargs="*", default=[], help="one per rater")
     parser.add_argument("--brain-mask", type=Path, help="its brain mask, on the scan's grid")
     parser.add_argument(
         "--stripped",
         choices=("yes", "no"),
         default="no",
-        help="yes: the scan is said to have no skull",
+        help="yes: the scan has no skull, says the scan table",
     )
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),
         default="error",
-        help="what becomes of a lesion mask that lies on another grid than the scan",
+        help="what to do with a lesion mask on another grid than the scan",
     )
     add_lesion_labels(parser)
     parser.add_argument("--out", type=Path, required=True, help="JSON")

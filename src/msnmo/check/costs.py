@@ -1,7 +1,7 @@
-"""What a run of everything takes, before it starts: disk and hours, by scans, methods and folds.
+"""Estimate what a full run takes before it starts: disk and hours, by scans, methods and folds.
 
-Every number was measured, as docs/scaling.md tells; a cohort of one's own differs by some tens of
-percent, hours of a GPU by its make.
+Every number was measured; docs/scaling.md explains how. Your own cohort may differ by some tens of
+percent. GPU hours depend on the model of the GPU.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from msnmo.settings.methods import JOINT, get_method
 from msnmo.settings.model import ModelSettings
 
 GB = 1e9
+LITTLE = "under 0.1"
+"""What is told of GB and hours that would be shown as 0."""
 HEAD_VOXELS = 176 * 232 * 159
-"""Of a head at 1 mm: where no header can be read."""
+"""Voxels of a head at 1 mm, used if no header can be read."""
 HEADERS = 20
-"""Scans whose headers are read."""
+"""Number of scans whose headers are read."""
 
-# Of each network at its default widths: million parameters, and GFLOP of one scan of 160^3
-# (`msnmo.evaluate.complexity`). Methods that are not here are the joint model with choices changed.
+# For each network at its default widths: million parameters, and GFLOP of one scan of 160^3
+# (`msnmo.evaluate.complexity`). Methods not listed here are the joint model with changed choices.
 NETWORKS = {
     "joint": (5.619, 748.0),
     "unet": (5.748, 1167.8),
@@ -54,38 +56,38 @@ NETWORKS = {
 }
 VOXELS_OF_THESE = 160**3
 
-# Bytes a voxel of the scan's own grid, and of model space
+# Bytes per voxel of the scan's own grid, and of model space
 KEPT_NATIVE, KEPT_MODEL = 1.25, 1.66
 FILLED_MODEL = 1.62
 MASK_NATIVE, MASK_MODEL = 0.014, 0.03
 MAP_MODEL, GRADCAM_MODEL = 0.16, 0.095
 PAGE_NATIVE = 0.6
-# Bytes a scan: its picture, numbers and records; what a page takes beside its volumes
+# Bytes per scan: its picture, numbers and records; and a page without its volumes
 QUALITY, PAGE = 0.9e6, 0.4e6
-# Bytes a parameter: weights; weights and Adam's two means, of this epoch and the one before
+# Bytes per parameter: weights; weights and Adam's two means, for this epoch and the last
 WEIGHTS, CHECKPOINTS = 4, 24
-# Seconds of one core: of a scan, and of a million of its own voxels
+# Seconds of one core: per scan, and per million of its own voxels
 SECONDS, SECONDS_A_MILLION = 11.0, 2.5
-# Forward and backward take three times the operations of forward
+# Forward and backward together take three times the operations of forward
 TRAINED = 3
 CORE_TFLOPS = 0.047
-"""10^12 operations a second of one CPU core, with PyTorch in float32."""
+"""10^12 operations per second of one CPU core, with PyTorch in float32."""
 GPU_TFLOPS = 20.0
-"""Of a GPU: three tenths of what an RTX 3090 can in bfloat16; assumed, not measured."""
+"""The same for a GPU: 30 % of an RTX 3090's peak in bfloat16. Assumed, not measured."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run takes from the start.
+    """What a run needs from the start.
 
     Parameters
     ----------
     disk : mapping of str to float
-        Bytes that stay, by what they are.
+        Bytes that stay, by kind of file.
     checkpoints : float
-        Bytes while the largest network trains.
+        Bytes needed while the largest network trains.
     core_hours : float
-        Preprocessing, pictures and pages, of one CPU core.
+        Hours of one CPU core for preprocessing, pictures and pages.
     training, prediction : float
         10^12 operations.
     """
@@ -98,7 +100,7 @@ class Costs:
 
     @property
     def most_bytes(self) -> float:
-        """The most that is on disk at one time."""
+        """The largest size on disk at any time."""
         return sum(self.disk.values()) + self.checkpoints
 
 
@@ -111,20 +113,20 @@ def expect(
     folds: int,
     native_voxels: float = HEAD_VOXELS,
 ) -> Costs:
-    """Return what a run of everything takes, but for the target robustness.
+    """Return what a full run takes, without the target robustness.
 
     Parameters
     ----------
     config : mapping
-        With all its keys.
+        The config with all its keys.
     methods : iterable of str
-        That are trained.
+        The methods that are trained.
     scans, tested : int
-        Scans of the cohort, and those of them that are in a fold.
+        Number of scans in the cohort, and of those in a fold.
     folds : int
-        That the cohort is divided into; the config may name some of them alone.
+        Number of folds of the cohort. The config may select only some of them.
     native_voxels : float
-        Of a scan as it arrives, in the mean.
+        Mean number of voxels of a scan as it arrives.
     """
     names = list(methods)
     chosen = len(config["folds"]["only"]) or folds
@@ -160,13 +162,13 @@ def expect(
         largest * CHECKPOINTS * config["compute"]["folds_per_gpu"],
         scans * (SECONDS + SECONDS_A_MILLION * native_voxels / 1e6) / 3600,
         sum(forward) * TRAINED * tested * (1 - 1 / folds) * epochs * chosen * seeds,
-        # what classifies sees each scan again with its lesions filled
+        # methods that classify see each scan again with its lesions filled
         (sum(forward) + sum(classifying)) * predictions,
     )
 
 
 def _network(name: str, config: Mapping[str, Any]) -> tuple[float, float]:
-    """Return a network's million parameters and GFLOP; both grow with the square of its width."""
+    """Return a network's million parameters and GFLOP. Both grow with the square of its width."""
     parameters, gflop = NETWORKS.get(name, NETWORKS["joint"])
     if get_method(name).settings is not ModelSettings:
         return parameters, gflop
@@ -177,16 +179,16 @@ def _network(name: str, config: Mapping[str, Any]) -> tuple[float, float]:
 def tell_of_cohort(
     config: Mapping[str, Any], methods: Iterable[str], cohort: pd.DataFrame
 ) -> list[str]:
-    """Return what a run of everything takes of disk and hours, as `tell`.
+    """Return the disk space and hours of a full run, as `tell` does.
 
     Parameters
     ----------
     config : mapping
-        With all its keys.
+        The config with all its keys.
     methods : iterable of str
-        That are trained.
+        The methods that are trained.
     cohort : DataFrame
-        As of `msnmo.cohort.table.survey_scan_table`.
+        As in `msnmo.cohort.table.survey_scan_table`.
     """
     if cohort.empty:
         return []
@@ -205,9 +207,9 @@ def tell_of_cohort(
 
 
 def mean_voxels(flairs: Iterable[Path]) -> float:
-    """Return the mean number of voxels of scans, by the headers of some; unreadable ones are not.
+    """Return the mean number of voxels of scans, from the headers of some.
 
-    What is wrong of a file is for the check to say.
+    Unreadable files are skipped. It is the check's task to report them.
     """
     paths = list(flairs)
     sizes = []
@@ -221,7 +223,7 @@ def mean_voxels(flairs: Iterable[Path]) -> float:
 
 
 def free_bytes(results: Path) -> int:
-    """Return what is free on the disk of a folder that may be yet to be made."""
+    """Return the free bytes on a folder's disk. The folder need not exist yet."""
     folder = results.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -230,31 +232,40 @@ def free_bytes(results: Path) -> int:
 
 def tell(costs: Costs, free: int) -> list[str]:
     """Return what a run takes in two lines, and where disk is short a third that warns of it."""
-    parts = ", ".join(f"{name} {_gb(size)}" for name, size in costs.disk.items())
+    told = {name: _gb(size) for name, size in costs.disk.items()}
+    parts = ", ".join(f"{name} {size}" for name, size in told.items() if size != LITTLE)
+    parts = f" ({parts})" if parts else ""
     training, prediction = (
         operations / GPU_TFLOPS / 3600 for operations in (costs.training, costs.prediction)
     )
     slower = GPU_TFLOPS / CORE_TFLOPS
     lines = [
-        f"disk, from the start: {_gb(sum(costs.disk.values()))} GB ({parts}), and while networks"
+        f"disk, from the start: {_gb(sum(costs.disk.values()))} GB{parts}, and while networks"
         f" train {_gb(costs.checkpoints)} more; {_gb(free)} GB are free",
         f"hours: {_hours(costs.core_hours)} of one CPU core for preprocessing and pages;"
         f" {_hours(training)} of a GPU for training and {_hours(prediction)} for prediction at"
         f" {GPU_TFLOPS:g} TFLOP/s, or {_hours((training + prediction) * slower)} of CPU cores;"
-        " docs/scaling.md says how to measure yours",
+        " docs/scaling.md explains how to measure your own",
     ]
     if costs.most_bytes > free:
         lines.append(
             f"warning: a whole run takes {_gb(costs.most_bytes)} GB, and {_gb(free)} GB are free."
-            " Make room, or set `results` in the config to another disk; what results hold already"
-            " is part of the need"
+            "Make room, or set `results` in the config to another disk. If results exist already, "
+            "they are part of this number"
         )
     return lines
 
 
 def _gb(size: float) -> str:
-    return f"{size / GB:.1f}" if size < 100 * GB else f"{size / GB:,.0f}"
+    return _rounded(size / GB, 100)
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:.1f}" if hours < 10 else f"{hours:,.0f}"
+    return _rounded(hours, 10)
+
+
+def _rounded(value: float, whole_from: float) -> str:
+    """Return a number with one decimal, or none where it is large."""
+    if value < 0.05:
+        return LITTLE
+    return f"{value:.1f}" if value < whole_from else f"{value:,.0f}"

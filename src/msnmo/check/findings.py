@@ -1,4 +1,4 @@
-"""What the check says of a scan, and how it is kept between its steps."""
+"""What the check reports about a scan, and how the report is stored between steps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from msnmo.core.files import MAKE_AGAIN, read_json, write_json
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""An error keeps a scan out, a warning asks for a look, a note says what is done with the scan."""
+"""An error excludes a scan. A warning asks you to look. A note says how the scan is treated."""
 
 COLUMNS = ("severity", "scan", "file", "expected", "found", "remedy")
-"""Of the table of findings."""
+"""Columns of the table of findings."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Reported:
     ----------
     severity : {"error", "warning", "note"}
     scan : str
-        ``sub-X`` or ``sub-X_ses-Y``; ``row 7`` for a row of the scan table that names none,
-        ``cohort`` for what is of no single scan.
+        ``sub-X`` or ``sub-X_ses-Y``; ``row 7`` for a row of the scan table without a name;
+        ``cohort`` for a finding that concerns no single scan.
     finding : Finding
     """
 
@@ -40,7 +40,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class ScanReport:
-    """All that the check found of one scan.
+    """Everything that the check found about one scan.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ class ScanReport:
     findings : list of Reported
     facts : dict
         What the comparison of scans needs and readers want to know: shape, voxel sizes (mm),
-        orientation, digests of the voxels of scan and masks, lesion volumes (ml). Empty for a scan
-        that cannot be read.
+        orientation, digests of the voxels of scan and masks, lesion volumes (ml). Empty if the scan
+        cannot be read.
     contents : dict
-        Of each file that was opened what `msnmo.core.contents.record` returns.
+        For each opened file, the return value of `msnmo.core.contents.record`.
     """
 
     scan: str
@@ -67,12 +67,12 @@ class ScanReport:
 
     @classmethod
     def read(cls, path: Path) -> ScanReport:
-        """Return the report that `write` wrote.
+        """Read a report that `write` wrote.
 
         Raises
         ------
         InputError
-            If the file is no such report.
+            If the file is not such a report.
         """
         content = read_json(path)
         try:
@@ -89,12 +89,12 @@ class ScanReport:
 
 
 def by_severity(findings: Iterable[Reported]) -> list[Reported]:
-    """Return findings with errors first, then warnings, then notes; else in their order."""
+    """Sort findings: errors first, then warnings, then notes. Otherwise the order stays."""
     return sorted(findings, key=lambda each: SEVERITIES.index(each.severity))
 
 
 def findings_in(table: pd.DataFrame, severity: Severity) -> list[Finding]:
-    """Return the findings of a severity in a table, each once: two scans may have one in common.
+    """Return a table's findings of one severity, each once: two scans may share one.
 
     Parameters
     ----------

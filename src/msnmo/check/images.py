@@ -1,4 +1,4 @@
-"""What a T2-FLAIR must be: each rule looks at one scan and says what is wrong, in words."""
+"""The rules for a T2-FLAIR. Each rule looks at one scan and says in words what is wrong."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from msnmo.core.plausibility import (
 )
 from msnmo.core.volumes import Volume
 
-# A head is 3.5 litres and more, a brain rarely over 2: so much of non-zero voxels is no head
+# A head has at least 3.5 litres, a brain rarely over 2: a smaller non-zero volume is no head
 LARGEST_BRAIN_LITRES = 2.2
 MOST_NEGATIVE = 0.01
 MOST_SATURATED = 0.02
 OBLIQUE_DEGREES = 1.0
 SHEAR_DEGREES = 0.5
-# NIfTI's unit codes of space
+# NIfTI's codes for units of length
 UNITS = {0: "unknown", 1: "metres", 2: "millimetres", 3: "micrometres"}
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One thing wrong with a volume."""
+    """One problem of a volume."""
 
     severity: Severity
     expected: str
@@ -44,9 +44,9 @@ Rule = Callable[[Volume, bool], Iterator[Doubt]]
 
 
 def doubts_of_scan(scan: Volume, stripped: bool) -> list[Doubt]:
-    """Return all that is wrong of a scan.
+    """Return all problems of a scan.
 
-    Orientation is judged by this table (`Grid.from_header` reads by it too):
+    This table decides on orientation (`Grid.from_header` uses it too):
 
     ======== ======== ============== ======== =========================================
     sform    qform    they differ by severity orientation used
@@ -63,17 +63,17 @@ def doubts_of_scan(scan: Volume, stripped: bool) -> list[Doubt]:
     scan : Volume
         Readable, three-dimensional, finite.
     stripped : bool
-        What the scan table says of its skull.
+        What the scan table says about its skull.
     """
     if scan.data.min() == scan.data.max():
         found = f"{scan.data.max():g} in every voxel"
-        remedy = "export the scan again; there is no picture in it"
-        return [*_grid_doubts(scan), Doubt("error", "a picture: varied values", found, remedy)]
+        remedy = "export the scan again; it contains no image"
+        return [*_grid_doubts(scan), Doubt("error", "an image with varied values", found, remedy)]
     return [*_grid_doubts(scan), *(doubt for rule in RULES for doubt in rule(scan, stripped))]
 
 
 def orientation(scan: Volume) -> str:
-    """Return which way the axes run, such as LPS."""
+    """Return the directions of the axes, such as LPS."""
     return "".join(nib.aff2axcodes(scan.grid.affine))
 
 
@@ -89,7 +89,7 @@ def _units(scan: Volume) -> Iterator[Doubt]:
         return
     name = UNITS.get(code, f"code {code}, which does not exist")
     if code == 0:
-        remedy = "nothing to do if the voxel sizes are right: they are taken as millimetres"
+        remedy = "nothing to do if the voxel sizes are right: they are read as millimetres"
         yield Doubt("note", "a header in millimetres", f"units {name}", remedy)
     else:
         remedy = "convert the scan again, or set the header's units (nibabel: set_xyzt_units('mm'))"
@@ -98,45 +98,47 @@ def _units(scan: Volume) -> Iterator[Doubt]:
 
 def _voxels(scan: Volume) -> Iterator[Doubt]:
     sizes = scan.grid.voxel_mm
-    remedy = "convert the scan again from its DICOM; its header is wrong, or it is no head scan"
+    remedy = "convert the scan again from DICOM; its header is wrong, or it shows no head"
     if sizes.min() < SMALLEST_VOXEL_MM or sizes.max() > LARGEST_VOXEL_MM:
         expected = f"voxels of {SMALLEST_VOXEL_MM:g} to {LARGEST_VOXEL_MM:g} mm"
         yield Doubt("error", expected, f"{_by(sizes)} mm", remedy)
     view = sizes * scan.grid.shape
     if view.min() < SMALLEST_VIEW_MM or view.max() > LARGEST_VIEW_MM:
-        expected = f"a field of view of {SMALLEST_VIEW_MM:g} to {LARGEST_VIEW_MM:g} mm a side"
+        expected = f"a field of view of {SMALLEST_VIEW_MM:g} to {LARGEST_VIEW_MM:g} mm per side"
         found = f"{_by(view)} mm ({_by(np.array(scan.grid.shape))} voxels)"
         yield Doubt("error", expected, found, remedy)
 
 
 def _forms(scan: Volume) -> Iterator[Doubt]:
     if conflict := scan.grid.form_conflict:
-        remedy = "see in a viewer that left is left; if not, convert the scan again"
+        remedy = "check in a viewer that left is left; if not, convert the scan again"
         yield Doubt("warning", "one orientation in sform and qform", conflict, remedy)
     shear = _shear_degrees(scan.grid.affine)
     if shear > SHEAR_DEGREES:
-        remedy = "resample the scan to a grid of right angles, its masks with it"
+        remedy = "resample the scan and its masks to a grid with right angles"
         found = f"axes that are {shear:.1f} degrees off a right angle"
         yield Doubt("warning", "axes at right angles", found, remedy)
     tilt = float(np.degrees(nib.affines.obliquity(scan.grid.affine)).max())
     codes = orientation(scan)
-    done = "nothing to do: axes are put in RAS+ order, and masks come back on the scan's own grid"
+    done = (
+        "nothing to do: axes are reordered to RAS+, and masks are returned on the scan's own grid"
+    )
     if tilt > OBLIQUE_DEGREES:
-        found = f"oblique by up to {tilt:.1f} degrees, stored as {codes}"
+        found = f"tilted by up to {tilt:.1f} degrees, stored as {codes}"
         yield Doubt("note", "axes along those of the scanner", found, done)
     elif codes != "RAS":
         yield Doubt("note", "axes stored in RAS+ order", f"stored as {codes}", done)
 
 
 def _shear_degrees(affine: np.ndarray) -> float:
-    """Return how far the voxel axes are from right angles with each other at most."""
+    """Return the largest deviation of the voxel axes from right angles with each other."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     cosines = np.abs((axes.T @ axes)[np.triu_indices(3, 1)])
     return float(np.degrees(np.arcsin(np.clip(cosines, 0, 1))).max())
 
 
 def _few_values(scan: Volume, stripped: bool) -> Iterator[Doubt]:
-    # a sample first: sorting ten million values takes a second
+    # try a sample first: sorting ten million values takes a second
     if np.unique(scan.data[::3, ::3, ::3]).size >= FEWEST_VALUES:
         return
     values = np.unique(scan.data)
@@ -149,15 +151,17 @@ def _few_values(scan: Volume, stripped: bool) -> Iterator[Doubt]:
 def _negative(scan: Volume, stripped: bool) -> Iterator[Doubt]:
     share = float((scan.data < 0).mean())
     if share > MOST_NEGATIVE:
-        remedy = "see that it is a magnitude image; a phase image or a z-scored scan is of no use"
-        yield Doubt("warning", "grey values from 0", f"{share:.0%} of them negative", remedy)
+        remedy = (
+            "check that it is a magnitude image; phase images and z-scored scans cannot be used"
+        )
+        yield Doubt("warning", "no grey values below 0", f"{share:.0%} of them negative", remedy)
 
 
 def _saturated(scan: Volume, stripped: bool) -> Iterator[Doubt]:
     lit = scan.data[scan.data > 0]
     share = float((lit == lit.max()).mean()) if lit.size else 0.0
     if share > MOST_SATURATED:
-        remedy = "export the scan again without a window; bright lesions are cut off"
+        remedy = "export the scan again without windowing, which cuts off bright lesions"
         found = f"{share:.0%} of the positive voxels at the largest value, {lit.max():g}"
         yield Doubt("warning", "few voxels at the largest value", found, remedy)
 
@@ -168,9 +172,9 @@ def _blank_slices(scan: Volume, stripped: bool) -> Iterator[Doubt]:
         varied = np.flatnonzero(scan.data.max(axis=others) != scan.data.min(axis=others))
         blank = int(varied[-1] - varied[0] + 1 - varied.size)
         if blank:
-            found = f"{blank} of one value among those with a picture, along axis {'ijk'[axis]}"
-            remedy = "see whether slices were lost in export; export the scan again"
-            yield Doubt("warning", "a picture in every slice of the head", found, remedy)
+            found = f"{blank} with a single value between other slices, along axis {'ijk'[axis]}"
+            remedy = "check whether slices were lost in the export; export the scan again"
+            yield Doubt("warning", "an image in every slice of the head", found, remedy)
 
 
 def _skull(scan: Volume, stripped: bool) -> Iterator[Doubt]:
@@ -181,7 +185,7 @@ def _skull(scan: Volume, stripped: bool) -> Iterator[Doubt]:
         remedy = "write `no` in the scan table's column `stripped` if this is a head"
         yield Doubt("error", "zeros around a skull-stripped brain", found, remedy)
     if not stripped and outside == 0 and litres < LARGEST_BRAIN_LITRES:
-        found = f"{litres:.1f} litres of voxels that are not zero, none on the volume's faces"
+        found = f"{litres:.1f} litres of non-zero voxels, none on the volume's faces"
         remedy = "write `yes` in the scan table's column `stripped` if the skull is gone"
         yield Doubt("warning", "a head with its skull", found, remedy)
 

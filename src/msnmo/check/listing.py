@@ -1,4 +1,4 @@
-"""The findings of a whole cohort, of its table and of every scan, as a table and a page."""
+"""All findings of a cohort, of its scan table and of every scan, as a table and a page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from msnmo.check.across import compare_scans
 from msnmo.check.findings import COLUMNS, SEVERITIES, Reported, ScanReport, by_severity
 from msnmo.cohort.decisions import excluded_by_rater
+from msnmo.cohort.simulated import Simulated
 from msnmo.cohort.table import survey_scan_table
 from msnmo.core.names import path_of_scan
 from msnmo.core.templates import templates
@@ -17,19 +18,19 @@ from msnmo.core.templates import templates
 
 def list_findings(
     scans: Path, decisions: Path | None, pattern: str, diagnosis_alone: bool = False
-) -> tuple[pd.DataFrame, int]:
-    """Return every finding, errors first, and how many scans were opened.
+) -> tuple[pd.DataFrame, int, str]:
+    """Return all findings, errors first, the number of opened scans, and what is simulated.
 
     Parameters
     ----------
     scans : Path
         The scan table.
     decisions : Path or None
-        A rater's decisions; scans excluded there are not looked at.
+        A rater's decisions. Scans that they exclude are not opened.
     pattern : str
         Path of a scan's report, with ``{scan}`` and ``{folder}``.
     diagnosis_alone : bool
-        As of `msnmo.cohort.table.survey_scan_table`.
+        As in `msnmo.cohort.table.survey_scan_table`.
     """
     survey = survey_scan_table(scans, diagnosis_alone=diagnosis_alone)
     excluded = set(excluded_by_rater(survey.names, decisions)["scan"])
@@ -52,11 +53,12 @@ def list_findings(
         )
         for each in by_severity(findings)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object), len(opened)
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    return table, len(opened), Simulated.among(opened).note
 
 
-def to_page(table: pd.DataFrame, count: int) -> str:
-    """Return the findings as one HTML page that opens from disk."""
+def to_page(table: pd.DataFrame, count: int, banner: str = "") -> str:
+    """Return the findings as one HTML page that opens from disk; `banner` stands above them."""
     counts = Counter(table["severity"])
     return (
         templates(__package__)
@@ -65,5 +67,6 @@ def to_page(table: pd.DataFrame, count: int) -> str:
             findings=table.to_dict("records"),
             counts={severity: counts[severity] for severity in SEVERITIES},
             count=count,
+            banner=banner,
         )
     )

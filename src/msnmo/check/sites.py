@@ -1,10 +1,11 @@
-"""Whether the site of a subject tells the diagnosis: a network could learn the scanner then.
+"""Whether a subject's site reveals the diagnosis: a network could then learn the scanner instead.
 
-The rule is of subjects, each at the site of most of its scans, and of those alone whose site is
-given: the bias-corrected Cramér's V of diagnosis and site (Bergsma 2013, "A bias-correction for
-Cramér's V and Tschuprow's T") is at least `TELLING`, and p of Fisher's exact test (of more than two
-sites the Freeman-Halton test, by simulation) is below `LEVEL`. V says how much, corrected because
-that of many small sites is large by chance; p says whether that many subjects can show it.
+The rule counts subjects, each at the site of most of its scans. Subjects without a site are left
+out. Sites reveal the class if two conditions hold. First, the bias-corrected Cramér's V of
+diagnosis and site (Bergsma 2013, "A bias-correction for Cramér's V and Tschuprow's T") is at least
+`TELLING`. Second, p of Fisher's exact test is below `LEVEL` (for more than two sites, the
+Freeman-Halton test by simulation). V measures the strength; it is corrected because V of many small
+sites is large by chance. p says whether the number of subjects is large enough to show it.
 """
 
 from __future__ import annotations
@@ -21,28 +22,30 @@ from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding
 
 TELLING = 0.3
-"""Of Cramér's V: Cohen's w of a medium effect, which V is with two classes."""
+"""Limit of Cramér's V: Cohen's w of a medium effect. With two classes, V equals w."""
 LEVEL = 0.05
 SIMULATED = 9999
 COHORT = "cohort"
-"""In the column scan: a finding of no single scan."""
+"""Entry of the column scan for a finding that concerns no single scan."""
 RULE = (
-    f"sites that do not tell the class: over subjects, bias-corrected Cramér's V of diagnosis and "
+    "sites that do not reveal the class: over subjects, bias-corrected Cramér's V of diagnosis "
+    "and "
     f"site below {TELLING:g}, or p of Fisher's exact test of {LEVEL:g} or more"
 )
 REMEDY = (
-    "add scans of the class that a site lacks; else compare with the row Site alone (Tables 4 and "
-    "6) and the AUC within sites (Table S3), and test on sites not seen (folds.split: site)"
+    "add scans of the class that a site lacks; if you cannot, compare with the row Site alone "
+    "(Tables 4 and 6) and the AUC within sites (Table S3), and test on unseen sites (folds.split: "
+    "site)"
 )
 
 
 def telling_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
-    """Yield a warning where site tells class, else a note where a site has one class alone.
+    """Yield a warning if site reveals class, else a note if a site has only one class.
 
     Parameters
     ----------
     cohort : DataFrame
-        Columns subject, diagnosis, site (empty where none is given).
+        Columns subject, diagnosis, site (empty if not given).
     """
     counts = count_subjects(cohort)
     if counts.shape[0] < 2 or counts.shape[1] < 2:
@@ -51,7 +54,7 @@ def telling_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
     alone = [
         f"{site} ({row.max()} {row.idxmax()})" for site, row in counts.iterrows() if not row.all()
     ]
-    named = f"; of one class alone: {', '.join(alone)}" if alone else ""
+    named = f"; with one class only: {', '.join(alone)}" if alone else ""
     file = "scan table, column site"
     if v >= TELLING and p < LEVEL:
         shown = f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
@@ -59,13 +62,13 @@ def telling_sites(cohort: pd.DataFrame) -> Iterator[Reported]:
         found = f"V {v:.2f}, p {shown} of {of}{named}"
         yield Reported("warning", COHORT, Finding(file, RULE, found, REMEDY))
     elif alone:
-        found = f"subjects of one class alone: {', '.join(alone)}"
-        remedy = "nothing to do; over the whole cohort, site does not tell the class by our rule"
+        found = f"sites with one class only: {', '.join(alone)}"
+        remedy = "nothing to do; over the whole cohort, site does not reveal the class by our rule"
         yield Reported("note", COHORT, Finding(file, "both classes at each site", found, remedy))
 
 
 def count_subjects(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Return how many subjects of each class a site has: a row per site, a column per class."""
+    """Return the number of subjects per site (row) and class (column)."""
     known = cohort[cohort["diagnosis"].isin(diagnoses()) & (cohort["site"] != "")]
     subjects = known.assign(site=main_site(known)).drop_duplicates("subject")
     return pd.crosstab(subjects["site"], subjects["diagnosis"])
@@ -77,7 +80,7 @@ def cramers_v(counts: np.ndarray) -> float:
     Parameters
     ----------
     counts : (R, C) ndarray of int
-        At least two rows and columns, none of them empty.
+        At least two rows and columns, none of them all zero.
     """
     total = counts.sum()
     chi2 = chi2_contingency(counts, correction=False).statistic
@@ -88,9 +91,10 @@ def cramers_v(counts: np.ndarray) -> float:
 
 
 def exact_p(counts: np.ndarray) -> float:
-    """Return p of Fisher's exact test; of more than two rows simulated, the same each time.
+    """Return p of Fisher's exact test.
 
-    Parameters are those of `cramers_v`.
+    For more than two sites p is simulated, with the same result each time. Parameters are those of
+    `cramers_v`.
     """
     method = MonteCarloMethod(n_resamples=SIMULATED, rng=np.random.default_rng(0))
     return float(fisher_exact(counts, method=None if counts.shape == (2, 2) else method).pvalue)

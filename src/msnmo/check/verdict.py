@@ -1,4 +1,4 @@
-"""The check's last word: which scans go on, whether folds can be made of them, what it takes."""
+"""The check's verdict: which scans go on, whether folds are possible, and what a run takes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from msnmo.settings.config import complete_config
 from msnmo.settings.methods import get_method
 
 MOST_SITES = 8
-"""Sites that are listed; of more their number is told."""
+"""Up to this many sites are listed; for more, only their number is given."""
 COLUMNS = ("scan", "subject", "diagnosis", "flair", "lesion_mask", "site")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of a cohort at the end of its check.
+    """The verdict on a cohort at the end of its check.
 
     Parameters
     ----------
     lines : tuple of str
     problems : tuple of Finding
-        Why a run of everything would stop after the check; empty where it would not.
+        Why a full run would stop after the check; empty if it would not.
     """
 
     lines: tuple[str, ...]
@@ -58,10 +58,9 @@ def judge(config: Mapping[str, Any], cohort: pd.DataFrame) -> Verdict:
     Parameters
     ----------
     config : mapping
-        With all its keys.
+        The config with all its keys.
     cohort : DataFrame
-        Columns scan, subject, diagnosis, flair, lesion_mask, site; empty text where nothing is
-        known.
+        Columns scan, subject, diagnosis, flair, lesion_mask, site; unknown values are empty texts.
     """
     in_folds = learned(cohort)
     lines = [*_scans(cohort, in_folds), *_sites(in_folds)]
@@ -111,7 +110,7 @@ def _counts(diagnosis: pd.Series) -> list[str]:
 def _folds(
     config: Mapping[str, Any], cohort: pd.DataFrame, methods: Sequence[str]
 ) -> tuple[str, list[Finding]]:
-    """Return what is said of folds, and why they cannot be made."""
+    """Return the sentence on folds, and the reasons if they cannot be made."""
     settings = config["folds"]
     try:
         folds = split_folds(cohort, settings["k"], settings["split"], config["seed"])
@@ -132,9 +131,9 @@ def _folds(
 def _nothing_to_learn() -> Finding:
     return Finding(
         "scan table",
-        "scans with a diagnosis and a lesion mask, to learn from",
+        "scans with a diagnosis and a lesion mask to train on",
         "none",
-        "give them; or apply a trained bundle to these scans: msnmo apply --help",
+        "add them, or apply a trained bundle to these scans: msnmo apply --help",
     )
 
 
@@ -144,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises
     ------
     InputError
-        With every reason why a run of everything would stop.
+        Lists every reason why a full run would stop.
     """
     parser = argparse.ArgumentParser(prog="python -m msnmo.check.verdict", description=__doc__)
     parser.add_argument("--cohort", type=Path, required=True, help="the scans that go on (TSV)")

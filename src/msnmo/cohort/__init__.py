@@ -1,1 +1,1 @@
-"""The cohort's door: from a user's scan table to checked scans."""
+"""The entry to a cohort: from a user's scan table to checked scans."""

@@ -1,4 +1,4 @@
-"""Make a scan table of a data set, or of several scan tables."""
+"""Make a scan table from a data set or from several scan tables."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ IMPORTERS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the scan table, and beside it what was left out and why."""
+    """Write the scan table, and next to it a list of what was left out and why."""
     given = make_parser().parse_args(arguments)
     use_given(given.diagnoses)
     if given.importer in EXTRAS:
         require_extra(given.importer, f"msnmo cohort {given.importer}")
     refuse_to_replace(given.out)
-    # those of DICOM and BIDS are told by their importers
+    # the importers of DICOM and BIDS report theirs
     of_layout = "folder" in given and given.importer not in {bids.NAME, dicom.NAME}
     if "folder" in given:
         refuse_archive(given.folder)
@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program("msnmo.cohort"),
         description=__doc__,
-        epilog=f"Example (each NAME has a --help of its own):\n  {bids.EXAMPLE}",
+        epilog=f"Example (each NAME has its own --help):\n  {bids.EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="importer", required=True, metavar="NAME")

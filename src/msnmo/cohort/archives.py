@@ -1,6 +1,7 @@
-"""Archives and packed files among those of a cohort: known by their first bytes, not opened.
+"""Find archives and packed files in a cohort by their first bytes, without opening them.
 
-Each is told with a command that opens it: of Python, which is there, wherever it does.
+Each is reported with the command that opens it. Where Python can do it, this is a Python command,
+which works on every system.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from msnmo.cohort.tree import files_below
 from msnmo.core.errors import Finding, bad_input
 
-# Where in a file stands what tells its kind
+# Position in a file of the bytes that identify its kind
 STARTS = {
     "zip": (0, b"PK\x03\x04"),
     "gzip": (0, b"\x1f\x8b"),
@@ -43,13 +44,13 @@ PACKED: dict[str, tuple[Callable[..., Any], str]] = {
     "bzip2": (bz2.open, "bunzip2"),
     "xz": (lzma.open, "unxz"),
 }
-"""Of one file: what reads it, and the command that puts the file in its place."""
+"""For packed single files: what reads them, and the command that replaces them by their content."""
 DAMAGED = (
     *(OSError, EOFError, ValueError, zlib.error, lzma.LZMAError),
     *(zipfile.BadZipFile, tarfile.TarError),
 )
 INTO = "_unpacked"
-"""Ends the name of the folder beside an archive that holds what is in it."""
+"""Suffix of the folder beside an archive that holds its content."""
 UNPACK = {
     "zip": "python -m zipfile -e {archive} {folder}",
     "tar": "python -m tarfile -e {archive} {folder}",
@@ -62,15 +63,16 @@ OF_FOLDERS = tuple(ending for kind in UNPACK for ending in ENDINGS[kind])
 
 
 def archive_kind(path: Path) -> str:
-    """Return which archive or packed file it is; empty if it is none, or a NIfTI file.
+    """Return the kind of archive or packed file; empty if it is neither, or is a NIfTI file.
 
-    A tar is one however it is packed. One whose content lies unpacked beside it is none.
+    A compressed tar counts as a tar. An archive whose content lies unpacked beside it does not
+    count.
     """
     return "" if path.with_name(f"{path.name}{INTO}").is_dir() else _kind_of(path)
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive by its name and first bytes, be it unpacked or not."""
+    """Whether a file is an archive by its name and first bytes, even if it has been unpacked."""
     return path.name.lower().endswith(OF_FOLDERS) and path.is_file() and _kind_of(path) != ""
 
 
@@ -99,12 +101,12 @@ def _kind(start: bytes) -> str:
 
 
 def refuse_archive(path: Path) -> None:
-    """Refuse an archive where the folder is meant that it unpacks to.
+    """Refuse an archive given in place of the folder that it unpacks to.
 
     Raises
     ------
     InputError
-        With the command that unpacks it.
+        Names the command that unpacks it.
     """
     if path.is_file() and (kind := archive_kind(path)):
         remedy = f"unpack it ({command_for(path, kind)}) and give the folder that it makes"
@@ -112,13 +114,16 @@ def refuse_archive(path: Path) -> None:
 
 
 def archives_in(folder: Path) -> list[Path]:
-    """Return each archive below a folder, by name; none of folders that systems add."""
+    """Return each archive below a folder, by name.
+
+    Folders that operating systems add are skipped.
+    """
     found = files_below([folder], lambda _path, _reason: None) if folder.is_dir() else []
     return [each.path for each in found if is_archive(each.path)]
 
 
 def packed_yet(paths: Iterable[Path]) -> list[tuple[Path, str, str]]:
-    """Return each archive among files that is not unpacked, with its kind and how it is."""
+    """Return each archive that is not unpacked yet, with its kind and the command to unpack it."""
     return [
         (path, kind, command)
         for path in paths
@@ -129,7 +134,7 @@ def packed_yet(paths: Iterable[Path]) -> list[tuple[Path, str, str]]:
 
 
 def packed_findings(paths: Iterable[Path]) -> list[Finding]:
-    """Return each archive among files that is not unpacked, as what is wrong of a data set."""
+    """Return a finding for each archive that is not unpacked yet."""
     return [
         Finding(str(path), "an unpacked data set", f"an archive ({kind})", f"unpack it: {command}")
         for path, kind, command in packed_yet(paths)
@@ -137,7 +142,7 @@ def packed_findings(paths: Iterable[Path]) -> list[Finding]:
 
 
 def command_for(path: Path, kind: str, into: Path | None = None) -> str:
-    """Return the command that unpacks a file, into the folder beside it unless one is given."""
+    """Return the command that unpacks a file. The default target is the folder beside it."""
     archive = shlex.quote(str(path))
     if kind in PACKED:
         return f"{PACKED[kind][1]} {archive}"
@@ -146,12 +151,12 @@ def command_for(path: Path, kind: str, into: Path | None = None) -> str:
 
 
 def command_for_all(folder: str, kind: str) -> str:
-    """Return the command that unpacks all archives of a kind in a folder, each beside itself.
+    """Return the command that unpacks all archives of one kind in a folder, each next to itself.
 
     Parameters
     ----------
     folder : str
-        As a shell takes it: quoted.
+        Quoted for a shell.
     kind : str
     """
     named = " -o ".join(f"-iname '*{ending}'" for ending in ENDINGS[kind])
@@ -163,16 +168,17 @@ def command_for_all(folder: str, kind: str) -> str:
 
 
 def remedy_for(folder: Path, kinds: Iterable[str]) -> str:
-    """Return how all that is packed in a folder is opened."""
+    """Return the remedy for a folder with packed files: the commands that unpack them."""
     commands = [command_for_all(shlex.quote(str(folder)), kind) for kind in sorted(set(kinds))]
     return f"unpack it first: {'; '.join(commands)}"
 
 
 def in_its_place(path: Path, kind: str) -> str:
-    """Return the command that unpacks an archive where its content belongs by its name.
+    """Return the command that unpacks an archive to the place that suits its content.
 
-    Beside itself, if what is in it is an image of the archive's own name, or lies in a folder of a
-    subject or of that name; else in a folder of that name. Empty if it has been unpacked there.
+    This is beside the archive, if it holds an image with the archive's own name, or if its content
+    lies in a folder of a subject or of that name. Otherwise it is a folder of that name. The result
+    is empty if the archive has been unpacked there.
     """
     endings = [each for each in ENDINGS[kind] if path.name.lower().endswith(each)]
     ending = max(endings, key=len, default="")
@@ -187,7 +193,7 @@ def in_its_place(path: Path, kind: str) -> str:
 
 
 def _first_in(path: Path, kind: str) -> str:
-    """Return the path of the first file in an archive; empty where it cannot be told."""
+    """Return the path of the first file in an archive; empty if it cannot be read."""
     try:
         if kind == "zip":
             with zipfile.ZipFile(path) as archive:

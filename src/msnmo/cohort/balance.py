@@ -1,4 +1,4 @@
-"""What folds balance: classes within sites. And what a table of results says of it."""
+"""What folds balance: classes within sites; and the note on it under a table of results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ OTHER_SITES = "other sites"
 
 
 def learned(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans to learn from: those of a class, and those with a lesion mask alone.
+    """Return the scans to learn from: those with a class, and those with only a lesion mask.
 
     Parameters
     ----------
     cohort : DataFrame
-        As of `msnmo.cohort.folds.split_folds`.
+        As in `msnmo.cohort.folds.split_folds`.
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, site; the diagnosis is `NO_DIAGNOSIS` of a mask alone.
+        Columns scan, subject, diagnosis, site; the diagnosis is `NO_DIAGNOSIS` for a scan with only
+        a mask.
     """
     known = cohort["diagnosis"].isin(diagnoses())
     masks = cohort.get("lesion_mask", pd.Series("", cohort.index)).fillna("")
@@ -35,7 +36,7 @@ def learned(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def classes_of(scans: pd.DataFrame) -> list[str]:
-    """Return the classes that scans have, by their order; `NO_DIAGNOSIS` last.
+    """Return the classes of scans, in their order. `NO_DIAGNOSIS` comes last.
 
     Parameters
     ----------
@@ -47,12 +48,12 @@ def classes_of(scans: pd.DataFrame) -> list[str]:
 
 
 def named_sites(site: pd.Series) -> pd.Series:
-    """Return sites with `NO_SITE` where none is given."""
+    """Return sites, with `NO_SITE` for scans without one."""
     return site.replace("", None).fillna(NO_SITE)
 
 
 def site_of_scans(cohort: pd.DataFrame) -> pd.Series:
-    """Return the site of each scan, by scan; `NO_SITE` where none is given.
+    """Return the site of each scan, by scan; `NO_SITE` if none is given.
 
     Parameters
     ----------
@@ -63,9 +64,9 @@ def site_of_scans(cohort: pd.DataFrame) -> pd.Series:
 
 
 def main_site(scans: pd.DataFrame) -> pd.Series:
-    """Return of each scan its subject's site: that of most of the subject's scans.
+    """Return for each scan its subject's site: the site of most of the subject's scans.
 
-    The first by name if several have as many; `NO_SITE` where none is given.
+    In a tie, it is the first by name. It is `NO_SITE` if none is given.
 
     Parameters
     ----------
@@ -77,16 +78,16 @@ def main_site(scans: pd.DataFrame) -> pd.Series:
 
 
 def strata(scans: pd.DataFrame, k: int) -> pd.Series:
-    """Return of each scan what is balanced over folds: its class and its subject's site.
+    """Return for each scan the stratum that folds balance: its class and its subject's site.
 
-    Sites with fewer than `k` subjects of a class cannot have one in each fold: within the class
-    they are taken together. A subject with scans of several sites counts for that of most scans,
-    the first by name if several have as many.
+    A site with fewer than `k` subjects of a class cannot have one in each fold. Within the class,
+    such sites are pooled. A subject with scans from several sites counts for the site with most of
+    them; in a tie, for the first by name.
 
     Parameters
     ----------
     scans : DataFrame
-        Columns subject, diagnosis, site (missing where none is given).
+        Columns subject, diagnosis, site (missing if not given).
     k : int
         Number of folds.
 
@@ -102,7 +103,7 @@ def strata(scans: pd.DataFrame, k: int) -> pd.Series:
 
 
 def balanced(scans: pd.DataFrame) -> pd.Series:
-    """Return of each scan the class that is balanced; one name for all where there are not two."""
+    """Return for each scan the class to balance. If there are not two classes, all get one name."""
     there = classes_of(scans)
     if set(diagnoses()) <= set(there):
         return scans["diagnosis"]
@@ -110,14 +111,14 @@ def balanced(scans: pd.DataFrame) -> pd.Series:
 
 
 def told_of_balance(cohort: pd.DataFrame, k: int, split: Split = "grouped") -> list[str]:
-    """Return what folds balance and what they cannot, a line each.
+    """Return lines on what the folds balance and what they cannot balance.
 
     Parameters
     ----------
     cohort : DataFrame
-        As of `msnmo.cohort.folds.split_folds`.
+        As in `msnmo.cohort.folds.split_folds`.
     k : int
-        Number of folds; of no meaning to ``site``.
+        Number of folds; ``site`` does not use it.
     split : {"grouped", "site", "random"}
     """
     known = learned(cohort)
@@ -154,39 +155,39 @@ def _told_of_sites(known: pd.DataFrame) -> Iterator[str]:
     alone = [f"{name} ({row.idxmax()})" for name, row in counts.iterrows() if not row.all()]
     if alone and len(classes) > 1:
         yield (
-            "sites of one class alone, whose folds have no AUC and no rate of the other class: "
+            "sites with only one class; their folds have no AUC and no rate for the other class: "
             + "; ".join(alone)
         )
     moved = scans.loc[named_sites(scans["site"]) != site, "subject"]
     if len(moved):
         names = sorted(set(moved.astype(str)))
-        yield f"with scans of several sites, in the fold of most: {named_subjects(names)}"
+        yield f"with scans from several sites, in the fold of most: {named_subjects(names)}"
 
 
 def _counted(scans: pd.Series) -> str:
-    """Return how many scans there are of each class; of no class, how many there are."""
+    """Return the number of scans per class, or of all scans if there are no classes."""
     if list(scans.index) == [NO_DIAGNOSIS]:
         return str(scans[NO_DIAGNOSIS])
     return ", ".join(f"{count} {name}" for name, count in scans.items())
 
 
 def folds_note(cohort: pd.DataFrame, k: int, split: Split, repeats: int = 1) -> str:
-    """Return what stands under a table of results: how folds were made and what they balance.
+    """Return the note under a table of results: how folds were made and what they balance.
 
     Parameters are those of `told_of_balance`; `repeats` is how often all folds were drawn.
     """
     first, *others = told_of_balance(cohort, k, split)
     if repeats > 1:
         others.append(
-            f"the cross-validation was repeated {repeats} times, each with a seed and {k} folds of "
-            "its own: what is between seeds is between folds as well"
+            f"the cross-validation was repeated {repeats} times, each time with its own seed and "
+            f"{k} new folds, so that the spread between seeds includes that between folds"
         )
     sentences = [first, *(each[0].upper() + each[1:] for each in others)]
     return f"Folds ({split}): {'. '.join(sentences)}."
 
 
 def named_subjects(names: list[str]) -> str:
-    """Return how many subjects there are, and who."""
+    """Return the number of subjects and their ids."""
     return f"{_number(len(names))} ({', '.join(names)})"
 
 

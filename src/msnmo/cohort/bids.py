@@ -1,14 +1,14 @@
 """A BIDS dataset: FLAIRs under anat/, diagnoses in participants.tsv, lesion masks by their names.
 
-Masks are looked for in the dataset itself and in every folder of its derivatives (or those named),
-whether or not these hold a dataset_description.json. One is taken if all that its name, folder and
-JSON say fits a mask of all the lesions of the FLAIR: ``lesion``, WMH, WML or LST in ``label-``,
-``desc-``, ``seg-`` or ``lesion-``, with words for tools and raters alone, and the suffix ``mask``,
-``roi``, ``seg`` or ``dseg``, or none. All that fit are taken as raters'; a consensus alone, where
-there is one. What else has to do with lesions is left out, with the option that takes it. A
-diagnosis stands in participants.tsv, for one session also in sub-X_sessions.tsv or a column
-session_id. Layout: BIDS 1.10, read by pybids; ids of other letters (``sub-MS_02``,
-``ses-2019-05-01``) lose them.
+Masks are looked for in the dataset itself and in every folder of its derivatives (or in the folders
+that you name). These need no dataset_description.json. A mask is taken if its name, folder and JSON
+all fit a mask of all lesions of the FLAIR. This means: ``lesion``, WMH, WML or LST in ``label-``,
+``desc-``, ``seg-`` or ``lesion-``; other words only for tools and raters; and the suffix ``mask``,
+``roi``, ``seg`` or ``dseg``, or none. All masks that fit count as raters' masks. If there is a
+consensus mask, only that is taken. Other files about lesions are left out and listed with the
+option that takes them. Diagnoses are in participants.tsv; those of a single session may also be in
+sub-X_sessions.tsv or in rows with a column session_id. The layout is BIDS 1.10, read by pybids. Ids
+lose characters other than letters and digits (``sub-MS_02``, ``ses-2019-05-01``).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from msnmo.cohort.bids_people import ABSENT, Stated, Tables
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut, clean_id, packed
 from msnmo.cohort.merge import parse_labels
 from msnmo.cohort.tree import InTree, files_below, is_nifti, other_form, unusable
+from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
@@ -39,49 +40,49 @@ EXAMPLE = (
     "msnmo cohort bids my_bids --diagnosis-column group "
     "--diagnosis MS=RRMS,SPMS NMOSD=NMO --out scans.tsv"
 )
-AGENT = "taken, though after a contrast agent"
+AGENT = "taken, although it was acquired after a contrast agent"
 REQUIRED = {"Name": "a text", "BIDSVersion": "1.8.0"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
     parser.add_argument(
-        "folder", type=path_argument, help="the dataset: holds dataset_description.json"
+        "folder", type=path_argument, help="the dataset's folder, with dataset_description.json"
     )
     parser.add_argument(
         "--diagnosis-column",
-        help="column of participants.tsv or sub-X_sessions.tsv; without it no scan has a "
-        "diagnosis, and segmentation is learned from the lesion masks alone",
+        help="column of participants.tsv or sub-X_sessions.tsv; without it, no scan has a "
+        "diagnosis, and only segmentation is learned from the lesion masks",
     )
     parser.add_argument(
         "--diagnosis",
         nargs="+",
         default=[],
         metavar="MS|NMOSD=LABEL[,LABEL]",
-        help="what the column calls the two classes besides their labels (--diagnoses); others are "
-        "left out",
+        help="words of that column for the two classes besides their labels (--diagnoses); "
+        "subjects with other words are left out",
     )
     parser.add_argument(
         "--entities",
         nargs="+",
         default=[],
         metavar="ENTITY=VALUE",
-        help="which FLAIR, where a session has several: run=1 acq=3d, or acq=none",
+        help="which FLAIR to take if a session has several: run=1 acq=3d, or acq=none",
     )
     parser.add_argument(
         "--masks",
         nargs="+",
         type=path_argument,
-        help="folders of lesion masks, if not all of derivatives/",
+        help="folders of lesion masks (default: all of derivatives/)",
     )
     parser.add_argument(
         "--mask",
         nargs="+",
         default=[],
         metavar="ENTITY=VALUE[,VALUE]",
-        help="how lesion masks are named, if not as above: suffix=mask desc=rater1,rater2; "
-        "desc=none for names without desc; space=, contrast=T1w or folder= takes those of another "
-        "image or folder",
+        help="names of the lesion masks, if not as above: suffix=mask desc=rater1,rater2; "
+        "desc=none for names without desc; space=, contrast=T1w or folder= takes masks of "
+        "another image or folder",
     )
     parser.add_argument("--site-column", help="column of participants.tsv")
     for name in ("stripped", "bias-corrected"):
@@ -95,9 +96,8 @@ def collect(arguments: argparse.Namespace) -> Import:
 
     Raises
     ------
-    InputError
-        With all that is wrong: no dataset, a missing column, a subject that participants.tsv does
-        not list or of whom it says two things, several FLAIRs of one session.
+    Lists all problems: no dataset, a missing column, a subject that participants.tsv does not list
+    or lists with contradictions, several FLAIRs of one session.
     """
     labels = parse_labels(arguments.diagnosis)
     wrong: list[Finding] = []
@@ -155,7 +155,7 @@ def _masks_of(
     diagnosis: str,
     leave_out: LeaveOut,
 ) -> tuple[Path, ...]:
-    """Return a scan's masks; where there is none, it is told, with a file that might be one."""
+    """Return a scan's masks. If there is none, report it with a file that might be one."""
     chosen = masks.of(flair, beside, leave_out)
     if not chosen:
         has = f"diagnosis {diagnosis}, but no" if diagnosis else "no"
@@ -165,12 +165,12 @@ def _masks_of(
 
 
 def _check_description(folder: Path) -> None:
-    """See that the folder is a dataset: what pybids asks of its description, with a remedy."""
-    path = folder / "dataset_description.json"
+    """Check that the folder is a dataset, with the description that pybids needs."""
+    path = folder / DESCRIPTION
     if not path.is_file():
         expected = "a BIDS dataset: a folder with dataset_description.json"
         found = not_fetched(path) or "no such file in it"
-        below = sorted(each.parent for each in folder.glob("*/dataset_description.json"))
+        below = sorted(each.parent for each in folder.glob(f"*/{DESCRIPTION}"))
         remedy = f"give {below[0]}" if len(below) == 1 else "give the dataset's top folder"
         files = _at_top(folder) + [file.path for file in _walk(folder, (), lambda *_: None)]
         raise bad_input(folder, expected, _with_packed(found, files), remedy)
@@ -180,7 +180,7 @@ def _check_description(folder: Path) -> None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        remedy = 'correct it there; {"Name": "x", "BIDSVersion": "1.8.0"} is enough'
+        remedy = 'correct the file; {"Name": "x", "BIDSVersion": "1.8.0"} is enough'
         raise bad_input(path, expected, f"no JSON: {error}", remedy) from error
     missing = [name for name in REQUIRED if not isinstance(content, dict) or name not in content]
     if missing:
@@ -189,7 +189,7 @@ def _check_description(folder: Path) -> None:
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:
-    """See that every folder of masks that the user names is there."""
+    """Check that every folder of masks that the user names exists."""
     wrong: list[Finding] = []
     for folder in arguments.masks or ():
         if not folder.is_dir():
@@ -206,14 +206,14 @@ def _check_folders(arguments: argparse.Namespace) -> None:
 
 
 def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InTree], list[Path]]:
-    """Return the files of subjects and of folders of masks, and the folders that are not read.
+    """Return the files of subjects and of mask folders, and the folders that are not read.
 
-    Archives are told of here alone.
+    Only this function reports archives.
 
     Raises
     ------
     InputError
-        If the folders of masks that the user names hold nobody's images.
+        If the mask folders that the user names hold no images of subjects.
     """
     skipped = []
 
@@ -235,7 +235,7 @@ def _files(arguments: argparse.Namespace, leave_out: LeaveOut) -> tuple[list[InT
 def _walk(
     dataset: Path, masks: Collection[Path], tell: Callable[[Path, str], None]
 ) -> list[InTree]:
-    """Return the files of a dataset's subjects and of folders of masks, else of its derivatives."""
+    """Return the files of the subjects and of the mask folders (default: the derivatives)."""
     derivatives = dataset / "derivatives"
     folders = masks or ([derivatives] if derivatives.is_dir() else [])
     subjects = [path for path in dataset.glob("sub-*") if path.is_dir()]
@@ -243,12 +243,12 @@ def _walk(
 
 
 def _at_top(folder: Path) -> list[Path]:
-    """Return the files beside a dataset's subjects, where whole ones of them may be packed."""
+    """Return the files beside the subjects' folders: whole subjects may be packed there."""
     return [path for path in folder.glob("[!.]*") if path.is_file()]
 
 
 def _with_packed(found: str, paths: Iterable[Path]) -> str:
-    """Return what is found, and of archives among it how they are unpacked."""
+    """Return what was found, with the commands that unpack archives among it."""
     told = [f"{each.file}: {each.reason}" for each in packed(sorted({*paths}))]
     return "; ".join([found, *told])
 
@@ -261,7 +261,7 @@ def _is_of_someone(file: InTree, folders: Iterable[Path]) -> bool:
 def _with_ids(
     flairs: list[Named], wrong: list[Finding], leave_out: LeaveOut
 ) -> Iterator[tuple[Named, str, str]]:
-    """Yield each FLAIR with ids that the scan table can hold; two that become one are wrong."""
+    """Yield each FLAIR with ids that fit the scan table. Report ids that become equal."""
     owners: dict[str, str] = {}
     sessions: dict[tuple[str, str], Path] = {}
     for flair in flairs:
@@ -273,7 +273,9 @@ def _with_ids(
             continue
         if (subject, session) != flair.visit:
             ids = f"sub-{subject}" + (f" ses-{session}" if session else "")
-            leave_out(LeftOut(flair.path, f"taken as {ids}: ids are letters and digits alone"))
+            leave_out(
+                LeftOut(flair.path, f"taken as {ids}, as ids may only have letters and digits")
+            )
         if agent := flair.has("ce"):
             leave_out(LeftOut(flair.path, f"{AGENT} (ce-{agent})"))
         owner = owners.setdefault(subject, flair.subject)
@@ -284,7 +286,7 @@ def _with_ids(
             continue
         first = sessions.setdefault((subject, session), flair.path)
         if first != flair.path:
-            found = f"{first} too is ses-{session}, of letters and digits alone"
+            found = f"{first} also becomes ses-{session}, with only letters and digits"
             wrong.append(
                 Finding(str(flair.path), "sessions of different ids", found, "rename one of them")
             )
@@ -298,7 +300,7 @@ def _people(
     wrong: list[Finding],
     leave_out: LeaveOut,
 ) -> tuple[Callable[[Named], str | None], Callable[[Named], str]]:
-    """Return what the tables say of a FLAIR: its diagnosis, None to leave it out, and its site."""
+    """Return what the tables say about a FLAIR: its diagnosis (None: leave it out) and its site."""
     columns = [arguments.diagnosis_column, arguments.site_column]
     tables = Tables.read(arguments.folder, filter(None, columns))
     if any(columns) and not tables.columns:
@@ -328,14 +330,17 @@ def _diagnosis(
     wrong: list[Finding],
     leave_out: LeaveOut,
 ) -> str | None:
-    """Return the label of a class, empty where it is not known, or None for a scan to leave out."""
+    """Return the label of a class; empty if it is unknown, or None for a scan to leave out."""
     label = told.of(*flair.visit)
     if label is None:
         expected, remedy = f"a row of sub-{flair.subject}", "add the subject's row"
         found = "none"
         if told.by_subject.get(flair.subject):
             expected += f" and of its session {flair.session or '(none)'}"
-            found, remedy = "rows of other sessions, which differ", "add the session's row"
+            found, remedy = (
+                "rows of other sessions that differ from each other",
+                "add the session's row",
+            )
         finding = Finding(str(told.path), expected, found, remedy)
         if finding not in wrong:
             wrong.append(finding)

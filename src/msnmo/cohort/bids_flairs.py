@@ -1,4 +1,4 @@
-"""The FLAIRs of a BIDS dataset: which files are some, and the one of each session."""
+"""The FLAIRs of a BIDS dataset: which files are FLAIRs, and which one each session uses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from msnmo.cohort.importing import LeftOut
 from msnmo.cohort.tree import InTree, is_nifti, other_form, unusable
 from msnmo.core.errors import Finding, bad_input
 
-NO_NAME = "no BIDS name of a FLAIR: sub-X[_ses-Y][_acq-Z...]_FLAIR.nii.gz in that subject's anat/"
-IGNORED = "read, though .bidsignore names it: that is for validators alone"
-# images that are no FLAIR of a whole head, by these entities
+NO_NAME = (
+    "not a BIDS name of a FLAIR: sub-X[_ses-Y][_acq-Z...]_FLAIR.nii.gz in that subject's anat/"
+)
+IGNORED = "read, although .bidsignore lists it: that file is only for validators"
+# with these entities, images are not FLAIRs of a whole head
 NOT_A_HEAD = re.compile(
     r"spine|spinal|cervic|thorac|lumbar|(?<![a-z])cord|orbit|optic|knee|phantom|projection|subtract"
     r"|phase|locali[sz]er|(?<![a-z])(t1|dir|psir|mip|proj|sub|scout)(?![a-z])",
@@ -32,10 +34,10 @@ def candidates(
     ids: Ids,
     leave_out: LeaveOut,
 ) -> Iterator[Named]:
-    """Yield every FLAIR of the dataset; one by no BIDS name is told of.
+    """Yield every FLAIR of the dataset. A FLAIR without a BIDS name is reported.
 
-    pybids passes over names that BIDS does not know. Of those, ids of other letters alone are
-    taken all the same.
+    pybids skips names that BIDS does not know. If only the characters in their ids are unknown to
+    BIDS, they are taken all the same.
     """
     known = _known(folder, skipped)
     ignored = _ignored(folder)
@@ -65,19 +67,19 @@ def _ignored(folder: Path) -> list[str]:
 
 
 def _fits(path: Path, pattern: str) -> bool:
-    """Whether a pattern names a file or one of the folders that it lies in."""
+    """Whether a pattern matches a file or one of the folders above it."""
     return any(each.match(pattern) for each in (path, *path.parents) if each.name)
 
 
 def _speaks_of_flair(named: Named) -> bool:
-    """Whether an image, not of T1 and no mask, has FLAIR somewhere in its name."""
+    """Whether an image has FLAIR somewhere in its name and is neither a T1 nor a mask."""
     mask = named.suffix in filter(None, SUFFIXES) or any(named.has(name) for name in DESCRIBING)
     return not mask and named.suffix != "T1w" and "flair" in stem_of(named.path).lower()
 
 
 def _known(folder: Path, skipped: Iterable[Path]) -> set[str]:
-    """Return the FLAIRs that pybids finds, in folders that it is to read."""
-    from bids import BIDSLayout  # noqa: PLC0415 - slow, and needed here alone
+    """Return the FLAIRs that pybids finds in the folders that it should read."""
+    from bids import BIDSLayout  # noqa: PLC0415 - slow, and needed only here
     from bids.exceptions import BIDSValidationError  # noqa: PLC0415
     from bids.layout import BIDSLayoutIndexer  # noqa: PLC0415
 
@@ -89,14 +91,14 @@ def _known(folder: Path, skipped: Iterable[Path]) -> set[str]:
     try:
         layout = BIDSLayout(folder, indexer=indexer)
     except BIDSValidationError as error:
-        remedy = "correct dataset_description.json; of data as scanned, DatasetType is raw"
+        remedy = "correct dataset_description.json; for data as scanned, DatasetType is raw"
         raise bad_input(folder, "a BIDS dataset", str(error), remedy) from error
     found = layout.get(suffix="FLAIR", datatype="anat", return_type="file")
     return {str(folder / Path(path).relative_to(folder.absolute())) for path in found}
 
 
 def _has_other_ids(named: Named) -> bool:
-    """Whether a FLAIR lies where BIDS has it, but for ids of other letters."""
+    """Whether a FLAIR is where BIDS expects it, apart from unusual characters in its ids."""
     folders = [f"sub-{named.subject}", *([f"ses-{named.session}"] if named.session else []), "anat"]
     ids = f"{named.subject}{named.session}"
     plain = ids.isascii() and ids.isalnum()
@@ -120,7 +122,7 @@ def one_a_session(
     wrong: list[Finding],
     leave_out: LeaveOut,
 ) -> list[Named]:
-    """Return the one FLAIR of each subject and session; the others are told of, or wrong."""
+    """Return the one FLAIR of each subject and session. Others are reported, or are errors."""
     visits: dict[tuple[str, str], list[Named]] = defaultdict(list)
     for named in found:
         same_name = [one for one in visits[named.visit] if stem_of(one.path) == stem_of(named.path)]
@@ -129,10 +131,12 @@ def one_a_session(
             leave_out(LeftOut(named.path, f"not chosen by --entities: it has {has}"))
         elif odd := not_whole(named, wanted):
             value = named.entities[odd]
-            said = f"by {odd}-{value} no FLAIR of a whole head"
+            said = f"{odd}-{value} says that it is not a FLAIR of a whole head"
             leave_out(LeftOut(named.path, f"{said}; --entities {odd}={value} takes it"))
         elif same_name:
-            leave_out(LeftOut(named.path, f"{same_name[0].path.name} is taken, of the same name"))
+            leave_out(
+                LeftOut(named.path, f"{same_name[0].path.name} is taken, which has the same name")
+            )
         elif reason := unusable(named.path):
             leave_out(LeftOut(named.path, reason))
         else:
@@ -141,6 +145,6 @@ def one_a_session(
         if len(several) > 1:
             names = ", ".join(each.path.name for each in several)
             remedy = "choose one: --entities run=1, acq=3d, acq=none or the like"
-            expected = "one FLAIR a session"
+            expected = "one FLAIR per session"
             wrong.append(Finding(str(several[0].path.parent), expected, names, remedy))
     return [several[0] for _, several in sorted(visits.items()) if several]

@@ -1,9 +1,9 @@
-"""Which names say: a mask of all lesions of a FLAIR. What else speaks of lesions is none.
+"""Decide by its name whether a file is a mask of all lesions of a FLAIR.
 
-The entities that describe a mask must be made of known words throughout, and say lesion, WMH or WML
-once: ``label-lesion``, ``desc-T2lesionsRater2``, ``seg-lst``, ``lesion-manual``. So masks of new,
-enhancing, cortical or spinal lesions, of regions and of the brain without lesions are left out
-without a list of them all.
+All entities that describe a mask must consist of known words, and must say lesion, WMH or WML once:
+``label-lesion``, ``desc-T2lesionsRater2``, ``seg-lst``, ``lesion-manual``. Other files about
+lesions are left out: masks of new, enhancing, cortical or spinal lesions, of regions, and of the
+brain without lesions. This needs no list of all such names.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 
 from msnmo.cohort.bids_names import CONTRAST, NONE, Named, same
 
-# of LST-AI and ivadomed, a mask may end with an entity: seg-lst, lesion-manual
+# with LST-AI and ivadomed, a mask's name may end with an entity: seg-lst, lesion-manual
 SUFFIXES = ("mask", "roi", "seg", "dseg", "")
 DESCRIBING = ("label", "desc", "seg", "lesion")
 FLAIR_SPACES = ("orig", "native", "flair", "t2flair")
-# what tells apart images of one session, or their grids
+# entities that distinguish images of one session, or their grids
 PICTURE = (
     *("acq", "ce", "trc", "rec", "dir", "run", "echo", "flip", "inv", "mt", "part", "proc"),
     *("chunk", "sample", "res", "den", "hemi"),
@@ -28,7 +28,7 @@ LESION = (
     r"(?:brain|wm|white-?matter)?lesions?|wmhs?|wmls?|(?:wm|white-?matter)?hyperintensit(?:y|ies)"
     r"|plaques?"
 )
-# who or what made a mask, how, and what every lesion on a FLAIR may be called
+# words for who or what made a mask, how, and for all lesions on a FLAIR
 MAKER = (
     rf"(?:{'|'.join(RATERS)}|radiologist|neurologist)[a-z]{{0,3}}\d*|manual(?:ly)?\d*|semi|auto\d*"
     r"|automatic(?:ally)?|automated|consensus|majority|staple|union|intersection|final|corrected"
@@ -47,14 +47,14 @@ SAYS = re.compile(LESION, re.IGNORECASE)
 LESION_TOOLS = re.compile(r"lst(-?ai)?", re.IGNORECASE)
 AGREED = re.compile(r"consensus|majority|staple|union|intersection", re.IGNORECASE)
 RATER = re.compile(rf"({'|'.join(RATERS)}|manual)-?[a-z]{{0,3}}\d*", re.IGNORECASE)
-# what makes a file worth a note that is no such mask
+# words that make a file worth a note although it is no such mask
 LIKE_LESIONS = re.compile(
     r"lesion|l[aä]sion|wmh|wml|hyperint|plaque|black-?hole|label-l(?![a-z])|bianca|samseg|nicms"
     r"|(?<![a-z])lst|[pb]les_|(?<![a-z])l[pg]a(?![a-z])",
     re.IGNORECASE,
 )
 PROBABLE = re.compile(r"prob|pmap|softmax|logit|heatmap|confidence|likelihood", re.IGNORECASE)
-# label maps by their names, with the labels that are lesion: of LST-AI, of FreeSurfer
+# names of label maps of LST-AI and FreeSurfer, with the labels that mean lesion
 LABEL_MAPS = {"annotated": "any", "samseg": "99"}
 OF_OTHERS = re.compile(
     r"t1|t2w|t2star|gad|gd|enhanc|black-?hole|dwi|swi|psir|stir|dir(?!ect)", re.IGNORECASE
@@ -64,7 +64,7 @@ ANATOMY = re.compile(
     r"|(?<![a-z])(bet|hdbet|head|gm|wm|cord|eyes?|face|neck|air|body|defacing)(?![a-z])",
     re.IGNORECASE,
 )
-# of folders of derivatives, whose names are free
+# names of derivatives' folders, which BIDS does not restrict
 ODD_FOLDER = re.compile(
     r"new|enlarg|change|enhanc|gad|black-?hole|cortical|spine|spinal|fill|without|non-?lesion|dilat"
     r"|erod|prob|(?<![a-z])(t1w?|t2w|mprage|mni|sct|cord|old|backup|bak|trash|archive|tmp|copy|draft)(?![a-z])",
@@ -73,13 +73,13 @@ ODD_FOLDER = re.compile(
 BODY_PARTS = {("bodypart", "brain"), ("bodypart", "head")}
 ANOTHER = "a lesion mask of another image ({}), not of {}"
 NAME_IT = "sub-X_label-lesion_mask.nii.gz"
-PROBABILITIES = f"a map of probabilities by its name: threshold it first, as {NAME_IT}"
-LABELS = "a map whose labels are regions, so no mask of lesions as it is"
-NOT_ALL = "is not known to mean all the lesions of a FLAIR (masks of parts are joined to one first)"
+PROBABILITIES = f"by its name a probability map: threshold it first and name it {NAME_IT}"
+LABELS = "a map of regions by labels, so not a lesion mask as it is"
+NOT_ALL = "is not known to mean all lesions of a FLAIR (join masks of parts into one first)"
 
 
 def is_like(named: Named) -> bool:
-    """Whether a file's name has to do with lesions, and it is no picture of them."""
+    """Whether a file's name is about lesions and the file is not a picture of them."""
     suffix = named.suffix
     if suffix and (CONTRAST.fullmatch(suffix) or "flair" in suffix.lower()):
         return False
@@ -87,14 +87,14 @@ def is_like(named: Named) -> bool:
 
 
 def may_be(named: Named) -> bool:
-    """Whether a file is some mask, and nothing in its name tells that it is not of lesions."""
+    """Whether a file is a mask and nothing in its name says that it is not of lesions."""
     masks = named.suffix in SUFFIXES[:3]
     told = PROBABLE.search(_said(named)) or ANATOMY.search(_said(named))
     return masks and not told and not named.contrast
 
 
 def is_lesion_mask(named: Named) -> bool:
-    """Whether a name says that lesions are in the mask, be it all of them or not."""
+    """Whether a name says that the mask holds lesions, all of them or some."""
     segmentation = named.entities.get("seg", "")
     texts = [*(named.entities.get(name, "") for name in DESCRIBING), *named.words]
     says = any(SAYS.search(text) for text in texts) or "lesion" in named.entities
@@ -102,9 +102,9 @@ def is_lesion_mask(named: Named) -> bool:
 
 
 def oddities(named: Named, flair: Named) -> list[tuple[str, str]]:
-    """Return what in a mask's name speaks against its being of all lesions of a FLAIR, and why.
+    """Return what in a mask's name says that it is not of all lesions of a FLAIR, and why.
 
-    Each comes with the entity, as of `Named.has`, that takes the mask by ``--mask`` all the same.
+    Each item comes with the entity (as in `Named.has`) that makes ``--mask`` take it all the same.
     """
     others = (_of_another_image, _of_other_lesions, _of_unknown_kind)
     return [each for generator in others for each in generator(named, flair)]
@@ -148,24 +148,24 @@ def _of_unknown_kind(named: Named, _: Named) -> Iterator[tuple[str, str]]:
 
 
 def odd_words(named: Named) -> list[str]:
-    """Return parts of a name that are no entities and say neither FLAIR nor how a mask was made."""
+    """Return parts of a name that are neither entities, nor FLAIR, nor words for making a mask."""
     images = [word for word in named.words if CONTRAST.fullmatch(word) or "flair" in word.lower()]
     return [word for word in named.words if word not in images and not _is_known(word)]
 
 
 def strange_ids(named: Named) -> str:
-    """Return why a file's folders are of another subject or session than its name; empty if not."""
+    """Return how a file's folders contradict the subject or session in its name; empty if not."""
     for prefix, of_name in (("sub-", named.subject), ("ses-", named.session)):
         for folder in named.folders:
             if folder.startswith(prefix) and folder != f"{prefix}{of_name}":
                 own = f"{prefix}{of_name}" if of_name else "no session"
-                return f"its folder says {folder}, its name {own}: whose it is is not known"
+                return f"its folder says {folder}, its name {own}: its owner is unknown"
     return ""
 
 
 def options_for(named: Named, odd: Mapping[str, str]) -> str:
-    """Return the ``--mask`` option that takes a file, though this is odd of it."""
-    # what is odd comes first: desc=annotated
+    """Return the ``--mask`` option that takes a file in spite of these oddities."""
+    # oddities come first: desc=annotated
     names = sorted(filter(named.has, DESCRIBING), key=lambda name: name not in odd)
     if not names or "suffix" in odd:
         names.append("suffix")
@@ -177,7 +177,7 @@ def options_for(named: Named, odd: Mapping[str, str]) -> str:
 
 
 def is_label_map(named: Named) -> bool:
-    """Whether a file is by its name a map of labels, which are no lesions or parts of them."""
+    """Whether a file is by its name a label map; labels may be regions or parts of lesions."""
     kind = _map_of(_said(named))
     if kind == "annotated":
         return True
@@ -187,7 +187,7 @@ def is_label_map(named: Named) -> bool:
 
 
 def read_by(named: Named) -> str:
-    """Return how a label map is read, once it is taken; empty of any other file."""
+    """Return how a label map is read once it is taken; empty for other files."""
     if not is_label_map(named):
         return ""
     if not (labels := LABEL_MAPS.get(_map_of(_said(named)))):
@@ -197,24 +197,24 @@ def read_by(named: Named) -> str:
 
 
 def _map_of(text: str) -> str:
-    """Return which map of labels a text speaks of; empty if none."""
+    """Return the label map that a text names; empty if none."""
     return next((kind for kind in LABEL_MAPS if kind in text.lower()), "")
 
 
 def without_rater(named: Named) -> str:
-    """Return a name without what tells raters apart."""
+    """Return a name without the parts that distinguish raters."""
     parts = [f"{name}-{value}" for name, value in named.entities.items() if name not in RATERS]
     return RATER.sub("", "_".join((*parts, *named.words, named.suffix)))
 
 
 def is_agreed(named: Named) -> bool:
-    """Whether a mask is what several raters agree on."""
+    """Whether a mask is the consensus of several raters."""
     values = [named.entities.get(name, "") for name in (*DESCRIBING, *RATERS)]
     return any(AGREED.search(value) for value in values)
 
 
 def _odd_folder(named: Named) -> str:
-    """Return a folder that no mask of all lesions of a FLAIR is expected in; empty if none."""
+    """Return a folder name in which no full lesion mask of a FLAIR is expected; empty if none."""
     ids = [place for place, folder in enumerate(named.folders) if folder.startswith("sub-")]
     first = ids[-1] if ids else len(named.folders)
     free = [folder for folder in named.folders[:first] if ODD_FOLDER.search(folder)]
@@ -228,7 +228,7 @@ def _odd_folder(named: Named) -> str:
 
 
 def _is_known(text: str) -> bool:
-    """Whether a text is made of known words; a long one is not, as trying its words takes time."""
+    """Whether a text consists of known words. A long text counts as unknown, to save time."""
     return len(text) <= LONGEST and KNOWN.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Lesion masks of a BIDS dataset and its derivatives: which are some, and whose each is."""
+"""Lesion masks of a BIDS dataset and its derivatives: which files are masks, and of which scan."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ from msnmo.core.errors import bad_input
 
 LeaveOut = Callable[[LeftOut], None]
 OWN = "the dataset itself"
-MAY_BE_OF = "taken, but by its name it may as well be of"
-NOT_SAID = "a mask whose name does not say that it is of lesions"
+MAY_BE_OF = "taken, but by its name it may also belong to"
+NOT_SAID = "a mask, but its name does not mention lesions"
 TAKES = "; {} takes it all the same"
-CONVERT = "an image of another form: convert it to NIfTI, .nii.gz"
+CONVERT = "an image in another format: convert it to NIfTI, .nii.gz"
 
 
 @dataclass(frozen=True)
 class Masks:
-    """The lesion masks by subject and session, and files that might be some by their names.
+    """The lesion masks by subject and session, and files that might be masks by their names.
 
     Parameters
     ----------
     dataset : Path
     wanted : mapping
-        The entities that the user names, with the values allowed.
+        The entities that the user names, with their allowed values.
     by_visit, alike : mapping
-        What has to do with lesions or is wanted; other masks, of nobody knows what.
+        Masks that are about lesions or wanted; and masks that may show anything.
     sidecars : Sidecars
     """
 
@@ -69,7 +69,7 @@ class Masks:
         ids: Ids,
         leave_out: LeaveOut,
     ) -> Masks:
-        """Look for masks among files of a dataset's subjects and of folders of masks."""
+        """Look for masks among the files of subjects and of mask folders."""
         by_visit, alike = defaultdict(list), defaultdict(list)
         files = list(files)
         for file in files:
@@ -88,9 +88,10 @@ class Masks:
         return cls(dataset, wanted, by_visit, alike, Sidecars(files, dataset, ids))
 
     def of(self, flair: Named, beside: Iterable[Named], leave_out: LeaveOut) -> tuple[Path, ...]:
-        """Return a scan's masks, by name; whatever else has to do with lesions is told of.
+        """Return a scan's masks, by name. Report all other files about lesions.
 
-        So is one that may as well be of another FLAIR of the session (`beside`), which is taken.
+        A taken mask is reported too, if it may also belong to another FLAIR of the session
+        (`beside`).
         """
         beside = list(beside)
         chosen: list[Named] = []
@@ -104,11 +105,11 @@ class Masks:
                 if not self._reason(mask, other):
                     leave_out(LeftOut(mask.path, f"{MAY_BE_OF} {other.path.name}"))
             for sidecar in self.sidecars.unreadable(mask):
-                leave_out(LeftOut(sidecar, f"no JSON object: {mask.path.name} is taken unasked"))
+                leave_out(LeftOut(sidecar, f"no JSON object: {mask.path.name} is taken without it"))
         return tuple(mask.path for mask in self._raters(flair, chosen, leave_out))
 
     def without_flair(self, visits: Collection[tuple[str, str]], leave_out: LeaveOut) -> None:
-        """Tell of every mask whose subject and session have no FLAIR."""
+        """Report every mask whose subject and session have no FLAIR."""
         for visit, masks in sorted(self.by_visit.items()):
             if visit not in visits:
                 name = f"sub-{visit[0]}" + (f" ses-{visit[1]}" if visit[1] else " without session")
@@ -116,14 +117,14 @@ class Masks:
                     leave_out(LeftOut(mask.path, f"a lesion mask, but no FLAIR of {name}"))
 
     def hint(self, flair: Named) -> str:
-        """Return which file might be a scan's mask and how to say so; empty if there is none."""
+        """Return which file might be a scan's mask and the option that takes it; empty if none."""
         parts = [
             mask.path.name
             for mask in self.by_visit.get(flair.visit, [])
             if NOT_ALL in self._reason(mask, flair)
         ]
         if len(parts) > 1:
-            return f"; {' and '.join(parts)}, if parts of the lesions, are joined to one mask first"
+            return f"; if {' and '.join(parts)} are parts of the lesions, join them into one mask"
         for mask in self.alike.get(flair.visit, []):
             if is_nifti(mask.path):
                 odd = dict(oddities(mask, flair))
@@ -131,7 +132,7 @@ class Masks:
         return ""
 
     def _reason(self, mask: Named, flair: Named) -> str:
-        """Return why a file is no mask of this FLAIR; what the user named is not asked again."""
+        """Return why a file is no mask of this FLAIR. What the user named is not questioned."""
         if not is_nifti(mask.path):
             return CONVERT
         if lacking := mask.lacks(self.wanted):
@@ -155,9 +156,10 @@ class Masks:
         return f"{LABELS if is_label_map(mask) else NOT_SAID}{takes}"
 
     def _raters(self, flair: Named, masks: list[Named], leave_out: LeaveOut) -> list[Named]:
-        """Return the masks of a scan without those that a consensus of the same folder sums up.
+        """Return the masks of a scan. A consensus replaces the masks of its folder.
 
-        Others of one folder are taken as raters; where their names do not say so, it is told.
+        Otherwise, masks of one folder count as raters' masks. This is reported if their names do
+        not say so.
         """
         taken: list[Named] = []
         of_source = sorted(masks, key=self._source)
@@ -167,13 +169,13 @@ class Masks:
             if agreed and not self.wanted:
                 for mask in group:
                     if mask not in agreed:
-                        reason = f"{agreed[0].path.name} is taken, what the raters agree on; "
+                        reason = f"{agreed[0].path.name} is taken, the raters' consensus; "
                         options = options_for(mask, {})
                         leave_out(LeftOut(mask.path, f"{reason}{options} takes this one"))
                 group = agreed
             if len({without_rater(mask) for mask in group}) > 1:
                 names = " and ".join(mask.path.name for mask in group)
-                reason = f"{names} are taken as raters of it; --mask chooses"
+                reason = f"{names} are taken as masks of several raters; --mask chooses"
                 leave_out(LeftOut(flair.path, reason))
             taken += group
         return [mask for mask in masks if mask in taken]
@@ -188,41 +190,41 @@ class Masks:
 def _check_wanted(
     wanted: Mapping[str, tuple[str, ...]], by_visit: Mapping[tuple[str, str], list[Named]]
 ) -> None:
-    """See that ``--mask`` names something that is there.
+    """Check that some file matches ``--mask``.
 
     Raises
     ------
     InputError
-        If no file has what it names.
+        If no file matches it.
     """
     masks = [mask for group in by_visit.values() for mask in group]
     if not wanted or any(not mask.lacks(wanted) for mask in masks):
         return
     named = " ".join(f"{name}={','.join(values)}" for name, values in wanted.items())
     names = sorted(mask.path.name for mask in masks)
-    found = f"none; files that speak of lesions: {', '.join(names[:5])}" if names else "none"
-    remedy = "correct --mask, or leave it out"
+    found = f"none; files about lesions: {', '.join(names[:5])}" if names else "none"
+    remedy = "correct --mask, or remove it"
     raise bad_input("command line", f"a file with --mask {named}", found, remedy)
 
 
 def sources(masks: Iterable[Path], dataset: Path) -> list[str]:
-    """Return where in a dataset the masks of one scan come from: folders of derivatives, itself."""
+    """Return the sources of one scan's masks: folders of derivatives or the dataset itself."""
     inside = [mask.relative_to(dataset).parts for mask in masks if mask.is_relative_to(dataset)]
     return sorted({"/".join(parts[:2]) if parts[0] == "derivatives" else OWN for parts in inside})
 
 
 def _whose(path: Path) -> str:
-    """Return why a file has no owner: LST writes ``ples_lpa_msub-01_FLAIR.nii.gz``."""
-    reason = "its name does not begin with a subject's, sub-X, so whose it is is not known"
-    return f"{reason}: name a mask {NAME_IT}, after a threshold if it is of probabilities"
+    """Return why a file has no owner. For example, LST writes ``ples_lpa_msub-01_FLAIR.nii.gz``."""
+    reason = "its name does not begin with a subject's, sub-X, so its owner is unknown"
+    return f"{reason}: name a mask {NAME_IT} (threshold a probability map first)"
 
 
 def _twin(mask: Named, chosen: Iterable[Named]) -> str:
-    """Return which mask is the same file, or has the same name in the same folder."""
+    """Return the taken mask that is the same file, or has the same name in the same folder."""
     for other in chosen:
         beside = mask.path.parent == other.path.parent
         if beside and stem_of(mask.path) == stem_of(other.path):
-            return f"{other.path.name} is taken, of the same name"
+            return f"{other.path.name} is taken, which has the same name"
         if mask.path.samefile(other.path):
             return f"the same file as {other.path}, which is taken"
     return ""

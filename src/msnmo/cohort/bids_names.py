@@ -1,4 +1,4 @@
-"""What the name of a file in a BIDS dataset says: subject, session, entities, words and suffix."""
+"""Read file names in a BIDS dataset: subject, session, entities, words and suffix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from msnmo.cohort.tree import InTree, other_form
 from msnmo.core.errors import Finding, InputError
 
-# BIDS counts by these: 1 and 01 are one
+# index entities of BIDS: 1 and 01 are the same
 INDICES = ("run", "echo", "flip", "inv", "split")
 NONE = "none"
 ENTITY = re.compile(r"([A-Za-z0-9]+)-(.+)")
-# words by which names tell of another image than the FLAIR
+# words in names that mean another image than the FLAIR
 CONTRAST = re.compile(
     r"t1(w|rho|map|ce|c|gd|post|km)?|t2(w|star|starw|sw|map|starmap)?|pd(w|t2|t2map|map)?"
     r"|inplanet[12]|unit1|mp2?rage|megre|mese|mtw|mt[rsv]|mtsat|mtrmap|swi|qsm|chimap|dwi|adc|fa|md"
@@ -30,14 +30,14 @@ DATATYPES = (
 
 @dataclass(frozen=True)
 class Ids:
-    """The dataset's subjects and sessions as its folders have them: they may hold ``_`` and ``-``.
+    """The dataset's subjects and sessions as its folders write them, maybe with ``_`` and ``-``.
 
     Parameters
     ----------
     subjects : frozenset of str
         As ``sub-MS_02``.
     sessions : mapping of str to frozenset of str
-        Of each subject, as ``ses-2019-05-01``.
+        For each subject, as ``ses-2019-05-01``.
     """
 
     subjects: frozenset[str]
@@ -45,7 +45,7 @@ class Ids:
 
     @classmethod
     def of(cls, dataset: Path) -> Ids:
-        """Return the ids of a dataset's folders."""
+        """Return the ids in the names of a dataset's folders."""
         folders = [path for path in dataset.glob("sub-*") if path.is_dir()]
         sessions = {
             composed(folder.name): frozenset(
@@ -66,7 +66,7 @@ class Ids:
 
 
 def _taken(text: str, prefix: str, known: frozenset[str]) -> tuple[str, str]:
-    """Return the id that a text begins with, empty if none, and what follows it."""
+    """Return the id that a text begins with (empty if none) and the rest of the text."""
     if not text.startswith(prefix):
         return "", text
     ends = [place for place, letter in enumerate(f"{text}_") if letter == "_"]
@@ -77,21 +77,21 @@ def _taken(text: str, prefix: str, known: frozenset[str]) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Named:
-    """A file with what its name says.
+    """A file and what its name says.
 
     Parameters
     ----------
     path : Path
     subject, session : str
-        As the dataset's folders have them, without prefix; empty where there is none. Letters with
-        marks are composed, as macOS has them in two ways.
+        As the dataset's folders write them, without prefix; empty if there is none. Letters with
+        marks are composed, as macOS stores them in two ways.
     entities : mapping of str to str
     words : tuple of str
-        Parts of the name that are no entity, before the suffix: ``T1w`` in ``T1w_desc-x_mask``.
+        Parts of the name before the suffix that are no entity: ``T1w`` in ``T1w_desc-x_mask``.
     suffix : str
-        Empty where the name ends with an entity, as ``seg-lst``.
+        Empty if the name ends with an entity, such as ``seg-lst``.
     folders : tuple of str
-        That it lies in, from a subject's, a derivative's or the one given on.
+        The folders above it, from a subject's, a derivative's or the given folder on.
     """
 
     path: Path
@@ -104,7 +104,7 @@ class Named:
 
     @classmethod
     def of(cls, file: InTree, ids: Ids) -> Named:
-        """Return what a file's name says."""
+        """Read a file's name."""
         subject, session, parts = ids.split(composed(stem_of(file.path)))
         words = [part for part in parts if not ENTITY.fullmatch(part)]
         suffix = words.pop() if words and parts[-1] == words[-1] else ""
@@ -121,7 +121,7 @@ class Named:
 
     @property
     def contrast(self) -> str:
-        """The other image than a FLAIR that the name or folder tells of; empty if none."""
+        """An image other than a FLAIR that the name or folder mentions; empty if none."""
         words = [*self.words, *filter(None, [self.entities.get("mod")])]
         if any("flair" in word.lower() for word in words):
             return ""
@@ -130,14 +130,14 @@ class Named:
         return others[0] if others else ""
 
     def has(self, name: str) -> str | None:
-        """Return the value of an entity, of the ``suffix`` or the ``contrast``; None without it."""
+        """Return the value of an entity, of ``suffix`` or of ``contrast``; None if absent."""
         more = {"suffix": self.suffix, "contrast": self.contrast, "ses": self.session}
         return {**self.entities, **more}.get(name) or None
 
     def lacks(self, wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
-        """Return the entities that have none of the values wanted; ``none`` wants no such one.
+        """Return the entities that have none of the wanted values. ``none`` means: no such entity.
 
-        ``folder`` is had by all that lies below one of that name.
+        A file has ``folder`` if it lies anywhere below a folder with that name.
         """
         return [
             name
@@ -148,7 +148,7 @@ class Named:
 
 
 def composed(text: str) -> str:
-    """Return a text with its letters and marks composed: macOS writes u and two dots for ü."""
+    """Return a text with composed letters: macOS writes ü as u and two dots."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -158,19 +158,19 @@ def stem_of(path: Path) -> str:
 
 
 def same(entity: str, first: str | None, second: str | None) -> bool:
-    """Whether two values of an entity are one: of an index 1 and 01 are."""
+    """Whether two values of an entity are equal. For an index, 1 and 01 are equal."""
     if entity in INDICES and first and second and first.isdecimal() and second.isdecimal():
         return int(first) == int(second)
     return first == second
 
 
 def wanted_entities(arguments: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values allowed of each entity, of ``run=1`` or ``desc=a,b`` arguments.
+    """Return the allowed values of each entity from ``run=1`` or ``desc=a,b`` arguments.
 
     Raises
     ------
     InputError
-        With every argument that is none.
+        Lists every argument of another form.
     """
     wanted, wrong = {}, []
     for argument in arguments:

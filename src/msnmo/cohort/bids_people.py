@@ -1,4 +1,4 @@
-"""What participants.tsv and the sessions' tables of a BIDS dataset say of each scan."""
+"""Read what participants.tsv and the session tables of a BIDS dataset say about each scan."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.fetched import not_fetched
 
 SUBJECT, SESSION = "participant_id", "session_id"
-ABSENT = "no such file: no scan has a diagnosis or site by it"
+ABSENT = "no such file, so no scan has a diagnosis or site from it"
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of one table; session empty where it speaks of the subject."""
+    """One row of one table. The session is empty if the row is about the subject."""
 
     where: str
     subject: str
@@ -52,7 +52,7 @@ class Tables:
         Raises
         ------
         InputError
-            If a table cannot be read, or no table has a column wanted.
+            If a table cannot be read, or no table has a wanted column.
         """
         path, wanted = dataset / "participants.tsv", list(wanted)
         if not wanted:
@@ -76,12 +76,15 @@ class Tables:
         return cls(path, columns, tuple(rows))
 
     def without(self, subjects: Collection[str]) -> list[_Row]:
-        """Return the first row of everyone but these subjects."""
+        """Return the first row of every subject except these."""
         others = {row.subject: row for row in reversed(self.rows) if row.subject not in subjects}
         return [*reversed(others.values())]
 
     def stated(self, column: str | None, means: Callable[[str], str] = str) -> Stated:
-        """Return what a column says; words that mean the same do not contradict each other."""
+        """Return the content of a column.
+
+        Words with the same meaning do not contradict each other.
+        """
         known = defaultdict(list)
         for row in self.rows:
             if column is not None and column in row.cells:
@@ -91,7 +94,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Stated:
-    """What one column of the tables says of subjects and their sessions."""
+    """What one column of the tables says about subjects and their sessions."""
 
     path: Path
     listed: bool
@@ -99,9 +102,10 @@ class Stated:
     means: Callable[[str], str]
 
     def of(self, subject: str, session: str) -> str | None:
-        """Return what is said of a scan, empty if it is not known, None if a row is missing.
+        """Return the entry for a scan; empty if it is unknown, None if a row is missing.
 
-        The session's own row comes first, then the subject's, then what all its rows agree on.
+        The session's own row comes first, then the subject's row, then the value that all its rows
+        share.
         """
         rows = self.by_subject.get(subject)
         if not rows:
@@ -113,7 +117,7 @@ class Stated:
         return next(iter(words.values())) if len(words) == 1 else None if words else ""
 
     def contradictions(self, classes: bool = False) -> dict[str, Finding]:
-        """Find, by subject, rows of one session that differ, or of one subject in two classes."""
+        """Find, by subject, contradicting rows of one session, or of one subject in two classes."""
         found: dict[str, Finding] = {}
         for subject, rows in sorted(self.by_subject.items()):
             groups = defaultdict(list)
@@ -131,20 +135,20 @@ class Stated:
 def _contradiction(subject: str, rows: Iterable[tuple[_Row, str]]) -> Finding:
     rows = list(rows)
     found = ", ".join(f"{word!r} in {row.where}" for row, word in rows)
-    remedy = "correct the wrong row; several visits are rows of their own session_id"
+    remedy = "correct the wrong row; several visits need one row each, with its own session_id"
     return Finding(rows[0][0].where, f"one word for sub-{subject}", found, remedy)
 
 
 def _table(path: Path, key: str, subject: str = "") -> tuple[list[str], list[_Row]]:
-    """Return a table's columns and its rows; `subject` is whose it is, if of one alone."""
+    """Return a table's columns and rows. `subject` is its owner, if it has only one."""
     if reason := not_fetched(path):
         raise bad_input(path, "a table", reason, "fetch it first")
     header, *rows = read_rows(path)
     columns = list(header.cells)
     while columns and not columns[-1]:
-        columns.pop()  # which spreadsheets write past the table
+        columns.pop()  # spreadsheets write them past the table
     if key not in columns or len(set(columns)) < len(columns):
-        expected = f"columns with a name each, one of them {key}"
+        expected = f"a name for every column, one of them {key}"
         raise bad_input(path, expected, f"columns {', '.join(columns)}", "correct the header")
     wrong, found = [], []
     for row in rows:
@@ -153,7 +157,7 @@ def _table(path: Path, key: str, subject: str = "") -> tuple[list[str], list[_Ro
             len(row.cells) < len(columns) or any(row.cells[len(columns) :])
         ):
             expected = f"{counted(len(columns), 'cell')}, as in the header"
-            remedy = "look for a tab that is missing or too many; empty cells need their tab too"
+            remedy = "look for a missing or extra tab; empty cells need a tab too"
             wrong.append(Finding(where, expected, counted(len(row.cells), "cell"), remedy))
             continue
         cells = dict(zip(columns, map(_known, row.cells), strict=False))

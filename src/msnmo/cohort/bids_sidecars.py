@@ -1,4 +1,4 @@
-"""What a mask's JSON says of the image that it lies on; files further up hold for those below."""
+"""Read from a mask's JSON which image it belongs to. Files higher up apply to those below."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sidecars:
     ----------
     files : iterable of InTree
     top : Path
-        The data set: JSON files in the folders above a mask count up to here.
+        The data set. JSON files above a mask count up to this folder.
     ids : Ids
     """
 
@@ -41,22 +41,25 @@ class Sidecars:
         return found
 
     def oddities(self, mask: Named, flair: Named) -> Iterator[tuple[str, str]]:
-        """Yield what a mask's JSON says against its being a FLAIR's, as `bids_lesions.oddities`."""
+        """Yield reasons in a mask's JSON why it is not a FLAIR's, as `bids_lesions.oddities`."""
         said = self._of(mask)
         references = [text for text in _texts(said.get(SPACE)) if not _is_flair(text)]
         if references:
-            yield "space", f"by its JSON on the grid of {references[0]}, not of {flair.path.name}"
+            yield (
+                "space",
+                f"its JSON puts it on the grid of {references[0]}, not of {flair.path.name}",
+            )
         if said.get("Type") in OTHER_TYPES:
-            yield "suffix", f"by its JSON a mask of Type {said['Type']}, not Lesion"
+            yield "suffix", f"its JSON says Type {said['Type']}, not Lesion"
         sources = [text for name in SOURCES for text in _texts(said.get(name))]
         images = [text for text in sources if _is_flair(text) or CONTRAST.fullmatch(_suffix(text))]
         flairs = [text for text in images if _is_flair(text)]
         of_another = images and not flairs
         if of_another or (flairs and not any(self._may_be(text, flair) for text in flairs)):
-            yield "contrast", f"by its JSON of another image ({images[0]}), not {flair.path.name}"
+            yield "contrast", f"its JSON names another image ({images[0]}), not {flair.path.name}"
 
     def unreadable(self, mask: Named) -> list[Path]:
-        """Return JSON files of a mask that are none."""
+        """Return a mask's JSON files that hold no valid JSON."""
         return [path for path in self._paths(mask) if self._content(path) is None]
 
     def _of(self, mask: Named) -> Mapping[str, Any]:
@@ -66,7 +69,7 @@ class Sidecars:
         return said
 
     def _paths(self, mask: Named) -> list[Path]:
-        """Return the JSON files that hold for a mask, the nearest last."""
+        """Return the JSON files that apply to a mask, the nearest last."""
         return [
             named.path.with_name(f"{named.path.name}.json")
             for folder in reversed(mask.path.parents)
@@ -99,7 +102,7 @@ def _named(path: Path, ids: Ids) -> Named:
 
 
 def _holds_for(sidecar: Named, mask: Named) -> bool:
-    """Whether BIDS lets a JSON file speak of a mask: the same suffix, none but its entities."""
+    """Whether a JSON file applies to a mask by BIDS: same suffix, and only entities of the mask."""
     ids = (sidecar.subject in {"", mask.subject}) and (sidecar.session in {"", mask.session})
     entities = sidecar.entities.items() <= mask.entities.items()
     words = {*sidecar.words} <= {*mask.words}

@@ -1,8 +1,9 @@
-"""Cohorts of one class, or of none: which methods can be trained, and what is said of the others.
+"""Cohorts of one class, or of none: which methods can be trained, and the note on the others.
 
-A network learns to tell two classes apart from scans of both. Where a cohort has scans of one, or
-lesion masks without any diagnosis, methods that classify are left out by name: the joint model and
-its ablations too, whose class is half of what they learn. What segments alone stays.
+To tell two classes apart, a network needs scans of both. If a cohort has scans of only one class,
+or lesion masks without any diagnosis, methods that classify are left out and named. This includes
+the joint model and its ablations, as the class is half of what they learn. Methods that only
+segment stay.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.settings.methods import METHODS, SEGMENTATION, get_method
 
 ONLY_SEG = "only_seg"
-"""The joint model's segmentation alone."""
+"""The method with only the joint model's segmentation."""
 
 
 def trainable(methods: Sequence[str], classes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the methods that can be trained on a cohort, and those that are left out.
+    """Return the methods that can be trained on a cohort, and the methods left out.
 
     Parameters
     ----------
     methods : sequence of str
-        Names, of the config.
+        Names from the config.
     classes : sequence of str
-        Labels that the cohort's scans have.
+        Labels of the cohort's scans.
     """
     if len(classes) >= len(diagnoses()):
         return list(methods), []
@@ -39,40 +40,40 @@ def trainable(methods: Sequence[str], classes: Sequence[str]) -> tuple[list[str]
 
 
 def refuse_none_left(kept: Sequence[str], left_out: Sequence[str], classes: Sequence[str]) -> None:
-    """Stop where every method of the config is left out.
+    """Stop if every method of the config is left out.
 
     Raises
     ------
     InputError
-        Naming them, and those that could be trained.
+        Names them and the methods that could be trained.
     """
     if kept or not left_out:
         return
     segmenting = [name for name, each in METHODS.items() if each.tasks == SEGMENTATION]
     raise bad_input(
         "config: methods",
-        f"a method that segments alone, as the cohort has {in_words(classes)}",
+        f"a method that only segments, as the cohort has {in_words(classes)}",
         f"{', '.join(left_out)}, which classify",
         f"name some of {', '.join(segmenting)}; or add scans of the other class to the scan table",
     )
 
 
 def refuse_lost_class(survey: Survey, cohort: pd.DataFrame, excluded: pd.DataFrame) -> None:
-    """Stop where the check left no scan of one of two classes: methods were planned for both.
+    """Stop if the check left no scan of one of two classes: planned methods need both.
 
     Parameters
     ----------
     survey : Survey
-        Of the scan table.
+        The survey of the scan table.
     cohort : DataFrame
         The scans that go on.
     excluded : DataFrame
-        As `msnmo.cohort.excluded.read_excluded` returns.
+        As returned by `msnmo.cohort.excluded.read_excluded`.
 
     Raises
     ------
     InputError
-        Naming each scan of the class, and why the check excluded it.
+        Names each scan of the class and why it was excluded.
     """
     planned = survey.classes(set(excluded.loc[excluded["by"] == RATER, "scan"]))
     lost = [name for name in planned if name not in set(cohort["diagnosis"])]
@@ -87,9 +88,9 @@ def refuse_lost_class(survey: Survey, cohort: pd.DataFrame, excluded: pd.DataFra
         findings.append(
             Finding(
                 f"cohort, class {name}",
-                f"a scan of {both} to go on with, as methods that tell them apart are planned",
+                f"a scan of {both} that can be used, as planned methods tell them apart",
                 f"all scans of {name} are excluded: {told}",
-                f"mend one of them; or remove the rows of {name} from the scan table: of a cohort "
+                f"fix one of them; or remove the rows of {name} from the scan table: in a cohort "
                 "of one class, methods that classify are left out",
             )
         )
@@ -97,14 +98,14 @@ def refuse_lost_class(survey: Survey, cohort: pd.DataFrame, excluded: pd.DataFra
 
 
 def packed(method: str, trained: Sequence[str], classes: Sequence[str]) -> str:
-    """Return whose folds a bundle holds: the joint model's own segmentation in its place.
+    """Return the method whose folds a bundle holds. Segmentation may replace the joint model.
 
     Parameters
     ----------
     method : str
-        Of the config.
+        The method in the config.
     trained, classes : sequence of str
-        The methods that are trained, and the labels that the cohort's scans have.
+        The methods that are trained, and the labels of the cohort's scans.
     """
     if trainable([method], classes)[0]:
         return method
@@ -112,26 +113,26 @@ def packed(method: str, trained: Sequence[str], classes: Sequence[str]) -> str:
 
 
 def in_words(classes: Sequence[str]) -> str:
-    """Return which classes a cohort has, where there are not two."""
+    """Return in words the classes of a cohort that has not two."""
     return f"one class ({classes[0]})" if classes else "no diagnosis"
 
 
 def left_out_note(left_out: Sequence[str], classes: Sequence[str]) -> str:
-    """Return the sentence on methods that are left out; nothing where there is none."""
+    """Return the sentence on methods that are left out; empty if there are none."""
     if not left_out:
         return ""
     return f"Left out, since the cohort has {in_words(classes)}: {', '.join(left_out)}."
 
 
 def note_of(cohort: pd.DataFrame, left_out: Sequence[str]) -> str:
-    """Return the sentence of `left_out_note` on a cohort.
+    """Return the sentence of `left_out_note` for a cohort.
 
     Parameters
     ----------
     cohort : DataFrame
         Columns scan, diagnosis, lesion_mask.
     left_out : sequence of str
-        Names of methods.
+        Names of the methods left out.
     """
     there = classes_of(learned(cohort))
     return left_out_note(left_out, [name for name in there if name in diagnoses()])

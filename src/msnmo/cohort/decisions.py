@@ -1,4 +1,4 @@
-"""A rater's decisions on scans, keep or exclude, which the workflow reads on its next run."""
+"""A rater's decisions on scans: keep or exclude. The workflow reads them on its next run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from msnmo.core.paths import CONTROL
 
 COLUMNS = ("scan", "decision", "reason")
 DETAILS = ("grade", "artefacts", "rater", "time")
-"""Columns that a table may do without; no step of the workflow reads them."""
+"""Columns that a table may lack. No step of the workflow reads them."""
 KEEP, EXCLUDE = "keep", "exclude"
 GRADES = (EXCLUDE, "poor", "fair", "good")
-"""Grades of a scan, the worst first."""
+"""Grades of a scan, worst first."""
 ARTEFACTS = (
     *("motion", "wrap-around", "noise", "bias field", "missing brain", "eye left", "cut apex"),
     *("wrong contrast", "misplaced lesion mask", "other"),
@@ -34,8 +34,8 @@ SECONDS_OF_PATIENCE = 10.0
 SECONDS_BETWEEN_TRIES = 0.02
 
 
-class TableLocked(MsnmoError):  # noqa: N818 - said of the table
-    """A table of decisions that another process does not let go of."""
+class TableLocked(MsnmoError):  # noqa: N818 - describes the table
+    """Another process holds the table of decisions and does not release it."""
 
 
 def read_decisions(path: Path | str) -> pd.DataFrame:
@@ -44,27 +44,26 @@ def read_decisions(path: Path | str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a scan. Columns scan, decision (keep or exclude), reason (free text), grade (of
-        `GRADES`), artefacts (of `ARTEFACTS`, joined with ``; ``), rater and time, then those that
-        the table has besides. What is not known is an empty text.
+        One row per scan. Columns scan, decision (keep or exclude), reason (free text), grade (of
+        `GRADES`), artefacts (of `ARTEFACTS`, joined with ``; ``), rater and time, then any further
+        columns of the table. Unknown values are empty texts.
 
     Raises
     ------
-    InputError
-        With every row that is wrong: a decision that is neither, a grade that contradicts it, an
-        artefact that is not in the list, a scan without a name or twice, a cell of several lines,
-        as a stray quotation mark makes of rows.
+    Lists every wrong row: a decision that is neither keep nor exclude, a grade that contradicts it,
+    an artefact that is not in the list, a scan without a name or listed twice, a cell of several
+    lines (a stray quotation mark makes one from several rows).
     """
     return _read(path).drop(columns="row")
 
 
 def no_decisions() -> pd.DataFrame:
-    """Return a table without a row, of the columns of `read_decisions`."""
+    """Return an empty table with the columns of `read_decisions`."""
     return pd.DataFrame(columns=[*COLUMNS, *DETAILS], dtype=object)
 
 
 def _read(path: Path | str) -> pd.DataFrame:
-    """Return the table, with the number of each row as a spreadsheet counts in column row."""
+    """Return the table. Column row holds each row's number as a spreadsheet counts."""
     header, *rows = read_rows(Path(path), "correct its path (config key decisions)")
     names = _names(path, header.cells)
     width = len(names)
@@ -90,7 +89,7 @@ def _read(path: Path | str) -> pd.DataFrame:
             "grade",
         ),
         *_findings(
-            path, table[contradicted], f"the grade {EXCLUDE} with that decision alone", "grade"
+            path, table[contradicted], f"the grade {EXCLUDE} only with that decision", "grade"
         ),
         *_findings(
             path,
@@ -106,21 +105,21 @@ def _read(path: Path | str) -> pd.DataFrame:
 
 
 def _filled(cells: Sequence[str], width: int) -> list[str]:
-    """Return the cells of a row in the table's width, empty where nothing is known."""
+    """Return the cells of a row, padded with empty cells to the table's width."""
     known = ["" if cell == "n/a" else cell for cell in cells[:width]]
     return known + [""] * (width - len(known))
 
 
 def _names(path: Path | str, cells: Sequence[str]) -> list[str]:
-    """Return the names of the columns, where the first are ours and none is there twice."""
+    """Return the names of the columns. The first must be ours, and none may repeat."""
     names = list(cells)
     while names and not names[-1]:
         del names[-1]
-    remedy = "write the table with the quality page, or mend its header"
+    remedy = "write the table with the quality page, or correct its header"
     if tuple(names[: len(COLUMNS)]) != COLUMNS:
         raise bad_input(path, f"columns {', '.join(COLUMNS)}", ", ".join(cells), remedy)
     if len(set(names)) < len(names) or "" in names or "row" in names:
-        expected = "a name for each column, each once and none called row"
+        expected = "a different name for each column, and none called row"
         raise bad_input(path, expected, ", ".join(cells), remedy)
     return names
 
@@ -140,20 +139,20 @@ def join_artefacts(names: Iterable[str]) -> str:
 
 
 def excluded_by_rater(names: Iterable[str], path: Path | str | None) -> pd.DataFrame:
-    """Return the scans that a rater excluded, as excluded.tsv has them.
+    """Return the scans that a rater excluded, in the form of excluded.tsv.
 
     Parameters
     ----------
     names : iterable of str
         The cohort's scans.
     path : Path, str or None
-        The table of decisions; None, or no such file: none was made.
+        The table of decisions. None, or a missing file, means no decisions.
 
     Raises
     ------
     InputError
-        As `read_decisions`; and with every exclusion of a scan that is not there, as the scan that
-        was meant would go on.
+        As `read_decisions`. Also lists every excluded scan that does not exist, because the scan
+        that was meant would stay in.
     """
     if path is None or not Path(path).exists():
         return pd.DataFrame(columns=list(EXCLUDED_COLUMNS), dtype=object)
@@ -169,59 +168,59 @@ def excluded_by_rater(names: Iterable[str], path: Path | str | None) -> pd.DataF
 
 
 def _reason(reason: str, artefacts: str) -> str:
-    """Return why a scan was excluded: the rater's words, and the artefacts ticked."""
+    """Return why a scan was excluded: the rater's words and the ticked artefacts."""
     return ": ".join(filter(None, [artefacts.replace(SEPARATOR, ", "), reason])) or (
         "no reason given"
     )
 
 
 def _unknown(path: Path | str, row: int, scan: str, names: Sequence[str]) -> Finding:
-    """Return that no scan has a name, with the one that was probably meant."""
+    """Return a finding for a scan that does not exist, with the name that was probably meant."""
     lower = {name.lower(): name for name in names}
     alike = difflib.get_close_matches(f"sub-{scan.lower().removeprefix('sub-')}", lower, n=1)
-    write = f"write {lower[alike[0]]}, if that is meant; else " if alike else ""
+    write = f"write {lower[alike[0]]} if you meant that; else " if alike else ""
     remedy = f"{write}correct the name, or remove the row"
     expected = "a scan of the scan table, sub-X or sub-X_ses-Y"
     return Finding(f"{path}, row {row}", expected, f"'{scan}', to be excluded", remedy)
 
 
 def write_decisions(path: Path | str, decisions: pd.DataFrame) -> None:
-    """Write a table of decisions, sorted by scan, atomically; a link stays, its target is written.
+    """Write a table of decisions atomically, sorted by scan. A link stays; its target is written.
 
     Parameters
     ----------
     path : Path or str
     decisions : DataFrame
-        As `read_decisions` returns.
+        As returned by `read_decisions`.
     """
     table = decisions.sort_values("scan", ignore_index=True).fillna("")
     write_tsv(os.path.realpath(path), table.mask(table == ""))
 
 
 def change_decision(path: Path, scan: str, changed: Mapping[str, str] | None) -> None:
-    """Put one scan's row in place of what the table says of it; no other process does so meanwhile.
+    """Replace one scan's row in the table, while no other process can change the table.
 
     Parameters
     ----------
     path : Path
-        The table; made with its first row.
+        The table. It is created with its first row.
     scan : str
     changed : mapping or None
-        What columns of the row hold now, without control characters; None takes the row away.
+        New values of the row's columns, without control characters. None removes the row.
 
     Raises
     ------
     InputError
         If the table cannot be read.
     DiskError
-        If the disk takes no file; the table is as it was.
+        If the disk accepts no file. The table then stays as it was.
     TableLocked
-        If another process holds the table for longer than it takes to write it.
+        If another process holds the table for longer than writing takes.
     """
     with locked(path):
         table = read_decisions(path) if path.exists() else no_decisions()
         is_row = table["scan"] == scan
-        # columns of the user's own keep what they say of the scan
+        # the user's own columns keep their values
         known = table[is_row].to_dict("records")[0] if is_row.any() else {}
         rows = [] if changed is None else [{**known, **changed, "scan": scan}]
         if rows or known:
@@ -231,16 +230,16 @@ def change_decision(path: Path, scan: str, changed: Mapping[str, str] | None) ->
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold a table against other threads and processes, of other machines too; yield if it is held.
+    """Hold a table against other threads and processes. Yield whether it is held.
 
-    The lock is a file beside the table, as the table itself is another file after each write. It
-    stays there; the system lets go of it when the process ends, however. Disks without locks yield
-    False.
+    This includes processes on other machines. The lock is a separate file beside the table, because
+    each write replaces the table's file. The lock file stays; the system releases the lock when the
+    process ends for any reason. On disks without locks the result is False.
 
     Raises
     ------
     TableLocked, DiskError
-        As `change_decision`.
+        As for `change_decision`.
     """
     place = Path(os.path.realpath(path))
     with explain_refusal(place):
@@ -257,7 +256,7 @@ def _open_lock(lock: Path) -> int:
     try:
         return os.open(lock, flags | os.O_RDWR, 0o666)
     except PermissionError:
-        return os.open(lock, flags | os.O_RDONLY, 0o666)  # that of another rater of the table
+        return os.open(lock, flags | os.O_RDONLY, 0o666)  # the lock file of another rater
 
 
 def _wait_for(handle: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Reading the tab-separated text that spreadsheets write: what it is, and each row's cells."""
+"""Read tab-separated text as spreadsheets write it, and recognise other files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msnmo.core.errors import bad_input
 EXPECTED = "a tab-separated UTF-8 text"
 SAVE_AS_TSV = "in the spreadsheet, save as tab-separated text (TSV), encoding UTF-8"
 CORRECT_PATH = "correct its path, or the file's permissions"
-# First bytes of files that a spreadsheet writes under any name
+# First bytes of files that spreadsheets may write under any name
 FOREIGN_STARTS = {
     b"PK\x03\x04": "an Excel or LibreOffice workbook",
     b"\xd0\xcf\x11\xe0": "an Excel 97-2003 workbook",
@@ -33,22 +33,22 @@ class DelimitedRow:
 
 
 def read_rows(path: Path, if_gone: str = CORRECT_PATH) -> list[DelimitedRow]:
-    """Return the rows of a tab-separated text that are not blank; the first is the header.
+    """Return the rows of a tab-separated text, without blank rows. The first row is the header.
 
-    A byte-order mark, any kind of line end, blank lines and spaces around cells do no harm and are
+    A byte-order mark, any kind of line end, blank lines and spaces around cells are accepted and
     dropped.
 
     Parameters
     ----------
     path : Path
     if_gone : str
-        What the user can do where the file cannot be read: the option or key that names it.
+        Remedy if the file cannot be read: the option or key that names it.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is no UTF-8 text, holds a broken quotation, is empty, or is
-        separated by something other than tabs.
+        If the file cannot be read, is not UTF-8 text, has a broken quotation, is empty, or is not
+        separated by tabs.
     """
     text = _decode(path, if_gone)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
@@ -61,11 +61,11 @@ def read_rows(path: Path, if_gone: str = CORRECT_PATH) -> list[DelimitedRow]:
             if any(stripped):
                 rows.append(DelimitedRow(number, stripped))
     except csv.Error as error:
-        # an open quotation takes the lines that follow into its cell: it begins in the first
+        # an open quotation mark swallows the following lines: it begins in the first of them
         remedy = 'remove or double the quotation mark (") there'
         raise bad_input(f"{path}, line {first_line}", EXPECTED, str(error), remedy) from error
     if not rows:
-        raise bad_input(path, "a header and one row a scan", "an empty file", "fill in the table")
+        raise bad_input(path, "a header and one row per scan", "an empty file", "fill in the table")
     _check_first_line(path, rows)
     return rows
 
@@ -74,8 +74,8 @@ def _decode(path: Path, if_gone: str) -> str:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            # a pipe can be read once at best, and is waited for
-            remedy = "write what it gives to a file, and name that"
+            # a pipe can be read only once, and reading it may block
+            remedy = "write its content to a file and give that file"
             raise bad_input(path, EXPECTED, "a pipe, socket or device", remedy)
         content = path.read_bytes()
     except OSError as error:
@@ -95,13 +95,13 @@ def _decode(path: Path, if_gone: str) -> str:
 
 
 def _check_first_line(path: Path, rows: list[DelimitedRow]) -> None:
-    """Refuse a table that has a title or a comment before its header, or other separators."""
+    """Refuse a table with a title or comment before its header, or with other separators."""
     header, *others = rows
     if any(header.cells[1:]):
         return
     if any(any(row.cells[1:]) for row in others):
         found = f"one cell, {show_hidden(header.cells[0])[:80]!r}, and several in the next rows"
-        remedy = "remove the row if it is a comment or a title: the first one names the columns"
+        remedy = "remove the row if it is a comment or a title: the first row names the columns"
         raise bad_input(f"{path}, row {header.number}", "the names of the columns", found, remedy)
     names = {",": "commas", ";": "semicolons", "|": "vertical bars", " ": "spaces"}
     for separator, name in names.items():

@@ -1,11 +1,10 @@
-"""Exported DICOM, several patients in any folders: the T2-FLAIR of each study, without a name.
+"""Exported DICOM of several patients in any folders: take the T2-FLAIR of each study, no names.
 
-Series are converted by dcm2niix, and the FLAIR is told by its physics from the sidecar: an
-inversion that nulls CSF and a long echo. Of several, one of the whole head comes before slabs and
-other parts of the body, a scan before what is computed of it, 3-D before 2-D, before a contrast
-agent before after it, then smaller voxels. OUTDIR/series.tsv says of every series whether it was
-chosen, and why not; --series chooses another. No name, id, date or free text of the headers reaches
-an output.
+dcm2niix converts the series. The sidecar's physics identify the FLAIR: an inversion that nulls CSF,
+and a long echo. Among several, the whole head comes before slabs and other parts of the body, a
+scan before computed images, 3-D before 2-D, before a contrast agent before after it, then smaller
+voxels. OUTDIR/series.tsv says for every series whether it was chosen, and if not, why. --series
+chooses another. No name, id, date or free text of the headers reaches an output.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from msnmo.core.names import folder_of, name_of_scan
 from msnmo.core.paths import path_argument
 
 NAME = "dicom"
-HELP = "exported DICOM: converts the T2-FLAIR of each study, and lets no name through"
+HELP = "exported DICOM: converts the T2-FLAIR of each study and removes all names"
 EXAMPLE = "msnmo cohort dicom export --nifti nifti --salt-file secret.salt --out nifti/scans.tsv"
 MOST_REASONS = 3
 SERIES_COLUMNS = (
@@ -44,7 +43,7 @@ SERIES_COLUMNS = (
 
 @dataclass(frozen=True)
 class _Study:
-    """The series of a patient's session, and why none may be taken if so."""
+    """The series of a patient's session, and the reason if none may be taken."""
 
     patient: Patient
     session: str
@@ -57,13 +56,13 @@ class _Study:
         return name_of_scan(self.patient.subject, self.session)
 
     def named(self, wanted: Iterable[str]) -> list[Series]:
-        """Return the series that the command line asks for, of every study or of this."""
+        """Return the series that the command line asks for, in every study or in this one."""
         return asked_for(self.series, wanted, (self.name, name_of_scan(self.patient.subject)))
 
 
 @dataclass
 class _Results:
-    """What is gathered over the studies."""
+    """Results gathered over the studies."""
 
     scans: list[ImportedScan] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -80,23 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subjects",
         type=path_argument,
-        help="your map: a TSV with the columns patient_id, subject and, if you like, diagnosis, "
-        "site; without it ids are keyed hashes of the patients' ids",
+        help="your map: a TSV with the columns patient_id, subject and, optionally, diagnosis, "
+        "site; without it, ids are keyed hashes of the patients' ids",
     )
     parser.add_argument(
         "--salt-file",
         type=path_argument,
-        help="the hashes' secret key; made if it is missing. Whoever has it can find out whose "
-        "scan is whose: keep it as you keep the names",
+        help="the secret key of the hashes; a missing file is created. Anybody who has the key "
+        "can find out to whom a scan belongs: keep it as safe as the names",
     )
     parser.add_argument(
         "--series",
         nargs="+",
         default=[],
         metavar="SERIES",
-        help="take this one, by its UID, number (2.1: the first stack of series 2) or description, "
-        "whatever it looks like, in every study that has it; sub-X:SERIES or sub-X_ses-Y:SERIES in "
-        "those of one subject or visit",
+        help="take this series in every study that has it, whatever it looks like: by its UID, "
+        "number (2.1: the first stack of series 2) or description; sub-X:SERIES or "
+        "sub-X_ses-Y:SERIES only for one subject or visit",
     )
     parser.add_argument("--diagnosis", metavar="LABEL", help="of all patients")
 
@@ -107,10 +106,10 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If dcm2niix or DICOM files are missing, with every patient who is not in the map, or with
-        every series asked for that is not there.
+        If dcm2niix or DICOM files are missing. Also lists every patient who is not in the map, or
+        every requested series that does not exist.
     """
-    # pydicom is an extra: the importer's options are there without it
+    # pydicom is an extra; the importer's options exist without it
     from msnmo.cohort.dicom_reading import read_folder  # noqa: PLC0415
 
     program_path()
@@ -150,41 +149,44 @@ def collect(arguments: argparse.Namespace) -> Import:
 
 
 def unread(folder: Folder) -> Iterator[LeftOut]:
-    """Tell of files that are packed or cannot be read, those of one reason together."""
+    """Report files that are packed or cannot be read, grouped by reason."""
     kinds = defaultdict(list)
     for path, kind in folder.archives:
         kinds[kind].append(path)
     for kind, paths in kinds.items():
         command = command_for_all('"FOLDER"', kind)
-        reason = f"packed ({kind}) and not opened; with FOLDER the folder given: {command}"
+        reason = (
+            f"packed ({kind}) and not opened; unpack it, with FOLDER as the given folder: {command}"
+        )
         yield LeftOut(_counted(folder, paths), reason)
     reasons = defaultdict(list)
     for path, reason in folder.broken:
         reasons[reason].append(path)
     for reason, paths in reasons.items():
-        yield LeftOut(_counted(folder, paths), f"begins as DICOM and cannot be read ({reason})")
+        yield LeftOut(_counted(folder, paths), f"begins as DICOM but cannot be read ({reason})")
 
 
 def _nameless(folder: Folder, patients: Mapping[str, Patient]) -> Iterator[LeftOut]:
-    """Tell of files without a PatientID that no row of a map names."""
+    """Report files without a PatientID that no row of a map names."""
     paths = [image.path for series in folder.series for image in series.images if not image.patient]
     if paths and "" not in patients:
         reason = (
-            "no PatientID: give a map (--subjects) with a row whose patient_id is empty, if they "
-            "are all of one patient; else give each patient's folder and such a map by themselves"
+            "no PatientID: if they are all of one patient, give a map (--subjects) with a row "
+            "whose patient_id is empty; else import each patient's folder separately with such a "
+            "map"
         )
         yield LeftOut(_counted(folder, paths), reason)
 
 
 def _counted(folder: Folder, paths: Sequence[Path]) -> str:
-    """Name files by their number: paths of exports hold names."""
+    """Describe files by their number, as paths of exports may hold names."""
     place = folder.files.index(min(paths)) + 1
     what = "file" if len(paths) == 1 else f"{len(paths)} files, the first file"
     return f"{what} {place} of {len(folder.files)}, sorted by path"
 
 
 def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
-    """Return a patient's studies with their session, by time; a single one has none."""
+    """Return a patient's studies in time order, with sessions. A single study has no session."""
     if len(studies) == 1:
         return [("", studies[0])]
     order = sorted(studies, key=lambda study: (study[0].first.studied, study[0].first.study))
@@ -192,7 +194,7 @@ def _sessions(studies: list[list[Series]]) -> list[tuple[str, list[Series]]]:
 
 
 def _require_known(wanted: Sequence[str], studies: Sequence[_Study]) -> None:
-    """Refuse a series of the command line that is nowhere: it is a slip."""
+    """Refuse a series of the command line that does not exist: a typing error."""
     findings = [
         Finding("--series", "the UID, number or description of a series", each, "correct it")
         for each in wanted
@@ -203,7 +205,7 @@ def _require_known(wanted: Sequence[str], studies: Sequence[_Study]) -> None:
 
 
 def _leave_out(study: _Study, results: _Results) -> None:
-    """Write down that nothing of a study is taken."""
+    """Record that nothing of a study is taken."""
     candidates = [Candidate(series, study.stopped) for series in study.series]
     results.rows += [_row(study, each, None) for each in candidates]
     results.left_out.append(LeftOut(study.name, study.stopped))
@@ -234,28 +236,28 @@ def _take_study(study: _Study, wanted: Sequence[str], out: Path, results: _Resul
     if patient.diagnosis:
         results.diagnoses[patient.subject] = patient.diagnosis
         reason = (
-            f"diagnosis {patient.diagnosis} is known (diagnoses.tsv), a lesion mask is not: the "
-            "row is for prediction until a mask is drawn; then fill in both"
+            f"diagnosis {patient.diagnosis} is known (diagnoses.tsv) but a lesion mask is not: the "
+            "row is for prediction only until a mask is drawn; then fill in both"
         )
         results.left_out.append(LeftOut(target, reason))
 
 
 def _none_taken(candidates: Sequence[Candidate]) -> str:
-    """Return why no series of a study is taken, in words that fit on a line."""
+    """Return why no series of a study is taken, short enough for one line."""
     reasons = [f"{each.series.label}: {each.reason}" for each in candidates]
     told = "; ".join(reasons[:MOST_REASONS])
     more = ", ..." if len(reasons) > MOST_REASONS else ""
     said = f"no T2-FLAIR among its {len(candidates)} series, see series.tsv ({told}{more})"
     if not all(each.final for each in candidates):
-        said += "; if one of them is, name it: --series"
+        said += "; if one of them is the T2-FLAIR, name it with --series"
     return said
 
 
 def doubts(scan: str, chosen: Candidate, candidates: Sequence[Candidate]) -> Iterator[str]:
-    """Yield what a user should know of the series that was taken, or could have been."""
+    """Yield notes on the series that was taken, or that could have been taken."""
     yield from chosen.doubts()
     for other, tie in near_ties(chosen, candidates):
-        yield f"{tie}: look at both, and for the other give --series {scan}:{other}"
+        yield f"{tie}: look at both; to take the other, give --series {scan}:{other}"
 
 
 def _row(study: _Study, candidate: Candidate, nifti: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which series of a study is its T2-FLAIR, and how sure that is."""
+"""Choose the series of a study that is its T2-FLAIR, and say how sure the choice is."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from msnmo.core.plausibility import (
     SMALLEST_VOXEL_MM,
 )
 
-# The shortest side of a field of view that holds any brain; of wider ones none covers more
+# The shortest side of a field of view that holds any brain; wider ones cover no more
 WHOLE_MM = 150.0
-# A stripped adult brain has no shorter side
+# No side of a stripped adult brain is shorter
 SHORTEST_BRAIN_MM = 100.0
-# Of the best coverage of a study: slabs and repeats that were stopped early have less
+# Share of a study's best coverage: slabs and repeats that were stopped early have less
 LEAST_COVERAGE = 0.9
-# Voxels of the one that are this much larger than the other's are no near tie
+# If one's voxels are larger by this factor, it is not a near tie
 CLEARLY_LARGER = 2.0
 
 
 UNPACK = (
-    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); else a file may "
-    "be damaged: export the series again"
+    "if its pixels are compressed, decompress it first (gdcmconv --raw, dcmdjpeg); otherwise a "
+    "file may be damaged: export the series again"
 )
 PART = (
-    "give the files of each a folder, or a SeriesInstanceUID, of its own (dcmodify of DCMTK), or "
-    "convert it yourself (dcm2niix) and put the NIfTI file into the scan table"
+    "put the files of each image into a separate folder, or give each its own SeriesInstanceUID "
+    "(dcmodify of DCMTK); or convert it yourself (dcm2niix) and put the NIfTI file into the scan "
+    "table"
 )
 
 
 class Merit(NamedTuple):
-    """What makes the better of two FLAIRs, in this order."""
+    """What decides between two FLAIRs, in this order."""
 
     of_head: int
     covers: bool
@@ -69,12 +70,12 @@ WORDS = {
     "number": "is later",
     "stack": "is later",
 }
-"""What the better FLAIR is, by the first merit in which two differ."""
+"""Words for the better FLAIR, by the first merit in which two differ."""
 
 
 @dataclass
 class Candidate:
-    """A series, what became of it, and why it was not chosen if it was not.
+    """A series with its conversion, and the reason if it was not chosen.
 
     Parameters
     ----------
@@ -83,15 +84,15 @@ class Candidate:
         Why it was not chosen; empty if it was.
     converted : Converted
     objection : str
-        Why it would not have been chosen, had the user not asked for it.
+        Why it would not have been chosen if the user had not asked for it.
     near : bool
-        Whether another could be chosen with as good reasons.
+        Whether another series could be chosen for equally good reasons.
     after_contrast : bool
         Whether it, or a series before it, names a contrast agent.
     final : bool
-        Whether asking for it does not help.
+        Whether it stays unusable even if the user asks for it.
     beside : int
-        Other images that dcm2niix makes of the series: echoes or phases, no T2-FLAIR.
+        Number of other images from the series (echoes or phases) that are no T2-FLAIR.
     """
 
     series: Series
@@ -105,12 +106,12 @@ class Candidate:
 
     @property
     def sidecar(self) -> dict[str, Any]:
-        """What dcm2niix wrote of it; empty if it was not converted."""
+        """Its sidecar by dcm2niix; empty if it was not converted."""
         return self.converted.sidecar
 
     @property
     def image(self) -> nib.Nifti1Image:
-        """The image that dcm2niix made of it."""
+        """Its image by dcm2niix."""
         return nib.Nifti1Image.from_filename(self.converted.images[0])
 
     @property
@@ -119,24 +120,26 @@ class Candidate:
         return float(_view_mm(self.image).min())
 
     def doubts(self) -> Iterator[str]:
-        """Yield what a user should know of it, if it is taken."""
+        """Yield notes for the user if it is taken."""
         if self.objection:
-            yield f"taken as --series says, though: {self.objection}"
+            yield f"taken because of --series, although: {self.objection}"
         for doubt in chain(*doubts_of(self.series)):
             if doubt not in self.objection:
-                yield f"taken, though {doubt}: look at it"
+                yield f"taken, although {doubt}: look at it"
         if self.beside:
-            yield f"taken as the one T2-FLAIR of {self.beside + 1} images in its series"
+            yield f"taken as the only T2-FLAIR of the {self.beside + 1} images in its series"
         if self.after_contrast:
-            yield "taken, though after a contrast agent"
+            yield "taken, although it was acquired after a contrast agent"
         if self.coverage_mm < SHORTEST_BRAIN_MM:
-            yield f"taken, though one side of its field of view is {self.coverage_mm:.0f} mm alone"
+            yield f"taken, although one side of its field of view is only {self.coverage_mm:.0f} mm"
         if strays := self.series.strays:
-            without = "no pixels, no magnitude, derived, or copies of a screen"
+            without = (
+                "they have no pixels, are no magnitude images, are derived, or are screen copies"
+            )
             yield f"taken without {strays} of its files: {without}"
 
     def merit(self, best_coverage_mm: float) -> Merit:
-        """Return how good a FLAIR it is, beside others of which one covers that much."""
+        """Return how good a FLAIR it is. `best_coverage_mm` is the study's best coverage."""
         first, coverage = self.series.first, round(self.coverage_mm, 1)
         volume = float(np.prod(_voxel_mm(self.image)))
         elsewhere, computed = doubts_of(self.series)
@@ -157,20 +160,20 @@ class Candidate:
 def examine(
     several: Sequence[Series], folder: Path, forced: Sequence[Series] = ()
 ) -> list[Candidate]:
-    """Convert the series of a study that may be a FLAIR, each in its own part of `folder`.
+    """Convert the series of a study that may be a FLAIR, each in its own subfolder of `folder`.
 
     Parameters
     ----------
     several : sequence of Series
     folder : Path
     forced : sequence of Series
-        Those that the user says it is among; all of them may be if there is none.
+        The series that the user asks for. If there are none, all are considered.
     """
     agent_given = [
         series.first.acquired for series in several if series.contrast and series.first.acquired
     ]
     candidates = [
-        Candidate(series, "another series is asked for")
+        Candidate(series, "another series was asked for")
         if forced and series not in forced
         else _examine(series, folder / str(number), forced=bool(forced))
         for number, series in enumerate(several)
@@ -182,12 +185,12 @@ def examine(
 
 
 def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
-    """Convert a series that may be a FLAIR, and say why it is none if it is not."""
+    """Convert a series that may be a FLAIR. If it is none, say why."""
     candidate = Candidate(series, unfit(series, forced=forced))
     if candidate.reason:
         candidate.final = bool(unfit(series, forced=True))
         return candidate
-    candidate.final = True  # but for an opinion, which is the last to be asked
+    candidate.final = True  # except for an objection, which is checked last
     files = [image.path for image in series.images]
     mixed = len({image.is_derived for image in series.images}) > 1
     candidate.converted = _the_flair_of(convert(files, folder, mixed=mixed), candidate)
@@ -203,8 +206,8 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
     elif len(series.places) not in candidate.image.shape and "MOSAIC" not in series.kinds:
         shape = " x ".join(map(str, candidate.image.shape))
         candidate.reason = (
-            f"dcm2niix makes {shape} voxels of slices in {len(series.places)} places: files may be "
-            "damaged; export the series again"
+            f"dcm2niix makes {shape} voxels from slices in {len(series.places)} places: files may "
+            "be damaged; export the series again"
         )
     else:
         opinion = not_flair(candidate.sidecar, series.first.texts)
@@ -216,7 +219,7 @@ def _examine(series: Series, folder: Path, *, forced: bool) -> Candidate:
 
 
 def _the_flair_of(converted: Converted, candidate: Candidate) -> Converted:
-    """Return the one T2-FLAIR among several images of a series, as echoes or phases; else all."""
+    """Return the only T2-FLAIR among several images of a series (echoes, phases), else all."""
     texts = candidate.series.first.texts
     flairs = [part for part in converted.parts() if not not_flair(part.sidecar, texts)]
     if len(converted.images) < 2 or len(flairs) != 1:
@@ -228,7 +231,7 @@ def _the_flair_of(converted: Converted, candidate: Candidate) -> Converted:
 def _wrong_size(image: nib.Nifti1Image) -> str:
     """Return why the check would refuse an image's voxels or field of view; empty if it would not.
 
-    The limits are those of the check, which a scan meets next.
+    The limits are those of the check, which is a scan's next step.
     """
     voxel, view = _voxel_mm(image), _view_mm(image)
     if voxel.min() < SMALLEST_VOXEL_MM or voxel.max() > LARGEST_VOXEL_MM:
@@ -241,7 +244,7 @@ def _wrong_size(image: nib.Nifti1Image) -> str:
 
 
 def choose(candidates: Iterable[Candidate]) -> Candidate | None:
-    """Return the best FLAIR of a study, and mark the others with the reason."""
+    """Return the best FLAIR of a study. Mark the others with the reason."""
     flairs = [each for each in candidates if not each.reason]
     best = max((each.coverage_mm for each in flairs), default=0.0)
     order = sorted(flairs, key=lambda each: each.merit(best), reverse=True)
@@ -254,7 +257,7 @@ def choose(candidates: Iterable[Candidate]) -> Candidate | None:
 
 
 def near_ties(chosen: Candidate, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str]]:
-    """Yield the label of each series that could be taken as well, and why it is not."""
+    """Yield the label of each series that could also be taken, and why it is not."""
     for each in candidates:
         if each.near:
             other = each.series.label
@@ -266,11 +269,11 @@ def _no_picture(image: nib.Nifti1Image) -> str:
     data = np.asanyarray(image.dataobj)
     values = FEWEST_VALUES if np.unique(data[::3, ::3, ::3]).size >= FEWEST_VALUES else 0
     values = values or np.unique(data).size
-    return f"no picture: {counted(values, 'value')} in all of it" if values < FEWEST_VALUES else ""
+    return f"no image: only {counted(values, 'value')} in it" if values < FEWEST_VALUES else ""
 
 
 def _mark(loser: Candidate, winner: Candidate, best_coverage_mm: float) -> None:
-    """Say of a FLAIR that is not taken what the one taken is beside it, and whether it is near."""
+    """Record why another FLAIR is better than this one, and whether it was a near tie."""
     less, more = loser.merit(best_coverage_mm), winner.merit(best_coverage_mm)
     differ = [name for name in Merit._fields if getattr(less, name) != getattr(more, name)]
     word = WORDS[differ[0]] if differ else "is named first"

@@ -1,4 +1,4 @@
-"""One DICOM series as NIfTI, by dcm2niix, with no text of the header left in it."""
+"""Convert one DICOM series to NIfTI by dcm2niix, and leave no text of the header in it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from msnmo.core.errors import bad_input
 from msnmo.core.files import atomic_path, read_json, write_json
 
 PROGRAM = "dcm2niix"
-# Numbers and codes of the acquisition, and the scanner; no text that people type, no id, no time
-# of day. Reading an allow-list is what keeps the next version's new fields out.
+# Numbers and codes of the acquisition, and the scanner; no typed text, no id, no time of day. An
+# allow-list keeps out new fields of later versions.
 SIDECAR = (
     *("Modality", "MagneticFieldStrength", "ImagingFrequency"),
     *("Manufacturer", "ManufacturersModelName"),
@@ -32,7 +32,7 @@ SIDECAR = (
     *("ReconMatrixPE", "ParallelReductionFactorInPlane", "ParallelAcquisitionTechnique"),
     *("InPlanePhaseEncodingDirectionDICOM", "ConversionSoftware", "ConversionSoftwareVersion"),
 )
-# Its transfer syntax, which stands at a file's start
+# The tag of the transfer syntax, at a file's start
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 # dcm2niix writes the time of day, comments and names into these
 TEXT_FIELDS = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
@@ -40,13 +40,13 @@ TEXT_FIELDS = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
 
 @dataclass(frozen=True)
 class Converted:
-    """What dcm2niix made of a series: the images, and the sidecar of the first."""
+    """The output of dcm2niix for a series: the images, and the sidecar of the first."""
 
     images: list[Path]
     sidecar: dict[str, Any]
 
     def parts(self) -> list[Converted]:
-        """Return each image by itself, with its own sidecar."""
+        """Return each image separately, with its own sidecar."""
         sidecars = [image.with_suffix(".json") for image in self.images]
         return [
             Converted([image], read_json(sidecar) if sidecar.is_file() else {})
@@ -55,12 +55,12 @@ class Converted:
 
 
 def program_path() -> str:
-    """Return where dcm2niix is, on PATH or beside this Python.
+    """Return the path of dcm2niix, on PATH or beside this Python.
 
     Raises
     ------
     InputError
-        If it is in neither.
+        If it is in neither place.
     """
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     found = shutil.which(PROGRAM, path=places)
@@ -71,22 +71,22 @@ def program_path() -> str:
 
 
 def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Converted:
-    """Convert the files of one series within a folder of its own.
+    """Convert the files of one series in a separate folder.
 
     Parameters
     ----------
     files : sequence of Path
-        DICOM files; dcm2niix sees them by links, so that no name of theirs can do harm.
+        DICOM files. dcm2niix sees links to them, so that no file name can do harm.
     folder : Path
-        Empty; it is made if it is missing.
+        An empty folder. It is created if it is missing.
     mixed : bool
-        Derived and original images are one stack: dcm2niix, which would part them, sees copies that
-        all say they are original. It also sees copies of files in forms that it does not read.
+        Derived and original images are one stack. dcm2niix would separate them, so it gets copies
+        that all say they are original. It also gets copies of files in forms that it does not read.
 
     Returns
     -------
     Converted
-        Without images where dcm2niix could make none: what it returns and says is not relied on.
+        Without images if dcm2niix made none. Its exit code and messages are not used.
     """
     source, target = folder / "dicom", folder / "nifti"
     for each in (source, target):
@@ -104,9 +104,10 @@ def convert(files: Sequence[Path], folder: Path, *, mixed: bool = False) -> Conv
 
 
 def _is_read(file: Path) -> bool:
-    """Whether dcm2niix reads a file's form: not without preamble and yet with group 2, or deflated.
+    """Whether dcm2niix reads a file's form.
 
-    Some systems store the elements of a file without the 132 bytes that come before them.
+    It cannot read deflated files, or files with group 2 but no preamble. Some systems store a
+    file's elements without the 132 bytes that belong before them.
     """
     with file.open("rb") as stream:
         start = stream.read(1024)
@@ -114,12 +115,12 @@ def _is_read(file: Path) -> bool:
 
 
 def _copy(file: Path, target: Path, *, as_original: bool) -> None:
-    """Write a DICOM file as the standard has it, its pixels as they are."""
+    """Write a DICOM file in standard form, with unchanged pixels."""
     # pydicom is an extra
     import pydicom  # noqa: PLC0415
 
     with warnings.catch_warnings():
-        # pydicom's warnings quote values, which may be a person's
+        # pydicom's warnings quote values, which may be personal
         warnings.simplefilter("ignore")
         image = pydicom.dcmread(file, force=True)
         if as_original:
@@ -130,13 +131,13 @@ def _copy(file: Path, target: Path, *, as_original: bool) -> None:
 
 
 def _run(folder: Path) -> None:
-    """Run dcm2niix through nipype on the folder's dicom, into its nifti."""
-    # nipype asks a server for its newest version when it is imported, unless told not to
+    """Run dcm2niix through nipype from the folder's `dicom` to its `nifti`."""
+    # on import, nipype asks a server for its newest version unless this is set
     os.environ["NO_ET"] = "1"
     from nipype.interfaces.dcm2nii import Dcm2niix  # noqa: PLC0415 - seconds, and NO_ET before it
 
     place = str(Path(program_path()).parent)
-    # nipype does not quote paths for the shell: relative ones hold no space, wherever we are
+    # nipype does not quote paths for the shell: relative paths hold no space in any folder
     with contextlib.chdir(folder):
         converter = Dcm2niix(
             source_dir="dicom",
@@ -144,22 +145,22 @@ def _run(folder: Path) -> None:
             out_filename="scan",
             bids_format=True,
             anon_bids=True,
-            compress="n",  # `write_bare` compresses, without name and time
+            compress="n",  # `write_bare` compresses without name and time
             merge_imgs=2,
-            args="-g i",  # a user's own defaults of dcm2niix would change the conversion
+            args="-g i",  # the user's defaults of dcm2niix would change the conversion
             environ={"PATH": os.pathsep.join([place, os.environ.get("PATH", "")])},
         )
-        # its messages hold names of patients: they go nowhere
+        # its messages hold names of patients: they are discarded
         converter.terminal_output = "allatonce"
-        # where it fails it made no image, which is what the caller looks at
+        # if it fails there is no image, and the caller checks for images
         with contextlib.suppress(OSError, RuntimeError):
             converter.run()
 
 
 def write_bare(path: Path, source: Path) -> None:
-    """Write a NIfTI file compressed and without any text; voxels and geometry bit for bit.
+    """Write a NIfTI file compressed and without any text. Voxels and geometry stay bit for bit.
 
-    Equal images give equal bytes: the gzip header has neither name nor time.
+    Equal images give equal bytes, as the gzip header has neither name nor time.
     """
     image = nib.Nifti1Image.from_filename(source)
     proxy: Any = image.dataobj  # an ArrayProxy, as the image was just read from a file
@@ -169,7 +170,7 @@ def write_bare(path: Path, source: Path) -> None:
         header[name] = b""
     header.extensions.clear()
     header["vox_offset"] = header.single_vox_offset
-    # kept as they are on disk; nibabel takes them out of the header it gives
+    # kept as they are on disk; nibabel removes them from the header that it returns
     header.set_slope_inter(proxy.slope, proxy.inter)
     length = math.prod(image.shape) * header.get_data_dtype().itemsize
     voxels = source.read_bytes()[offset : offset + length]
@@ -187,5 +188,5 @@ def write_bare(path: Path, source: Path) -> None:
 
 
 def write_sidecar(path: Path, sidecar: Mapping[str, Any]) -> None:
-    """Write the acquisition's parameters alone."""
+    """Write only the parameters of the acquisition."""
     write_json(path, {name: sidecar[name] for name in SIDECAR if name in sidecar})

@@ -1,9 +1,8 @@
-"""What a DICOM image shows, by its header: the head or another part, taken or computed.
+"""What a DICOM image shows by its header: the head or another part, acquired or computed.
 
-Each value is read by itself: vendors give them in any place and number (PS3.3 C.7.6.1.1.2,
-C.8.3.1.1.1 and C.8.13.3.1.1; their own beside those). A value that no rule knows says nothing of
-the picture; a part of the body that no rule knows is told, as scanners write the oddest ones for
-heads.
+Each value is read separately, because vendors give values in any place and number (PS3.3
+C.7.6.1.1.2, C.8.3.1.1.1 and C.8.13.3.1.1, plus their own). A value that no rule knows is ignored.
+An unknown part of the body is reported, because scanners write odd values even for heads.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ NAMED_HEAD = re.compile(
 SAYS_NOTHING = re.compile(
     r"(other|unknown|undefined|unspecified|none|n\W*a|default|mr|\W|_)*", re.I
 )
-# Stems may begin anywhere (CSPINE, wholespine); short words stand by themselves
+# Stems may begin anywhere (CSPINE, wholespine); short words must stand alone
 NAMED_ELSEWHERE = re.compile(
     r"spine(?!cho)|spinal|wirbel|rachis|columna|colonna|myelo|medull|neck|phantom|abdom|pelvi|thora|chest"
     r"|cardia|heart|breast|mamma|liver|prostat|kidney|knee|ankle|shoulder|elbow|wrist|femur|extremi"
@@ -39,7 +38,7 @@ REFORMATTED = re.compile(
     r"(.* )?(MPR|REFORMAT(TED)?|RESAMPLED|CURVED|COMPOSED|COMP|AVERAGE|MEAN|SYNTHETIC|SYMRI|MAGIC)"
     r"( .*)?"
 )
-# Names that people give; FLAIR* is FLAIR times T2*
+# Names given by people; FLAIR* is FLAIR times T2*
 NAMED_COMPUTED = re.compile(
     r"flair[\W_]*(\*|star(?![a-z]))|synth|symri"
     r"|(?<![a-z])(m(in)?ips?|mpr|sub(tract\w*)?|psir|phase|real|magic|fus(ed|ion)|reformat\w*|ratio"
@@ -53,21 +52,21 @@ def _values(kinds: Iterable[str]) -> list[str]:
 
 
 def is_magnitude(kinds: Iterable[str]) -> bool:
-    """Whether some of an image is a magnitude, by the values of ImageType and its like.
+    """Whether some of an image is a magnitude, by ImageType and similar values.
 
-    Phase, real and imaginary parts say what they are; magnitudes need not.
+    Phase, real and imaginary parts are marked; magnitudes need not be.
     """
     values = _values(kinds)
     return any(map(MAGNITUDE.fullmatch, values)) or not any(map(OTHER_COMPLEX.fullmatch, values))
 
 
 def computed(kinds: Iterable[str]) -> str:
-    """Return why an image is no picture of a head as scanners take it; empty if it may be one.
+    """Return why an image is not an acquired image of a head; empty if it may be one.
 
     Parameters
     ----------
     kinds : iterable of str
-        The values of ImageType, of a series or an image.
+        The values of ImageType of a series or an image.
     """
     kinds = list(kinds)
     if not is_magnitude(kinds):
@@ -77,7 +76,7 @@ def computed(kinds: Iterable[str]) -> str:
 
 
 def maybe_computed(kinds: Iterable[str], texts: str) -> str:
-    """Return what says that an image is a reformat or computed, yet may be of use; else nothing."""
+    """Return the hint that an image is reformatted or computed but may be usable; else nothing."""
     found = sorted(value for value in _values(kinds) if REFORMATTED.fullmatch(value))
     if found:
         return f"its ImageType says {_known(found[0], REFORMATTED)}: reformatted or computed"
@@ -87,14 +86,14 @@ def maybe_computed(kinds: Iterable[str], texts: str) -> str:
 
 
 def _known(value: str, rule: re.Pattern[str]) -> str:
-    """Return the word of a value that a rule knows; others may be anybody's."""
+    """Return the word of a value that a rule knows. Other words may be personal."""
     words = value.split()
     known = (part for part in (*words, " ".join(words[-2:])) if rule.fullmatch(part))
     return next(known, "such a value")
 
 
 def elsewhere(part: str, texts: str) -> list[str]:
-    """Return what says that an image is not of the head: its body part, its names, both or none.
+    """Return the hints that an image is not of the head: from its body part and its names.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Who the patients of a DICOM export are in our outputs: ids of a map, or keyed hashes.
+"""Identify the patients of a DICOM export in our outputs: by ids of a map, or by keyed hashes.
 
-What a header says of a person is compared in memory and written nowhere.
+What a header says about a person is compared in memory and never written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAP_COLUMNS = ("patient_id", "subject", "diagnosis", "site")
 SALT_BYTES = 32
 MOST_SALT_BYTES = 65_536
 FEWEST_SIGNS = 8
-"""Different bytes of a key: of 32 random hexadecimal digits all but one in a million have more."""
+"""Fewest different bytes of a key. Only one in a million random 32-digit hex keys has fewer."""
 HASH_DIGITS = 10
 KEY_FILE = "a file with the secret key, or none yet"
 IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates", "sexes")
@@ -36,7 +36,7 @@ IDENTITY_WORDS = Identity("issuers of the PatientID", "names", "birth dates", "s
 
 @dataclass(frozen=True)
 class Patient:
-    """Who a patient is in our outputs."""
+    """A patient in our outputs."""
 
     subject: str
     diagnosis: str = ""
@@ -50,7 +50,7 @@ def patients_of(
     diagnosis: str | None,
     handed_on: Sequence[Path] = (),
 ) -> dict[str, Patient]:
-    """Return who each PatientID is in our outputs; the empty one only if the map names it.
+    """Return the patient for each PatientID; for an empty one only if the map names it.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def patients_of(
     subjects : Path or None
         The user's map.
     salt_file : Path or None
-        Key of the hashes, where there is no map.
+        File with the key of the hashes, if there is no map.
     diagnosis : str or None
-        Of all patients to whom the map gives none.
+        For all patients without a diagnosis in the map.
     handed_on : sequence of Path
-        Folders of images, in which the key may not lie.
+        Folders of images. The key may not be inside them.
 
     Raises
     ------
     InputError
-        With every patient who is not in the map, or all that is wrong of the map.
+        Lists every patient who is not in the map, or every error in the map.
     """
     ids = {series.first.patient: series.first.path for series in folder.series}
     if subjects is not None:
@@ -77,12 +77,12 @@ def patients_of(
         known = {patient: Patient(hashed_id(salt, patient)) for patient in ids if patient}
     else:
         remedy = "give --subjects map.tsv, or --salt-file secret.salt for ids that are hashes"
-        raise bad_input("command line", "how subjects are called", "neither option", remedy)
+        raise bad_input("command line", "how to name subjects", "neither option", remedy)
     findings = [
         Finding(
             str(path),
             f"a PatientID that is in column patient_id of {subjects}",
-            "one that is not, to the letter: spreadsheets drop zeros at the start",
+            "one that is not (exact match; spreadsheets drop leading zeros)",
             "add it, or correct the row",
         )
         for patient, path in sorted(ids.items(), key=lambda item: item[1])
@@ -99,26 +99,26 @@ def patients_of(
 
 
 def conflict(several: Iterable[Series]) -> str:
-    """Return why the series of one PatientID are not of one person; empty if they may be.
+    """Return why the series of one PatientID cannot be of one person; empty if they may be.
 
-    Two names, birth dates, sexes or issuers of the id are two people. Without a PatientID, nothing
-    but name and birth date can say that two studies are of one.
+    Two names, birth dates, sexes or issuers of the id mean two people. Without a PatientID, only
+    name and birth date can say that two studies are of one person.
     """
     images = [image for series in several for image in series.images]
     for place, words in enumerate(IDENTITY_WORDS):
         found = {image.identity[place] for image in images} - {""}
         if len(found) > 1:
             return (
-                f"{len(found)} {words} with one PatientID: two people, or one written in two "
-                "ways; nothing of it is taken. Correct the files (dcmodify of DCMTK): an id of "
-                "its own for each person, or the same spelling"
+                f"{len(found)} {words} with one PatientID: two people, or one written in two ways; "
+                "nothing of it is taken. Correct the files (dcmodify of DCMTK): a separate id for "
+                "each person, or the same spelling"
             )
     studies = {image.study for image in images}
     vague = any(not (image.identity.name and image.identity.born) for image in images)
     if not images[0].patient and len(studies) > 1 and vague:
         return (
-            f"{len(studies)} studies without PatientID, and no name and birth date say that they "
-            "are of one person; nothing of it is taken. Import each from a folder of its own"
+            f"{len(studies)} studies without PatientID, and no name and birth date show that they "
+            "are of one person; nothing of it is taken. Import each from a separate folder"
         )
     return ""
 
@@ -129,13 +129,13 @@ def read_map(path: Path) -> dict[str, Patient]:
     Raises
     ------
     InputError
-        With every row that is wrong: a doubled id, a diagnosis that is none.
+        Lists every wrong row, such as a repeated id or an unknown diagnosis.
     """
     header, *rows = read_rows(path)
     missing = [name for name in MAP_COLUMNS[:2] if name not in header.cells]
     if missing:
-        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, if you like, {MAP_COLUMNS[2]}, site"
-        raise bad_input(path, expected, f"no {', '.join(missing)}", "mend the header")
+        expected = f"columns {', '.join(MAP_COLUMNS[:2])} and, optionally, {MAP_COLUMNS[2]}, site"
+        raise bad_input(path, expected, f"no {', '.join(missing)}", "correct the header")
     patients: dict[str, Patient] = {}
     rows_of: dict[Any, int] = {}
     findings: list[Finding] = []
@@ -144,7 +144,7 @@ def read_map(path: Path) -> dict[str, Patient]:
         cells = {name: "" if cell == MISSING else cell for name, cell in cells.items()}
         where = f"{path}, row {row.number}"
         findings += [
-            Finding(where, expected, found, "mend the row")
+            Finding(where, expected, found, "correct the row")
             for expected, found in _wrong_cells(cells, rows_of)
         ]
         rows_of.setdefault(cells["patient_id"], row.number)
@@ -156,43 +156,43 @@ def read_map(path: Path) -> dict[str, Patient]:
 
 
 def _wrong_cells(cells: Mapping[str, str], rows_of: Mapping[Any, int]) -> Iterator[tuple[str, str]]:
-    """Yield what was expected and found of each wrong cell; its text may name a person, and stays.
+    """Yield expected and found for each wrong cell, without its text, which may name a person.
 
     Parameters
     ----------
     cells : mapping
         By column.
     rows_of : mapping
-        The rows before, by patient_id, and by ``("subject", id)`` in lower case.
+        Earlier rows, by patient_id, and by ``("subject", id)`` in lower case.
     """
     subject, diagnosis = cells["subject"], cells["diagnosis"]
     if row := rows_of.get(cells["patient_id"]):
-        expected = "a patient_id, each once; empty for files that have none"
+        expected = "a patient_id that is not repeated; empty for files without one"
         yield expected, f"the patient_id of row {row}"
     if not re.fullmatch(COLUMNS["subject"]["pattern"], subject):
         found = "a text with other characters in column subject" if subject else "an empty subject"
         yield COLUMNS["subject"]["description"], found
     elif row := rows_of.get(("subject", subject.lower())):
-        yield "a subject's id of its own for each patient", f"the subject of row {row}"
+        yield "a different subject id for each patient", f"the subject of row {row}"
     if diagnosis not in ("", *diagnoses()):
         expected = f"{', '.join(diagnoses())} or an empty diagnosis"
         yield expected, "another word in column diagnosis"
 
 
 def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
-    """Return the secret key of the hashes; make it, readable by its owner alone, if it is missing.
+    """Return the secret key of the hashes. If missing, create it, readable only by its owner.
 
     Parameters
     ----------
     path : Path
     handed_on : sequence of Path
-        Folders in which it may not lie: those of the images.
+        Folders of the images. The key may not be inside them.
 
     Raises
     ------
     InputError
-        If others can read the file, it lies where it would be handed on, or it is no secret; or no
-        key can be read or made there.
+        If others can read the file, if it would be passed on together with images, or if it is no
+        secret; or if no key can be read or created there.
     """
     try:
         if path.is_symlink() and not path.exists():
@@ -203,7 +203,7 @@ def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
             _make_salt(path)
         salt = _salt_in(path)
     except OSError as error:
-        remedy = "correct the path, or get yourself the right to read and write there"
+        remedy = "correct the path, or get permission to read and write there"
         found = f"{error.strerror}: {error.filename}"
         raise bad_input(path, KEY_FILE, found, remedy) from error
     if len(salt) < SALT_BYTES // 2:
@@ -211,11 +211,11 @@ def read_salt(path: Path, handed_on: Sequence[Path] = ()) -> bytes:
         raise bad_input(path, f"a key of {SALT_BYTES // 2} bytes or more", f"{len(salt)}", remedy)
     if len(set(salt)) < FEWEST_SIGNS or salt in (salt + salt)[1:-1]:
         remedy = "delete the file to have a new one made; ids will change"
-        raise bad_input(path, "a random key", "one that repeats itself", remedy)
+        raise bad_input(path, "a random key", "a repeating one", remedy)
     if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-        expected, found = "a key that its owner alone can read", f"mode {mode:04o}"
+        expected, found = "a key that only its owner can read", f"mode {mode:04o}"
         remedy = (
-            f"chmod 600 {path} (or move it to a disk that has modes); if others may have read it, "
+            f"chmod 600 {path} (or move it to a disk with file modes); if others may have read it, "
             "delete it to have a new one made"
         )
         raise bad_input(path, expected, found, remedy)
@@ -228,40 +228,46 @@ def _make_salt(path: Path) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(os.urandom(SALT_BYTES).hex().encode() + b"\n")
     print(
-        f"made {path}: keep it secret, and keep it; the same ids need the same key",
+        f"made {path}: keep it secret and do not lose it; the same ids need the same key",
         file=sys.stderr,
     )
 
 
 def _salt_in(path: Path) -> bytes:
-    """Return what a file holds, if it is one and no longer than a key may be."""
+    """Return the content of a file, if it is a file and not longer than a key may be."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        # a pipe would be waited for, and some devices never end
+        # reading a pipe may block, and some devices never end
         found = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise bad_input(path, KEY_FILE, found, "name a file; a new one is made where none is")
+        raise bad_input(path, KEY_FILE, found, "name a file; if it does not exist, it is created")
     with path.open("rb") as stream:
         content = stream.read(MOST_SALT_BYTES + 1)
     if len(content) > MOST_SALT_BYTES:
         remedy = (
-            "see that this is the key, and no image; name a file that is not there for a new one"
+            "check that this is the key and not an image; for a new key, name a file that does "
+            "not exist"
         )
-        raise bad_input(path, f"a key of {MOST_SALT_BYTES} bytes at most", "a longer file", remedy)
+        raise bad_input(path, f"a key of at most {MOST_SALT_BYTES} bytes", "a longer file", remedy)
     return content.strip()
 
 
 def _refuse_handed_on(path: Path, folders: Sequence[Path]) -> None:
-    """Refuse a key that goes along with the images, or with a repository of code."""
-    expected = "a key where nobody copies it along"
-    remedy = "move it, such as into your home folder; if it went out, delete it to have a new one"
+    """Refuse a key that lies with the images or in a repository of code."""
+    expected = "a key in a place that is not copied with other files"
+    remedy = (
+        "move it, for example to your home folder; if others got it, delete it to have a new one"
+    )
     for folder in folders:
         if path.resolve().is_relative_to(folder.resolve()):
             raise bad_input(path, expected, f"within {folder}, which is handed on", remedy)
     inside = ("git", "-C", str(path.resolve().parent), "ls-files", "--error-unmatch", "--")
     if path.is_file() and ask(*inside, path.name, seconds=SECONDS_FOR_GIT).code == 0:
-        raise bad_input(path, expected, "a file that git keeps", remedy)
+        raise bad_input(path, expected, "a file tracked by git", remedy)
 
 
 def hashed_id(salt: bytes, patient: str) -> str:
-    """Return a subject's id: HMAC-SHA256 of the PatientID, which cannot be guessed without salt."""
+    """Return a subject's id: the HMAC-SHA256 of the PatientID.
+
+    It cannot be guessed without salt.
+    """
     return hmac.new(salt, patient.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]

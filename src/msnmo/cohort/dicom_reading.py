@@ -1,4 +1,4 @@
-"""The DICOM images of a folder, by series (pydicom, which comes with the extra `dicom`)."""
+"""Read the DICOM images of a folder, by series (needs pydicom, from the extra `dicom`)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TAGS = [
 ]
 IDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
-"""SOP classes of secondary captures begin so."""
+"""Start of the SOP classes of secondary captures."""
 NO_AGENT = frozenset(["", "no", "none", "n/a", "0", "without"])
 
 
@@ -57,12 +57,12 @@ class MissingTagError(Exception):
 
 
 def read_folder(folder: Path) -> Folder:
-    """Read the headers of all DICOM files in a folder, whatever their names.
+    """Read the headers of all DICOM files in a folder. File names do not matter.
 
     Raises
     ------
     InputError
-        If it is no folder, or there is no DICOM image in it.
+        If it is not a folder, or has no DICOM image in it.
     """
     remedy = "give the folder that the scans were exported to, e.g. from the PACS or a CD"
     if not folder.is_dir():
@@ -74,7 +74,7 @@ def read_folder(folder: Path) -> Folder:
     for path in files:
         image, fault = _tried(path)
         if image:
-            # exports often hold a file twice; the first by path is as good as the others
+            # exports often hold a file twice; the first by path is used
             same_series = groups[(image.patient, image.study, image.series)]
             same_series.setdefault(_sameness(image), image)
         elif fault:
@@ -97,39 +97,39 @@ def read_folder(folder: Path) -> Folder:
 
 
 def _tried(path: Path) -> tuple[Image | None, str]:
-    """Return the image, if it is one that can be read; else what is wrong of it, if it is DICOM."""
+    """Return the image if it can be read; else its problem, if it is DICOM."""
     try:
         return read_image(path), ""
     except MissingTagError as error:
         return None, str(error)
-    except Exception as error:  # whatever pydicom trips over, it is this file that is broken
+    except Exception as error:  # whatever pydicom raises, this file is broken
         return None, type(error).__name__
 
 
 def _sameness(image: Image) -> tuple[Any, ...]:
-    """Return what two copies of one image have in common.
+    """Return the values that two copies of one image share.
 
-    The id alone does not do: bad anonymisers give one to all images, of two people even.
+    The id alone is not enough: bad anonymisers give one id to all images, even of two people.
     """
     return image.instance, image.place_in_series, image.places, image.identity
 
 
 def read_image(path: Path) -> Image | None:
-    """Return what a file says of itself, or None if it is no DICOM or an index of files.
+    """Return a file's header data, or None if it is not DICOM or only an index of files.
 
     Raises
     ------
     Exception
-        Of many kinds, if it begins as DICOM and cannot be read on.
+        Of many kinds, if it begins as DICOM but cannot be read further.
     """
     with path.open("rb") as stream:
         start = stream.read(132)
     has_preamble = start[128:] == b"DICM"
-    # files of before 1993 begin with their first element, of group 8 (or 2)
+    # files from before 1993 begin with their first element, of group 8 (or 2)
     if not has_preamble and start[:2] not in (b"\x08\x00", b"\x02\x00"):
         return None
     with warnings.catch_warnings():
-        # pydicom's warnings quote values, which may be a person's
+        # pydicom's warnings quote values, which may be personal
         warnings.simplefilter("ignore")
         try:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
@@ -187,7 +187,7 @@ def _image(path: Path, header: Dataset) -> Image:
 
 
 def _part(header: Dataset) -> str:
-    """Return the part of the body that a header names, as a code's meaning in enhanced images."""
+    """Return the body part in a header. In enhanced images it is the meaning of a code."""
     frames = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
     regions = header.get("AnatomicRegionSequence") or _of_group(
@@ -198,7 +198,7 @@ def _part(header: Dataset) -> str:
 
 
 def _kinds(header: Dataset) -> frozenset[str]:
-    """Return the values of ImageType, and those that an enhanced image gives of its frames."""
+    """Return the values of ImageType, including those of an enhanced image's frames."""
     kinds = [*several(header.get("ImageType")), *several(header.get("ComplexImageComponent"))]
     shared = next(iter(header.get("SharedFunctionalGroupsSequence") or [Dataset()]))
     for frame in header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]:
@@ -208,7 +208,7 @@ def _kinds(header: Dataset) -> frozenset[str]:
 
 
 def _is_capture(header: Dataset) -> bool:
-    """Whether an image is a copy of a screen, a film or a page, not of a scanner."""
+    """Whether an image is a copy of a screen, film or page and not from a scanner."""
     coloured = int(header.get("SamplesPerPixel") or 1) > 1
     coloured |= str(header.get("PhotometricInterpretation") or "").startswith("PALETTE")
     copied = str(header.get("SOPClassUID") or "").startswith(CAPTURES)
@@ -221,7 +221,7 @@ def _identity(header: Dataset) -> Identity:
         for tag in ("IssuerOfPatientID", "PatientName", "PatientBirthDate")
     )
     # systems write one person in capitals or not, with or without accents and empty components;
-    # after "=" stands the same name in another script
+    # after "=" comes the same name in another script
     letters = normalize("NFKD", name.partition("=")[0]).casefold()
     words = re.findall(r"[^\W_]+", "".join(each for each in letters if not combining(each)))
     sex = str(header.get("PatientSex") or "").strip().upper()
@@ -229,20 +229,20 @@ def _identity(header: Dataset) -> Identity:
         issuer.strip().casefold(),
         " ".join(words),
         re.sub(r"\D", "", born),
-        # O is what systems write where they were not told
+        # O is what systems write if nothing was entered
         sex if sex in ("F", "M") else "",
     )
 
 
 def _moment(header: Dataset, kind: str) -> str:
-    """Return a date and time as a text that sorts in time; empty where no date is given."""
+    """Return date and time as a sortable text; empty if no date is given."""
     date = str(header.get(f"{kind}Date") or "").replace(".", "")
     time = str(header.get(f"{kind}Time") or "").replace(":", "")
     return f"{date} {time}" if date else ""
 
 
 def _least_bytes(header: Dataset, frames: int) -> int:
-    """Return how many bytes the pixels take; 0 where they are compressed."""
+    """Return how many bytes the pixels take; 0 if they are compressed."""
     syntax = header.file_meta.get("TransferSyntaxUID")
     if "Rows" not in header or (syntax and UID(syntax).is_compressed):
         return 0
@@ -253,9 +253,9 @@ def _least_bytes(header: Dataset, frames: int) -> int:
 def _places(
     header: Dataset,
 ) -> tuple[frozenset[tuple[float, ...]], tuple[float, ...], frozenset[str]]:
-    """Return orientations of an image's slices, where they lie along their normal, what is missing.
+    """Return orientations of an image's slices, their places along the normal, missing items.
 
-    That is by name: a position, an orientation or a spacing that is not there, or is none.
+    A missing item is named: a position, an orientation or a spacing that is absent or invalid.
     """
     orientations, places, lacks = set(), [], set()
     for orientation, position, spacing in _planes(header):
@@ -274,14 +274,14 @@ def _places(
 
 
 def _numbers(values: Any, count: int) -> bool:
-    """Whether an attribute has so many numbers."""
+    """Whether an attribute has this many numbers."""
     if values is None or isinstance(values, str) or not hasattr(values, "__len__"):
         return False
     return len(values) == count and bool(np.isfinite(np.array(values, dtype=float)).all())
 
 
 def _planes(header: Dataset) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield orientation, position and spacing of each slice, of a classic or multi-frame image."""
+    """Yield orientation, position and spacing of each slice of a classic or multi-frame image."""
     names = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing")
     if "PerFrameFunctionalGroupsSequence" not in header:
         one, other, third = (header.get(name) for name in names)

@@ -1,8 +1,8 @@
-"""DICOM images by series, and which series is the T2-FLAIR of a study.
+"""Group DICOM images by series, and find the series that is the T2-FLAIR of a study.
 
-Nothing of a header that may name a person leaves this module but by `Series`, whose ids, times and
-texts are for grouping and choosing and are not written anywhere; `plain_words` is what of a text
-may be.
+Header values that may name a person leave this module only in `Series`. Its ids, times and texts
+serve grouping and choosing and are never written. `plain_words` is the part of a text that may be
+written.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from msnmo.cohort.dicom_kinds import computed, elsewhere, is_magnitude, maybe_co
 from msnmo.core.counts import counted
 from msnmo.core.plausibility import LARGEST_VOXEL_MM, SMALLEST_VIEW_MM
 
-# CSF is dark in an image whose inversion nulls it (s): STIR's is near 0.15, MPRAGE's near 0.9;
-# and lesions are bright in one of a long echo, which T1-FLAIR is not.
+# An inversion that nulls CSF makes it dark (s): STIR's is near 0.15, MPRAGE's near 0.9; a long echo
+# makes lesions bright, and T1-FLAIR has none.
 INVERSION_S = (1.2, 3.5)
 SHORTEST_ECHO_S = 0.06
-# T1 of CSF, at any field (Rooney et al. 2007, Magn Reson Med 57:308), and how far from the time
-# that nulls it an inversion may be: common FLAIRs' are 0.85 to 1.15 of it, DIR's is 1.3
+# T1 of CSF, at any field (Rooney et al. 2007, Magn Reson Med 57:308); and how far an inversion may
+# be from the time that nulls it: common FLAIRs are at 0.85 to 1.15 of it, DIR at 1.3
 CSF_T1_S = 4.3
 NEAR_NULL = (0.65, 1.25)
 # T1-FLAIR repeats faster, and that nulls CSF at a shorter inversion time
 SHORTEST_REPETITION_S = 3.5
-# With fewer no slices that the check takes fill a field of view that it takes
+# With fewer slices, the check's largest voxels cannot fill its smallest field of view
 FEWEST_SLICES = math.ceil(SMALLEST_VIEW_MM / LARGEST_VOXEL_MM)
-# Of the slice distance: a missing slice doubles it, rounding in the header does not reach a tenth
+# Share of the slice distance: a missing slice doubles it, header rounding is below a tenth
 UNEVEN = 0.1
-# Of a series that is taken apart: more stacks are a time series, not repeats
+# Most stacks of a split series: more stacks are a time series, not repeats
 MOST_STACKS = 4
 NAMED_FLAIR = re.compile(r"flair|dark[\W_]*fluid|tirm", re.IGNORECASE)
-# Words are run together at scanners: Sag3DDIR, DoubleIR
+# Scanner names run words together: Sag3DDIR, DoubleIR
 NAMED_DOUBLE = re.compile(
     r"(?i:dir)(?![A-Za-z])|DIR(?![A-Z])|(?i:(double|dual|two)[\W_]*(inversion|ir(?![a-z])))"
 )
@@ -162,7 +162,7 @@ LENGTH = re.compile(r"\d{1,2}(\.\d{1,2})?mm")
 
 
 class Identity(NamedTuple):
-    """What a header says of a patient beside the PatientID; empty where it says nothing."""
+    """What a header says about a patient besides the PatientID; empty if it says nothing."""
 
     issuer: str
     name: str
@@ -172,7 +172,7 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True)
 class Image:
-    """What one DICOM file says of itself, as far as grouping and choosing need it.
+    """The header values of one DICOM file that grouping and choosing need.
 
     Parameters
     ----------
@@ -180,28 +180,28 @@ class Image:
     patient, study, series, instance : str
         Its ids.
     identity : Identity
-        Who else the header says the patient is.
+        Other data on the patient in the header.
     studied, acquired : str
-        Date and time of the study and of the series, in the order of time as texts.
+        Date and time of the study and of the series, as texts that sort by time.
     number : int
         Of the series.
     texts : str
-        What people named the series.
+        The names that people gave the series.
     place_in_series : str
         InstanceNumber.
     is_image, is_mr : bool
-        Whether it has pixels, and whether they are of an MR scanner.
+        Whether it has pixels, and whether they come from an MR scanner.
     is_capture, is_burned_in : bool
         Whether it is a copy of a screen or a page, and whether texts are burned into its pixels.
     is_whole : bool
         Whether the file is as long as its header says.
     kinds : frozenset of str
-        The values of ImageType, and of the like of it that enhanced images have.
+        The values of ImageType and of its counterparts in enhanced images.
     echo_ms : float or None
     contrast : bool
         Whether the header names a contrast agent.
     places : tuple of float
-        Where each slice lies along the slices' normal, in mm.
+        Position of each slice along the normal, in mm.
     orientations : frozenset
         Direction cosines of rows and columns, rounded.
     frames : int
@@ -215,7 +215,7 @@ class Image:
     acquisition : tuple of str
         AcquisitionNumber and TemporalPositionIdentifier.
     lacks : frozenset of str
-        What of the geometry is missing, of any slice.
+        Parts of the geometry that are missing in any slice.
     """
 
     path: Path
@@ -261,9 +261,9 @@ class Series:
     ----------
     images : list of Image
     strays : int
-        Files of the series that are not among its images: raw data, a screenshot.
+        Number of files of the series that are not among its images: raw data, a screenshot.
     stack : int
-        Which of the stacks that one series holds, from 1 on; 0 where it holds one.
+        Number of the stack within the series, from 1; 0 if the series has only one.
     """
 
     images: list[Image]
@@ -272,22 +272,22 @@ class Series:
 
     @property
     def first(self) -> Image:
-        """The image that speaks for the series."""
+        """The image that represents the series."""
         return self.images[0]
 
     @property
     def label(self) -> str:
-        """Its number, as people call it; ``2.1`` for the first of the stacks of series 2."""
+        """Its number; ``2.1`` for the first stack of series 2."""
         return f"{self.first.number}.{self.stack}" if self.stack else f"{self.first.number}"
 
     @property
     def places(self) -> np.ndarray:
-        """Where slices lie along their normal, in mm: each place once, in order."""
+        """Positions of slices along the normal, in mm: each place once, in order."""
         return np.unique(np.round([each for image in self.images for each in image.places], 2))
 
     @property
     def slices(self) -> int:
-        """Number of slices, those of all volumes together."""
+        """Number of slices of all volumes together."""
         return sum(image.frames for image in self.images)
 
     @property
@@ -297,7 +297,7 @@ class Series:
 
     @property
     def reused_ids(self) -> int:
-        """How many images have the SOPInstanceUID of another."""
+        """Number of images that share a SOPInstanceUID with another."""
         counts = Counter(image.instance for image in self.images)
         return sum(count for count in counts.values() if count > 1)
 
@@ -316,17 +316,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder of DICOM files holds.
+    """The content of a folder of DICOM files.
 
     Parameters
     ----------
     series : list of Series
     broken : list of (Path, str)
-        Files that begin as DICOM and cannot be read, and in a word why.
+        Files that begin as DICOM but cannot be read, and why in a word.
     files : list of Path
         All files in the folder, by path.
     archives : list of (Path, str)
-        Files that are packed, and how.
+        Packed files, and their kind.
     """
 
     series: list[Series]
@@ -343,16 +343,16 @@ def several(value: Any) -> list[str]:
 def asked_for(
     several: Iterable[Series], wanted: Iterable[str], scans: Collection[str]
 ) -> list[Series]:
-    """Return the series that are named by their UID, number, label or description.
+    """Return the series that are requested by UID, number, label or description.
 
     Parameters
     ----------
     several : iterable of Series
         Of one study.
     wanted : iterable of str
-        Names; those with a scan before them, as in ``sub-X:7``, are of that scan alone.
+        Names. One with a scan before it, as in ``sub-X:7``, is only for that scan.
     scans : collection of str
-        What the study's scan is called.
+        Names of the study's scan.
     """
     values = set()
     for each in wanted:
@@ -372,11 +372,11 @@ def asked_for(
 
 
 def without_strays(series: Series) -> Series:
-    """Return a series without what only lies among its images.
+    """Return a series without files that do not belong to its images.
 
-    Files without pixels go (raw data, presentation states), and phase, real and imaginary parts
-    beside their magnitudes. So do a few derived images and screenshots, if what is left is an even
-    stack: a slice that stands in one's place stays.
+    Files without pixels are removed (raw data, presentation states), and so are phase, real and
+    imaginary parts beside their magnitudes. A few derived images and screenshots are removed if the
+    rest is an even stack. A slice that takes another's place stays.
     """
     pictures = [image for image in series.images if image.is_image]
     if not pictures:
@@ -393,10 +393,10 @@ def without_strays(series: Series) -> Series:
 
 
 def stacks_of(series: Series) -> list[Series]:
-    """Return the stacks of one series, each a series: repeats, echoes, or what else differs.
+    """Return the stacks of one series, each as a series: repeats, echoes, or other differences.
 
-    Nothing is taken apart whose slices lie in places of their own, or of which no value of the
-    header tells the stacks.
+    A series is not split if its slices all lie in different places, or if no header value
+    distinguishes the stacks.
     """
     parts = _apart(series.images)
     if not 1 < len(parts) <= MOST_STACKS:
@@ -405,7 +405,7 @@ def stacks_of(series: Series) -> list[Series]:
 
 
 def _apart(images: list[Image]) -> list[list[Image]]:
-    """Return images by what tells those in one place from each other; one list if nothing does."""
+    """Group images by a value that separates those in the same place; one list if none does."""
     if _places_once(images):
         return [images]
     for key in (_echo, _acquisition, _kind):
@@ -430,7 +430,7 @@ def _echo(image: Image) -> tuple[Any, ...]:
 
 
 def _acquisition(image: Image) -> tuple[Any, ...]:
-    # numbers as texts, in the order of numbers
+    # numbers as texts, sorted as numbers
     return image.number, *((len(each), each) for each in image.acquisition)
 
 
@@ -439,9 +439,9 @@ def _kind(image: Image) -> tuple[Any, ...]:
 
 
 def doubts_of(series: Series) -> tuple[list[str], list[str]]:
-    """Return what says that a series is not of the head, and that it is computed, if anything.
+    """Return the hints that a series is not of the head, and that it is computed, if any.
 
-    It may be a FLAIR of a head all the same: scanners and people write the oddest values.
+    It may still be a FLAIR of a head: scanners and people write odd values.
     """
     first = series.first
     computed_perhaps = maybe_computed(series.kinds, first.texts)
@@ -449,13 +449,13 @@ def doubts_of(series: Series) -> tuple[list[str], list[str]]:
 
 
 def unfit(series: Series, *, forced: bool = False) -> str:
-    """Return why a series cannot be the T2-FLAIR by its headers alone; empty if it may be.
+    """Return why a series cannot be the T2-FLAIR, judged by its headers; empty if it may be.
 
     Parameters
     ----------
     series : Series
     forced : bool
-        The user says that it is the one: only what no user can know better counts.
+        The user says that it is the T2-FLAIR: only reasons that no user can overrule count.
     """
     images = series.images
     kinds = {kind.upper() for kind in series.kinds}
@@ -471,11 +471,11 @@ def unfit(series: Series, *, forced: bool = False) -> str:
         (len(not_head) > 1, " and ".join(not_head)),
         (
             any(image.photometric == "MONOCHROME1" for image in images),
-            "its values are inverted (MONOCHROME1), and would be taken as they are",
+            "its values are inverted (MONOCHROME1) and would be used as they are",
         ),
         (
             series.reused_ids > 0,
-            f"{series.reused_ids} images share a SOPInstanceUID, as bad anonymisers make them",
+            f"{series.reused_ids} images share a SOPInstanceUID, as after bad anonymisation",
         ),
         (echo != 0 and echo < 1000 * SHORTEST_ECHO_S, _short_echo(echo / 1000)),
     )
@@ -485,9 +485,9 @@ def unfit(series: Series, *, forced: bool = False) -> str:
         (not series.is_mr, "not an MR image"),
         (
             any(image.is_burned_in for image in images),
-            "texts, names perhaps, are burned into its pixels (BurnedInAnnotation YES)",
+            "text, perhaps a name, is burned into its pixels (BurnedInAnnotation YES)",
         ),
-        (not all(image.is_whole for image in images), "a file of it is cut short"),
+        (not all(image.is_whole for image in images), "one of its files is truncated"),
         _no_geometry(series),
         _wrong_stack(series),
         _too_few(series),
@@ -501,16 +501,16 @@ def _short_echo(seconds: float) -> str:
 
 
 def _no_geometry(series: Series) -> tuple[bool, str]:
-    """Return whether places or sizes of slices are missing, and the reason."""
+    """Return whether positions or sizes of slices are missing, and the reason."""
     lacks = frozenset().union(*(image.lacks for image in series.images))
     count = sum(bool(image.lacks) for image in series.images)
     names = " and ".join(sorted(lacks))
     said = f"no {names} in {count} of {len(series.images)} files: left and right, the order of "
-    return bool(lacks), f"{said}slices or their size would be a guess"
+    return bool(lacks), f"{said}slices or their size would be guesses"
 
 
 def _too_few(series: Series) -> tuple[bool, str]:
-    """Return whether slices are too few for a head, and the reason."""
+    """Return whether there are too few slices for a head, and the reason."""
     slices, places = series.slices, len(series.places)
     where = f" in {counted(places, 'place')}" if places < slices else ""
     few = min(slices, places) < FEWEST_SLICES and "MOSAIC" not in series.kinds
@@ -518,7 +518,7 @@ def _too_few(series: Series) -> tuple[bool, str]:
 
 
 def _wrong_stack(series: Series) -> tuple[bool, str]:
-    """Return whether the slices are no even stack, and the reason."""
+    """Return whether the slices form no even stack, and the reason."""
     orientations = frozenset().union(*(image.orientations for image in series.images))
     if len(orientations) > 1:
         return True, "slices of several orientations"
@@ -533,13 +533,13 @@ def _wrong_stack(series: Series) -> tuple[bool, str]:
 def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
     """Return why a converted series is no T2-FLAIR; empty if it is one.
 
-    Physics decides: an inversion that nulls CSF and a long echo. Names do only where a scanner
+    Physics decides: an inversion that nulls CSF, and a long echo. Names count only if a scanner
     gives no inversion time.
 
     Parameters
     ----------
     sidecar : mapping
-        What dcm2niix wrote of the series, times in seconds.
+        The sidecar of the series by dcm2niix, with times in seconds.
     texts : str
         Names of the series that the sidecar may lack.
     """
@@ -571,27 +571,27 @@ def not_flair(sidecar: Mapping[str, Any], texts: str = "") -> str:
         ),
         (
             inversion is None and not NAMED_FLAIR.search(texts),
-            "no inversion time is given, and no name says FLAIR",
+            "no inversion time is given, and no name contains FLAIR",
         ),
     )
     return next((reason for wrong, reason in reasons if wrong), "")
 
 
 def _nulls(inversion: float, repetition: float) -> bool:
-    """Return whether CSF is dark: where its recovering signal passes zero, the train ignored."""
+    """Return whether CSF is dark: its recovering signal is near zero (echo train ignored)."""
     null = CSF_T1_S * (math.log(2) - math.log1p(math.exp(-repetition / CSF_T1_S)))
     return NEAR_NULL[0] * null <= inversion <= NEAR_NULL[1] * null
 
 
 def _positive(value: Any) -> float | None:
-    """Return a time, or None where there is none; some scanners write 0 for none."""
+    """Return a time, or None if there is none. Some scanners write 0 for none."""
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def plain_words(text: str) -> str:
-    """Return a text typed at a scanner with all but the vocabulary of MR replaced by ``?``.
+    """Return a text typed at a scanner, with words outside the vocabulary of MR replaced by ``?``.
 
-    Technicians write names and dates into descriptions; a number is kept only as a length in mm.
+    Technicians write names and dates into descriptions. A number is kept only as a length in mm.
     """
     words = re.findall(r"[^\W_]+(?:\.\d+[^\W_]*)?", text.lower())
     kept = [word if word in WORDS or LENGTH.fullmatch(word) else "?" for word in words]
@@ -599,7 +599,7 @@ def plain_words(text: str) -> str:
 
 
 def by_study(series: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
-    """Return series by patient and study, each study's in the order of their numbers."""
+    """Return series by patient and study. Within a study they are ordered by number."""
     studies: dict[tuple[str, str], list[Series]] = defaultdict(list)
     for each in sorted(series, key=lambda one: (one.first.number, one.first.series)):
         studies[each.first.patient, each.first.study].append(each)

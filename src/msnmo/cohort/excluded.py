@@ -1,4 +1,4 @@
-"""The scans that were excluded, by whom and why: every table says so."""
+"""The excluded scans, with who excluded them and why. Every table states them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msnmo.core.files import read_tsv
 COLUMNS = ("scan", "by", "reason")
 CHECK, RATER = "check", "rater"
 MOST_NAMED = 10
-"""A note names no more scans than these."""
+"""A note names at most this many scans."""
 
 
 def read_excluded(path: Path) -> pd.DataFrame:
@@ -20,12 +20,12 @@ def read_excluded(path: Path) -> pd.DataFrame:
 
 
 def exclusion_note(excluded: pd.DataFrame) -> str:
-    """Return one sentence that says how many scans were excluded, which and why.
+    """Return one sentence: how many scans were excluded, which ones and why.
 
     Parameters
     ----------
     excluded : DataFrame
-        As `read_excluded` returns.
+        As returned by `read_excluded`.
     """
     if excluded.empty:
         return "No scan was excluded."

@@ -1,4 +1,4 @@
-"""Cross-validation folds: by default no subject is ever on both sides of a split."""
+"""Cross-validation folds. By default no subject is in both training and test scans."""
 
 from __future__ import annotations
 
@@ -33,49 +33,52 @@ from msnmo.core.seeds import derive_seed
 
 FOLD_COLUMNS = {"scan": str, "subject": str, "diagnosis": str, "fold": int}
 SEAL = "digest"
-"""The column of the file that tells whether it was edited: the same in each row."""
+"""The column that shows whether the file was edited. It is the same in each row."""
 MOST_NAMED = 10
-"""A message names no more scans than these."""
+"""A message names at most this many scans."""
 
 
 def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.DataFrame:
     """Return the fold in which each scan to learn from is tested.
 
-    ``grouped`` keeps all scans of a subject in one fold and balances the scans of each class and
-    site over the folds (scikit-learn's `StratifiedGroupKFold` of `strata`). As every subject is of
-    one stratum, that algorithm hands out each stratum's subjects, those of most scans first, to the
-    fold with fewest scans of the stratum: so each fold has each class as soon as the class has `k`
-    subjects. It is preferred to a stratified split of subjects, which balances subjects and leaves
-    scans uneven. Of a cohort of one class, or of none, sites alone are balanced.
-    ``site`` leaves one site out: all its scans are a fold (scikit-learn's `LeaveOneGroupOut`). A
-    subject with scans of several sites is of that of most scans, as in `strata`.
+    ``grouped`` keeps all scans of a subject in one fold, and balances the scans of each class and
+    site over the folds (scikit-learn's `StratifiedGroupKFold` of `strata`). Each subject belongs to
+    one stratum. The algorithm takes the subjects of each stratum, those with most scans first, and
+    puts each into the fold with fewest scans of the stratum. So every fold has each class if the
+    class has at least `k` subjects. A stratified split of subjects would balance subjects but leave
+    scans uneven. In a cohort of one class, or of none, only sites are balanced.
+
+    ``site`` leaves one site out: each site's scans are one fold (scikit-learn's
+    `LeaveOneGroupOut`). A subject with scans from several sites belongs to the site with most of
+    them, as in `strata`.
+
     ``random`` splits scans regardless of subject and class, as the paper does (section 4.1).
 
     Parameters
     ----------
     cohort : DataFrame
-        Columns scan, subject, diagnosis (the label of a class, or missing) and, where there are
-        any, site and lesion_mask. The order of its rows is of no consequence. Scans without a
-        diagnosis and a lesion mask are left out.
+        Columns scan, subject, diagnosis (the label of a class, or missing) and, if there are any,
+        site and lesion_mask. The order of rows does not matter. Scans without a diagnosis and a
+        lesion mask are left out.
     k : int
-        Number of folds, at least 2; of no meaning to ``site``.
+        Number of folds, at least 2; ``site`` does not use it.
     split : {"grouped", "site", "random"}
     seed : int
-        The same seed and scans give the same folds; of no meaning to ``site``.
+        The same seed and scans give the same folds. ``site`` does not use it.
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis (`NO_DIAGNOSIS` where there is a mask alone), fold (from 0
-        on), sorted by scan. Of ``site``, folds are numbered in the order in which their sites come
-        then: the name of a site moves no fold.
+        Columns scan, subject, diagnosis (`NO_DIAGNOSIS` for a scan with only a mask), fold (from
+        0), sorted by scan. With ``site``, folds are numbered by the first scan of their site, so
+        that a site's name does not change its fold.
 
     Raises
     ------
     InputError
-        If a class that there is, or a cohort of one class or none, has fewer than `k` subjects
-        (``grouped``) or scans (``random``), or for ``site`` a scan has no site, or there are fewer
-        than two sites; or scans with a diagnosis lack a lesion mask.
+        If a class, or the whole cohort if it has not two classes, has fewer than `k` subjects
+        (``grouped``) or scans (``random``). For ``site``: if a scan has no site, or there are fewer
+        than two sites. Also if scans with a diagnosis have no lesion mask.
     """
     _refuse_without_mask(cohort)
     folds = learned(cohort).sort_values("scan", ignore_index=True)
@@ -88,8 +91,8 @@ def split_folds(cohort: pd.DataFrame, k: int, split: Split, seed: int) -> pd.Dat
 def _sides(
     scans: pd.DataFrame, k: int, split: Split, seed: int
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Return of each fold the rows that are trained on and those that are tested."""
-    # a second that all who only read folds need not pay for
+    """Return for each fold the rows for training and the rows for testing."""
+    # takes a second, which code that only reads folds need not wait
     from sklearn.model_selection import (  # noqa: PLC0415
         KFold,
         LeaveOneGroupOut,
@@ -106,13 +109,13 @@ def _sides(
         return KFold(**options).split(scans["scan"])
     splitter = StratifiedGroupKFold(**options)
     with warnings.catch_warnings():
-        # it warns of strata of fewer subjects than folds, which `told_of_balance` names
+        # it warns about strata with fewer subjects than folds; `told_of_balance` names them
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         return list(splitter.split(scans["scan"], strata(scans, k), scans["subject"]))
 
 
 def count_folds(cohort: pd.DataFrame, k: int, split: Split) -> int:
-    """Return how many folds `split_folds` makes, whether or not it can: `k`, or one for each site.
+    """Return how many folds `split_folds` would make: `k`, or one per site.
 
     Parameters are those of `split_folds`.
     """
@@ -145,7 +148,7 @@ def _place(name: str) -> int:
 
 
 def _with(name: str, named: bool = False) -> str:
-    """Return what scans of a class have, and those of a cohort without two classes."""
+    """Return words for scans of a class, or of a cohort that has not two classes."""
     if name not in diagnoses():
         return "with a lesion mask"
     return f"with diagnosis {name}" if named else "with this diagnosis"
@@ -156,13 +159,15 @@ def _check_sites(folds: pd.DataFrame) -> None:
     named = named_sites(folds["site"])
     without = folds.loc[named == NO_SITE, "scan"]
     if len(without):
-        # it may be one of the others', which then would be on both sides
+        # it may be one of the other sites, which would then be in training and test
         expected = "the site of every scan with a lesion mask, as folds.split is site"
         found = f"none of {_some(list(without))}"
         remedy = "fill the column site of the scan table, or set folds.split: grouped"
         findings.append(Finding("cohort, column site", expected, found, remedy))
     elif (sites := main_site(folds)).nunique() < 2:
-        expected = "at least two sites, as folds.split is site: one is tested, others are learned"
+        expected = (
+            "at least two sites, as folds.split is site: one for testing, the others for training"
+        )
         found = f"one: {', '.join(sites.unique())}" if len(folds) else "none"
         remedy = "correct the column site of the scan table, or set folds.split: grouped"
         findings.append(Finding("cohort, column site", expected, found, remedy))
@@ -176,21 +181,21 @@ def _some(names: list[str]) -> str:
 
 
 def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> None:
-    """Stop if all training scans of a fold are of one class: nobody learns to tell two from one.
+    """Stop if all training scans of a fold are of one class, as then no class can be learned.
 
     Parameters
     ----------
     folds : DataFrame
-        As `split_folds` returns.
+        As returned by `split_folds`.
     fold : int
         The test fold.
     cohort : DataFrame
-        As of `split_folds`.
+        As in `split_folds`.
 
     Raises
     ------
     InputError
-        Naming the site that is tested.
+        Names the tested site.
     """
     tested = folds["fold"] == fold
     classes = sorted(set(folds.loc[~tested, "diagnosis"]))
@@ -201,15 +206,15 @@ def refuse_one_class(folds: pd.DataFrame, fold: int, cohort: pd.DataFrame) -> No
     where = ", ".join(sorted(set(sites)))
     raise bad_input(
         f"fold {fold}, which tests site {where}",
-        f"training scans of {' and '.join(diagnoses())}, as a method of the config names the class",
-        f"{' and '.join(classes)} alone: all others are of site {where}",
-        "leave the fold out (folds.only), give sites that share a centre or scanner one name, set "
-        "folds.split: grouped, or train methods that segment alone",
+        f"training scans of {' and '.join(diagnoses())}, as a method of the config classifies",
+        f"only {' and '.join(classes)}: all others are of site {where}",
+        "leave the fold out (folds.only), give sites that share a centre or scanner one name, "
+        "set folds.split: grouped, or train methods that only segment",
     )
 
 
 def leaking_subjects(folds: pd.DataFrame, fold: int) -> list[str]:
-    """Return the subjects of the test fold who have scans in the training folds too, sorted."""
+    """Return, sorted, the subjects of the test fold who also have scans in training folds."""
     tested = folds["fold"] == fold
     if not tested.any():
         raise ValueError(f"there is no fold {fold}: folds are {sorted(folds['fold'].unique())}")
@@ -218,39 +223,39 @@ def leaking_subjects(folds: pd.DataFrame, fold: int) -> list[str]:
 
 
 def refuse_leak(folds: pd.DataFrame, fold: int, allow: bool) -> None:
-    """Stop if a subject is on both sides of a split.
+    """Stop if a subject is in both training and test scans.
 
     Parameters
     ----------
     folds : DataFrame
-        As `split_folds` returns.
+        As returned by `split_folds`.
     fold : int
         The test fold.
     allow : bool
-        True where the user chose the random split: the leak is then printed, not refused.
+        True if the user chose the random split. Then the leak is printed, not refused.
 
     Raises
     ------
     DataLeakageError
-        Naming every such subject, unless allowed.
+        Names every such subject, unless allowed.
     """
     leaking = leaking_subjects(folds, fold)
     if not leaking:
         return
-    found = f"{named_subjects(leaking)} in the test and in the training scans of fold {fold}"
+    found = f"{named_subjects(leaking)} both in the test and in the training scans of fold {fold}"
     if not allow:
         raise DataLeakageError(
-            f"{found}. Test figures would be too good. Keep the default split `grouped`, or choose "
+            f"{found}. Test results would be too good. Keep the default split `grouped`, or choose "
             "`random` in the config to repeat the paper's split knowingly."
         )
     print(f"data leak: {found}", flush=True)
 
 
 def write_folds(path: Path | str, folds: pd.DataFrame) -> None:
-    """Write a table of folds with a digest of its rows, so that `read_folds` knows an edited one.
+    """Write a table of folds with a digest of its rows, so that `read_folds` detects edits.
 
-    Networks are trained on the cohort's own folds, which are drawn again for them; what is then
-    counted by an edited table would be of other folds or classes than they were trained for.
+    Networks are trained on the cohort's own folds, which are drawn again for them. With an edited
+    table, they would be evaluated on other folds or classes than they were trained for.
     """
     write_tsv(path, folds.assign(**{SEAL: _digest(folds)}))
 
@@ -266,7 +271,7 @@ def read_folds(path: Path | str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `split_folds` returns.
+        As returned by `split_folds`.
 
     Raises
     ------
@@ -295,29 +300,29 @@ def read_folds(path: Path | str) -> pd.DataFrame:
 
 
 def _refuse_edited(path: Path | str, table: pd.DataFrame) -> None:
-    """Refuse what no split makes, and rows that are not those that were written."""
-    # a stray quotation mark makes one cell of several rows
+    """Refuse tables that no split makes, and rows that were changed after writing."""
+    # a stray quotation mark makes one cell from several rows
     odd = [scan for scan in table["scan"] if CONTROL.search(scan)]
     if odd:
         raise bad_input(path, "each scan in one line", f"{odd[0]!r}", MAKE_AGAIN)
     several = table[table["diagnosis"] != NO_DIAGNOSIS].groupby("subject")["diagnosis"].nunique()
     if len(both := several.index[several > 1]):
         found = f"several of {named_subjects(list(both))}"
-        raise bad_input(path, "one diagnosis a subject", found, MAKE_AGAIN)
+        raise bad_input(path, "one diagnosis per subject", found, MAKE_AGAIN)
     if SEAL in table and set(table[SEAL]) != {_digest(table)}:
         expected = "the rows that the workflow wrote (column digest)"
-        remedy = f"{MAKE_AGAIN}; a diagnosis or site is corrected in the scan table"
+        remedy = f"{MAKE_AGAIN}; correct a diagnosis or site in the scan table"
         raise bad_input(path, expected, "rows that were edited, added or removed", remedy)
 
 
 def _refuse_without_mask(cohort: pd.DataFrame) -> None:
-    """Refuse scans that a bundle may be judged by, and that nothing can be learned from."""
+    """Refuse scans with a diagnosis but no mask: they may test a bundle but cannot train."""
     if "lesion_mask" not in cohort:
         return
     without = cohort["lesion_mask"].isna() | (cohort["lesion_mask"] == "")
     if names := sorted(cohort.loc[without & cohort["diagnosis"].isin(diagnoses()), "scan"]):
-        remedy = "give the masks, or empty these diagnoses to have the scans predicted only"
-        expected = "a lesion mask of each scan with a diagnosis (training needs both)"
+        remedy = "give the masks, or remove these diagnoses to only predict the scans"
+        expected = "a lesion mask for each scan with a diagnosis (training needs both)"
         raise bad_input("scan table", expected, f"none of {', '.join(names)}", remedy)
 
 
@@ -333,7 +338,9 @@ def _report(cohort: pd.DataFrame, folds: pd.DataFrame, split: Split, k: int) -> 
     print(counts.to_string())
     print("\n".join(told_of_balance(cohort, k, split)))
     leaking = sorted({name for fold in counts.index for name in leaking_subjects(folds, fold)})
-    print(f"data leak: {named_subjects(leaking)} on both sides" if leaking else "no data leak")
+    print(
+        f"data leak: {named_subjects(leaking)} in training and test" if leaking else "no data leak"
+    )
     for fold, row in counts.iterrows():
         for name in row.index[row == 0]:
             print(f"warning: fold {fold} tests no scan of class {name}")
@@ -348,10 +355,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--split",
         choices=get_args(Split),
         default="grouped",
-        help="grouped: no subject on both sides, classes and sites balanced; site: one site left "
-        "out, whatever --k; random: scan by scan, as the paper",
+        help="grouped: no subject in both training and test, classes and sites balanced; site: "
+        "one site left out, whatever --k; random: scan by scan, as in the paper",
     )
-    parser.add_argument("--seed", type=int, required=True, help="of the random order")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the random order")
     parser.add_argument("--out", type=Path, required=True, help="folds.tsv")
     given = parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""What every importer returns, and how it becomes a scan table that the workflow accepts."""
+"""What every importer returns, and how this becomes a scan table that the workflow accepts."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from msnmo.core.names import name_of_scan
 
 LEFT_OUT_COLUMNS = ("file", "reason")
 OF_NO_LAYOUT = "not one of the data set's files by its name and folder: in no row"
-# Bytes; a scan table's own has a hundred
+# Bytes. The header of a scan table has about a hundred
 LONGEST_HEADER = 10_000
 
 
 @dataclass(frozen=True)
 class ImportedScan:
-    """One row of the scan table to be.
+    """One row of the future scan table.
 
     Parameters
     ----------
     subject, session : str
-        Ids of letters and digits; session empty where a subject has one scan.
+        Ids of letters and digits. The session is empty if a subject has one scan.
     diagnosis : str
-        The label of a class; empty for a scan to predict only, which then has no lesion mask
+        The label of a class. Empty for a scan that is only predicted, which then has no lesion mask
         either, and in a cohort of one class or none.
     flair : Path
     lesion_masks : tuple of Path
-        One a rater.
+        One per rater.
     brain_mask : Path or None
-        On the scan's grid: no skull stripping is done then.
+        On the scan's grid. With it, no skull stripping is done.
     stripped, bias_corrected : bool
         The state in which the scan arrives.
     site : str
@@ -62,7 +62,7 @@ class ImportedScan:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is in no row, or not as it might be expected, and why."""
+    """A file or folder that is in no row, or in one but not as expected, and why."""
 
     file: Path | str
     reason: str
@@ -77,12 +77,12 @@ class Import:
 
 
 def clean_id(text: str) -> str:
-    """Return a text as an id of the scan table: its letters and digits, accents and all else gone.
+    """Return a text as an id of the scan table: only its letters and digits, without accents.
 
     Raises
     ------
     ValueError
-        If nothing is left.
+        If no character is left.
     """
     cleaned = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
     if not cleaned:
@@ -91,27 +91,29 @@ def clean_id(text: str) -> str:
 
 
 def first_file(folder: Path, stem: str) -> Path | None:
-    """Return a NIfTI file by its name without ending, compressed or not; a dead link counts."""
+    """Find a NIfTI file by its name without ending, compressed or not. A dead link counts."""
     paths = [folder / f"{stem}{ending}" for ending in NIFTI]
     return next((path for path in paths if path.is_file() or path.is_symlink()), None)
 
 
 def all_files(folder: Path, left_out: list[LeftOut]) -> list[Path]:
-    """Return every file below a folder, by name; folders that are not read are told of.
+    """Return every file below a folder, by name. Folders that are not read are reported.
 
-    So is the compressed twin of a NIfTI file, which does not count.
+    So is the compressed twin of a NIfTI file, which is skipped.
     """
     found = files_below([folder], lambda path, reason: left_out.append(LeftOut(path, reason)))
     paths = {each.path: None for each in found}
     twins = [path for path in paths if path.suffix == ".gz" and path.with_suffix("") in paths]
     for path in twins:
-        left_out.append(LeftOut(path, f"{path.with_suffix('').name} is taken, of the same name"))
+        left_out.append(
+            LeftOut(path, f"{path.with_suffix('').name} is taken, which has the same name")
+        )
         del paths[path]
     return list(paths)
 
 
 def fetched(path: Path | None, left_out: list[LeftOut]) -> Path | None:
-    """Return a file that is there; one that was not fetched, or is none, is told of, and None."""
+    """Return the file if it exists. If it was not fetched or is no file, report it, return None."""
     if path is not None and (reason := unusable(path)):
         left_out.append(LeftOut(path, reason))
         return None
@@ -125,18 +127,18 @@ def tell_untaken(
     looks: re.Pattern[str],
     is_known: Callable[[Path], bool],
 ) -> None:
-    """Tell of every image that by its name may be a scan or mask and yet is in no row.
+    """Report every image that may be a scan or mask by its name but is in no row.
 
-    Archives are told of apart (`packed`).
+    Archives are reported separately (`packed`).
 
     Parameters
     ----------
     files, scans, left_out
-        All files of a data set, what was made of them, and what was said of them.
+        All files of a data set, the scans made from them, and the reports on them.
     looks : Pattern
-        Found in the names of scans and masks.
+        Pattern in the names of scans and masks.
     is_known : callable
-        Whether a file is one of the layout that is rightly in no row.
+        Whether a file is part of the layout but belongs in no row.
     """
     told: set[Path | str | None] = {*(each.file for each in left_out)}
     for scan in scans:
@@ -149,14 +151,14 @@ def tell_untaken(
 
 
 def packed(paths: Iterable[Path]) -> list[LeftOut]:
-    """Return each archive among files that is not unpacked, with the command that does it."""
+    """Return each archive that is not unpacked yet, with the command that unpacks it."""
     return [
         LeftOut(path, f"packed ({kind}) and not opened: {command}")
         for path, kind, command in packed_yet(paths)
     ]
 
 
-def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
+def refuse_none(  # noqa: PLR0917 - the order of `bad_input`
     folder: Path,
     scans: Sequence[ImportedScan],
     left_out: Sequence[LeftOut],
@@ -164,48 +166,48 @@ def refuse_none(  # noqa: PLR0917 - as `bad_input` has them
     remedy: str,
     missing: str = "no such file",
 ) -> None:
-    """Refuse a data set of which no scan is left, with every file that was left out and why.
+    """Refuse a data set without a usable scan. List every file that was left out and why.
 
     Raises
     ------
     InputError
-        Naming the folder.
+        Names the folder.
     """
     if not scans:
         raise bad_input(folder, expected, _listed(left_out) if left_out else missing, remedy)
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Refuse to write a scan table over a file that is none: participants, a map, a key.
+    """Refuse to write a scan table over another kind of file: participants, a map, a key.
 
     Raises
     ------
     InputError
-        Naming the file.
+        Names the file.
     """
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as stream:
         names = stream.readline(LONGEST_HEADER).decode("utf-8-sig", "replace")
     if not {"subject", "flair"} <= {name.strip(' "\r\n') for name in names.split("\t")}:
-        remedy = "give --out another name, or remove the file if it is not needed"
+        remedy = "give another name to --out, or remove the file if you do not need it"
         raise bad_input(path, "a new file, or a scan table to replace", "another file", remedy)
 
 
 def write_scan_table(path: Path, imported: Import) -> pd.DataFrame:
-    """Write the scan table, and beside it ``{stem}_left-out.tsv``; return the checked cohort.
+    """Write the scan table, and beside it ``{stem}_left-out.tsv``. Return the checked cohort.
 
-    Paths within the table's folder are written relative to it, so that the folder can be moved;
-    others are absolute. Nothing is written unless the workflow would accept the table.
+    Paths within the table's folder are written relative to it, so that the folder can be moved.
+    Other paths are absolute. Nothing is written unless the workflow would accept the table.
 
     Raises
     ------
     InputError
-        If there is no scan, or with all that is wrong of the table.
+        If there is no scan, or with all errors of the table.
     """
     if not imported.scans:
         found = _listed(imported.left_out) if imported.left_out else "none"
-        remedy = "look at the folder given, and at the layout that --help describes"
+        remedy = "compare the given folder with the layout that --help describes"
         raise bad_input(path, "at least one T2-FLAIR scan", found, remedy)
     folder = path.absolute().parent
     scans = sorted(imported.scans, key=lambda scan: (scan.subject, scan.session))
@@ -234,7 +236,7 @@ def _listed(left_out: Sequence[LeftOut]) -> str:
 
 
 def left_out_path(path: Path) -> Path:
-    """Return where the list of what was left out lies, beside a scan table."""
+    """Return the path of the list of what was left out, beside a scan table."""
     return path.with_name(f"{path.stem}_left-out.tsv")
 
 
@@ -259,18 +261,18 @@ def _written(path: Path, folder: Path) -> str:
     if not absolute.is_relative_to(folder):
         return str(absolute)
     written = str(absolute.relative_to(folder))
-    # a spreadsheet takes @scans/1.nii for a formula, and ./@scans/1.nii is the same path
+    # spreadsheets read @scans/1.nii as a formula; ./@scans/1.nii is the same path
     return written if as_cell(written) == written else f"./{written}"
 
 
 def _refuse_repeated(scans: Iterable[ImportedScan]) -> None:
-    """See that no two scans have one name: the table could hold one of them alone."""
+    """Check that no two scans have one name, as the table can hold only one of them."""
     first: dict[str, Path] = {}
     wrong = []
     for scan in scans:
         name = name_of_scan(scan.subject, scan.session)
         if first.setdefault(name, scan.flair) != scan.flair:
-            found = f"{name}, which {first[name]} is too"
+            found = f"{name}, like {first[name]}"
             remedy = "move one of them out of the data set, or rename it"
             wrong.append(Finding(str(scan.flair), "each scan once", found, remedy))
     if wrong:
@@ -278,9 +280,9 @@ def _refuse_repeated(scans: Iterable[ImportedScan]) -> None:
 
 
 def _named(finding: Finding, temporary: Path, path: Path, scans: Sequence[ImportedScan]) -> Finding:
-    """Return the finding as one of the table to be, not of its temporary file, with the scan's."""
+    """Rewrite a finding on the temporary file as one on the future table, with the scan's file."""
     where = finding.file.replace(str(temporary), str(path))
     if match := re.search(r", row (\d+)", where):
-        # the header is row 1; the table is not written, so the row alone would say nothing
+        # the header is row 1; the table is not written, so the row number alone does not help
         where += f" (to be of {scans[int(match[1]) - 2].flair})"
     return Finding(where, finding.expected, finding.found, finding.remedy)

@@ -1,11 +1,11 @@
-"""The ISBI 2015 longitudinal MS lesion segmentation challenge, its sets as they are given.
+"""The sets of the ISBI 2015 longitudinal MS lesion segmentation challenge.
 
 Carass et al. 2017, NeuroImage 148:77: 21 scans of 5 subjects with MS, two raters; layout
 ``trainingNN/preprocessed/trainingNN_TT_flair_pp.nii``, ``trainingNN/masks/trainingNN_TT_mask1.nii``
 and ``_mask2.nii``, ``trainingNN/orig/trainingNN_TT_flair.nii``. NN is the subject, TT the visit.
 The preprocessed scans are stripped, bias-corrected (N4) and in MNI space, and so are the masks.
-The test set, ``testNN_TT_flair_pp.nii`` in like folders or in one, has 61 scans of 14 other
-subjects and no masks: for prediction, its ids are ``testNN``.
+The test set, ``testNN_TT_flair_pp.nii`` in similar folders or in one folder, has 61 scans of 14
+other subjects and no masks. It is for prediction only; its ids are ``testNN``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUBFOLDER = {"preprocessed": ("preprocessed", "flair_pp"), "raw": ("orig", "flai
 NAMED = re.compile(r"(training|test)(\d{2})_(\d{2})_(flair|flair_pp)\.nii(\.gz)?")
 MASK = re.compile(r"training(\d{2})_(\d{2})_mask([12])\.nii(\.gz)?")
 LOOKS = re.compile("flair|mask", re.IGNORECASE)
-TAKEN = "{} is taken, of the same name"
+TAKEN = "{} is taken, which has the same name"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         type=path_argument,
-        help="folder that holds training01 to training05, or the test set",
+        help="folder with training01 to training05, or with the test set",
     )
     parser.add_argument(
         "--set",
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state",
         choices=tuple(SUBFOLDER),
         default="preprocessed",
-        help="preprocessed (default): stripped, with masks; raw: heads, for prediction only, "
-        "because the masks are drawn on the preprocessed scans",
+        help="preprocessed (default): stripped, with masks; raw: heads, for prediction only, as "
+        "the masks are drawn on the preprocessed scans",
     )
 
 
@@ -69,7 +69,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If the folder holds no scan by the challenge's names.
+        If no scan in the folder has a name of the challenge.
     """
     of_set, state = arguments.set, arguments.state
     folder, ending = SUBFOLDER[state]
@@ -102,13 +102,14 @@ def collect(arguments: argparse.Namespace) -> Import:
     remedy = f"give the folder that the challenge's {of_set} archive unpacks to"
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
     if state == "raw" and of_set == "training":
-        reason = "drawn on the preprocessed scans, so of no use for the raw ones"
+        reason = "drawn on the preprocessed scans, so not usable for the raw ones"
         left_out.append(LeftOut(arguments.folder / "training*/masks", reason))
     count, subjects = len(scans), len({scan.subject for scan in scans})
     if (count, subjects) != SIZES[of_set]:
         whole_set = "{} of {}".format(*SIZES[of_set])
         reason = (
-            f"{counted(count, 'scan')} of {counted(subjects, 'subject')}; the whole is {whole_set}"
+            f"{counted(count, 'scan')} of {counted(subjects, 'subject')}; the complete set has "
+            f"{whole_set}"
         )
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
@@ -117,7 +118,7 @@ def collect(arguments: argparse.Namespace) -> Import:
 def _flairs(
     files: Iterable[Path], of_set: str, folder: str, ending: str, left_out: list[LeftOut]
 ) -> dict[tuple[str, str], Path]:
-    """Return the scan of each subject and visit, the first by its path."""
+    """Return the scan of each subject and visit. Of several, the first by path."""
     found: dict[tuple[str, str], Path] = {}
     for path in files:
         match = NAMED.fullmatch(path.name)
@@ -132,14 +133,14 @@ def _flairs(
 
 
 def _in_place(path: Path, folder: str) -> bool:
-    """Whether a scan or mask lies where it belongs; those of the test set may lie anywhere."""
+    """Whether a scan or mask is in the right place. Test scans may be anywhere."""
     set_and_subject = path.name.partition("_")[0]
     placed = path.parent.name == folder and path.parents[1].name == set_and_subject
     return placed or set_and_subject.startswith("test")
 
 
 def _is_known(path: Path, visits: Collection[tuple[str, str]], of_set: str, ending: str) -> bool:
-    """Whether a file is of the layout, but of the other set or state, or a mask of these visits."""
+    """Whether a file is in the layout: of another set or state, or a mask of these visits."""
     if mask := MASK.fullmatch(path.name):
         return _in_place(path, "masks") and (of_set == "test" or (mask[1], mask[2]) in visits)
     match = NAMED.fullmatch(path.name)

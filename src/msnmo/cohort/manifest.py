@@ -1,4 +1,4 @@
-"""The manifest: where the preprocessed files of every scan are, checked to be there."""
+"""The manifest: the paths of every scan's preprocessed files, checked to exist."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COHORT_COLUMNS = {
     "lesion_mask": str,
 }
 PATTERNS = ("image", "lesion", "sidecar", "native_lesion", "native_brain")
-"""The manifest's files of a scan."""
+"""A scan's files in the manifest."""
 KNOWN = (*PATTERNS, "brain")
-"""All that a list of a fold may name; brain is the brain mask in model space."""
+"""All files that a fold's list may name. brain is the brain mask in model space."""
 LESION_PATTERNS = ("lesion", "native_lesion")
 NAME = "T2-FLAIR scans preprocessed by msnmo"
 SPACES = (
@@ -51,21 +51,20 @@ def build_manifest(cohort: pd.DataFrame, patterns: Mapping[str, str]) -> pd.Data
     cohort : DataFrame
         Columns scan, subject, session, diagnosis, lesion_mask.
     patterns : mapping
-        For each of image, lesion, sidecar, native_lesion and native_brain a path with
-        ``{scan}`` and, as needed, ``{subject}`` (the bare id) and ``{folder}`` (``sub-X`` or
-        ``sub-X/ses-Y``).
+        For each of image, lesion, sidecar, native_lesion and native_brain a path with ``{scan}``
+        and, if needed, ``{subject}`` (the bare id) and ``{folder}`` (``sub-X`` or ``sub-X/ses-Y``).
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, the five paths and content, a row a scan in the cohort's
-        order. The lesion columns are missing where the scan has no lesion mask. The content is a
-        digest of the files' bytes: the manifest changes when a scan does, and only then.
+        Columns scan, subject, diagnosis, the five paths and content, one row per scan in the
+        cohort's order. Lesion columns are missing if the scan has no lesion mask. content is a
+        digest of the files' bytes, so that the manifest changes only when a scan does.
 
     Raises
     ------
     InputError
-        With every file that is not there.
+        Lists every missing file.
     """
     return add_files(cohort[["scan", "subject", "diagnosis"]], cohort, patterns)
 
@@ -78,16 +77,16 @@ def add_files(
     Parameters
     ----------
     table : DataFrame
-        A row a scan.
+        One row per scan.
     cohort : DataFrame
-        Columns scan, subject, session, lesion_mask; its rows are those of `table`.
+        Columns scan, subject, session, lesion_mask; the same rows as `table`.
     patterns : mapping
         As for `build_manifest`, some or all of them, or brain.
 
     Raises
     ------
     InputError
-        With every file that is not there.
+        Lists every missing file.
     """
     added, names = table.copy(), list(patterns)
     for name in names:
@@ -111,7 +110,7 @@ def add_files(
 
 
 def relative_to(table: pd.DataFrame, names: Sequence[str], folder: Path) -> pd.DataFrame:
-    """Return a table with the paths of some columns relative to a folder: results may be moved."""
+    """Return a table with some columns' paths relative to a folder, as results may be moved."""
     moved = table.copy()
     for name in names:
         paths = table[name]
@@ -124,12 +123,12 @@ def _digest(paths: pd.Series) -> str:
 
 
 def parse_patterns(arguments: list[str]) -> dict[str, str]:
-    """Return the patterns of ``NAME=PATH`` arguments.
+    """Return the patterns in ``NAME=PATH`` arguments.
 
     Raises
     ------
     ValueError
-        If one is unknown, given twice, without ``{scan}`` or with another placeholder.
+        If one is unknown, given twice, lacks ``{scan}`` or has another placeholder.
     """
     pairs = [argument.partition("=")[::2] for argument in arguments]
     names = [name for name, _ in pairs]
@@ -155,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="append",
         required=True,
         metavar="NAME=PATH",
-        help=f"where a scan's file is, with {{scan}}, {{subject}}, {{folder}}; once for each of "
+        help=f"path of a scan's file, with {{scan}}, {{subject}}, {{folder}}; once for each of "
         f"{', '.join(PATTERNS)}",
     )
     parser.add_argument(

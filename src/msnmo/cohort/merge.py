@@ -1,4 +1,4 @@
-"""Several scan tables as one: the ids of each kept apart, one label map, no scan lost."""
+"""Merge several scan tables: ids stay distinct, labels are mapped, and no scan is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.paths import WrongPath, locate
 
 NAME = "merge"
-HELP = "several scan tables as one, as the paper's: challenge and hospital"
+HELP = "merges several scan tables, such as the paper's challenge and hospital scans"
 EXAMPLE = (
     "msnmo cohort merge isbi=isbi/scans.tsv hospital=hospital/scans.tsv "
     "--labels MS=RRMS,SPMS NMOSD=NMO --out cohort/scans.tsv"
@@ -27,15 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tables",
         nargs="+",
         metavar="[NAME=]TABLE",
-        help="scan tables; NAME goes before each subject's id, so that 01 of two sites stays two "
-        "people, and is the site where the table gives none; without it the file's or folder's",
+        help="scan tables; NAME is put before each subject's id, so that 01 of two sites stays "
+        "two people, and is the site if the table gives none; without NAME, the name of the "
+        "file or folder",
     )
     parser.add_argument(
         "--labels",
         nargs="+",
         default=[],
         metavar="MS|NMOSD=LABEL[,LABEL]",
-        help="what the tables may call the two classes besides their labels (--diagnoses)",
+        help="words of the tables for the two classes besides their labels (--diagnoses)",
     )
 
 
@@ -45,8 +46,8 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        With every table whose name is missing or given twice or which would be written over, and
-        all that is wrong of the tables.
+        Lists every table whose name is missing or repeated, every table that would be overwritten,
+        and all errors of the tables.
     """
     labels = parse_labels(arguments.labels)
     named = [_named(text) for text in arguments.tables]
@@ -63,12 +64,12 @@ def collect(arguments: argparse.Namespace) -> Import:
 
 
 def parse_labels(arguments: list[str]) -> dict[str, str]:
-    """Return the diagnosis of each label, lower case, of ``MS=RRMS,SPMS`` arguments.
+    """Return the diagnosis of each label (lower case) from ``MS=RRMS,SPMS`` arguments.
 
     Raises
     ------
     InputError
-        With every argument that names neither class, or a label of both.
+        Lists every argument that names neither class, or gives a label to both.
     """
     labels = {diagnosis.lower(): diagnosis for diagnosis in diagnoses()}
     findings = []
@@ -77,21 +78,21 @@ def parse_labels(arguments: list[str]) -> dict[str, str]:
         words = [word.strip().lower() for word in given.split(",") if word.strip()]
         if diagnosis not in diagnoses() or not words:
             expected = f"{in_words()}=LABEL[,LABEL]"
-            remedy = "write MS=RRMS,SPMS; classes of other labels are named by --diagnoses"
+            remedy = "write MS=RRMS,SPMS; use --diagnoses for classes with other labels"
             findings.append(Finding("command line", expected, argument, remedy))
             continue
         for word in words:
             if labels.setdefault(word, diagnosis) != diagnosis:
                 found = f"{word} for {labels[word]} and for {diagnosis}"
                 remedy = "name it once"
-                findings.append(Finding("command line", "one diagnosis a label", found, remedy))
+                findings.append(Finding("command line", "one diagnosis per label", found, remedy))
     if findings:
         raise InputError(findings)
     return labels
 
 
 def _named(text: str) -> tuple[str, Path]:
-    """Return a table's name and path; a file whose own path holds ``=`` is taken whole."""
+    """Return a table's name and path. A path that itself holds ``=`` is taken as a whole."""
     name, _, path = text.partition("=")
     if path and not Path(text).exists():
         return name, _located(path)
@@ -118,17 +119,17 @@ def _wrong_names(named: list[tuple[str, Path]]) -> Iterator[Finding]:
             yield Finding(str(path), expected, repr(name), "write NAME=TABLE")
         elif names.count(name.lower()) > 1:
             found = f"{name}, which another table has too"
-            yield Finding(str(path), "a name of its own for each table", found, "write NAME=TABLE")
+            yield Finding(str(path), "a different name for each table", found, "write NAME=TABLE")
 
 
 def _written_over(named: list[tuple[str, Path]], out: Path) -> Iterator[Finding]:
-    """Find tables that the merged one, or its list of what was left out, would replace."""
+    """Find tables that the merged table, or its list of left-out files, would replace."""
     for written in (out, left_out_path(out)):
         for _, path in named:
             if written.exists() and path.exists() and written.samefile(path):
-                expected = "a file of its own for the merged table"
-                remedy = "give --out another name"
-                yield Finding(str(written), expected, f"{path}, which is read", remedy)
+                expected = "a separate file for the merged table"
+                remedy = "give another name to --out"
+                yield Finding(str(written), expected, f"{path}, which is an input", remedy)
 
 
 def _scans(name: str, path: Path, labels: Mapping[str, str]) -> Iterator[ImportedScan]:

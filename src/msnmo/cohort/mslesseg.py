@@ -1,4 +1,4 @@
-"""MSLesSeg: 115 scans of 75 people with MS, as the archive unpacks.
+"""MSLesSeg: 115 scans of 75 people with MS, in the layout of its archive.
 
 Guarnera et al. 2025, Scientific Data 12:920. Layout ``train/P1/T1/P1_T1_FLAIR.nii.gz`` with
 ``P1_T1_MASK.nii.gz`` (T1 is the visit, not the image), ``test/P54/P54_FLAIR.nii.gz`` with
@@ -30,13 +30,13 @@ EXAMPLE = "msnmo cohort mslesseg 'MSLesSeg Dataset' --out mslesseg/scans.tsv"
 SITE = "MSLesSeg"
 SCANS, SUBJECTS = 115, 75
 LOOKS = re.compile("flair|mask", re.IGNORECASE)
-STRAY = "its name is not that of its folder: whose it is is not known"
+STRAY = "its name does not match its folder, so its owner is unknown"
 NAMED = re.compile(r"(P\d+)(?:_T(\d+))?_FLAIR\.nii(\.gz)?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=path_argument, help="folder that holds train and test")
+    parser.add_argument("folder", type=path_argument, help="folder with train and test")
 
 
 def collect(arguments: argparse.Namespace) -> Import:
@@ -45,7 +45,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If the folder holds no scan by the data set's names.
+        If no scan in the folder has a name of the data set.
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
@@ -79,16 +79,16 @@ def collect(arguments: argparse.Namespace) -> Import:
     visited = {scan.subject for scan in scans if scan.session}
     for scan in scans:
         if scan.subject in visited and not scan.session:
-            left_out.append(LeftOut(scan.flair, f"{scan.subject} is in train too: one person"))
+            left_out.append(LeftOut(scan.flair, f"{scan.subject} is also in train: one person"))
     subjects = len({scan.subject for scan in scans})
     if (len(scans), subjects) != (SCANS, SUBJECTS):
         found = f"{counted(len(scans), 'scan')} of {counted(subjects, 'subject')}"
-        reason = f"{found}; the whole is {SCANS} of {SUBJECTS}"
+        reason = f"{found}; the complete set has {SCANS} of {SUBJECTS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 
 
 def _in_place(path: Path, subject: str, visit: str | None) -> bool:
-    """Whether a scan lies in the folder of its subject and visit."""
+    """Whether a scan is in the folder of its subject and visit."""
     folders = (subject, f"T{visit}") if visit else (subject,)
     return path.parts[-1 - len(folders) : -1] == folders

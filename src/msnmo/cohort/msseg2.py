@@ -2,7 +2,7 @@
 
 Commowick et al. 2021, MSSEG-2 challenge proceedings. Layout
 ``{training,testing}/NNN/flair_time01_on_middle_space.nii.gz`` and ``flair_time02``. The masks
-(``ground_truth``) mark new lesions alone: they are no lesion masks, and are never taken for such.
+(``ground_truth``) mark only new lesions. They are not full lesion masks and are never used as such.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SITE = "MSSEG2"
 NAMED = re.compile(r"flair_time0([12])_on_middle_space\.nii(\.gz)?")
 LOOKS = re.compile("flair", re.IGNORECASE)
 SCANS, SUBJECTS, VISITS = 200, 100, ("1", "2")
-NEW_LESIONS = "marks new lesions, not all of them: all are taken for prediction only"
+NEW_LESIONS = "marks only new lesions: all scans are taken for prediction only"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
     parser.add_argument(
-        "folder", type=path_argument, help="folder that holds training and testing, or one of them"
+        "folder", type=path_argument, help="folder with training and testing, or one of them"
     )
 
 
@@ -45,7 +45,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     Raises
     ------
     InputError
-        If the folder holds no scan by the challenge's names.
+        If no scan in the folder has a name of the challenge.
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
@@ -64,10 +64,11 @@ def collect(arguments: argparse.Namespace) -> Import:
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
     for scan in scans:
         if len(visits[scan.subject]) < len(VISITS):
-            reason = f"the other visit of {scan.subject} is not there: taken alone"
+            reason = f"the other visit of {scan.subject} is missing: taken alone"
             left_out.append(LeftOut(scan.flair, reason))
     left_out.append(LeftOut(arguments.folder / "*/ground_truth*", NEW_LESIONS))
     if (len(scans), len(visits)) != (SCANS, SUBJECTS):
-        reason = f"{len(scans)} scans of {len(visits)} subjects; the whole is {SCANS} of {SUBJECTS}"
+        found = f"{len(scans)} scans of {len(visits)} subjects"
+        reason = f"{found}; the complete set has {SCANS} of {SUBJECTS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)

@@ -46,7 +46,7 @@ PLACE = re.compile(r"(Training|Testing)/Center_(\d+)/Patient_(\d+)")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
     parser.add_argument(
-        "folder", type=path_argument, help="folder that holds Training and Testing, or one of them"
+        "folder", type=path_argument, help="folder with Training and Testing, or one of them"
     )
     parser.add_argument(
         "--state",
@@ -63,12 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def collect(arguments: argparse.Namespace) -> Import:
-    """Return the scans of the sets that are there.
+    """Return the scans of the sets that exist.
 
     Raises
     ------
     InputError
-        If the folder holds no patient by the challenge's names.
+        If no patient in the folder has a name of the challenge.
     """
     folder, name = STATES[arguments.state]
     names = (
@@ -107,7 +107,7 @@ def collect(arguments: argparse.Namespace) -> Import:
     tell_untaken(files, scans, left_out, LOOKS, _is_known)
     refuse_none(arguments.folder, scans, left_out, expected, remedy, "no such folder")
     if len(scans) != SCANS:
-        reason = f"{counted(len(scans), 'scan')}; the whole is {SCANS}"
+        reason = f"{counted(len(scans), 'scan')}; the complete set has {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 
@@ -120,6 +120,6 @@ def _patients(files: Iterable[Path]) -> list[tuple[Path, str, str, str]]:
 
 
 def _is_known(path: Path) -> bool:
-    """Whether a file is of the layout, if not of the state and masks that were asked for."""
+    """Whether a file is part of the layout, even if its state or masks were not requested."""
     place, file = "/".join(path.parts[-5:-2]), "/".join(path.parts[-2:])
     return bool(PLACE.fullmatch(place) and FILE.fullmatch(file))

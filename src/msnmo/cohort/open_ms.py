@@ -3,7 +3,7 @@
 Lesjak et al. 2018, Neuroinformatics 16:51 (cross-sectional, 30 patients, consensus masks of three
 raters) and 2016, 14:403 (longitudinal, 20 patients, two visits each); CC BY. Layout
 ``{part}/{state}/patientNN/``. The ``gt`` masks of the longitudinal part mark the lesions that
-changed between the visits: they are no lesion masks, and are never taken for such.
+changed between the visits. They are not full lesion masks and are never used as such.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ SITE = "Ljubljana"
 FOLDER = re.compile(r"patient(\d{2})")
 MNI_FLAIR = "FLAIR_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI"
 MNI_MASK = "GOLD_STANDARD_N4_noneck_reduced_winsor_regtoFLAIR_regtoMNI"
-CHANGES = "gt marks the lesions that changed, not all of them: taken for prediction only"
+CHANGES = "gt marks only lesions that changed: taken for prediction only"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the repository: its folder and what its files are.
+    """One part of the repository: its folder and its files.
 
     Parameters
     ----------
     folder : str
     help : str
     flairs : dict of str to str
-        File name (without ending) of the FLAIR of each visit; the one visit of a cross-sectional
+        File name (without ending) of the FLAIR of each visit. The single visit of a cross-sectional
         scan has no name.
     mask, brain : str
-        File names of the consensus mask and of the brain mask; empty where there is none.
+        File names of the consensus mask and of the brain mask; empty if there is none.
     stripped, bias_corrected : bool
     """
 
@@ -114,7 +114,7 @@ def collect(arguments: argparse.Namespace) -> Import:
             found = _scan(part, patient, visit, name, left_out)
             scans += [found] if found else []
     strange = [path for path in inside if path not in patients]
-    left_out += [LeftOut(path, "no folder of a patient, patient01 and so on") for path in strange]
+    left_out += [LeftOut(path, "not a patient's folder (patient01 and so on)") for path in strange]
     return Import(scans, left_out)
 
 
@@ -133,10 +133,10 @@ def _scan(
     brain = fetched(_file(patient, part.brain), left_out)
     if part.brain and brain is None:
         left_out.append(
-            LeftOut(patient / f"{part.brain}.nii.gz", "no such file: the skull is stripped")
+            LeftOut(patient / f"{part.brain}.nii.gz", "no such file: the skull will be stripped")
         )
     number = FOLDER.sub(r"\1", patient.name)
-    # "L" and the number, as the patients 01 of the two parts are not one person
+    # "L" and the number, as patient 01 is not the same person in the two parts
     subject = ("L" if part.folder.startswith("longitudinal") else "C") + number
     return ImportedScan(
         subject,
@@ -152,7 +152,7 @@ def _scan(
 
 
 def _file(patient: Path, name: str) -> Path | None:
-    """Return a patient's file by its name, with or without the patient's number before it."""
+    """Find a patient's file by its name, with or without the patient's number before it."""
     return next((path for path in _candidates(patient, name) if path.is_file()), None)
 
 

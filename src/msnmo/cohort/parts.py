@@ -1,7 +1,7 @@
-"""What one job of a fold reads: the scans of one of its sides, and of each scan the files needed.
+"""The input of one job of a fold: the scans of one side of the split, with the files needed.
 
-A training is to be repeated when its own scans change, and only then. So it does not read the
-cohort or the folds, which change with a site's name, but the list that is made here.
+A training must be repeated only when its own scans change. So it does not read the cohort or the
+folds, which also change with a site's name, but the list made here.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Side = Literal["train", "test"]
 
 
 def one_side(folds: pd.DataFrame, fold: int, side: Side, allow_leak: bool) -> pd.DataFrame:
-    """Return the scans that a fold is trained or tested on.
+    """Return the scans for training or testing a fold.
 
     Parameters
     ----------
     folds : DataFrame
-        As `msnmo.cohort.folds.split_folds` returns.
+        As returned by `msnmo.cohort.folds.split_folds`.
     fold : int
     side : {"train", "test"}
     allow_leak : bool
-        Whether a subject may be on both sides (the random split); it is printed then.
+        Whether a subject may be on both sides (the random split). Then it is printed.
 
     Returns
     -------
@@ -49,9 +49,9 @@ def one_side(folds: pd.DataFrame, fold: int, side: Side, allow_leak: bool) -> pd
     Raises
     ------
     InputError
-        If there is no such fold.
+        If the fold does not exist.
     DataLeakageError
-        If a subject is on both sides and may not be.
+        If a subject is on both sides but may not be.
     """
     if fold not in set(folds["fold"]):
         expected = f"a fold from 0 to {folds['fold'].max()}"
@@ -65,50 +65,50 @@ def one_side(folds: pd.DataFrame, fold: int, side: Side, allow_leak: bool) -> pd
 def list_part(
     cohort: pd.DataFrame, rows: pd.DataFrame, patterns: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return the scans of a side with their files, and a digest of the files' bytes.
+    """Return the scans of one side with their files, and a digest of the files' bytes.
 
     Parameters
     ----------
     cohort : DataFrame
         Columns scan, subject, session, diagnosis, lesion_mask.
     rows : DataFrame
-        As `one_side` returns.
+        As returned by `one_side`.
     patterns : mapping
         Names of files and their paths, as for `msnmo.cohort.manifest.add_files`.
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, fold (where the scan is tested), those of `patterns`, and
-        content.
+        Columns scan, subject, diagnosis, fold (in which the scan is tested), those of `patterns`,
+        and content.
 
     Raises
     ------
     InputError
-        With every file that is not there.
+        Lists every missing file.
     """
     scans = rows.merge(cohort[["scan", "session", "lesion_mask"]], on="scan", how="left")
     return add_files(scans[list(FOLD_COLUMNS)], scans, patterns)
 
 
 def read_part(path: Path | str, files: Sequence[str]) -> pd.DataFrame:
-    """Read the list of a side.
+    """Read the list of one side.
 
     Parameters
     ----------
     path : Path or str
     files : sequence of str
-        The columns of files that are needed.
+        The columns of the files that are needed.
 
     Returns
     -------
     DataFrame
-        Columns scan, subject, diagnosis, fold and `files`, with paths that open from here.
+        Columns scan, subject, diagnosis, fold and `files`, with paths that can be opened from here.
 
     Raises
     ------
     InputError
-        If a column is missing, no scan or one scan twice is listed.
+        If a column is missing, no scan is listed, or a scan is listed twice.
     """
     columns = {**FOLD_COLUMNS, **dict.fromkeys(files, str)}
     table = read_tsv(path, columns, files=files)[list(columns)]
@@ -126,15 +126,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--k", type=int, required=True, help="number of folds")
     parser.add_argument("--split", choices=get_args(Split), default="grouped", help="how to split")
-    parser.add_argument("--seed", type=int, required=True, help="of the config")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the config")
     parser.add_argument("--fold", type=int, required=True, help="the fold that is tested")
-    parser.add_argument("--side", choices=get_args(Side), required=True, help="of the fold")
+    parser.add_argument("--side", choices=get_args(Side), required=True, help="side of the fold")
     parser.add_argument(
         "--pattern",
         action="append",
         required=True,
         metavar="NAME=PATH",
-        help="a column and where a scan's file is, with {scan}, {subject}, {folder}",
+        help="a column and the path of a scan's file, with {scan}, {subject}, {folder}",
     )
     parser.add_argument(
         "--allow-leak", action="store_true", help="accept a subject on both sides of the split"
@@ -142,9 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--classify",
         action="store_true",
-        help="refuse training scans of one class, as a method of the config names the class",
+        help="refuse training scans of only one class, as a method of the config classifies",
     )
-    parser.add_argument("--out", type=Path, required=True, help="table to write")
+    parser.add_argument("--out", type=Path, required=True, help="the table to write")
     given = parser.parse_args(arguments)
     try:
         patterns = parse_patterns(given.pattern)

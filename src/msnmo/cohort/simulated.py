@@ -1,4 +1,4 @@
-"""Which scans of a cohort are simulated, and what is said wherever results of theirs are shown."""
+"""Which scans of a cohort are simulated, and the note shown with all their results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 COLUMN = "simulated"
-"""Of the scan table and of cohort.tsv: yes or no; tables made before it existed lack it."""
+"""Column of the scan table and of cohort.tsv: yes or no. Older tables lack it."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Simulated:
     Parameters
     ----------
     scans : int
-        Those that are.
+        Number of simulated scans.
     of : int
-        All of them.
+        Number of all scans.
     """
 
     scans: int
@@ -27,7 +27,7 @@ class Simulated:
 
     @classmethod
     def among(cls, cohort: pd.DataFrame) -> Simulated:
-        """Count the simulated scans of a cohort, which may lack the column."""
+        """Count the simulated scans of a cohort. The column may be missing."""
         given = cohort.get(COLUMN, pd.Series("no", cohort.index))
         return cls(int((given == "yes").sum()), len(cohort))
 
@@ -36,14 +36,14 @@ class Simulated:
 
     @property
     def short(self) -> str:
-        """What a caption ends with; empty where no scan is simulated."""
+        """The end of a caption; empty if no scan is simulated."""
         if not self:
             return ""
         return "simulated scans" if self.scans == self.of else f"{self._some} simulated"
 
     @property
     def note(self) -> str:
-        """A sentence for notes, banners and cards; empty where no scan is simulated."""
+        """A note for tables, banners and cards; empty if no scan is simulated."""
         if not self:
             return ""
         if self.scans == self.of:
@@ -52,21 +52,23 @@ class Simulated:
                 "nothing about patients."
             )
         return (
-            f"{self._some} {self._are} simulated. Results of them say nothing about patients: "
-            "leave them out before you report numbers."
+            f"{self._some} {self._are} simulated. Their results say nothing about patients: leave "
+            "them out before you report numbers."
         )
 
     @property
     def of_networks(self) -> str:
-        """What is said of networks that learned from the scans; empty where none is simulated."""
+        """The note on networks trained on the scans; empty if none is simulated."""
         if not self:
             return ""
         learned = (
-            "simulated scans alone"
+            "only simulated scans"
             if self.scans == self.of
             else f"scans of which {self.scans} of {self.of} {self._are} simulated"
         )
-        return f"These networks learned from {learned}. How they do on patients is not known."
+        return (
+            f"These networks learned from {learned}. How well they work on patients is not known."
+        )
 
     @property
     def _some(self) -> str:

@@ -1,4 +1,4 @@
-"""The scan table: every scan of a cohort, checked row by row before anything is computed."""
+"""The scan table: lists every scan of a cohort. It is checked row by row before a run."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ COHORT_COLUMNS = (
 NIFTI = re.compile(COLUMNS["flair"]["pattern"])
 OURS = ("scan", "told_as")
 MOST_COLUMNS = 1000
-"""Columns that are made, so that no scan table may have them."""
+"""Columns that the workflow makes. A scan table may not have them."""
 ID_PREFIXES = {"subject": "sub-", "session": "ses-"}
 IDS = {name: Draft202012Validator(COLUMNS[name]) for name in ID_PREFIXES}
 MISSING = "n/a"
 RESERVED = re.compile(r"[{};]")
-GONE = "correct the path of the scan table, where the config (scans) or the command names it"
-OTHER_LABELS = "; other labels than these two are named in the config (diagnoses)"
+GONE = "correct the path of the scan table in the config (scans) or in the command"
+OTHER_LABELS = "; to use other labels, name them in the config (diagnoses)"
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """One thing wrong in one cell; `others` are the rows that may be the wrong ones as well."""
+    """One problem in one cell. `others` are rows that may be wrong instead."""
 
     row: int
     column: str
@@ -72,7 +72,7 @@ class _Problem:
 class _Scan:
     """One row of the table: its number, its cells by column, and those of the user's own columns.
 
-    Cells that are missing are empty.
+    Missing cells are empty.
     """
 
     row: int
@@ -85,7 +85,7 @@ class _Scan:
 
     @property
     def label(self) -> str:
-        """The label of its class; empty where it has none, or another than the classes'."""
+        """The label of its class; empty if it has none, or one that is not a class's label."""
         given = self.cells["diagnosis"]
         return given if given in diagnoses() else ""
 
@@ -107,12 +107,12 @@ class _Scan:
 
 @dataclass(frozen=True)
 class RowFinding:
-    """What is wrong of rows of the scan table.
+    """A problem of rows of the scan table.
 
     Parameters
     ----------
     scans : tuple of str
-        The scans that cannot be used for it, ``row 7`` where a row names none.
+        The scans that cannot be used because of it; ``row 7`` if a row names no scan.
     finding : Finding
     """
 
@@ -122,22 +122,22 @@ class RowFinding:
 
 @dataclass(frozen=True)
 class Survey:
-    """A scan table as it is: the rows that can be used, and what is wrong of the others.
+    """A scan table as it is: the usable rows, and the problems of the others.
 
     Parameters
     ----------
     cohort : DataFrame
-        As `read_scan_table` returns, without the rows that a finding concerns.
+        As returned by `read_scan_table`, without the rows that have a finding.
     findings : list of RowFinding
         In the table's order.
     named : mapping of str to str
-        Of each scan that a row names, usable or not, its label; empty where it has none, or another
-        than the classes'.
+        For each scan that a row names, usable or not, its label; empty if it has none, or one that
+        is not a class's label.
     unusable : DataFrame
-        The rows that a finding concerns and whose scan is there, with those of their files that
-        are: to be opened, so that all that is wrong of them is told at once. Columns as those of
-        `cohort`, and told_as: what findings call the scan, which may be in several rows, or in
-        none by a name (``row 7``). In `scan` stands a name of its own.
+        Rows that have a finding but whose scan file exists, with those of their files that exist.
+        They are opened too, so that all their problems are reported at once. Columns as in
+        `cohort`, and told_as: the name of the scan in findings. The scan may be in several rows, or
+        have no name (``row 7``), so column `scan` holds a unique name.
     """
 
     cohort: pd.DataFrame
@@ -149,7 +149,7 @@ class Survey:
 
     @property
     def opened(self) -> pd.DataFrame:
-        """The rows of all scans that a check opens, with told_as and usable (bool)."""
+        """The rows of all scans that the check opens, with told_as and usable (bool)."""
         rows = [
             self.cohort.assign(told_as=self.cohort["scan"], usable=True),
             *([self.unusable.assign(usable=False)] if len(self.unusable) else []),
@@ -158,12 +158,12 @@ class Survey:
 
     @property
     def names(self) -> list[str]:
-        """Every scan the table names, usable or not."""
+        """Every scan that the table names, usable or not."""
         wrong = (name for each in self.findings for name in each.scans)
         return list(dict.fromkeys([*self.cohort["scan"], *wrong]))
 
     def classes(self, excluded: Set[str] = frozenset()) -> list[str]:
-        """Return the labels that the table gives, usable or not, but for scans excluded."""
+        """Return the labels of all scans, usable or not, except excluded scans."""
         given = {label for scan, label in self.named.items() if scan not in excluded}
         return [label for label in diagnoses() if label in given]
 
@@ -174,24 +174,24 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
     Parameters
     ----------
     path : Path or str
-        Tab-separated text; relative paths in it are relative to its folder, ``~`` and variables
-        are put in where no file is there just as it is written.
+        Tab-separated text. Relative paths in it are relative to its folder. ``~`` and variables are
+        replaced, unless a file exists exactly as written.
     labels : mapping, optional
-        Label of a class of each other word, in lower case, that the table may use.
+        The class label for each other word (lower case) that the table may use.
 
     Returns
     -------
     DataFrame
-        One row a scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
+        One row per scan in the table's order; columns scan (``sub-X`` or ``sub-X_ses-Y``), subject,
         session, diagnosis (the label of a class), flair (absolute path), lesion_mask (absolute
         paths joined with ``;``), brain_mask (absolute path), stripped and bias_corrected (yes or
         no), site, simulated (yes or no), then
-        those that are the user's own. All are text, empty where nothing is known.
+        the user's own columns. All are texts, empty if unknown.
 
     Raises
     ------
     InputError
-        With every problem of the whole table: file, row as a spreadsheet shows it, column.
+        Lists every problem of the table: file, row as in a spreadsheet, column.
     """
     survey = survey_scan_table(path, labels)
     if survey.findings:
@@ -202,18 +202,18 @@ def read_scan_table(path: Path | str, labels: Mapping[str, str] | None = None) -
 def survey_scan_table(
     path: Path | str, labels: Mapping[str, str] | None = None, diagnosis_alone: bool = False
 ) -> Survey:
-    """Read a scan table with its wrong rows set apart.
+    """Read a scan table and separate its wrong rows.
 
-    Where rows contradict each other (a scan, file or id twice, two diagnoses of a subject) none of
-    them can be told to be right, and all are set apart.
+    If rows contradict each other (a scan, file or id twice, two diagnoses of a subject), nobody
+    knows which is right, so all of them are separated.
 
     Parameters
     ----------
     path, labels
-        As of `read_scan_table`.
+        As in `read_scan_table`.
     diagnosis_alone : bool
-        Whether a scan with a diagnosis may lack a lesion mask: nothing can be learned from it, but
-        a bundle can be judged by it.
+        Whether a scan with a diagnosis may lack a lesion mask. Such a scan cannot be used for
+        training, but can test a bundle.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def survey_scan_table(
     wrong_header = list(_header_problems(header))
     if not rows:
         wrong_header.append(
-            _Problem(header.number, "", "one row a scan", "a header alone", "add the scans")
+            _Problem(header.number, "", "one row per scan", "only a header", "add the scans")
         )
     problems: list[_Problem] = []
     scans: list[_Scan] = []
@@ -274,7 +274,7 @@ def _unusable(
 
 
 def _with_files(scan: _Scan, folder: Path) -> _Scan:
-    """Return a scan of a wrong row with those of its files that are there, else as by default."""
+    """Return a scan of a wrong row with its existing files, and defaults for the rest."""
     there: dict[str, list[str]] = {"flair": [], "lesion_mask": [], "brain_mask": []}
     for column, written in scan.files():
         try:
@@ -303,7 +303,7 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
     names = _trimmed(header.cells)
     if len(names) > MOST_COLUMNS:
         found = f"{len(names)} columns"
-        remedy = "look whether it is a scan table; remove columns"
+        remedy = "check that it is a scan table; remove columns"
         yield _Problem(header.number, "", f"{MOST_COLUMNS} columns at most", found, remedy)
         return
     yield from _unknown_columns(header.number, names)
@@ -318,7 +318,7 @@ def _header_problems(header: DelimitedRow) -> Iterator[_Problem]:
 
 
 def _unknown_columns(row: int, names: Sequence[str]) -> Iterator[_Problem]:
-    """Yield what is wrong of columns that are not ours; most are the user's own, carried along."""
+    """Yield problems of unknown columns. Most are the user's own and are kept."""
     expected = f"columns {', '.join(COLUMNS)}"
     for name in sorted(set(names) - set(COLUMNS)):
         if not name:
@@ -326,14 +326,14 @@ def _unknown_columns(row: int, names: Sequence[str]) -> Iterator[_Problem]:
         elif close := difflib.get_close_matches(name.lower(), COLUMNS, n=1):
             remedy = f"rename it to {close[0]}"
         elif name in OURS:
-            remedy = "give the column another name: the workflow has one of this name"
+            remedy = "give the column another name, as the workflow uses this name"
         else:
             continue
         yield _Problem(row, name, expected, f"unknown column {name!r}", remedy)
 
 
 def _trimmed(cells: list[str]) -> list[str]:
-    """Return the cells without empty ones at the end, which spreadsheets write past the table."""
+    """Return the cells without empty cells at the end, which spreadsheets may add."""
     filled = [index for index, cell in enumerate(cells, start=1) if cell]
     return cells[: filled[-1]] if filled else []
 
@@ -341,11 +341,11 @@ def _trimmed(cells: list[str]) -> list[str]:
 def _read_row(
     header: DelimitedRow, row: DelimitedRow, labels: Mapping[str, str]
 ) -> tuple[_Scan | None, list[_Problem]]:
-    """Return the row's cells by column, or None if it does not fit the header; and its problems."""
+    """Return the row's cells by column (None if they do not fit the header) and its problems."""
     names, cells = _trimmed(header.cells), row.cells
     if len(cells) < len(names) or any(cells[len(names) :]):
         expected = f"{counted(len(names), 'cell')}, as in the header"
-        remedy = "look for a tab that is missing or too many; empty cells need their tab too"
+        remedy = "look for a missing or extra tab; empty cells need a tab too"
         count = len(cells) if len(cells) < len(names) else len(_trimmed(cells))
         return None, [_Problem(row.number, "", expected, counted(count, "cell"), remedy)]
     defaults = {name: entry.get("default", "") for name, entry in COLUMNS.items()}
@@ -372,7 +372,7 @@ def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
     told = set()
     for error in VALIDATOR.iter_errors(cells):
         if error.validator == "required":
-            continue  # said once, of the header
+            continue  # reported once, for the header
         column = str(error.absolute_path[0])
         if column not in told:
             told.add(column)
@@ -382,8 +382,8 @@ def _cell_problems(row: int, cells: dict[str, str]) -> Iterator[_Problem]:
     diagnosis = cells.get("diagnosis", "")
     if diagnosis not in ("", *diagnoses()) and "diagnosis" not in told:
         told.add("diagnosis")
-        expected = f"{in_words()}; empty for a scan to predict only"
-        # of diseases with like names none is taken for the other
+        expected = f"{in_words()}; empty for a scan that is only predicted"
+        # similar names of diseases must not be mixed up
         remedy = _remedy_of_choice(diagnosis, list(diagnoses()), alike=0.7)
         yield _Problem(row, "diagnosis", expected, _quoted(diagnosis), f"{remedy}{OTHER_LABELS}")
     yield from _control_problems(row, {name: cells[name] for name in cells if name not in told})
@@ -415,7 +415,7 @@ def _remedy(column: str, cell: str) -> str:
     if not cell:
         return "fill in the path"
     if column == "lesion_mask" and not all(part.strip() for part in cell.split(";")):
-        return "remove the semicolon that has no path beside it"
+        return "remove the semicolon that has no path next to it"
     return "convert the file to NIfTI (e.g. dcm2niix)"
 
 
@@ -429,30 +429,30 @@ def _remedy_of_choice(cell: str, choices: list[str], alike: float = 0.6) -> str:
 
 
 def _pair_problems(scan: _Scan) -> Iterator[_Problem]:
-    """Find scans that can be neither learned from nor only predicted: a diagnosis and no mask."""
+    """Find scans with a diagnosis but no mask: they are neither for training nor prediction."""
     diagnosis, mask = scan.cells["diagnosis"], scan.cells["lesion_mask"]
     if diagnosis and not mask:
-        remedy = "give the lesion mask, or empty the diagnosis to have the scan predicted only"
+        remedy = "give the lesion mask, or remove the diagnosis to only predict the scan"
         expected = "a lesion mask, as the scan has a diagnosis (training needs both)"
         yield _Problem(scan.row, "lesion_mask", expected, "no lesion mask", remedy)
 
 
 def _unlabelled_problems(scans: list[_Scan]) -> Iterator[_Problem]:
-    """Find masks without a diagnosis, where the table names both classes.
+    """Find masks without a diagnosis in a table that names both classes.
 
-    Nobody tells classes apart in a cohort of one or none: masks alone are learned from there.
+    In a cohort of one class or none, no classes are learned, so a mask alone is enough.
     """
     if len({scan.label for scan in scans} - {""}) < len(diagnoses()):
         return
     for scan in scans:
         if scan.cells["lesion_mask"] and not scan.cells["diagnosis"]:
-            remedy = "give the diagnosis, or empty the lesion mask to have the scan predicted only"
+            remedy = "give the diagnosis, or remove the lesion mask to only predict the scan"
             expected = "a diagnosis, as the scan has a lesion mask (training needs both)"
             yield _Problem(scan.row, "diagnosis", expected, "no diagnosis", remedy)
 
 
 def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
-    """Find rows that are one scan, or one subject, by name and yet contradict each other."""
+    """Find rows with the name of one scan, or of one subject, that contradict each other."""
     by_scan: dict[str, _Scan] = {}
     by_subject: dict[str, list[_Scan]] = {}
     for scan in (scan for scan in scans if scan.is_named):
@@ -474,18 +474,18 @@ def _identity_problems(scans: list[_Scan]) -> Iterator[_Problem]:
 
 
 def _diagnosis_problems(scans: list[_Scan]) -> Iterator[_Problem]:
-    """Find the rows of a subject whose diagnosis is not that of its first one."""
+    """Find rows whose diagnosis differs from that of the subject's first row."""
     known = [scan for scan in scans if scan.label]
     rows = frozenset(scan.row for scan in scans)
     for scan in known[1:]:
         first = known[0]
         if scan.cells["diagnosis"] != first.cells["diagnosis"]:
             found = f"{scan.cells['diagnosis']} here and {first.cells['diagnosis']} in row "
-            remedy = "correct the wrong one, or the subject's id"
+            remedy = "correct the wrong diagnosis, or the subject's id"
             yield _Problem(
                 scan.row,
                 "diagnosis",
-                "one diagnosis a subject",
+                "one diagnosis per subject",
                 f"{found}{first.row}",
                 remedy,
                 rows,
@@ -494,8 +494,8 @@ def _diagnosis_problems(scans: list[_Scan]) -> Iterator[_Problem]:
 
 def _case_problem(scan: _Scan, first: _Scan, column: str) -> _Problem:
     found = f"'{scan.cells[column]}' here and '{first.cells[column]}' in row {first.row}"
-    expected = "ids that differ by more than capital letters (macOS would mix up their files)"
-    remedy = "write the id in one way, or rename one of the two"
+    expected = "ids that differ not only in case (macOS would mix up their files)"
+    remedy = "use one spelling, or rename one of the two"
     return _Problem(scan.row, column, expected, found, remedy, frozenset({first.row}))
 
 
@@ -504,7 +504,7 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
     for scan in scans:
         for column, written in scan.files():
             if CONTROL.search(written):
-                continue  # said of the cell
+                continue  # reported for the cell
             try:
                 path = locate(written, folder)
             except WrongPath as wrong:
@@ -528,16 +528,16 @@ def _file_problems(scans: list[_Scan], folder: Path) -> Iterator[_Problem]:
 
 
 def _may_share(scan: _Scan, column: str, first: _Scan, other: str) -> bool:
-    """Whether visits of one subject, moved to one space, have one brain mask between them."""
+    """Whether two visits of one subject, moved to one space, share a brain mask."""
     one_subject = scan is not first and scan.cells["subject"] == first.cells["subject"]
     return one_subject and column == other == "brain_mask"
 
 
 def _wrong_file(path: Path) -> tuple[str, str, str] | None:
-    """Return what was expected, what was found and the remedy, or None if there is a file."""
+    """Return expected, found and remedy, or None if the file exists."""
     if RESERVED.search(str(path)):
         remedy = "rename the folder or file"
-        return "a path without { } (Snakemake's) and ; (between masks)", f"'{path}'", remedy
+        return "a path without { } (used by Snakemake) and ; (between masks)", f"'{path}'", remedy
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except OSError as error:

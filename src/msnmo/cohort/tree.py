@@ -1,4 +1,4 @@
-"""The files below folders, as users have them: links followed, each real folder read once."""
+"""The files below users' folders. Links are followed, and each real folder is read once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from msnmo.core.fetched import not_fetched
 
-# of macOS, a Synology disk and Windows
+# added by macOS, Synology disks and Windows
 NO_DATA = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
-OF_SYSTEM = "what a system adds to archives and disks, or a hidden folder, no data: not read"
+OF_SYSTEM = "a hidden folder, or one that systems add to archives and disks: no data, not read"
 OF_VERSIONS = (".git", ".datalad")
-READ_ALREADY = "a link to a folder that is read already, or that holds the data: not followed"
+READ_ALREADY = "a link to a folder that was already read, or that contains the data: not followed"
 NIFTI = (".nii", ".nii.gz")
-# other forms of images, and names that copying or fetching has spoilt
+# other image formats, and names damaged by copying or fetching
 OTHER_FORM = re.compile(
     r"\.(mg[hz]|img|hdr|a?nhdr|nrrd|mh[ad]|mif|mnc|head|brik|gipl|dcm|np[yz]|zip|tar|tgz|7z|rar|nii)\b.*$",
     re.IGNORECASE,
@@ -26,7 +26,7 @@ OTHER_FORM = re.compile(
 
 @dataclass(frozen=True)
 class InTree:
-    """A file and how it was found.
+    """A file and where it was found.
 
     Parameters
     ----------
@@ -41,18 +41,18 @@ class InTree:
 
 
 def files_below(roots: Iterable[Path], tell: Callable[[Path, str], None]) -> list[InTree]:
-    """Return every file below folders, by name; a folder that is named as an image is one too.
+    """Return every file below folders, by name. A folder named like an image counts as a file.
 
-    Links to folders are followed after all real folders are read, and none leads to a folder a
-    second time or upwards.
+    Links to folders are followed after all real folders have been read. No link leads upwards or to
+    a folder a second time.
 
     Parameters
     ----------
     roots : iterable of Path
     tell : callable
-        Given each folder that is not read, and why.
+        Called with each folder that is not read, and why.
     """
-    # real folders first: what a link also leads to is known by its own path
+    # real folders first, so that files get their own paths and not those of links
     waiting = [(root, root) for root in sorted(roots, key=lambda root: (root.is_symlink(), root))]
     above = {parent for root, _ in waiting for parent in root.resolve().parents}
     found: list[InTree] = []
@@ -74,7 +74,7 @@ def files_below(roots: Iterable[Path], tell: Callable[[Path, str], None]) -> lis
             names[:] = sorted({*names} - {*no_data, *images})
             waiting += [(folder / name, root) for name in names if (folder / name).is_symlink()]
             inside = folder.relative_to(root).parts
-            # ._x is macOS's as well
+            # ._x files are from macOS too
             plain = [name for name in (*files, *images) if not name.startswith("._")]
             found += [InTree(folder / name, root, inside) for name in plain]
     return sorted(found, key=lambda each: each.path)
@@ -90,18 +90,18 @@ def is_nifti(path: Path) -> bool:
 
 
 def other_form(path: Path) -> str:
-    """Return a file's name without the ending of another form of image; empty if it has none."""
+    """Return a file's name without the ending of another image format; empty if it has none."""
     if is_nifti(path) or not (match := OTHER_FORM.search(path.name)):
         return ""
     return path.name[: match.start()]
 
 
 def unusable(path: Path) -> str | None:
-    """Return why a file cannot be read as one: not fetched, or a folder, pipe or device."""
+    """Return why a path cannot be read as a file: not fetched, or a folder, pipe or device."""
     if reason := not_fetched(path):
         return reason
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except OSError:
-        return None  # whoever opens it says why it cannot be read
-    return None if regular else "a folder, pipe or device, no file"
+        return None  # the code that opens it reports why it cannot be read
+    return None if regular else "a folder, pipe or device, not a file"

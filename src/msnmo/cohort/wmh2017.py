@@ -1,10 +1,10 @@
-"""The WMH challenge of MICCAI 2017: 170 people without MS, a test of what is taken for it.
+"""The WMH challenge of MICCAI 2017: 170 people without MS, to test for false findings.
 
 Kuijf et al. 2019, IEEE Trans. Med. Imaging 38:2556; doi:10.34894/AECRSD. Layout
-``{training,test}/Utrecht/0/pre/FLAIR.nii.gz`` (bias-corrected) and ``orig/FLAIR.nii.gz``; the
-folders between set and number are the site, as ``Amsterdam/GE3T``. ``wmh.nii.gz`` marks
-hyperintensities of presumed vascular origin (1) and other pathology (2): no lesions of MS or NMOSD,
-and never taken for such.
+``{training,test}/Utrecht/0/pre/FLAIR.nii.gz`` (bias-corrected) and ``orig/FLAIR.nii.gz``. The
+folders between set and number are the site, such as ``Amsterdam/GE3T``. ``wmh.nii.gz`` marks
+hyperintensities of presumed vascular origin (1) and other pathology (2). These are not lesions of
+MS or NMOSD and are never used as such.
 """
 
 from __future__ import annotations
@@ -34,14 +34,12 @@ NAMES = ("FLAIR.nii", "FLAIR.nii.gz")
 STATES = ("pre", "orig")
 LOOKS = re.compile("flair", re.IGNORECASE)
 SCANS = 170
-VASCULAR = (
-    "wmh.nii.gz marks vascular lesions and other pathology: all are taken for prediction only"
-)
+VASCULAR = "wmh.nii.gz marks vascular lesions and other pathology: scans are for prediction only"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the importer's arguments."""
-    parser.add_argument("folder", type=path_argument, help="folder that holds training and test")
+    parser.add_argument("folder", type=path_argument, help="folder with training and test")
     parser.add_argument(
         "--state",
         choices=STATES,
@@ -51,12 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def collect(arguments: argparse.Namespace) -> Import:
-    """Return the scans of the sets that are there.
+    """Return the scans of the sets that exist.
 
     Raises
     ------
     InputError
-        If the folder holds no scan by the challenge's names.
+        If no scan in the folder has a name of the challenge.
     """
     scans: list[ImportedScan] = []
     left_out: list[LeftOut] = []
@@ -88,18 +86,18 @@ def collect(arguments: argparse.Namespace) -> Import:
     refuse_none(arguments.folder, scans, left_out, expected, remedy)
     left_out.append(LeftOut(arguments.folder / "**/wmh.nii.gz", VASCULAR))
     if len(scans) != SCANS:
-        reason = f"{counted(len(scans), 'scan')}; the whole is {SCANS}"
+        reason = f"{counted(len(scans), 'scan')}; the complete set has {SCANS}"
         left_out.append(LeftOut(arguments.folder, reason))
     return Import(scans, left_out)
 
 
 def _is_of_someone(path: Path) -> bool:
-    """Whether a file is a FLAIR in one of the states, where the layout has it."""
+    """Whether a file is a FLAIR of one of the states, in its place of the layout."""
     return path.name in NAMES and path.parent.name in STATES and path.parents[1].name.isdecimal()
 
 
 def _site(person: Path, root: Path) -> str:
-    """Return the folders between set and person; those under the folder given without a set."""
+    """Return the folders between set and person; without a set, those below the given folder."""
     between: list[str] = []
     for folder in person.parents:
         if folder.name in SETS or folder == root:

@@ -1,4 +1,4 @@
-"""Where networks run: choosing a device, using it repeatably, saying when its memory is full."""
+"""Where networks run: choose a device, make results repeatable, explain full memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from msnmo.core.memory import is_full as machine_is_full
 from msnmo.settings.training import Precision
 
 HELD: list[Held] = []
-"""The GPU of this process: the lock is held as long as it is kept here."""
+"""The GPU of this process. Its lock is held as long as it is kept here."""
 
 
 def pick_device(choice: Choice, per_gpu: int = 1, job: str = "") -> torch.device:
@@ -98,7 +98,7 @@ def _processor_name() -> str:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Return the layout of a network's input; of one channel, it is a CPU's in any case."""
+    """Return the layout of a network's input. With one channel, it is the CPU's in any case."""
     return torch.channels_last_3d if device.type == "cuda" else torch.contiguous_format
 
 
@@ -134,7 +134,7 @@ def total_memory(device: torch.device) -> int:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes of a CUDA device that nobody holds at this moment."""
+    """Return the free bytes of a CUDA device."""
     return torch.cuda.mem_get_info(device)[0]
 
 
@@ -173,5 +173,5 @@ def explain_full_memory(device: torch.device, tried: str, remedy: str) -> Iterat
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error is that of memory that ran out, on whichever device."""
+    """Whether an error means that memory ran out, on any device."""
     return isinstance(error, torch.OutOfMemoryError) or machine_is_full(error)

@@ -1,4 +1,4 @@
-"""Which GPU of this machine a job takes: one that no other job of ours holds."""
+"""Choose a GPU of this machine that no other job of ours holds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from msnmo.core.files import NO_LOCKS
 from msnmo.core.paths import make_own, of_user
 
 PER_GPU = "MSNMO_JOBS_PER_GPU"
-"""The variable that tells jobs how many of them may share a GPU: no setting of what they make."""
+"""The variable with the number of jobs that may share a GPU. It does not affect results."""
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_BETWEEN_WORDS = 600.0
 LOCK, NOTE = ".lock", ".json"
 SOFT = ".held"
-"""Of a lock that is a file's being there, where the disk has no others."""
+"""Suffix of a lock by the existence of a file, for disks without locks."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def lock_folder() -> Path:
 
 
 def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") -> Held:
-    """Take a GPU that fewer than `per_gpu` jobs hold; wait for one if there is none.
+    """Take a GPU that fewer than `per_gpu` jobs hold. Wait for one if there is none.
 
     A GPU gets its second job only when each has its first.
 
@@ -110,7 +110,7 @@ def held_gpus(folder: Path) -> Iterator[str]:
 
 
 def _kind(folder: Path) -> type[BaseFileLock]:
-    """Return the locks that the folder's disk has; say so if they are but files that are there."""
+    """Return the kind of locks that the folder's disk has. Report it if they are only files."""
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,8 +118,9 @@ def _kind(folder: Path) -> type[BaseFileLock]:
             if error.errno not in NO_LOCKS:
                 raise
             print(
-                f"msnmo: the disk of {folder} has no locks ({error.strerror}): a GPU is held by a "
-                f"file there instead. If one stays behind after a crash, remove {folder}/*{SOFT}",
+                f"msnmo: the disk of {folder} has no locks ({error.strerror}): the existence of a "
+                "file marks a GPU as held instead. If a file stays behind after a crash, remove "
+                f"{folder}/*{SOFT}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -128,17 +129,17 @@ def _kind(folder: Path) -> type[BaseFileLock]:
 
 
 def _own(folder: Path) -> None:
-    """Make the folder, or refuse one in which somebody else could hold our GPUs."""
+    """Make the folder, or refuse one in which other users could block our GPUs."""
     if not make_own(folder):
-        expected, remedy = "a folder of your own, for locks of GPUs", "have it removed"
+        expected, remedy = "your own folder for GPU locks", "have it removed"
         raise bad_input(folder, expected, "a file, a link or another user's folder", remedy)
     if (mode := stat.S_IMODE(folder.lstat().st_mode)) & 0o022:
-        told = f"one that others may write to, mode {mode:04o}"
-        raise bad_input(folder, "a folder of your own, for locks of GPUs", told, "have it removed")
+        told = f"one that others can write to, mode {mode:04o}"
+        raise bad_input(folder, "your own folder for GPU locks", told, "have it removed")
     if links := [path for path in sorted(folder.iterdir()) if path.is_symlink()]:
-        expected = "locks of GPUs, that are files"
+        expected = "GPU locks that are regular files"
         raise bad_input(
-            links[0], expected, "a link: what it leads to would be written", "remove it"
+            links[0], expected, "a link, whose target would be overwritten", "remove it"
         )
 
 
@@ -148,7 +149,7 @@ def _stem(folder: Path, name: str, share: int) -> Path:
 
 
 def _try(stem: Path, job: str, kind: type[BaseFileLock]) -> BaseFileLock | None:
-    """Take a lock that is free, and leave word beside it who has it."""
+    """Take a free lock, and record its holder beside it."""
     lock = kind(stem.with_suffix(LOCK if kind is FileLock else SOFT), thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -170,9 +171,9 @@ def _tell(devices: Sequence[str], per_gpu: int, stems: Sequence[Sequence[Path]])
 
 
 def _holder(stem: Path) -> str:
-    """Return who holds a lock, by the word left beside it."""
+    """Return the holder of a lock, by the record beside it."""
     try:
         note = json.loads(stem.with_suffix(NOTE).read_text(encoding="utf-8"))
         return f"process {note['pid']}{note['job'] and ', ' + note['job']}, since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "a process that left no word of itself"  # killed between the lock and the word
+        return "an unknown process"  # killed between the lock and the record

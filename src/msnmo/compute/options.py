@@ -1,4 +1,4 @@
-"""The options of commands that run networks; apart from the device itself, which needs torch."""
+"""The options of commands that run networks. They are apart from the device, which needs torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per-gpu",
         type=at_least(1),
         default=os.environ.get(PER_GPU, "1"),
-        help=f"jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
+        help=f"number of jobs that may share a GPU (default: the variable {PER_GPU}, or 1)",
     )
     parser.add_argument(
         "--threads",

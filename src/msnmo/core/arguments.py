@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def finite(text: str) -> float:
-    """Return a number; NaN and infinity are none."""
+    """Return a finite number. NaN and infinity are refused."""
     value = float(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a finite number, found {text}")
@@ -16,7 +16,7 @@ def finite(text: str) -> float:
 
 
 def between_0_and_1(text: str) -> float:
-    """Return a number above 0 and below 1, as thresholds and confidence levels are."""
+    """Return a number above 0 and below 1, such as a threshold or confidence level."""
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, found {text}")
@@ -24,7 +24,7 @@ def between_0_and_1(text: str) -> float:
 
 
 def from_half_to_1(text: str) -> float:
-    """Return the mean probability of one of two classes that is named, 0.5 to 1."""
+    """Return the mean probability of the named one of two classes, 0.5 to 1."""
     value = float(text)
     if not 0.5 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0.5 to 1, found {text}")

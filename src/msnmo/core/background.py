@@ -17,7 +17,7 @@ Call = Callable[..., None]
 
 @contextlib.contextmanager
 def in_background(threads: int = THREADS, waiting: int = WAITING) -> Iterator[Call]:
-    """Yield what takes a function and its arguments, and runs them on a thread.
+    """Yield a function that runs another function with its arguments on a thread.
 
     It returns at once, unless as many calls as may wait do so already. When the block ends, all are
     done. The first error of a call is raised by a later one, or at the block's end; what has not

@@ -28,12 +28,12 @@ HIDDEN = re.compile(r"[^ -~\t\n]")
 
 
 def show_directions(text: str) -> str:
-    """Return text in which what turns its direction, or a terminal's line, is named: [U+202E]."""
+    """Return text with visible names for characters that change its direction, such as [U+202E]."""
     return text.translate(DIRECTIONS | CONTROLS)
 
 
 def show_hidden(text: str) -> str:
-    """Return text in which every character that nobody sees is named, such as ``[U+200B]``.
+    """Return text with visible names for all invisible characters, such as ``[U+200B]``.
 
     Two ids, or a word and its misspelling, look alike with one of them between their letters. In
     the scripts that need some of them they are named too: for messages, not for tables. Of control
@@ -49,7 +49,7 @@ def _named_if_hidden(match: re.Match[str]) -> str:
 
 
 def as_cell(text: str) -> str:
-    """Return text as a cell that a spreadsheet shows and does not compute.
+    """Return text as a cell that a spreadsheet shows but does not compute.
 
     What would be a formula is given an apostrophe before it, which spreadsheets read as "this is
     text". Numbers, and text that is safe, stay as they are; so does what was returned before. Text

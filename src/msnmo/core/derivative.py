@@ -10,6 +10,7 @@ from msnmo.core.files import write_json, write_text
 from msnmo.core.provenance import versions
 
 DESCRIPTION = "dataset_description.json"
+"""What every BIDS dataset has, raw or derivative, in its top folder."""
 IGNORE = ".bidsignore"
 BIDS_VERSION = "1.10.0"
 ORIG = "orig"

@@ -29,23 +29,23 @@ def diagnoses() -> tuple[str, str]:
 
 
 def use_diagnoses(labels: Sequence[str]) -> None:
-    """Make labels those of this process and of all that it starts."""
+    """Set the labels for this process and all processes that it starts."""
     os.environ[VARIABLE] = ",".join(labels)
 
 
 def add_diagnoses(parser: argparse.ArgumentParser) -> None:
-    """Add the option of a command that is used without a config."""
+    """Add the option for commands that are used without a config."""
     parser.add_argument(
         "--diagnoses",
         nargs=2,
         metavar=("FIRST", "SECOND"),
         default=DEFAULT,
-        help=f"labels of the two classes, as the config's key; default {' '.join(DEFAULT)}",
+        help=f"labels of the two classes, like the config's key (default: {' '.join(DEFAULT)}",
     )
 
 
 def use_given(labels: Sequence[str]) -> None:
-    """Make labels of the command line those of this process.
+    """Set the labels of the command line for this process.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def use_given(labels: Sequence[str]) -> None:
     """
     first, second = labels
     if not all(map(LABEL.fullmatch, labels)) or first.lower() == second.lower():
-        expected = "two labels of letters and digits that begin with a letter"
+        expected = "two labels of letters and digits that start with a letter"
         raise bad_input("--diagnoses", expected, f"{first} {second}", "correct the labels")
     use_diagnoses(labels)
 
@@ -81,6 +81,6 @@ def score() -> str:
 
 
 def score_in_words(labels: Sequence[str] | None = None) -> str:
-    """Return the name of the probability of class 1 as tables and pages have it: P(NMOSD)."""
+    """Return the name of class 1's probability in tables and pages: P(NMOSD)."""
     _, second = labels or diagnoses()
     return f"P({second})"

@@ -1,4 +1,4 @@
-"""What went wrong, said so that a user can act on it: file, expected, found, remedy."""
+"""Errors that a user can act on: file, expected, found, remedy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFUSALS = {
 
 
 MOST_LETTERS = 4000
-"""Of what was found, in a message: a cell or a file may hold anything."""
+"""Longest text found that a message shows: a cell or a file may hold anything."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Finding:
         found = self.found
         if len(found) > MOST_LETTERS:
             found = f"{found[:MOST_LETTERS]}... ({len(found)} characters)"
-        # what users typed may look like what was expected, or turn the terminal's line about
+        # the user's text may contain invisible characters, or change the direction of the line
         return show_hidden(
             f"{self.file}\n    expected: {self.expected}\n"
             f"    found:    {found}\n    remedy:   {self.remedy}"
@@ -72,7 +72,7 @@ class MsnmoError(Exception):
 
 
 class InputError(MsnmoError):
-    """Inputs that cannot be used; carries every finding, so that all are mended at once."""
+    """Inputs that cannot be used. It carries all findings, so that they can be fixed at once."""
 
     def __init__(self, findings: Iterable[Finding]):
         self.findings = list(findings)
@@ -82,7 +82,7 @@ class InputError(MsnmoError):
 
 
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings that differ in the file alone as one, that names every file."""
+    """Merge findings that differ only in the file into one that names every file."""
     files: dict[tuple[str, str, str], list[str]] = {}
     for each in findings:
         files.setdefault((each.expected, each.found, each.remedy), []).append(each.file)
@@ -90,21 +90,21 @@ def _grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 
 class DataLeakageError(MsnmoError):
-    """The same subject on both sides of a split."""
+    """The same subject is in both training and test scans."""
 
 
 class DiskError(MsnmoError):
-    """A file that the disk does not take."""
+    """A file that cannot be written to the disk."""
 
 
 @contextlib.contextmanager
 def explain_refusal(path: Path | str) -> Iterator[None]:
-    """Say of a disk that is full, read-only or not ours, which file it did not take.
+    """Name the file that a full, read-only or foreign disk did not accept.
 
     Raises
     ------
     DiskError
-        Naming the file, the system's reason and a remedy.
+        Names the file, the system's reason and a remedy.
     """
     try:
         yield
@@ -116,7 +116,7 @@ def explain_refusal(path: Path | str) -> Iterator[None]:
 
 
 def _refusal(path: Path | str, error: OSError) -> DiskError | None:
-    """Return what to say of a disk that takes no file; None of any other error."""
+    """Return the message for a disk that accepts no file; None for any other error."""
     remedy = REFUSALS.get(error.errno or 0)
     if remedy is None:
         return None
@@ -126,7 +126,7 @@ def _refusal(path: Path | str, error: OSError) -> DiskError | None:
 
 @contextlib.contextmanager
 def other_disk(remedy: str) -> Iterator[None]:
-    """Within the block, and in its processes, name this way to another disk: no config is at hand.
+    """Within the block and its processes, use this remedy for choosing another disk.
 
     Parameters
     ----------
@@ -145,12 +145,12 @@ def other_disk(remedy: str) -> Iterator[None]:
 
 
 def bad_input(file: object, expected: str, found: str, remedy: str) -> InputError:
-    """Return an `InputError` of one finding."""
+    """Return an `InputError` with one finding."""
     return InputError([Finding(str(file), expected, found, remedy)])
 
 
 def run_command(main: Callable[[], None]) -> NoReturn:
-    """Run a module's `main` and leave with an honest exit code.
+    """Run a module's `main` and exit with the right exit code.
 
     0 is success, 1 an error the user can mend (its message alone is printed), 2 a wrong command
     line (argparse), 130 Ctrl-C, 143 and 129 a request to end (SIGTERM, SIGHUP). Anything else is a
@@ -188,7 +188,7 @@ def run_command(main: Callable[[], None]) -> NoReturn:
 
 @contextlib.contextmanager
 def leaving_on_request() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP an exit like others, by which what is temporary is removed.
+    """Turn SIGTERM and SIGHUP into a normal exit, so that temporary files are removed.
 
     By default they end Python there and then: images of patients would stay in TMPDIR, and the
     processes that were started would go on. Who ignores a signal (`nohup`) goes on ignoring it.
@@ -215,7 +215,7 @@ def leaving_on_request() -> Iterator[None]:
 
 
 def _silence() -> None:
-    """Send what stdout still holds nowhere, lest Python complain of it at its end."""
+    """Discard what stdout still holds, so that Python does not complain at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -11,7 +11,7 @@ EXTRAS = {"bids": ("bids",), "dicom": ("highdicom", "pydicom"), "locations": ("n
 
 
 def require_extra(extra: str, command: str) -> None:
-    """Stop a command, before it does any work, whose extra is not installed.
+    """Stop a command before it does any work if its extra is not installed.
 
     Parameters
     ----------

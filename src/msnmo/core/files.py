@@ -44,7 +44,7 @@ NOT_A_NUMBER = re.compile(rb"(?<![^\t\n])[-+]?(?:nan|inf|infinity)(?![^\t\r\n])"
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`. Rename it to `path` when the block succeeds.
 
     The temporary keeps the name's ending, because writers such as nibabel choose the format by it.
     On an error the temporary is removed and `path` is left as it was. What a killed write of `path`
@@ -71,7 +71,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Yield an empty file beside `path`, of a name that no other write of it has; remove it."""
+    """Yield an empty file beside `path` with a unique name, and remove it afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_what_killed_writes_left(path)
 
@@ -95,7 +95,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _remove_what_killed_writes_left(path: Path) -> None:
-    """Remove the temporaries of `path` that no process holds any more."""
+    """Remove temporary files of `path` that no process holds any more."""
     for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
         with contextlib.suppress(OSError), left.open("r+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,7 +104,7 @@ def _remove_what_killed_writes_left(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; it takes the name `path` when the block ends well.
+    """Yield an empty folder beside `path`. Rename it to `path` when the block succeeds.
 
     A folder of that name is replaced as a whole; on an error it is left as it was. What killed
     writes of `path` left (``.tmp-*-<name>``) is removed by the next. Of several that write it at
@@ -125,7 +125,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path`, of a name that no other write of it has; remove it."""
+    """Yield a folder beside `path` with a unique name, and remove it afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".tmp-????????-{glob.escape(path.name)}"):
         _remove_if_left(left)
@@ -172,7 +172,7 @@ def _remove_scratch(held: IO[bytes], scratch: Path) -> None:
 
 
 def _put_in_place(new: Path, path: Path, scratch: Path) -> None:
-    """Give a folder its name; the one that has it goes to the scratch folder."""
+    """Rename a folder. An existing folder with that name moves to the scratch folder."""
     for number in itertools.count():
         with contextlib.suppress(FileNotFoundError):
             path.replace(scratch / f"old-{number}")
@@ -207,12 +207,12 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically, keys in the order given, NaN refused."""
+    """Write a JSON object atomically, with keys in the given order. NaN is refused."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """Read a JSON object of finite numbers; a broken file is named.
+    """Read a JSON object of finite numbers. Errors name the file.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
 
 
 def loads_finite(text: str) -> Any:
-    """Return what a JSON text holds; Python alone takes NaN and Infinity, and 1e999 for infinity.
+    """Parse a JSON text. NaN, Infinity and 1e999, which Python accepts, are refused.
 
     Raises
     ------
@@ -245,15 +245,15 @@ def loads_finite(text: str) -> Any:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text}, where a finite number should be")
+        raise ValueError(f"{text} instead of a finite number")
     return value
 
 
 def _text_of(path: Path) -> str:
     if path.exists() and not path.is_file():
-        raise ValueError("no file, but a folder, a pipe or a device")
+        raise ValueError("not a file but a folder, a pipe or a device")
     if (size := path.stat().st_size) > LARGEST_JSON:
-        raise ValueError(f"{size} bytes, more than the {LARGEST_JSON} that are read")
+        raise ValueError(f"{size} bytes, more than the limit of {LARGEST_JSON}")
     return path.read_text(encoding="utf-8")
 
 
@@ -283,7 +283,7 @@ def read_tsv(
     remedy: str = MAKE_AGAIN,
     files: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Read a table written by `write_tsv` and check that it has the columns, of the types, named.
+    """Read a table written by `write_tsv`, and check its columns and their types.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def read_tsv(
         content = Path(path).read_bytes()
         if content and not content.endswith(b"\n"):
             # pandas would fill the last row up with missing values
-            raise bad_input(path, "a whole table", "a last line that breaks off", remedy)
+            raise bad_input(path, "a complete table", "a truncated last line", remedy)
         table = pd.read_csv(
             path,
             sep="\t",
@@ -331,7 +331,7 @@ def read_tsv(
 
 
 def _misread(path: Path | str, columns: Mapping[str, type]) -> str | None:
-    """Return the first value that is no number in a column of numbers, and its line."""
+    """Return the first value in a column of numbers that is no number, and its line."""
     import numpy as np  # noqa: PLC0415 - as in `read_tsv`
     import pandas as pd  # noqa: PLC0415
 
@@ -347,7 +347,7 @@ def _misread(path: Path | str, columns: Mapping[str, type]) -> str | None:
             line = int(wrong.to_numpy().argmax())
             value = text[name].iloc[line]
             shown = "nothing" if pd.isna(value) else f"{value!r}"
-            return f"{shown} in column {name} of line {line + 2}, where a number should be"
+            return f"{shown} in column {name} of line {line + 2}, which is not a number"
     return None
 
 

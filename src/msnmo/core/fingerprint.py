@@ -19,7 +19,7 @@ from msnmo.core.volumes import Volume
 
 
 def fingerprint(volume: Volume) -> str:
-    """Return a digest of the voxels in RAS+ order, equal for one picture stored in two ways.
+    """Return a digest of the voxels in RAS+ order. It is the same however an image is stored.
 
     File name, compression, header text, number type and order of the axes are of no consequence;
     a voxel whose value is another is.

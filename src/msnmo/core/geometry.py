@@ -81,7 +81,7 @@ class Crop:
 
     @property
     def grid(self) -> Grid:
-        """Grid of the cropped volume: RAS+ order, every voxel where it was in scanner mm."""
+        """Grid of the cropped volume: RAS+ order, with unchanged places in scanner mm."""
         to_native = np.zeros((4, 4))
         to_native[3, 3] = 1.0
         for axis, (source, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
@@ -92,7 +92,7 @@ class Crop:
         return Grid.from_affine(self.shape, self.native.affine @ to_native)
 
     def reorder(self, data: np.ndarray) -> np.ndarray:
-        """Return native data whole, in RAS+ order."""
+        """Return the whole native data in RAS+ order."""
         return reorder(data, self.axes, self.flips)
 
     def apply(self, data: np.ndarray) -> np.ndarray:
@@ -182,7 +182,7 @@ class Resize:
         return cls(source, _shape(content), _shape(start), target)
 
     def apply(self, data: np.ndarray, order: int) -> np.ndarray:
-        """Return (X, Y, Z) float32 data in model space, by splines of the order given."""
+        """Return (X, Y, Z) float32 data in model space, by splines of the given order."""
         model = np.zeros(self.target, dtype=np.float32)
         model[self._box] = resample(data, self.content, order)
         return model
@@ -216,7 +216,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class ModelSpace:
-    """All that takes one scan to model space and a map back.
+    """All that is needed to take one scan to model space and a map back.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class ModelSpace:
 
     @property
     def native(self) -> Grid:
-        """Grid of the scan as it arrived."""
+        """Grid of the original scan."""
         return self.crop.native
 
     @property
@@ -273,7 +273,7 @@ class ModelSpace:
 
 
 def _from_sidecar(path: Path | str, what: str, read: Callable[[dict[str, Any]], Of]) -> Of:
-    """Return what a sidecar tells of geometry; `what` says so in its error."""
+    """Return the geometry in a sidecar. `what` describes it in errors."""
     try:
         return read(read_json(path)["geometry"])
     except (KeyError, TypeError, ValueError) as error:
@@ -281,7 +281,7 @@ def _from_sidecar(path: Path | str, what: str, read: Callable[[dict[str, Any]], 
 
 
 def ras_order(affine: np.ndarray) -> tuple[Shape, tuple[bool, bool, bool]]:
-    """Return which native axis lies closest to R, A and S, and whether it runs the other way.
+    """Return the native axis closest to R, A and S, and whether it runs the other way.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray
 
 
 def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
-    """Return a binary mask on another grid, by their places in scanner mm.
+    """Return a binary mask resampled to another grid by places in scanner mm.
 
     Linear, voxels of at least 0.5 kept. Where the new voxels are larger than the mask's own, the
     mask is smoothed first, so that a voxel is kept where half of it is marked.
@@ -350,7 +350,7 @@ def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
 
 
 def sample_on_grid(data: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
-    """Return values on another grid, by their places in scanner mm: linear, float32, 0 outside.
+    """Return values resampled to another grid by places in scanner mm: linear, 0 outside.
 
     Smoothed first along the axes of `grid` on which voxels grow, so that they do not alias.
     """

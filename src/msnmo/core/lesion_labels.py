@@ -19,7 +19,7 @@ Labels = Literal["any"] | tuple[int, ...]
 MOST_SHOWN = 6
 NAME_LABELS = (
     "say which values are lesion, such as 1 2, or any (lesion_masks.labels in the config, "
-    "--lesion-labels of commands); or give the mask of lesions alone"
+    "--lesion-labels of commands); or give a mask with only lesions"
 )
 
 
@@ -31,13 +31,13 @@ def in_words(values: Sequence[int]) -> str:
 
 
 def add_lesion_labels(parser: argparse.ArgumentParser, note: str = "") -> None:
-    """Add the option of a command that reads masks of lesions."""
+    """Add the option for commands that read lesion masks."""
     parser.add_argument(
         "--lesion-labels",
         nargs="*",
         default=[],
         metavar="VALUE",
-        help=f"{note}values of lesion masks that are lesion, or any, as the config's "
+        help=f"{note}values in lesion masks that mean lesion, or any, like the config's "
         "lesion_masks.labels (default: masks have 0 and one other value)",
     )
 

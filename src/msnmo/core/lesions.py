@@ -52,7 +52,7 @@ def load_lesions(path: Path | str, labels: Labels = ()) -> Lesions:
         return Lesions(as_mask(path, volume, *([NAME_LABELS] if are_labels else [])))
     if not are_labels:
         found = ", ".join(f"{value:g}" for value in np.unique(volume.data)[:MOST_SHOWN])
-        remedy = "give the label map as its tool wrote it, or threshold a map of probabilities"
+        remedy = "give the label map as its tool wrote it, or threshold a probability map"
         raise bad_input(path, "labels: whole numbers from 0", f"values {found}, ...", remedy)
     values = tuple(int(value) for value in np.unique(whole[whole > 0]))
     lesion = whole > 0 if labels == ANY else np.isin(whole, labels)

@@ -31,7 +31,7 @@ NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EAC
 
 
 class InUseError(MsnmoError):
-    """Somebody else writes there."""
+    """Another process writes there."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ class Holder:
 
     @property
     def is_sound(self) -> bool:
-        """Whether a file told of it what `this_process` does: others may write there too."""
+        """Whether its file has valid content, as `this_process` writes it.
+
+        Others may write there.
+        """
         texts = [value for name, value in asdict(self).items() if name != "pid"]
         printable = all(isinstance(text, str) and text.isprintable() for text in texts)
         return printable and isinstance(self.pid, int) and 0 < self.pid < 2**31
@@ -84,7 +87,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is known to live no more."""
+        """Whether it is known to have ended."""
         return self.is_here and _is_gone(self.pid, self.started)
 
     def __str__(self) -> str:
@@ -119,7 +122,7 @@ def hold(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
 
 
 def take(path: Path, what: str, patience: float = 0.0) -> Holder:
-    """Take a lock until `release`; as `hold`."""
+    """Take a lock until `release`, like `hold`."""
     holder = Holder.this_process(what)
     last = time.monotonic() + patience
     pause, longest = SECONDS_BETWEEN_TRIES
@@ -136,7 +139,7 @@ def take(path: Path, what: str, patience: float = 0.0) -> Holder:
 
 
 def release(path: Path, holder: Holder) -> None:
-    """Let go of a lock, if it is still this holder's; a fork of its process has none."""
+    """Release a lock if this holder still has it. A fork of its process has none."""
     if holder.pid != os.getpid():
         return
     found = _read(path)
@@ -145,7 +148,7 @@ def release(path: Path, holder: Holder) -> None:
 
 
 def _create(path: Path, holder: Holder) -> bool:
-    """Create a lock with its word in it, or return False where there is one."""
+    """Create a lock file with its holder in it, or return False if there is one."""
     word = json.dumps(asdict(holder), ensure_ascii=True).encode()
     own = path.with_name(f"{path.name}.{holder.token}")
     try:
@@ -176,7 +179,7 @@ def _create_empty(path: Path, word: bytes) -> bool:
 
 
 def _read(path: Path) -> Holder | None:
-    """Return who holds a lock; None where there is none, or none that left a whole word."""
+    """Return the holder of a lock; None if there is none, or its file is incomplete."""
     try:
         if not path.is_file():  # a pipe would never end
             return None
@@ -187,7 +190,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _clear_if_left(path: Path) -> bool:
-    """Remove a lock whose process was killed; return whether to try again at once.
+    """Remove a lock whose process was killed. Return whether to try again at once.
 
     Of those who find it left one alone may remove it, lest the next one's lock be taken for it.
     """
@@ -208,7 +211,7 @@ def _clear_if_left(path: Path) -> bool:
 
 
 def _is_wordless(path: Path) -> bool:
-    """Whether a lock has been there for long without a word of who has it."""
+    """Whether a lock has existed for long without naming its holder."""
     try:
         # by the clock of this machine: another's may differ by minutes, not by more
         age = time.time() - path.stat().st_mtime
@@ -225,10 +228,10 @@ def _told(path: Path) -> str:
     holder = _read(path)
     files = " and ".join(str(each) for each in (path, _guard(path)) if each.exists())
     if holder is None:
-        who, check = "a process that left no word of itself", "if nothing writes there any more"
+        who, check = "an unknown process", "if nothing writes there any more"
     else:
         who = str(holder)
-        check = f"if that process runs no more (`ps -p {holder.pid}` on {holder.host})"
+        check = f"if that process no longer runs (`ps -p {holder.pid}` on {holder.host})"
     return (
         f"{path}: held by {who}\n"
         f"    remedy:   wait until it has ended; {check}, delete {files or path}"
@@ -262,7 +265,7 @@ def _is_gone(pid: int, started: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, by the kernel; empty of a dead one, or without /proc."""
+    """Return the start time of a process by the kernel; empty if it is dead or without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -26,12 +26,12 @@ PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error is that of memory that ran out."""
+    """Whether an error means that memory ran out."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in FULL)
 
 
 def out_of_memory(where: str, tried: str, remedy: str, error: Exception) -> MsnmoError:
-    """Return what to say of memory that ran out."""
+    """Return the message for memory that ran out."""
     reported = (str(error) or type(error).__name__).splitlines()[0]
     return MsnmoError(
         f"out of memory{where}\n    tried:    {tried}\n    remedy:   {remedy}\n"
@@ -46,7 +46,7 @@ def explain_little_memory(
     is_full: Callable[[Exception], bool] = is_full,
     where: Callable[[], str] = str,
 ) -> Iterator[None]:
-    """Turn running out of the machine's memory into a message that says what to do.
+    """Turn an out-of-memory error of the machine into a message that says what to do.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def explain_little_memory(
 
 
 def claim(needed: int, of: object) -> None:
-    """Refuse work before memory is taken, lest the system kill the job without a word.
+    """Refuse work before it takes memory, or the system might kill the job without a message.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def claim(needed: int, of: object) -> None:
 
 
 def available() -> int | None:
-    """Return how many bytes this process may still take; None where the system does not say.
+    """Return how many bytes this process may still take; None if the system does not say.
 
     The least of what the machine has, what the limit of the process leaves (``ulimit -v``), and
     what the limit of its control group leaves (of Slurm, of a container).

@@ -17,7 +17,7 @@ def is_id(text: str) -> bool:
 
 
 def name_of_scan(subject: str, session: str = "") -> str:
-    """Return the name of a subject's scan; `session` is empty where there is but one."""
+    """Return the name of a subject's scan. `session` is empty if there is only one."""
     return f"sub-{subject}" + (f"_ses-{session}" if session else "")
 
 
@@ -27,7 +27,7 @@ def folder_of(scan: str) -> str:
 
 
 def scan_of(folder: str) -> str:
-    """Return the scan that a folder is of; inverts `folder_of`."""
+    """Return the scan of a folder. This inverts `folder_of`."""
     return "_".join(Path(folder).parts)
 
 

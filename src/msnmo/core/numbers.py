@@ -17,12 +17,12 @@ FEWEST_FOR_CORRELATION = 3
 
 
 def plain(value: float) -> str:
-    """Return a number as tables for machines have it: twelve digits, fewer where they are 0."""
+    """Return a number for machine-readable tables: twelve digits, without trailing zeros."""
     return f"{value:.12g}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people are shown it: 0.2 s, 48 s, 12 min, 1 h 12 min."""
+    """Return a time for readers: 0.2 s, 48 s, 12 min, 1 h 12 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 119.5:
@@ -34,7 +34,7 @@ def duration(seconds: float) -> str:
 
 
 def as_text(table: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
-    """Return a table as machines are to have it, so that equal results give equal bytes.
+    """Return a table for machines, so that equal results give equal bytes.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def as_text(table: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
 
 
 def rounded(value: float, decimals: int) -> float:
-    """Return a number as it is shown: equal where the text is, and never -0."""
+    """Return a number rounded as shown: equal if the text is equal, and never -0."""
     return float(f"{float(plain(value)):.{decimals}f}") + 0.0
 
 
 def fixed(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number as people are shown it: with fixed decimals and a true minus sign.
+    """Return a number for readers: with fixed decimals and a true minus sign.
 
     Parameters
     ----------

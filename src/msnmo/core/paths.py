@@ -30,7 +30,7 @@ class WrongPath(ValueError):  # noqa: N818 - said of the path
 
 
 def expand(text: str) -> str:
-    """Return a path with ``~`` and variables put in, without slashes that say nothing.
+    """Return a path with ``~`` and variables replaced, without redundant slashes.
 
     ``~`` and ``~user`` stand for home folders at the start of a path, ``$NAME`` and ``${NAME}`` for
     variables of the environment anywhere. A relative path stays relative, ``..`` stays.
@@ -51,7 +51,7 @@ def expand(text: str) -> str:
     path = _home(VARIABLE.sub(_variable, text))
     if CONTROL.search(path) or re.search("[{}]", path):
         raise WrongPath(PLAIN, f"'{path}'", "rename the folder or file, or correct the variable")
-    # Snakemake warns of //, ./ and a slash at the end, of every file of every job
+    # Snakemake would warn about //, ./ and a slash at the end, for every file of every job
     path = str(PurePath(re.sub("^/+", "/", path)))
     if path.startswith("-"):
         raise WrongPath(PLAIN, f"'{path}'", "write the whole path, from /, or rename the file")
@@ -62,7 +62,7 @@ def _home(path: str) -> str:
     home = os.path.expanduser(path)  # noqa: PTH111 - pathlib's drops the rest that we refuse
     if home.startswith("~"):
         user = path.partition("/")[0]
-        remedy = "correct the user's name, or write ./~ for a name that begins so"
+        remedy = "correct the user's name, or write ./~ for a name that starts with ~"
         raise WrongPath("~ or ~user, of a user of this machine", f"'{user}'", remedy)
     return home
 
@@ -76,7 +76,7 @@ def _variable(match: re.Match[str]) -> str:
 
 
 def locate(text: str, folder: Path = Path()) -> Path:
-    """Return where a path leads to that a scan table or an option gives.
+    """Resolve a path from a scan table or an option.
 
     What is there just as it is written is taken so: programs and shells write names as they are.
 
@@ -97,7 +97,7 @@ def locate(text: str, folder: Path = Path()) -> Path:
 
 
 def path_argument(text: str) -> Path:
-    """Return the path that an option gives, as `locate` (a `type` of argparse)."""
+    """Resolve a path from an option by `locate` (a `type` of argparse)."""
     try:
         return locate(text)
     except WrongPath as wrong:
@@ -112,7 +112,7 @@ def _is_there(path: Path) -> bool:
 
 
 def not_a_folder(path: str) -> Path | None:
-    """Return the file that stands where a folder, or one of those above it, is to be; or None."""
+    """Return the file in the place of a folder or of one above it, or None."""
     for place in (Path(path), *Path(path).parents):
         if os.path.lexists(place):
             return None if place.is_dir() else place
@@ -129,7 +129,7 @@ def of_user(kind: str) -> Path:
 
 
 def make_own(folder: Path) -> bool:
-    """Make a folder that only this user may enter; return whether what is there is their own."""
+    """Make a folder that only this user may enter. Return whether it belongs to the user."""
     with contextlib.suppress(FileExistsError):  # a file or a broken link
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()

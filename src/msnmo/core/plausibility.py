@@ -18,7 +18,7 @@ FEWEST_VALUES = 9
 
 
 def volume_doubts(mask: np.ndarray, grid: Grid) -> list[str]:
-    """Return what speaks against a mask being a whole brain, by its volume; empty if nothing."""
+    """Return doubts that a mask is a whole brain, by its volume; empty if there are none."""
     litres = int(mask.sum()) * grid.voxel_ml / 1000.0
     if LEAST_LITRES <= litres <= MOST_LITRES:
         return []
@@ -28,7 +28,7 @@ def volume_doubts(mask: np.ndarray, grid: Grid) -> list[str]:
 
 
 def background_doubts(scan: Volume) -> list[str]:
-    """Return what speaks against the scan's background being zero; empty if nothing."""
+    """Return doubts that the scan's background is zero; empty if there are none."""
     share = share_on_faces(scan.data)
     if share <= MOST_ON_FACES:
         return []

@@ -18,7 +18,7 @@ SECONDS_TO_LEAVE = 5.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program said.
+    """The output of a program.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def wrong(self) -> str:
-        """Why the answer is none; empty if the program ended well."""
+        """Why there is no valid answer; empty if the program succeeded."""
         if self.code == 0:
             return ""
         if self.code is None or not self.complaint:
@@ -51,7 +51,7 @@ def ask(
     environment: Mapping[str, str] | None = None,
     given: Path | None = None,
 ) -> Answer:
-    """Run a program and return what it said; it is killed, with all that it started, after a time.
+    """Run a program and return its output. After a time limit, kill it and its children.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def ask(
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
-    """Run a program to its end, however long it takes, and return what it said.
+    """Run a program to its end without a time limit, and return its output.
 
     If this process is to leave first, by Ctrl-C or a request to end, so is the program with all
     that it started: first asked, so that it can remove what is temporary, then killed.

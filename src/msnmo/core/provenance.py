@@ -50,7 +50,7 @@ def git_state(source: Path = Path(__file__)) -> dict[str, str | bool]:
 
 
 def _git(source: Path, *arguments: str) -> str | None:
-    """Return what git prints in the file's folder, or None where it does not answer."""
+    """Return git's output in the file's folder, or None if it does not answer."""
     folder = str(source.resolve().parent)
     done = ask("git", "-C", folder, *arguments, seconds=SECONDS_FOR_GIT)
     return done.said if done.code == 0 else None

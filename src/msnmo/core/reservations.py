@@ -33,7 +33,7 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]:
-    """Wait for room in memory and hold it; where no reservation can be kept, go on without.
+    """Wait for free memory and reserve it. If no reservation can be kept, continue without.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]
 
 
 def _wait(needed: int, of: object, kept: Path, note: Path) -> TextIO:
-    """Return the note of the reservation, held as long as it is open."""
+    """Return the file of the reservation, which is held as long as it is open."""
     told = -SECONDS_BETWEEN_WORDS
     while True:
         with (kept / "all.lock").open("w") as one_at_a_time:
@@ -79,12 +79,12 @@ def _wait(needed: int, of: object, kept: Path, note: Path) -> TextIO:
         if time.monotonic() - told >= SECONDS_BETWEEN_WORDS:
             told = time.monotonic()
             gib = needed / memory.GIB
-            print(f"waiting for {gib:.1f} GiB of memory, which others hold: {of}", flush=True)
+            print(f"waiting for {gib:.1f} GiB of memory that other jobs hold: {of}", flush=True)
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def _others(kept: Path) -> Iterator[int]:
-    """Yield what each other that lives has reserved and not yet filled."""
+    """Yield what each other living process has reserved but not yet used."""
     for note in sorted(kept.glob(f"*{NOTE}")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # it has just ended
             if not _is_held(note):
@@ -105,7 +105,7 @@ def _is_held(note: Path) -> bool:
 
 
 def _resident(process: int) -> int:
-    """Return how many bytes a process holds in memory; 0 where the system does not say."""
+    """Return how many bytes a process holds in memory; 0 if the system does not say."""
     try:
         pages = (memory.PROC / str(process) / "statm").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

@@ -23,7 +23,7 @@ def check_size(size: Sequence[int], multiple: int = TOKEN, least: int = TOKEN) -
     if len(size) != 3 or any(edge < least or edge % multiple for edge in size):
         found = " x ".join(str(edge) for edge in size)
         expected = f"three edges of at least {least}, each divisible by {multiple}"
-        remedy = "set the size that scans are resized to, such as 160 160 160 or 64 64 64"
+        remedy = "set the size to which scans are resized, such as 160 160 160 or 64 64 64"
         raise bad_input("config: resize.size", expected, found, remedy)
     x, y, z = size
     return x, y, z

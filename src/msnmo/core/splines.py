@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 PADDING = 12
-"""Voxels that the edge is continued by before cubic coefficients are found, as in ndimage."""
+"""Voxels of edge padding before cubic coefficients are computed, as in ndimage."""
 
 
 def zoom(data: np.ndarray, shape: tuple[int, int, int], order: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def zoom(data: np.ndarray, shape: tuple[int, int, int], order: int) -> np.ndarra
 
 
 def _weights(before: int, after: int, order: int) -> sparse.csr_array:
-    """Return what each voxel after takes of each before, padded ones too: (after, before)."""
+    """Return the weight of each old voxel, padded ones too, in each new one: (new, old)."""
     from scipy import sparse  # noqa: PLC0415 - as in `zoom`
 
     place = (np.arange(after) + 0.5) * (before / after) - 0.5

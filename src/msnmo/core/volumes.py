@@ -36,7 +36,7 @@ ENDINGS = (".nii", ".nii.gz")
 # The magic string of NIfTI-1 and -2 with header and voxels in one file, and where it stands
 SINGLE = ((344, b"n+1\0", nib.Nifti1Image), (4, b"n+2\0", nib.Nifti2Image))
 GZIPPED = b"\x1f\x8b"
-# First bytes of what else is found under NIfTI's name, and where: what it is, and the remedy
+# First bytes of other files with a NIfTI name, and their position: what it is, and the remedy
 FOREIGN = (
     (128, b"DICM", ("a DICOM file", "convert it (dcm2niix, msnmo cohort dicom)")),
     (0, b"PK\x03\x04", ("a zip archive", "unpack it (unzip)")),
@@ -64,7 +64,7 @@ PIECE = 2**24
 
 @dataclass(frozen=True)
 class Grid:
-    """The voxel grid of a volume and all that its NIfTI header says of it.
+    """The voxel grid of a volume, with all that its NIfTI header says about it.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Grid:
 
     @classmethod
     def from_affine(cls, shape: tuple[int, ...], affine: np.ndarray) -> Grid:
-        """Return the grid of a volume of our own making: sform and qform agree."""
+        """Return the grid of a volume that we make: sform and qform agree."""
         affine = np.asarray(affine, dtype=np.float64)
         return cls(as_shape(shape), affine, affine, affine)
 
@@ -133,12 +133,12 @@ class Grid:
 
     @property
     def is_placed(self) -> bool:
-        """Whether the header says where the volume lies in the scanner."""
+        """Whether the header gives the volume's place in the scanner."""
         return self.sform_code != 0 or self.qform_code != 0
 
     @property
     def form_conflict(self) -> str | None:
-        """What is doubtful about the header's orientation, or None."""
+        """A doubt about the header's orientation, or None."""
         if not self.is_placed:
             return "neither sform nor qform is set: orientation assumed from voxel sizes alone"
         both = self.sform_code > 0 and self.qform_code > 0
@@ -198,7 +198,7 @@ class Volume:
 
 
 def load_volume(path: Path | str) -> Volume:
-    """Read a NIfTI file whole.
+    """Read a whole NIfTI file.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def load_volume(path: Path | str) -> Volume:
 
 
 def voxels_claimed(path: Path | str) -> int:
-    """Return how many voxels a file says it has; 0 where it is refused before they are read."""
+    """Return the number of voxels in a file's header; 0 if it will be refused before reading."""
     path = Path(path)
     try:
         with _open(path) as stream:
@@ -310,7 +310,7 @@ def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np
 def save_scaled(
     path: Path | str, data: np.ndarray, grid: Grid, dtype: type, top: float | None = None
 ) -> None:
-    """Write a map as whole numbers that the header scales: what is looked at, not computed with.
+    """Write a map as whole numbers scaled by the header. It is for viewing, not computing.
 
     Noise in the last digits of float32 is four fifths of what gzip makes of a map. Whoever needs a
     mask of it applies the threshold before. 0 stays 0 and signs are kept. Otherwise as
@@ -346,7 +346,7 @@ def save_scaled(
 
 
 def save_probability(path: Path | str, data: np.ndarray, grid: Grid) -> None:
-    """Write a map of 0 to 1 in steps of 1/255, as `save_scaled`.
+    """Write a map from 0 to 1 in steps of 1/255, as `save_scaled` does.
 
     One half lies between two steps: what is above it is so in the file too.
     """
@@ -354,7 +354,7 @@ def save_probability(path: Path | str, data: np.ndarray, grid: Grid) -> None:
 
 
 def _write(path: Path | str, data: np.ndarray, grid: Grid, slope: float) -> None:
-    """Write the numbers that are on disk."""
+    """Write the numbers as they will be on disk."""
     if tuple(data.shape) != grid.shape:
         raise ValueError(f"data of shape {data.shape} cannot lie on a grid of {grid.shape}")
     header = nib.Nifti1Header()
@@ -376,7 +376,7 @@ def _write(path: Path | str, data: np.ndarray, grid: Grid, slope: float) -> None
 
 
 RESAMPLE = (
-    "give a mask drawn on this very scan, or resample it to the scan's grid "
+    "give a mask drawn on this scan, or resample it to the scan's grid "
     "(antsApplyTransforms -n GenericLabel, flirt -applyxfm -usesqform)"
 )
 
@@ -388,7 +388,7 @@ def check_same_grid(
     reference: Volume,
     remedy: str = RESAMPLE,
 ) -> None:
-    """Refuse a volume that does not lie on the grid of another.
+    """Refuse a volume that is not on the grid of another.
 
     Raises
     ------
@@ -411,7 +411,7 @@ def check_same_grid(
 def check_placed(
     path: Path | str, volume: Volume, reference_path: Path | str, reference: Volume
 ) -> None:
-    """Refuse to bring a volume to another grid if either place in the scanner is a guess.
+    """Refuse to resample a volume to another grid if either place in the scanner is a guess.
 
     Raises
     ------
@@ -420,11 +420,11 @@ def check_placed(
     """
     for file, each in ((path, volume), (reference_path, reference)):
         if not each.grid.is_placed:
-            found = f"{each.grid.form_conflict}, so that {path} cannot be resampled"
+            found = f"{each.grid.form_conflict}, so {path} cannot be resampled"
             remedy = "convert it again with its orientation"
             if volume.grid.shape == reference.grid.shape:
                 remedy += (
-                    "; a mask drawn on this very scan takes the scan's header (fslcpgeom "
+                    "; for a mask drawn on this scan, copy the scan's header (fslcpgeom "
                     f"{reference_path} {path})"
                 )
             raise bad_input(file, "a header with sform or qform", found, remedy)
@@ -435,7 +435,7 @@ def _describe(grid: Grid) -> str:
 
 
 def _form(header: nib.Nifti1Header, name: str, affine: np.ndarray) -> np.ndarray:
-    """Return the sform or qform; the affine where its code is 0 and it holds nothing of use."""
+    """Return the sform or qform; the affine if its code is 0 and its content is unusable."""
     read = getattr(header, f"get_{name}")
     if int(header[f"{name}_code"]) > 0:
         return read()
@@ -456,7 +456,7 @@ def as_shape(shape: Any) -> tuple[int, int, int]:
 
 
 def _largest_shift(shape: tuple[int, ...], one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest distance (mm) between the places two affines give a corner voxel."""
+    """Return the largest distance (mm) between two affines' places of a corner voxel."""
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
     difference = np.asarray(one) - np.asarray(other)
     return float(np.linalg.norm(difference[:3, :3] @ corners + difference[:3, 3:], axis=0).max())
@@ -470,7 +470,7 @@ def _open(path: Path) -> Stream:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             # a pipe would be waited for, and some devices never end
-            remedy = "write what it gives to a file, and name that"
+            remedy = "write its content to a file and give that file"
             raise bad_input(path, "a NIfTI file", "a pipe, socket or device", remedy)
         return igzip.open(path) if path.name.endswith(".gz") else path.open("rb")
     except OSError as error:
@@ -494,7 +494,7 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
 
 
 def _known_kind(path: Path) -> tuple[str, str] | None:
-    """Return what a file under NIfTI's name is by its first bytes, and the remedy; None if unknown.
+    """Identify a file with a NIfTI name by its first bytes. Return it and the remedy, or None.
 
     Only files of a wrong name or kind: of damaged ones the reader's own words say more.
     """
@@ -507,7 +507,7 @@ def _known_kind(path: Path) -> tuple[str, str] | None:
         bare = path.name.removesuffix(".gz")
         return (
             "an uncompressed NIfTI file",
-            f"rename it to {bare}, and compress it then: gzip {bare}",
+            f"rename it to {bare}, then compress it: gzip {bare}",
         )
     if path.name.endswith(".nii") and start.startswith(GZIPPED):
         return "a gzip-compressed file", f"rename it to {path.name}.gz"
@@ -552,7 +552,7 @@ def _checked_grid(path: Path, image: nib.Nifti1Image) -> Grid:
 
 
 def _has_three_axes(affine: np.ndarray) -> bool:
-    """Whether the voxel axes have lengths that can be computed with, and span a volume."""
+    """Whether the voxel axes have usable lengths and span a volume."""
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not (lengths > SHORTEST_AXIS_MM).all() or not (lengths < 1 / SHORTEST_AXIS_MM).all():
         return False
@@ -560,11 +560,11 @@ def _has_three_axes(affine: np.ndarray) -> bool:
 
 
 def _check_size(path: Path, image: nib.Nifti1Image) -> None:
-    """Refuse, before memory is taken, a header that claims what the file cannot hold."""
+    """Before taking memory, refuse a header that claims more than the file can hold."""
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
         remedy = "give the magnitude image, in grey values"
-        raise bad_input(path, "one real number a voxel", f"data type {dtype}", remedy)
+        raise bad_input(path, "one real number per voxel", f"data type {dtype}", remedy)
     proxy: Any = image.dataobj  # an ArrayProxy, as the image was just read from a file
     offset = int(proxy.offset)
     if offset < image.header.single_vox_offset:
@@ -578,7 +578,7 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
         remedy = "the file is truncated or damaged: copy it again from its source"
         raise bad_input(path, expected, f"too small a file, {on_disk} bytes", remedy)
     if math.prod(map(int, image.shape)) > MOST_VOXELS:
-        remedy = "convert the scan again from its DICOM: its header is wrong, or it is no head scan"
+        remedy = "convert the scan again from its DICOM: its header is wrong, or it shows no head"
         expected = f"at most {MOST_VOXELS} voxels (1024 x 1024 x 1024)"
         raise bad_input(path, expected, f"shape {image.shape}", remedy)
 
@@ -586,7 +586,7 @@ def _check_size(path: Path, image: nib.Nifti1Image) -> None:
 def _read_voxels(
     path: Path, image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]
 ) -> tuple[np.ndarray, int]:
-    """Return the voxels, and how many bytes follow them."""
+    """Return the voxels, and the number of bytes after them."""
     try:
         with warnings.catch_warnings():
             # float64 values beyond float32 become inf and are reported as such by the caller
@@ -600,14 +600,14 @@ def _read_voxels(
         remedy = "the file is truncated or damaged: copy it again from its source"
         raise bad_input(path, "voxel data as long as the header says", found, remedy) from error
     if behind > MOST_BEHIND:
-        found = f"more than {MOST_BEHIND} bytes behind the voxels"
+        found = f"more than {MOST_BEHIND} bytes after the voxels"
         remedy = "convert the scan again; its header claims fewer voxels than the file holds"
         raise bad_input(path, "voxel data as long as the header says", found, remedy)
     return data, behind
 
 
 def _in_pieces(image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return the voxels, scaled as nibabel does, without ever holding those of the file whole."""
+    """Return the voxels, scaled as in nibabel, without holding all raw voxels in memory."""
     proxy: Any = image.dataobj
     dtype = image.get_data_dtype()
     data = np.empty(shape, np.float32, order="F")
@@ -622,7 +622,7 @@ def _in_pieces(image: nib.Nifti1Image, stream: Stream, shape: tuple[int, int, in
 
 
 def _count(stream: Stream, most: int) -> int:
-    """Return how many bytes are left, `most` at most; a gzip's checksum is compared at its end."""
+    """Return how many bytes are left, at most `most`. A gzip's checksum is verified at its end."""
     count = 0
     while count < most and (piece := stream.read(most - count)):
         count += len(piece)
@@ -631,7 +631,7 @@ def _count(stream: Stream, most: int) -> int:
 
 @contextlib.contextmanager
 def _quiet_nibabel() -> Iterator[None]:
-    """Keep nibabel's own header complaints off the terminal: we report what matters ourselves."""
+    """Keep nibabel's header warnings off the terminal: we report what matters ourselves."""
     logger = logging.getLogger("nibabel.global")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

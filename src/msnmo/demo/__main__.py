@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seed",
         type=int,
         default=default.seed,
-        help="equal seeds make equal cohorts (default: %(default)s)",
+        help="seed; equal seeds make equal cohorts (default: %(default)s)",
     )
     parser.add_argument(
         "--ms",
@@ -65,23 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--min-voxel-mm",
         type=finite,
         default=default.min_voxel_mm,
-        help="no voxel side is shorter; 3 makes tiny scans for tests",
+        help="shortest voxel side in mm; 3 makes tiny scans for tests",
     )
     parser.add_argument(
         "--class-from",
         choices=get_args(ClassFrom),
         default=default.class_from,
-        help="what tells the class. lesions: where they lie; both classes are at all sites alike. "
-        "site: four of five MS are scanned at one site and four of five NMOSD at another, whose "
-        "grey matter and noise differ; lesions are drawn from either class's prior, half of each "
-        "class, and tell nothing. A network then learns the scanner: for trying what shows it "
-        "(default: %(default)s)",
+        help="what tells the class. lesions: their places; both classes have the same sites. "
+        "site: four of five MS are scanned at one site and four of five NMOSD at another, "
+        "whose grey matter and noise differ; in each class, half of the subjects have lesions "
+        "from the prior of either class, so that lesions tell nothing. A network then learns the "
+        "scanner; use it to try the tests for this (default: %(default)s)",
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=1,
-        help="processes that make scans side by side (default: %(default)s)",
+        help="number of processes that make scans (default: %(default)s)",
     )
     given = vars(parser.parse_args(arguments))
     require_extra("locations", "msnmo demo")  # its heads are made from the MNI template

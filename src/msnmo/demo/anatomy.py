@@ -250,7 +250,7 @@ def _lateral_ventricles(t1: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def _cerebral_cortex(t1: np.ndarray, brain: np.ndarray, hull_mm: np.ndarray) -> np.ndarray:
-    """Return cortical grey matter and sulci: what is neither white, deep nor cerebellar."""
+    """Return cortical grey matter and sulci: all that is neither white, deep nor cerebellar."""
     x, y, z = _axes(BUILD_MM)
     central = (np.abs(x) < 33) & (y > -45) & (y < 25) & (z > -15) & (z < 32)
     cerebellum = (y < -30) & (z < -14 + (y + 30) * -0.12)
@@ -265,7 +265,7 @@ def _ball(
 
 
 def _structures(axes: list[np.ndarray], hull_mm: np.ndarray, skin_mm: np.ndarray) -> np.ndarray:
-    """Return the `Tissue` of what lies deeper than scalp and skull, painted from back to front."""
+    """Return the `Tissue` of all that is deeper than scalp and skull, painted back to front."""
     x, y, z = axes
     label = np.zeros(hull_mm.shape, dtype=np.uint8)
     deep = (skin_mm < -7) & (hull_mm > 7)

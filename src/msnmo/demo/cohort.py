@@ -1,4 +1,4 @@
-"""The demo cohort's plan, and the making of each of its scans."""
+"""Plan the demo cohort and make each of its scans."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
 from msnmo.core.names import folder_of, name_of_scan
@@ -36,12 +37,12 @@ COLUMNS = (
 ClassFrom = Literal["lesions", "site"]
 """What tells the class."""
 ELSEWHERE = 5
-"""Where the site tells the class, one of so many subjects is at the site of the other class."""
+"""If the site tells the class, one of this many subjects is at the other class's site."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make; an impossible plan is refused.
+    """What to make. An impossible plan is refused.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Plan:
     def _limits(self) -> Iterator[tuple[str, str, object, bool]]:
         for option, count in (("--ms", self.ms), ("--nmosd", self.nmosd)):
             least = max(2 * self.follow_ups, self.follow_ups + self.stripped)
-            limit = f"0, or at least {least} for the follow-ups and stripped scans asked for"
+            limit = f"0, or at least {least} for the requested follow-ups and stripped scans"
             yield option, limit, count, count == 0 or count >= max(least, 1)
         for name in ("follow_ups", "stripped", "raters"):
             value = getattr(self, name)
@@ -193,7 +194,7 @@ def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
         out / "truth" / "drawn.json",
         {scan.name: facts for scan, (_, facts) in zip(scans, drawn, strict=True)},
     )
-    write_json(out / "dataset_description.json", _description())
+    write_json(out / DESCRIPTION, _description())
     write_text(out / "README", _README + (_OF_SITE if plan.class_from == "site" else ""))
     write_tsv(out / "scans.tsv", table)
     return table

@@ -1,1 +1,1 @@
-"""What works on this machine and what does not, as one page."""
+"""One page on what works on this machine and what does not."""

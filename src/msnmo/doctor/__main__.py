@@ -1,4 +1,4 @@
-"""Say what works here and what does not, on one page to paste into a report of a problem.
+"""Show what works here and what does not, on one page to paste into a problem report.
 
 Nothing is changed. Each line is ok, a note, or a problem that keeps msnmo from working; with a
 problem the exit code is 1. Your home folder is shown as ~, your name as USER.
@@ -28,7 +28,7 @@ from msnmo.doctor.tools import look_at_tools
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the page and leave with 1 if there is a problem."""
+    """Print the page. The exit code is 1 if there is a problem."""
     given = _parse(arguments)
     lines = []
     for line in examine(given.results, given.seconds):
@@ -99,7 +99,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--results",
         type=Path,
         default=Path("results"),
-        help="folder of results, whose disk is looked at (default: %(default)s)",
+        help="folder of results, whose disk is checked (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds",
@@ -107,7 +107,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=SECONDS_FOR_A_STEP,
         help="how long the training step may take (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--json", action="store_true", help="print the page as JSON")
     return parser.parse_args(arguments)
 
 

@@ -10,7 +10,7 @@ State = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Line:
-    """One thing looked at.
+    """One checked item.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The machine: cores, memory, room on the disks."""
+"""The machine: cores, memory, disk space."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def _memory() -> Line:
     if limit < total:
         found += f", {limit / GIB:.1f} GiB allowed to this session"
     if min(limit, total) < LITTLE_MEMORY:
-        remedy = "skull stripping, N4 and training want 8 GiB: run fewer jobs at once (--cores)"
+        remedy = "skull stripping, N4 and training need 8 GiB: run fewer jobs at once (--cores)"
         return Line("memory", "note", found, remedy)
     return Line("memory", "ok", found)
 
 
 def _available() -> int:
-    """Return the bytes that are free, as Linux counts them; 0 where it is not Linux."""
+    """Return the free bytes, as Linux counts them; 0 on other systems."""
     lines = MEMORY.read_text(encoding="ascii").splitlines() if MEMORY.is_file() else []
     kib = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     return kib[0] * 1024 if kib else 0
 
 
 def _limit(path: Path) -> int:
-    """Return the bytes that a control group may use; 0 where there is no limit."""
+    """Return the bytes that a control group may use; 0 without a limit."""
     text = path.read_text(encoding="ascii").strip() if path.is_file() else ""
     return int(text) if text.isdigit() else 0
 
@@ -74,16 +74,16 @@ def _disks(results: Path) -> Iterator[Line]:
 
 
 def _disk(topic: str, folder: Path, little: int) -> Line:
-    """Ask another program for the room on a disk: one that is gone would hold this process up."""
+    """Ask another program for the free space, as a lost disk would block this process."""
     if shutil.which("df") is None:
         return Line(topic, "note", "`df` is not there to ask")
     asked = ask("df", "-Pk", str(folder), seconds=SECONDS_FOR_A_DISK)
     fields = asked.said.splitlines()[-1].split() if asked.said else []
     if asked.wrong or len(fields) < 4 or not fields[3].isdigit():
-        remedy = "see that the disk is there"
+        remedy = "check that the disk is mounted"
         return Line(topic, "note", f"{folder}: {asked.wrong or 'no answer of df'}", remedy)
     free = int(fields[3]) * 1024
     found = f"{free / GIB:.1f} GiB free in {folder}"
     if free < little:
-        return Line(topic, "note", found, f"make room: {little / GIB:.0f} GiB are soon used")
+        return Line(topic, "note", found, f"make room: {little / GIB:.0f} GiB are used up quickly")
     return Line(topic, "ok", found)

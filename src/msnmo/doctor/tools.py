@@ -34,7 +34,7 @@ def _skull_stripping() -> Line:
         remedy = (
             "put FSL's bin folder on the PATH if you want it: source $FSLDIR/etc/fslconf/fsl.sh"
         )
-        return Line("FSL", "note", f"{found}, though {fsl}", remedy)
+        return Line("FSL", "note", f"{found}, although {fsl}", remedy)
     known = _variables("FSLDIR", "FSLOUTPUTTYPE") or "FSLDIR and FSLOUTPUTTYPE not set, nor needed"
     return Line("FSL", "ok", f"{bet} ({known}): skull_strip.engine: auto takes `fsl`")
 
@@ -70,9 +70,9 @@ def _optional(name: str, remark: str, *arguments: str) -> Line:
 def _answering(name: str, program: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> Line:
     asked = ask(program, *arguments, seconds=SECONDS_TO_ANSWER)
     if asked.code not in codes:
-        return Line(name, "note", f"{program}: {asked.wrong}", "see that it works, if you need it")
+        return Line(name, "note", f"{program}: {asked.wrong}", "check that it works if you need it")
     version = [line for line in asked.said.splitlines() if line.strip()]
-    return Line(name, "ok", f"{program}: {version[-1].strip() if version else 'no version told'}")
+    return Line(name, "ok", f"{program}: {version[-1].strip() if version else 'unknown version'}")
 
 
 def _slurm() -> Iterator[Line]:
@@ -88,5 +88,5 @@ def _slurm() -> Iterator[Line]:
         yield Line("partitions", "note", asked.wrong, remedy)
         return
     lines = asked.said.splitlines()
-    remedy = "name yours in profiles/slurm/config.yaml"
+    remedy = "name your partitions in profiles/slurm/config.yaml"
     yield Line("partitions", "ok" if lines else "note", "; ".join(lines) or "none", remedy)

@@ -1,4 +1,4 @@
-"""Train the joint model for two steps, small, where `auto` would run it; prints JSON.
+"""Train a small joint model for two steps, on the device of `auto`, and print JSON.
 
 A process of its own: where a driver is broken or memory is full, this ends and the doctor does not.
 """
@@ -28,7 +28,7 @@ SETTINGS = {"model": {"base_channels": CHANNELS}, "train": {"epochs": STEPS, "ba
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what torch sees, and then what a training step took."""
+    """Print what torch sees, then the time of a training step."""
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.doctor.training_step", description=__doc__
     )
@@ -51,7 +51,10 @@ def _describe(index: int) -> dict[str, Any]:
 
 
 def _device() -> torch.device:
-    """Return what `auto` stands for. A GPU is not held: who holds it is told, not waited for."""
+    """Return the device that `auto` means.
+
+    No GPU is locked: its holder is reported, not awaited.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda", 0)
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

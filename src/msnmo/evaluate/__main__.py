@@ -21,7 +21,7 @@ from msnmo.evaluate.metrics import METRICS, NOT_APPLICABLE
 from msnmo.settings.methods import get_method
 
 RATES = ("SP", "SN")
-"""Of class 0 and of class 1: the share of its scans that is classified right."""
+"""The rates of class 0 and class 1: the share of its scans that are classified right."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate", description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
     parser.add_argument(
-        "--scans", type=Path, required=True, help="the tested scans, of msnmo.cohort.parts (TSV)"
+        "--scans", type=Path, required=True, help="the test scans, from msnmo.cohort.parts (TSV)"
     )
     parser.add_argument("--method", required=True, help="the method's name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
-    parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the training")
     parser.add_argument(
-        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="smallest counted lesion"
     )
     parser.add_argument("--out", type=Path, required=True, help="table of metrics")
     given = parser.parse_args(arguments)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     manifest = read_part(given.scans, tuple(TRUTH_COLUMNS.values()))
     if others := sorted(set(manifest["fold"]) - {fold}):
         found = f"scans of fold {', '.join(map(str, others))}"
-        raise bad_input(given.scans, f"scans of fold {fold} alone", found, "correct --fold")
+        raise bad_input(given.scans, f"only scans of fold {fold}", found, "correct --fold")
     tests = manifest[["scan", "diagnosis"]]
     metrics = evaluate_fold(
         *(given.predictions, manifest, tests, method.tasks, given.smallest_lesion_mm3)
@@ -69,14 +69,14 @@ def _report(metrics: pd.DataFrame, tests: pd.DataFrame) -> None:
 
 
 def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) -> None:
-    """Say what the figures leave out: nothing is left out silently."""
+    """Warn about what the numbers leave out. Nothing is left out silently."""
     if "ACC" in set(metrics["metric"]):
         for name, rate in zip(diagnoses(), RATES, strict=True):
             if name not in set(tests["diagnosis"]):
                 print(f"warning: no test scan of class {name}: {rate} and AUC are n/a")
     unread = manifest.loc[manifest["lesion"].isna(), "scan"]
     if without := sorted(set(tests["scan"]) & set(unread)):
-        print(f"warning: without a lesion mask, so masks are not compared: {', '.join(without)}")
+        print(f"warning: no lesion mask, so masks are not compared: {', '.join(without)}")
     undefined = metrics[(metrics["scan"] != NOT_APPLICABLE) & metrics["value"].isna()]
     for (scan, space), rows in undefined.groupby(["scan", "space"]):
         names = ", ".join(rows["metric"])
@@ -85,7 +85,7 @@ def _warn(metrics: pd.DataFrame, tests: pd.DataFrame, manifest: pd.DataFrame) ->
     empty = (volumes["value"] == 0).groupby(volumes["scan"]).sum()
     worst = " and ".join(each.name for each in METRICS.values() if each.penalised)
     for scan in empty.index[empty == 1]:
-        print(f"warning: {scan}: one mask is empty: {worst} are the diagonal of its grid")
+        print(f"warning: {scan}: one mask is empty: {worst} are set to the diagonal of its grid")
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ COLUMNS = {
     "space": str,
 }
 RUN = ["method", "fold", "seed"]
-"""What tells a training from every other."""
+"""Columns that identify a training."""
 Run = tuple[str, int, int]
 Gap = tuple[Run, str, str]
-"""A training of which rows are missing, what is expected of them, what is found."""
+"""A training with missing rows, what was expected, and what was found."""
 
 
 def read_metrics(path: Path | str) -> pd.DataFrame:
-    """Read a long table of metrics, of one training or of many.
+    """Read a long table of metrics of one or more trainings.
 
     Returns
     -------
@@ -58,18 +58,18 @@ def read_metrics(path: Path | str) -> pd.DataFrame:
 
 
 def of_first_seed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the seed that a table of metrics names first.
+    """Return the rows of the first seed in a table of metrics.
 
-    Where one training a fold is shown, such as in pictures of scans, it is that seed's.
+    Where only one training per fold is shown, such as in pictures of scans, this seed is used.
     """
     return table[table["seed"] == table["seed"].iloc[0]] if len(table) else table
 
 
 def _gaps_within_folds(table: pd.DataFrame) -> Iterator[Gap]:
-    """Yield what a fold lacks by its own other rows.
+    """Yield what a fold lacks, judged by its own other rows.
 
-    A table that lost its last lines, or any others, is still a table; what remains of it says what
-    was in it.
+    A table that lost its last lines, or any others, is still a readable table. The remaining rows
+    show what was in it.
     """
     rows = _with_names(table)
     of_fold = rows["scan"] == NOT_APPLICABLE
@@ -84,7 +84,7 @@ def _gaps_within_folds(table: pd.DataFrame) -> Iterator[Gap]:
 
 
 def _gaps_between_folds(table: pd.DataFrame) -> Iterator[Gap]:
-    """Yield what a fold of a seed lacks and another of the method has."""
+    """Yield what a fold of a seed lacks although another fold of the method has it."""
     of_fold = _with_names(table[table["scan"] == NOT_APPLICABLE])
     there = of_fold.groupby(["method", "name", "fold", "seed"]).size()
     runs = ["fold", "seed"]
@@ -118,22 +118,22 @@ def combine_folds(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        By file name, what `read_metrics` returned: one training each.
+        By file name, a table from `read_metrics` with one training.
     methods : sequence of str
-        The methods that must be there, in the order that is wanted.
+        The required methods, in the wanted order.
     folds, seeds : sequence of int
         The folds that each method must have, each with every seed, once.
 
     Returns
     -------
     DataFrame
-        All rows, by method, fold and seed; the order of `tables` is of no consequence.
+        All rows, by method, fold and seed. The order of `tables` does not matter.
 
     Raises
     ------
     InputError
-        With every missing, repeated or unknown method, fold or seed; else with every repeated or
-        missing row and every scan that one method was evaluated on and another was not.
+        Lists every missing, repeated or unknown method, fold or seed; else every repeated or
+        missing row, and every scan that only some methods were evaluated on.
     """
     wanted = list(product(dict.fromkeys(methods), folds, seeds))
     places = defaultdict(list)
@@ -158,7 +158,7 @@ def _fold_findings(places: Mapping[Run, list[str]], wanted: list[Run]) -> list[F
             _called(run),
             "metrics in one of the files",
             "none",
-            "run the workflow again; it evaluates what is missing",
+            "run the workflow again; it evaluates the missing ones",
         )
         for run in wanted
         if run not in places
@@ -175,7 +175,7 @@ def _fold_findings(places: Mapping[Run, list[str]], wanted: list[Run]) -> list[F
 
 
 def _repeated_rows(table: pd.DataFrame) -> list[Finding]:
-    """Find scans that a method tests more than once, and folds that have a metric twice."""
+    """Find scans tested more than once by a method, and folds with a repeated metric."""
     of_fold = table["scan"] == NOT_APPLICABLE
     place = table["scan"].where(~of_fold, "fold " + table["fold"].astype(str))
     keys = table[["method", "seed", "metric", "space"]].assign(place=place)
@@ -185,14 +185,14 @@ def _repeated_rows(table: pd.DataFrame) -> list[Finding]:
             f"metrics of {place}, method {method}",
             "one value of each metric and space over all folds",
             f"several of {', '.join(metrics)}",
-            "delete the table of folds and all that was made from it, and run the workflow again",
+            "delete the table of folds and all results made from it, and run the workflow again",
         )
         for (method, place), metrics in repeated.items()
     ]
 
 
 def _differing_scans(table: pd.DataFrame) -> list[Finding]:
-    """Find scans that not every method with the same metric was tested on, fold and seed alike."""
+    """Find scans that only some methods with the same metric were tested on, by fold and seed."""
     of_scan = table[table["scan"] != NOT_APPLICABLE]
     differing: defaultdict[tuple[str, str], set[tuple[int, int, str]]] = defaultdict(set)
     for _, rows in of_scan.groupby(["metric", "space"], sort=False):
@@ -217,7 +217,7 @@ def _differing_scans(table: pd.DataFrame) -> list[Finding]:
 
 
 def drawn_anew(scans: pd.DataFrame) -> bool:
-    """Return whether each seed has folds of its own: the cross-validation was repeated.
+    """Return whether each seed has its own folds, as in repeated cross-validation.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def drawn_anew(scans: pd.DataFrame) -> bool:
 
 
 def fold_of(scans: pd.DataFrame) -> list[str]:
-    """Return the columns that tell a fold from every other, as of `drawn_anew`."""
+    """Return the columns that identify a fold (see `drawn_anew`)."""
     return ["fold", "seed"] if drawn_anew(scans) else ["fold"]
 
 
@@ -238,18 +238,18 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        As `combine_folds` returns.
+        As returned by `combine_folds`.
 
     Returns
     -------
     DataFrame
-        A row per method, metric and space, in the order of `table`. Columns mean (of the folds'
-        values, as the paper's section 4.1; with several seeds a fold's value is the mean of its
-        seeds', but where each seed has folds of its own each of them is a fold), sd (sample
-        standard deviation of the folds' values, ddof = 1; NaN for one fold), sd_seeds (the same of
-        the seeds' values, each a mean over folds; NaN for one seed), n_folds (folds with a value),
-        n_undefined_folds, n_seeds, n_scans (scans the metric's task was evaluated on),
-        n_undefined_scans (of these, scans without a value in some seed, which is in no mean).
+        One row per method, metric and space, in the order of `table`. Columns: mean (of the folds'
+        values, as in the paper's section 4.1; with several seeds, a fold's value is the mean over
+        its seeds, unless each seed has its own folds); sd (sample standard deviation of the folds'
+        values, ddof = 1; NaN for one fold); sd_seeds (the same for the seeds' values, each a mean
+        over folds; NaN for one seed); n_folds (folds with a value); n_undefined_folds; n_seeds;
+        n_scans (scans evaluated for the metric's task); n_undefined_scans (of these, scans without
+        a value in some seed, which enter no mean).
     """
     key = ["method", "metric", "space"]
     of_fold = table["scan"] == NOT_APPLICABLE
@@ -279,7 +279,7 @@ def across_folds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _one_mask_empty(of_scans: pd.DataFrame) -> pd.Series:
-    """Return by method how many scans have one empty mask, predicted or true, in some seed."""
+    """Return, by method, the number of scans with one empty mask (predicted or true) in a seed."""
     volumes = of_scans[of_scans["metric"].isin(("V_TRUE", "V_PRED"))]
     key = ["method", "scan", "seed"]
     empty = volumes.assign(empty=volumes["value"] == 0).groupby(key)["empty"].sum()
@@ -289,10 +289,10 @@ def _one_mask_empty(of_scans: pd.DataFrame) -> pd.Series:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the metrics of all methods, folds and seeds as one table."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.aggregate", description=__doc__)
-    parser.add_argument("--methods", nargs="+", required=True, help="in the order wanted")
+    parser.add_argument("--methods", nargs="+", required=True, help="in the wanted order")
     parser.add_argument("--folds", nargs="+", type=int, required=True, help="in that order")
     parser.add_argument("--seeds", nargs="+", type=int, required=True, help="in that order")
-    parser.add_argument("--metrics", nargs="+", required=True, help="tables of one training each")
+    parser.add_argument("--metrics", nargs="+", required=True, help="tables, one per training")
     parser.add_argument("--out", type=Path, required=True, help="table of all")
     given = parser.parse_args(arguments)
 

@@ -1,10 +1,10 @@
-"""Whether class probabilities are what they say, on held-out scans, and temperature scaling.
+"""Test on held-out scans whether class probabilities are true; and temperature scaling.
 
-Of the scans that a calibrated network names a class for with 80 % confidence, 80 % are named right.
+A network is calibrated if, of the scans that it classifies with 80 % confidence, 80 % are right.
 Temperature scaling (Guo et al. 2017, "On calibration of modern neural networks") divides logits by
-one number, which moves confidences and neither order nor named class. A fold is scaled by the
-temperature of the other folds: fitted on the scans that its network was trained on, each as
-predicted by the network that had not seen it, never on the scans that it is judged by.
+one number, which changes confidences but neither order nor predicted class. A fold is scaled by the
+temperature of the other folds: fitted on the scans that its network was trained on, each predicted
+by the network that had not seen it, and never on the scans that test it.
 """
 
 from __future__ import annotations
@@ -31,26 +31,29 @@ from msnmo.evaluate.inputs import read_class_probabilities
 from msnmo.settings.methods import get_method
 
 BINS = 10
-"""Of equal width from 0 to 1. The likelier of two classes has at least 0.5: five stay empty."""
+"""Bins of equal width from 0 to 1.
+
+The likelier of two classes has at least 0.5: five stay empty.
+"""
 LEAST = 5e-7
-"""Half of the last decimal of predictions.tsv: before logits are taken, probabilities are clipped
-to [LEAST, 1 - LEAST], because one written as 0 or 1 is no more certain than that."""
+"""Half of the last decimal of predictions.tsv. Before logits are computed, probabilities are
+clipped to [LEAST, 1 - LEAST], because one written as 0 or 1 is no more certain than that."""
 BOUNDS = (0.05, 20.0)
 """Lowest and highest temperature."""
 NO_OTHER_FOLD = "no other fold to fit on"
 ONE_CLASS = "1, as fitted on scans of one diagnosis"
-SEPARATED = "1, not fitted, as no scan to fit on lies on the wrong side of 0.5"
-AT_BOUND = "at the limit of its range, beyond which the best value lies"
-DEPLOYED = "for new scans, fitted on all: no scan is left to judge it by"
+SEPARATED = "1, not fitted, as every scan to fit on is classified right"
+AT_BOUND = "at the limit of its range; the best value is beyond it"
+DEPLOYED = "for new scans, fitted on all scans: no scan is left to test it"
 POOLED, FOR_NEW_SCANS = "all", "deployed"
-"""In the column fold: all folds together; the temperature of new scans."""
+"""Entries of the column fold: all folds together; the temperature for new scans."""
 
 
 def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
-    """Return how often scans are named right, by how confident the network is.
+    """Return how often scans are classified right, by the network's confidence.
 
     `sklearn.calibration.calibration_curve` has the same bins, open on the left and closed on the
-    right, but neither their counts nor their places.
+    right, but returns neither their counts nor their edges.
 
     Parameters
     ----------
@@ -62,9 +65,9 @@ def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each of the `BINS`. Columns low, high (its edges), scans (how many), right (how
-        many of them are named right), confidence (mean probability of the class named, in [0.5, 1];
-        NaN without scans).
+        One row for each of the `BINS`. Columns low, high (its edges), scans (their number), right
+        (the number classified right), confidence (mean probability of the predicted class, in [0.5,
+        1]; NaN without scans).
 
     Raises
     ------
@@ -74,7 +77,7 @@ def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
     p_nmosd, is_nmosd = _checked(p_nmosd, is_nmosd)
     confidence = np.maximum(p_nmosd, 1 - p_nmosd)
     edges = np.arange(BINS + 1) / BINS
-    # rounded, so that float's last digit takes no scan over an edge
+    # rounded, so that the last digit of a float moves no scan over an edge
     place = np.searchsorted(edges[1:-1], confidence.round(9))
     scans = np.bincount(place, minlength=BINS)
     right = np.bincount(place[predicted_nmosd(p_nmosd) == is_nmosd], minlength=BINS)
@@ -88,9 +91,9 @@ def reliability(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> pd.DataFrame:
 def expected_calibration_error(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
     """Return the ECE (Guo et al. 2017, equation 3), in [0, 1]: 0 is calibrated.
 
-    The distance between the share of scans named right and their mean confidence, averaged over
-    the bins of `reliability` by their scans. By chance alone it is above 0 for calibrated networks
-    too, the more so the fewer the scans.
+    This is the distance between the share of scans classified right and their mean confidence,
+    averaged over the bins of `reliability`, weighted by their scans. By chance it is above 0 even
+    for calibrated networks, more so with fewer scans.
 
     Parameters and errors are those of `reliability`.
     """
@@ -118,7 +121,7 @@ def negative_log_likelihood(
     p_nmosd, is_nmosd : (N,) ndarray
         As for `reliability`; clipped, see `LEAST`.
     temperature : float or (N,) ndarray
-        What logits are divided by, above 0.
+        The divisor of the logits, above 0.
 
     Raises
     ------
@@ -133,8 +136,8 @@ def negative_log_likelihood(
 def scale(p_nmosd: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
     """Return probabilities whose logits are divided by a temperature.
 
-    Over 1 it draws them towards 0.5, below 1 towards 0 and 1. With one temperature for all, order,
-    AUC and named class stay, but that values which clipping or float64 cannot tell apart are tied.
+    A temperature above 1 moves them towards 0.5, below 1 towards 0 and 1. With one temperature for
+    all scans, order, AUC and predicted class stay, except that clipping or float64 may create ties.
 
     Parameters
     ----------
@@ -164,14 +167,14 @@ def _scaled_logits(p_nmosd: np.ndarray, temperature: float | np.ndarray) -> np.n
 
 @dataclass(frozen=True)
 class Fit:
-    """A temperature and what is to be said of it.
+    """A temperature and a note about it.
 
     Parameters
     ----------
     temperature : float
-        Within `BOUNDS`; NaN where there was nothing to fit on.
+        Within `BOUNDS`; NaN if there was nothing to fit on.
     note : str
-        Why it is not the optimum; empty where it is.
+        Why it is not the optimum; empty if it is.
     """
 
     temperature: float
@@ -179,13 +182,13 @@ class Fit:
 
 
 def fit(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> Fit:
-    """Return the temperature of least negative log-likelihood, and a note where there is none.
+    """Return the temperature with the smallest negative log-likelihood, with a note.
 
-    Scans of one diagnosis do not tell how sure to be of the other. Where every scan is named right,
-    the likelihood rises without end as the temperature falls, which says no more than that the
-    scans are few. In both cases the temperature is 1: probabilities are left as they are. An
-    optimum beyond `BOUNDS` (the upper is reached where names are no better than chance) is set to
-    the bound.
+    Scans of one diagnosis do not show how certain the other can be. If every scan is classified
+    right, the likelihood rises without end as the temperature falls, which only shows that there
+    are few scans. In both cases the temperature is 1, so probabilities stay unchanged. An optimum
+    beyond `BOUNDS` is set to the bound (the upper bound is reached if predictions are no better
+    than chance).
 
     Parameters and errors are those of `reliability`; probabilities are clipped, see `LEAST`.
     """
@@ -198,10 +201,10 @@ def fit(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> Fit:
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(p_nmosd, is_nmosd, math.exp(log_temperature))
 
-    # convex in 1 / T, so with one valley in log T
+    # convex in 1 / T, so there is one minimum in log T
     within = tuple(math.log(bound) for bound in BOUNDS)
     found = minimize_scalar(loss, bounds=within, method="bounded", options={"xatol": 1e-6})
-    # the search comes close to a bound and never upon it
+    # the search comes close to a bound but never reaches it
     for bound, log_bound in zip(BOUNDS, within, strict=True):
         if loss(log_bound) <= found.fun:
             return Fit(bound, AT_BOUND)
@@ -209,26 +212,27 @@ def fit(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> Fit:
 
 
 def fit_temperature(p_nmosd: np.ndarray, is_nmosd: np.ndarray) -> float:
-    """Return the temperature of least negative log-likelihood, by the rules of `fit`."""
+    """Return the temperature with the smallest negative log-likelihood, by the rules of `fit`."""
     return fit(p_nmosd, is_nmosd).temperature
 
 
 def deployed_fit(predictions: pd.DataFrame) -> Fit:
     """Return the temperature for scans of no fold: fitted on all held-out predictions.
 
-    It fits the probabilities of single networks. Of an ensemble, scale each network's and then take
-    the mean: a mean of networks is less confident than they are, and would be scaled too far.
+    It fits the probabilities of single networks. For an ensemble, scale each network's
+    probabilities and then take the mean. The mean of networks is less confident than they are, and
+    would be scaled too far.
 
     Parameters
     ----------
     predictions : DataFrame
-        Of one method, a row per scan, predicted by a network that has not seen it: columns scan,
-        diagnosis (MS or NMOSD) and p_nmosd, or as the classes are labelled.
+        Predictions of one method, one row per scan, by a network that has not seen it: columns
+        scan, diagnosis (MS or NMOSD) and p_nmosd, or named by the class labels.
 
     Raises
     ------
     InputError
-        Naming the scans without a diagnosis or a probability, or if there is no scan.
+        Names the scans without a diagnosis or a probability. Also raised if there is no scan.
     """
     _, column = probabilities()
     known = predictions["diagnosis"].isin(diagnoses()) & predictions[column].between(0, 1)
@@ -240,12 +244,12 @@ def deployed_fit(predictions: pd.DataFrame) -> Fit:
 
 
 def fit_other_folds(predictions: pd.DataFrame) -> dict[int, Fit]:
-    """Return for each fold the temperature fitted on the held-out scans of all the others.
+    """Return, for each fold, the temperature fitted on the held-out scans of all other folds.
 
     Parameters
     ----------
     predictions : DataFrame
-        Of one method, a row per held-out scan: columns fold, diagnosis, p_nmosd.
+        Predictions of one method, one row per held-out scan: columns fold, diagnosis, p_nmosd.
 
     Returns
     -------
@@ -264,13 +268,13 @@ def _fit_rows(predictions: pd.DataFrame) -> Fit:
 
 
 def scale_folds(predictions: pd.DataFrame, fits: Mapping[int, Fit]) -> np.ndarray | None:
-    """Return the (N,) temperature of each row, that of its fold; None where there is none."""
+    """Return the (N,) temperature of each row's fold; None if there is none."""
     of_row = predictions["fold"].map({fold: each.temperature for fold, each in fits.items()})
     return None if of_row.isna().any() else of_row.to_numpy()
 
 
 def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the calibration of one method, as given and scaled.
+    """Return the calibration of one method, unscaled and scaled.
 
     Parameters
     ----------
@@ -281,9 +285,9 @@ def calibrate(predictions: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns fold, scans, ece, brier, nll, temperature, ece_scaled, brier_scaled, nll_scaled,
-        note. A row per fold, scaled by the temperature of the others; a row `POOLED` of all scans,
-        each scaled as in its fold; and a row `FOR_NEW_SCANS` with the temperature that
-        `deployed_fit` gives, and no more: there is nothing to judge it by.
+        note. One row per fold, scaled by the temperature of the others; a row `POOLED` of all
+        scans, each scaled as in its fold; and a row `FOR_NEW_SCANS` with only the temperature of
+        `deployed_fit`, as no scans are left to test it.
     """
     fits = fit_other_folds(predictions)
     rows = [
@@ -358,10 +362,10 @@ def read_held_out(
     Parameters
     ----------
     pattern : str
-        With {method} and {fold}: the folder of a fold's predictions.
+        Path with {method} and {fold}: the folder of a fold's predictions.
     method : str
     folds : DataFrame
-        As `msnmo.cohort.folds.read_folds` returns.
+        As returned by `msnmo.cohort.folds.read_folds`.
     tested : sequence of int
         The folds to read.
 
@@ -373,8 +377,8 @@ def read_held_out(
     Raises
     ------
     InputError
-        If the method does not classify; else with all that is missing, damaged or of other scans
-        than the fold's.
+        If the method does not classify. Else lists everything that is missing, damaged or of other
+        scans than the fold's.
     """
     if "classification" not in get_method(method).tasks:
         remedy = "leave it out"
@@ -399,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.calibration", description=__doc__
     )
-    parser.add_argument("--methods", nargs="+", required=True, help="in the order wanted")
+    parser.add_argument("--methods", nargs="+", required=True, help="in the wanted order")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
     parser.add_argument("--tested", nargs="+", type=int, required=True, help="the folds predicted")
     parser.add_argument(

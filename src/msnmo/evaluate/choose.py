@@ -1,4 +1,4 @@
-"""Which scans a picture shows: by a rule stated in advance, never by how they look."""
+"""Choose the scans of a picture by a rule stated in advance, never by how they look."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     Parameters
     ----------
     metrics : DataFrame
-        As `msnmo.evaluate.aggregate.read_metrics` returns.
+        As returned by `msnmo.evaluate.aggregate.read_metrics`.
     method : str
 
     Returns
@@ -32,7 +32,7 @@ def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the method has none.
+        If the method has no DSC.
     """
     kept = (
         (metrics["method"] == method) & (metrics["metric"] == "DSC") & (metrics["space"] == "model")
@@ -45,10 +45,10 @@ def dsc_by_scan(metrics: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def at_fractions(ordered: pd.DataFrame, fractions: Sequence[float]) -> pd.DataFrame:
-    """Return the rows that lie at fractions of the way from the first to the last.
+    """Return the rows at fractions of the way from the first to the last.
 
-    A fraction that falls between two rows takes the one before: of an even number the median is
-    the lower middle. Rows of a short table that two fractions fall on are returned once.
+    A fraction between two rows gives the row before: for an even number, the median is the lower
+    middle. In a short table, a row that several fractions give is returned once.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def at_fractions(ordered: pd.DataFrame, fractions: Sequence[float]) -> pd.DataFr
     fractions : sequence of float
         From 0, the first row, to 1, the last; rising.
     """
-    # a hair is added: 0.7 * 10 is a little less than 7 in floating point
+    # add a tiny amount: 0.7 * 10 is a little less than 7 in floating point
     places = [math.floor(fraction * (len(ordered) - 1) + 1e-9) for fraction in fractions]
     return ordered.iloc[list(dict.fromkeys(places))].reset_index(drop=True)
 
 
 def choose_scan(metrics: pd.DataFrame, method: str) -> str:
-    """Return the scan of median DSC in model space: neither the best nor the worst is shown."""
+    """Return the scan with the median DSC in model space, neither the best nor the worst."""
     return str(at_fractions(dsc_by_scan(metrics, method), MEDIAN)["scan"].iloc[0])
 
 
@@ -93,7 +93,7 @@ def choose_scans(
 def choose_in_each_class(
     metrics: pd.DataFrame, folds: pd.DataFrame, method: str, fractions: Sequence[float]
 ) -> pd.DataFrame:
-    """Return scans as `choose_scans`, within each class that has scans, by label."""
+    """Return scans as `choose_scans` does, within each class that has scans, by label."""
     ordered = _with_diagnosis(metrics, folds, method)
     classes = [rows for _, rows in ordered.groupby("diagnosis")]
     return pd.concat([at_fractions(rows, fractions) for rows in classes], ignore_index=True)

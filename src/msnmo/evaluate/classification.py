@@ -13,14 +13,14 @@ SMALLEST_PROBABILITY = 5e-7
 
 
 def predicted_nmosd(p_nmosd: np.ndarray) -> np.ndarray:
-    """Return the (N,) bool predicted class: the likelier one, MS where both are equally likely."""
+    """Return the (N,) bool predicted class: the likelier one, or MS if both are equally likely."""
     return p_nmosd > 0.5
 
 
 def log_loss(nmosd: np.ndarray, p_nmosd: np.ndarray) -> np.ndarray:
     """Return minus the logarithm of the probability of each scan's true class (N,), in nats.
 
-    Probabilities are written with six decimals, so that none is taken below half the last of them.
+    Probabilities are written with six decimals, so each is at least half of the last decimal.
     """
     p_true = np.where(nmosd, p_nmosd, 1 - p_nmosd)
     return -np.log(p_true.clip(SMALLEST_PROBABILITY, 1))
@@ -33,8 +33,8 @@ def classification_metrics(nmosd: np.ndarray, p_nmosd: np.ndarray) -> dict[str, 
 
         ACC = (TP + TN) / all      SN = TP / (TP + FN)      SP = TN / (TN + FP)
 
-    Equation 19 as printed counts FN twice and TN never in its denominator: a misprint. AUC is the
-    area under the ROC curve of `p_nmosd`, where a tied pair counts one half.
+    Equation 19 as printed has FN twice and no TN in its denominator, which is a misprint. AUC is
+    the area under the ROC curve of `p_nmosd`. A tied pair counts one half.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def classification_metrics(nmosd: np.ndarray, p_nmosd: np.ndarray) -> dict[str, 
         Values in [0, 1]; NaN where undefined: SN without an NMOSD scan, SP without an MS scan, AUC
         without either.
     """
-    # a second that all who only read the names of numbers need not pay for
+    # takes a second, which code that only reads names need not wait
     from sklearn.metrics import accuracy_score, recall_score, roc_auc_score  # noqa: PLC0415
 
     predicted = predicted_nmosd(p_nmosd)

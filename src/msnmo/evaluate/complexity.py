@@ -1,4 +1,4 @@
-"""How large and how costly every method's network is: parameters and forward operations."""
+"""Size and cost of every method's network: parameters and forward operations."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from msnmo.settings.model import Size
 def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any]:
     """Return the complexity of a method's network for one scan.
 
-    The pass is run on shapes alone (fake tensors): it costs no memory and little time.
+    The pass runs on shapes only (fake tensors), so it takes no memory and little time.
 
     Parameters
     ----------
     name : str
         Method.
     settings : mapping
-        The settings of its network.
+        Settings of its network.
     size : (3,) tuple of int
         Input size in voxels.
 
@@ -38,8 +38,8 @@ def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any
     -------
     dict
         method, label, size, parameters_millions (trainable) and gflop: 10^9 floating-point
-        operations of convolutions and matrix products, a multiplication and an addition counting
-        as two; norms, activations and interpolations are not counted (torch's FlopCounterMode).
+        operations of convolutions and matrix products. A multiplication and an addition count as
+        two; norms, activations and interpolations are not counted (torch's FlopCounterMode).
     """
     method = get_method(name)
     network = build_network(method, method.settings.from_mapping(settings), size).eval()
@@ -57,7 +57,7 @@ def measure(name: str, settings: Mapping[str, Any], size: Size) -> dict[str, Any
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a row for each method."""
+    """Write one row per method."""
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.complexity", description=__doc__
     )

@@ -1,6 +1,7 @@
-"""A logistic regression that tells classes by image features without a lesion, fold by fold.
+"""A logistic regression that predicts the class from image features outside lesions, fold by fold.
 
-It knows nothing of lesions. Where it tells classes, so can a network, by scanner or site.
+It knows nothing about lesions. If it can tell the classes apart, a network could too, by scanner or
+site.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from msnmo.evaluate.image_features import FEATURES
 
 COHORT_COLUMNS = dict.fromkeys(("scan", "lesion_mask"), str)
 COLUMNS = {"fold": int, "scan": str, "diagnosis": str, "p_nmosd": float}
-"""Of the table that is written, a row per scan."""
+"""Columns of the written table, which has one row per scan."""
 DECIMALS = 6
 
 
@@ -34,13 +35,13 @@ def read_features(pattern: str, scans: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     pattern : str
-        With {folder} and {scan}: what `msnmo.evaluate.image_features` writes of a scan.
+        Path with {folder} and {scan} of a scan's output of `msnmo.evaluate.image_features`.
     scans : sequence of str
 
     Raises
     ------
     InputError
-        With every file that cannot be read or lacks a feature.
+        Lists every file that cannot be read or lacks a feature.
     """
     rows: list[list[float]] = []
     findings: list[Finding] = []
@@ -72,15 +73,15 @@ def predict_folds(
     features : DataFrame
         A row per scan (index).
     folds : DataFrame
-        Columns scan, diagnosis, fold; of scans that `features` has.
+        Columns scan, diagnosis, fold, for scans in `features`.
     tested : sequence of int
         The folds to predict.
 
     Returns
     -------
     DataFrame
-        Columns fold, scan, diagnosis, p_nmosd. Where the other folds have scans of one class alone,
-        or none, the probability is that class's share, or one half.
+        Columns fold, scan, diagnosis, p_nmosd. If the other folds have only scans of one class, or
+        none, the probability is the class's share, or one half.
     """
     nmosd = (folds["diagnosis"] == positive()).to_numpy()
     values = features.loc[folds["scan"]].to_numpy()
@@ -93,7 +94,7 @@ def predict_folds(
 
 
 def _regression(known: np.ndarray, nmosd: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Return the (N,) probabilities of NMOSD of what is asked for."""
+    """Return the (N,) probabilities of NMOSD for the requested scans."""
     if len(np.unique(nmosd)) < 2 or not len(asked):
         return np.full(len(asked), nmosd.mean() if len(nmosd) else 0.5)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
@@ -111,9 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--features",
         required=True,
-        help="a scan's, of msnmo.evaluate.image_features, with {folder} and {scan}",
+        help="path of a scan's msnmo.evaluate.image_features, with {folder} and {scan}",
     )
-    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv: who has a mask")
+    parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv, for who has a mask")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
     parser.add_argument("--tested", nargs="+", type=int, required=True, help="the folds predicted")
     parser.add_argument("--out", type=Path, required=True, help="TSV")

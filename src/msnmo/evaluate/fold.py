@@ -30,7 +30,7 @@ from msnmo.settings.methods import Task
 
 COLUMNS = ["scan", "metric", "value", "space"]
 Score = tuple[str, str, float, str]
-"""The values of `COLUMNS`."""
+"""The values of `COLUMNS` in one row."""
 
 
 def evaluate_fold(
@@ -47,28 +47,28 @@ def evaluate_fold(
     directory : Path
         Folder of the fold's predictions.
     manifest : DataFrame
-        Columns scan, lesion, native_lesion (paths, or missing where readers have drawn no mask).
+        Columns scan, lesion, native_lesion (paths, or missing if readers drew no mask).
     tests : DataFrame
         The fold's test scans: columns scan, diagnosis.
     tasks : collection of {"segmentation", "classification"}
         What the method predicts.
     smallest_mm3 : float
-        Volume from which a lesion is counted.
+        Smallest volume of a counted lesion.
 
     Returns
     -------
     DataFrame
-        Columns scan, metric, value (fractions, mm or ml; NaN where undefined), space (model,
-        native or n/a). First a row per scan for DSC, PPV, TPR and VD in both spaces, for the
-        lesion-wise metrics, distances and volumes in native space, for ACC (1 if the class is
-        right, else 0), the probability of NMOSD and the log loss, sorted by scan. Then a row for
-        the fold, scan n/a, of each metric: the mean over scans where it is defined, or for SN, SP,
-        AUC and VC the value of all scans.
+        Columns scan, metric, value (fractions, mm or ml; NaN if undefined), space (model, native or
+        n/a). First, sorted by scan, one row per scan: for DSC, PPV, TPR and VD in both spaces; for
+        lesion-wise metrics, distances and volumes in native space; and for ACC (1 if the class is
+        right, else 0), the probability of NMOSD and the log loss. Then one row per metric for the
+        fold, with scan n/a: the mean over scans with a value; for SN, SP, AUC and VC, the value
+        over all scans.
 
     Raises
     ------
     InputError
-        With every discrepancy between predictions, manifest and fold.
+        Lists every discrepancy between predictions, manifest and fold.
     """
     tests = tests.sort_values("scan")
     predictions = read_tsv(directory / PREDICTION_TABLE, prediction_columns(), PREDICT_AGAIN)
@@ -107,13 +107,13 @@ def _segmentation_rows(
 
 
 def mask_metrics(pair: MaskPair, smallest_mm3: float) -> dict[str, float]:
-    """Return all that is measured of the masks of one scan in one space.
+    """Return all measurements of the masks of one scan in one space.
 
     Parameters
     ----------
     pair : MaskPair
     smallest_mm3 : float
-        Volume from which a lesion is counted.
+        Smallest volume of a counted lesion.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def mask_metrics(pair: MaskPair, smallest_mm3: float) -> dict[str, float]:
 
 
 def _fold_rows(rows: list[Score]) -> list[Score]:
-    """Return the means over scans, and what is defined for all scans of a fold together."""
+    """Return the means over scans, and the metrics defined for a whole fold."""
     table = pd.DataFrame(rows, columns=COLUMNS)
     judged = table[table["metric"].isin(METRICS)]
     means = judged.groupby(["space", "metric"], sort=False)["value"].mean()
@@ -145,7 +145,7 @@ def _fold_rows(rows: list[Score]) -> list[Score]:
 def classification_rows(
     tests: pd.DataFrame, predictions: pd.DataFrame
 ) -> tuple[list[Score], list[Score]]:
-    """Return what is measured of the classes of single scans, and of all of them together.
+    """Return the classification metrics of single scans, and of all of them together.
 
     Parameters
     ----------

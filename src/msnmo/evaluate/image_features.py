@@ -1,6 +1,6 @@
-"""What a scan tells of its scanner without a lesion: intensities, sharpness, voxel size.
+"""Features of a scan outside lesions that may reveal its scanner: intensity, sharpness, voxel size.
 
-Measured on the scan's own grid, after N4, of brain voxels that no lesion is near.
+They are measured on the scan's own grid, after N4, in brain voxels away from lesions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FEATURES = (
 )
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 MOST = 1000.0
-"""No ratio is larger: some scans arrive with a mean of zero."""
+"""Upper limit of ratios: some scans arrive with a mean of zero."""
 DECIMALS = 6
 
 
@@ -39,17 +39,17 @@ def measure(scan: Volume, brain: np.ndarray, lesion: np.ndarray) -> dict[str, fl
     -------
     dict
         variation: standard deviation over mean. upper_to_lower: distance of the 95th centile from
-        the median over that of the 5th. tails: range of the 1st to the 99th centile over that of
-        the quartiles. gradient: mean gradient, per mm, over the standard deviation. roughness:
-        standard deviation of the Laplacian, per voxel, over that of the scan. smallest_voxel_mm,
-        largest_voxel_mm: sides of a voxel.
+        the median, over that of the 5th. tails: range from the 1st to the 99th centile, over the
+        range of the quartiles. gradient: mean gradient per mm, over the standard deviation.
+        roughness: standard deviation of the Laplacian per voxel, over that of the scan.
+        smallest_voxel_mm, largest_voxel_mm: sides of a voxel.
 
     Raises
     ------
     ValueError
-        If no brain is left, or all of it has one value.
+        If no brain is left, or if all of it has one value.
     """
-    # differences reach one voxel further
+    # differences reach one voxel further than the mask
     inside = ndimage.binary_erosion(brain) & ~widened(lesion, RIM + 1)
     if not inside.any():
         raise ValueError("no brain voxel that is away from lesions")
@@ -74,7 +74,7 @@ def measure(scan: Volume, brain: np.ndarray, lesion: np.ndarray) -> dict[str, fl
 
 
 def _ratio(above: float, below: float) -> float:
-    """Return a ratio of two numbers that are not negative, `MOST` at most; 0 of nothing."""
+    """Return a ratio of two non-negative numbers, at most `MOST`; 0 if both are 0."""
     return float(above / max(below, above / MOST)) if above else 0.0
 
 
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         features = measure(image, brain.data, lesion.data)
     except ValueError as error:
-        remedy = "look at the scan and its masks; exclude the scan"
+        remedy = "check the scan and its masks, or exclude the scan"
         raise bad_input(given.image, "varied brain without lesions", str(error), remedy) from error
     write_json(given.out, {name: round(value, DECIMALS) for name, value in features.items()})
 

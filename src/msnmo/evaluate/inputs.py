@@ -1,4 +1,4 @@
-"""What a fold's evaluation reads, and every way in which it can contradict itself."""
+"""Read the inputs of a fold's evaluation, and find all contradictions in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from msnmo.evaluate.metrics import Space
 from msnmo.settings.methods import Task
 
 PREDICTION_TABLE = "predictions.tsv"
-# The prediction of a scan, and the manifest's column of its truth, by the space that both lie in.
+# By space: the prediction of a scan, and the manifest's column of its true mask.
 MASK_NAMES: dict[Space, str] = {
     "model": "{scan}_space-model_desc-lesion_mask.nii.gz",
     "native": "{scan}_desc-lesion_mask.nii.gz",
@@ -27,7 +27,7 @@ TRUTH_COLUMNS: dict[Space, str] = {"model": "lesion", "native": "native_lesion"}
 
 
 def prediction_columns() -> dict[str, type]:
-    """Return the columns of `PREDICTION_TABLE`: p_ms and p_nmosd, or as classes are labelled."""
+    """Return the columns of `PREDICTION_TABLE`: p_ms and p_nmosd, or named by the class labels."""
     return {"scan": str, "diagnosis": str, **dict.fromkeys(probabilities(), float)}
 
 
@@ -48,7 +48,7 @@ class MaskPair:
     truth: Path
 
     def load(self) -> tuple[np.ndarray, np.ndarray, Grid]:
-        """Return both masks as bool voxels, and their one grid.
+        """Return both masks as bool voxels, and their common grid.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class MaskPair:
 
 
 def mask_pairs(directory: Path, manifest: pd.DataFrame, scans: pd.Index) -> list[MaskPair]:
-    """Return the masks to compare: each test scan that has a lesion mask, in both spaces.
+    """Return the masks to compare, in both spaces, for each test scan with a lesion mask.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def find_discrepancies(
     tests: pd.DataFrame,
     tasks: Collection[Task],
 ) -> list[Finding]:
-    """Return all that is contradictory between a fold's predictions and the fold itself.
+    """Return all contradictions between a fold's predictions and the fold itself.
 
     Parameters
     ----------
     directory : Path
         Folder of the fold's predictions.
     predictions : DataFrame
-        Its table, of `prediction_columns`.
+        Its table, with `prediction_columns`.
     manifest : DataFrame
         Columns scan, lesion, native_lesion.
     tests : DataFrame
@@ -114,13 +114,13 @@ def find_discrepancies(
     if "classification" in tasks:
         findings += _probability_findings(directory / PREDICTION_TABLE, predictions)
     if missing := sorted(tested - set(manifest["scan"])):
-        remedy = "manifest and folds are of different cohorts: delete both and run again"
+        remedy = "manifest and folds belong to different cohorts: delete both and run again"
         found = f"no row for {', '.join(missing)}"
         findings.append(Finding("manifest", "a row for each test scan", found, remedy))
     known = {name.format(scan=scan) for name in MASK_NAMES.values() for scan in tested}
     present = {path.name for path in directory.glob("*_desc-lesion_mask.nii.gz")}
     if surplus := sorted(present - known):
-        expected, found = "masks of the fold's test scans alone", f"also {', '.join(surplus)}"
+        expected, found = "masks of only the fold's test scans", f"also {', '.join(surplus)}"
         findings.append(Finding(str(directory), expected, found, PREDICT_AGAIN))
     return findings
 
@@ -138,12 +138,12 @@ def read_class_probabilities(directory: Path, tests: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     DataFrame
-        Of `prediction_columns`; sorted by scan.
+        With `prediction_columns`, sorted by scan.
 
     Raises
     ------
     InputError
-        If the table cannot be read, is of other scans than the fold's, or its numbers are no
+        If the table cannot be read, is for other scans than the fold's, or if its numbers are not
         probabilities.
     """
     path = directory / PREDICTION_TABLE

@@ -1,7 +1,7 @@
-"""Lesions found and missed, distances and volumes: what the MS field expects beside overlap.
+"""Lesion-wise metrics, distances and volumes: what the MS field expects besides overlap.
 
 Lesions are components of voxels that touch by a side, an edge or a corner (26-connected), on the
-scan's own grid. Those below the smallest volume are not counted.
+scan's own grid. Lesions below the smallest volume are not counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msnmo.core.volumes import Grid
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3
-"""Of a lesion's volume: rounding of headers decides nothing, so 3 voxels of 1 mm3 are 3 mm3."""
+"""Tolerance of a lesion's volume, against header rounding: 3 voxels of 1 mm3 are 3 mm3."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Lesions:
     labels : (X, Y, Z) ndarray of int
         0 outside, 1 to N within.
     volumes_mm3 : (N,) ndarray of float
-        Of lesion 1 to N.
+        Volumes of lesion 1 to N.
     """
 
     labels: np.ndarray
@@ -45,7 +45,7 @@ class Lesions:
         return cls(labels, np.round(voxels * (1000 * grid.voxel_ml), MM3_DECIMALS))
 
     def touched_by(self, mask: np.ndarray) -> np.ndarray:
-        """Return of each lesion whether a voxel of it is in a mask, (N,) bool."""
+        """Return for each lesion whether one of its voxels is in a mask, (N,) bool."""
         touched = np.zeros(len(self.volumes_mm3) + 1, dtype=bool)
         touched[self.labels[mask]] = True
         return touched[1:]
@@ -62,10 +62,10 @@ def lesion_metrics(
         LFPR = predicted lesions that touch no true lesion / predicted lesions
         LF1  = 2 LTPR (1 - LFPR) / (LTPR + 1 - LFPR)
 
-    A lesion is touched where one voxel of it is. Lesions below `smallest_mm3` are in no number of
-    lesions (3 mm3 in animaSegPerfAnalyzer, the tool of the MSSEG challenges); to touch or to be
-    touched they are there: who marks a lesion that is too small to count has invented nothing.
-    Without lesions that count on a side:
+    A lesion is touched if one of its voxels is. Lesions below `smallest_mm3` are not counted (3 mm3
+    in animaSegPerfAnalyzer, the tool of the MSSEG challenges), but they can touch and be touched:
+    marking a lesion that is too small to count is no false finding. If one side has no counted
+    lesions:
 
     ========== ===== ==== ==== ===
     prediction truth LTPR LFPR LF1
@@ -75,16 +75,16 @@ def lesion_metrics(
     some       none  n/a  1    0
     ========== ===== ==== ==== ===
 
-    but a prediction that touches lesions too small to count, and no other place, is as good as none
-    in the last row.
+    A prediction that touches only lesions too small to count is treated as no prediction in the
+    last row.
 
     Parameters
     ----------
     prediction, truth : (X, Y, Z) ndarray of bool
     grid : Grid
-        Of both.
+        Grid of both.
     smallest_mm3 : float
-        Volume from which a lesion is counted.
+        Smallest volume of a counted lesion.
 
     Returns
     -------
@@ -97,20 +97,20 @@ def lesion_metrics(
 
 
 def _counted(lesions: np.ndarray, other: np.ndarray, grid: Grid, smallest_mm3: float) -> np.ndarray:
-    """Return of each lesion of a mask that counts whether it has a voxel in the other."""
+    """Return for each counted lesion of a mask whether it has a voxel in the other mask."""
     found = Lesions.of_mask(lesions, grid)
     return found.touched_by(other)[found.volumes_mm3 >= smallest_mm3]
 
 
 def lesion_rates(found: np.ndarray, right: np.ndarray) -> dict[str, float]:
-    """Return LTPR, LFPR and LF1, as of `lesion_metrics`.
+    """Return LTPR, LFPR and LF1, as in `lesion_metrics`.
 
     Parameters
     ----------
     found : (N,) ndarray of bool
-        Of each true lesion, whether the prediction touches it.
+        For each true lesion, whether the prediction touches it.
     right : (M,) ndarray of bool
-        Of each predicted lesion, whether it touches a true one.
+        For each predicted lesion, whether it touches a true one.
     """
     if not len(found):
         clean = bool(right.all())
@@ -130,19 +130,19 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
     """Return HD95 and ASD of one scan in mm (MONAI's).
 
     HD95 is the larger of the two 95th centiles of the distances from one mask's surface to the
-    other's; ASD is the mean of all these distances, both ways. A surface voxel is one that touches
-    the outside.
+    other's. ASD is the mean of all these distances, in both directions. A surface voxel is one that
+    touches the outside.
 
-    To an empty mask no distance is defined. Were such scans left out of means, a network would look
-    the better for finding nothing. So where one mask alone is empty both are the diagonal of the
-    grid, as in BraTS (373.13 mm of 240 x 240 x 155 voxels of 1 mm): no distance between two voxels
-    is as long. Where both are empty, both are 0.
+    No distance is defined to an empty mask. If such scans were left out of means, a network would
+    look better for finding nothing. So if only one mask is empty, both values are the diagonal of
+    the grid, as in BraTS (373.13 mm for 240 x 240 x 155 voxels of 1 mm). No distance between two
+    voxels is that long. If both masks are empty, both values are 0.
 
     Parameters
     ----------
     prediction, truth : (X, Y, Z) ndarray of bool
     grid : Grid
-        Of both; its voxel sizes are what distances are measured with.
+        Grid of both. Distances use its voxel sizes.
 
     Returns
     -------
@@ -152,19 +152,19 @@ def distance_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> d
     if not prediction.any() or not truth.any():
         value = 0.0 if prediction.any() == truth.any() else diagonal_mm(grid)
         return {"HD95": value, "ASD": value}
-    import torch  # noqa: PLC0415 - seconds that only whole folds are worth
+    import torch  # noqa: PLC0415 - takes seconds, which only whole folds are worth
     from monai.metrics.hausdorff_distance import compute_hausdorff_distance  # noqa: PLC0415
     from monai.metrics.surface_distance import compute_average_surface_distance  # noqa: PLC0415
 
     box = ndimage.find_objects((prediction | truth).astype(np.uint8))[0]
-    # one voxel around: a mask that fills the box has its surface there all the same
+    # pad by one voxel, so that a mask that fills the box still has a surface
     one, other = (
         torch.from_numpy(np.pad(mask[box], 1))[None, None] for mask in (prediction, truth)
     )
     spacing = [float(size) for size in grid.voxel_mm]
     options: dict[str, Any] = {"include_background": True, "spacing": spacing}
     with warnings.catch_warnings():
-        # MONAI 1.6 calls its own function with an argument that it has deprecated
+        # MONAI 1.6 calls its own function with a deprecated argument
         warnings.filterwarnings(
             "ignore", message=".*always_return_as_numpy", category=FutureWarning
         )
@@ -180,7 +180,7 @@ def diagonal_mm(grid: Grid) -> float:
 
 
 def volume_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dict[str, float]:
-    """Return the volumes V_PRED and V_TRUE of both masks and their difference AVD, in ml."""
+    """Return the volumes V_PRED and V_TRUE of the masks and their difference AVD, in ml."""
     predicted, true = (float(mask.sum() * grid.voxel_ml) for mask in (prediction, truth))
     return {"V_TRUE": true, "V_PRED": predicted, "AVD": abs(predicted - true)}
 
@@ -188,7 +188,7 @@ def volume_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid) -> dic
 def volume_correlation(true: np.ndarray, predicted: np.ndarray) -> float:
     """Return Pearson's r of the scans' true and predicted lesion volumes.
 
-    NaN for fewer than `FEWEST_FOR_CORRELATION` scans, or where either volume is the same in all.
+    NaN for fewer than `FEWEST_FOR_CORRELATION` scans, or if either volume is the same in all scans.
     """
     if len(true) < FEWEST_FOR_CORRELATION or np.ptp(true) == 0 or np.ptp(predicted) == 0:
         return math.nan

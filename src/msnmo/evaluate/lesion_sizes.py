@@ -1,8 +1,8 @@
-"""Lesions by their size: one training, the test scans of its fold, on each scan's own grid.
+"""Metrics by lesion size: one training, the test scans of its fold, each on its own grid.
 
-True lesions are found or missed by their own size; predicted lesions are right or invented by
-theirs. For DSC, each predicted voxel is of the class of one true lesion, the nearest of those that
-its own lesion touches.
+True lesions are found or missed in the class of their own size. Predicted lesions are right or
+false in the class of theirs. For DSC, each predicted voxel belongs to the class of one true lesion:
+the nearest of those that its own lesion touches.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.settings.methods import get_method
 
 ALL = "all"
-"""What stands for the class of all lesions that count."""
+"""Name of the class of all counted lesions."""
 LOAD = "V_TRUE"
-"""The true lesion volume of a scan in ml."""
+"""Metric: the true lesion volume of a scan in ml."""
 TOO_SMALL = 0
-"""The class of lesions that do not count; the others are 1, 2 and so on."""
+"""The class of lesions that do not count. The others are 1, 2 and so on."""
 COLUMNS = ("scan", "size", "metric", "value", "lesions")
 Row = tuple[str, str, float, float]
-"""Class of size, metric, value, number of lesions that it is of."""
+"""Class of size, metric, value, number of its lesions."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class Sizes:
     Parameters
     ----------
     smallest_mm3 : float
-        Volume from which a lesion is counted.
+        Smallest volume of a counted lesion.
     bounds_ml : tuple of float
-        Rising volumes that part the classes; a lesion at one is of the class above it.
+        Rising volumes that separate the classes. A lesion of exactly this volume is in the class
+        above.
     """
 
     smallest_mm3: float
@@ -73,14 +74,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Classed:
-    """Lesions of a mask and the class of each.
+    """The lesions of a mask and their classes.
 
     Parameters
     ----------
     labels : (X, Y, Z) ndarray of int
-        As of `msnmo.evaluate.lesion_detection.Lesions`.
+        As in `msnmo.evaluate.lesion_detection.Lesions`.
     classes : (N,) ndarray of int
-        Of lesion 1 to N.
+        Class of lesion 1 to N.
     """
 
     labels: np.ndarray
@@ -93,22 +94,22 @@ class Classed:
 
 
 def size_metrics(prediction: np.ndarray, truth: np.ndarray, grid: Grid, sizes: Sizes) -> list[Row]:
-    """Return what is found of the lesions of one scan, of all and of each class of size.
+    """Return the lesion metrics of one scan, for all lesions and for each class of size.
 
     Parameters
     ----------
     prediction, truth : (X, Y, Z) ndarray of bool
     grid : Grid
-        Of both.
+        Grid of both.
     sizes : Sizes
 
     Returns
     -------
     list of (size, metric, value, lesions)
-        Of `ALL`: DSC of the masks, LTPR, LFPR and LF1 of the lesions that count, by the rules of
-        `msnmo.evaluate.segmentation` and `msnmo.evaluate.lesion_detection`, and `LOAD`. Of each
+        For `ALL`: DSC of the masks; LTPR, LFPR and LF1 of the counted lesions, by the rules of
+        `msnmo.evaluate.segmentation` and `msnmo.evaluate.lesion_detection`; and `LOAD`. For each
         class: DSC and LTPR, NaN without a true lesion of the class, and LFPR, NaN without a
-        predicted one. ``lesions`` counts the predicted ones for LFPR, else the true ones.
+        predicted one. ``lesions`` counts the predicted lesions for LFPR, else the true ones.
     """
     true, predicted = Lesions.of_mask(truth, grid), Lesions.of_mask(prediction, grid)
     found, right = true.touched_by(prediction), predicted.touched_by(truth)
@@ -139,10 +140,10 @@ def _share(of: np.ndarray) -> float:
 
 
 def overlaps_by_class(true: Classed, predicted: Classed, grid: Grid) -> dict[int, float]:
-    """Return the DSC of each class of which either mask has a voxel.
+    """Return the DSC of each class that has a voxel in either mask.
 
-    Each true voxel is of its lesion's class, each predicted voxel of one class too
-    (`predicted_classes`): the classes' voxels add up to those of the masks.
+    Each true voxel has its lesion's class, and each predicted voxel has one class too
+    (`predicted_classes`). So the classes' voxels add up to those of the masks.
     """
     of_true, of_predicted = true.of_voxels, predicted_classes(true, predicted, grid)
     overlaps = {}
@@ -157,11 +158,11 @@ def overlaps_by_class(true: Classed, predicted: Classed, grid: Grid) -> dict[int
 def predicted_classes(true: Classed, predicted: Classed, grid: Grid) -> np.ndarray:
     """Return the class that each predicted voxel counts for.
 
-    A predicted lesion that touches true ones counts for their class; one that touches those of
-    several is parted, each voxel going to the nearest (in mm; of equally near ones to the smaller
-    class). So a true lesion has the part of the prediction that is about it, as in CC-Metrics
-    (Jaus et al. 2025), whose Voronoi cells are here those within what touches. A predicted lesion
-    that touches no true one counts for the class of its own size.
+    A predicted lesion that touches true lesions counts for their class. If these have several
+    classes, the lesion is divided: each voxel goes to the nearest (in mm; if equally near, to the
+    smaller class). So each true lesion gets the part of the prediction near it, as in CC-Metrics
+    (Jaus et al. 2025), but here the Voronoi cells are only within touching lesions. A predicted
+    lesion that touches no true one counts for the class of its own size.
 
     Returns
     -------
@@ -187,7 +188,7 @@ def predicted_classes(true: Classed, predicted: Classed, grid: Grid) -> np.ndarr
 
 
 def _around(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
-    """Return the box around boxes."""
+    """Return the box around several boxes."""
     return tuple(
         slice(min(each.start for each in axis), max(each.stop for each in axis))
         for axis in zip(*boxes, strict=True)
@@ -197,7 +198,7 @@ def _around(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
 def _nearest_class(
     true: Classed, box: tuple[slice, ...], lesions: np.ndarray, grid: Grid
 ) -> np.ndarray:
-    """Return of each voxel of a box the class of the nearest of some lesions."""
+    """Return for each voxel of a box the class of the nearest of some lesions."""
     of_lesions = true.classes[lesions - 1]
     classes = np.unique(of_lesions)
     distances = [
@@ -210,15 +211,14 @@ def _nearest_class(
 
 
 def measure_fold(predictions: Path, manifest: pd.DataFrame, sizes: Sizes) -> pd.DataFrame:
-    """Return what is found of the lesions of every test scan that has a lesion mask.
+    """Return the lesion metrics of every test scan that has a lesion mask.
 
     Parameters
     ----------
     predictions : Path
         Folder of a training's predictions.
     manifest : DataFrame
-        The fold's test scans: columns scan, lesion, native_lesion (missing where readers have drawn
-        none).
+        The fold's test scans: columns scan, lesion, native_lesion (missing if readers drew none).
     sizes : Sizes
 
     Returns
@@ -229,7 +229,7 @@ def measure_fold(predictions: Path, manifest: pd.DataFrame, sizes: Sizes) -> pd.
     Raises
     ------
     InputError
-        With every mask that cannot be used.
+        Lists every mask that cannot be used.
     """
     rows: list[tuple[str | float, ...]] = []
     findings = []
@@ -246,29 +246,29 @@ def measure_fold(predictions: Path, manifest: pd.DataFrame, sizes: Sizes) -> pd.
 
 
 def told(table: pd.DataFrame, manifest: pd.DataFrame) -> Iterator[str]:
-    """Yield what is to be said of a fold: its lesions, and the scans that are left out."""
+    """Yield lines on a fold: its lesions, and the scans that are left out."""
     yield f"{table['scan'].nunique()} test scans"
     found = table[(table["size"] != ALL) & (table["metric"] == "LTPR")]
     for size, rows in found.groupby("size", sort=False):
         yield f"  {size}: {rows['lesions'].sum()} true lesions"
     if without := sorted(manifest.loc[manifest["native_lesion"].isna(), "scan"]):
-        yield f"without a lesion mask, so left out: {', '.join(without)}"
+        yield f"left out, as they have no lesion mask: {', '.join(without)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write what a training finds of lesions by their size."""
+    """Write a training's lesion metrics by lesion size."""
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.lesion_sizes", description=__doc__
     )
     parser.add_argument("--predictions", type=Path, required=True, help="folder of the fold")
     parser.add_argument(
-        "--scans", type=Path, required=True, help="the tested scans, of msnmo.cohort.parts (TSV)"
+        "--scans", type=Path, required=True, help="the test scans, from msnmo.cohort.parts (TSV)"
     )
     parser.add_argument("--method", required=True, help="the method's name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the test fold, from 0")
-    parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the training")
     parser.add_argument(
-        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="smallest counted lesion"
     )
     parser.add_argument(
         "--lesion-sizes-ml", type=finite, nargs="+", required=True, help="bounds of the classes"

@@ -1,8 +1,8 @@
-"""Whether maps of class evidence lie on lesions: one training, the test scans of its fold.
+"""Test whether maps of class evidence lie on lesions: one training, the test scans of its fold.
 
-Each map is held against the lesion voxels within the brain, in model space. Without a training's
-predictions, two maps that no network made are measured on the same scans: the image's own
-intensity, as lesions are bright on T2-FLAIR, and uniform noise, which is chance.
+Each map is compared with the lesion voxels within the brain, in model space. Without a training's
+predictions, two maps that no network made are measured on the same scans: the image's own intensity
+(lesions are bright on T2-FLAIR), and uniform noise, which is chance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from msnmo.evaluate.maps import (
 from msnmo.settings.methods import get_method
 
 SEED = 0
-"""Of the random maps: the same noise whatever the config's seed, so that chance is one number."""
+"""Seed of the random maps. It ignores the config's seed, so that chance is one number."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Tested:
     image : Volume
         z-scored.
     brain, lesion : (X, Y, Z) ndarray of bool
-        Lesions are empty where readers have drawn none.
+        The lesion mask is empty if readers drew none.
     """
 
     scan: str
@@ -62,23 +62,23 @@ class Tested:
 
 
 def measure(values: np.ndarray, lesion: np.ndarray, brain: np.ndarray) -> dict[str, float]:
-    """Return how a map lies on the lesions of a scan; voxels outside the brain do not count.
+    """Return how well a map lies on a scan's lesions. Voxels outside the brain do not count.
 
     Parameters
     ----------
     values : (X, Y, Z) ndarray of float
-        The map: higher means more.
+        The map. Higher values mean more evidence.
     lesion, brain : (X, Y, Z) ndarray of bool
 
     Returns
     -------
     dict
-        auroc: the share of pairs of a lesion and another voxel of which the lesion's is higher, a
-        tie counting one half (Mann-Whitney). peak: 1 if the map's maximum is in a lesion, else 0;
-        of several equal maxima the share. energy: the share of the positive part's sum that is in
-        lesions (Wang et al. 2020, Score-CAM); 0 without positive values. flat: 1 for a map of one
-        value or without positive values, which shows no place, else 0. All are NaN where the brain
-        has no lesion voxel or no other.
+        auroc: share of pairs of a lesion voxel and another voxel in which the lesion voxel is
+        higher; a tie counts one half (Mann-Whitney). peak: 1 if the map's maximum is in a lesion,
+        else 0; with several equal maxima, their share in lesions. energy: share of the positive
+        values' sum that is in lesions (Wang et al. 2020, Score-CAM); 0 without positive values.
+        flat: 1 for a map with one value or without positive values, which shows no place, else 0.
+        All are NaN if the brain has no lesion voxel, or only lesion voxels.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def measure(values: np.ndarray, lesion: np.ndarray, brain: np.ndarray) -> dict[s
 
 
 def random_map(scan: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return uniform noise in [0, 1) that follows from the scan's name alone."""
+    """Return uniform noise in [0, 1) that depends only on the scan's name."""
     return np.random.default_rng(derive_seed(SEED, "random map", scan)).random(shape)
 
 
@@ -113,13 +113,13 @@ def load_tested(tested: pd.DataFrame, truth: pd.DataFrame) -> list[Tested]:
     tested : DataFrame
         Columns scan, image, brain.
     truth : DataFrame
-        Columns scan, lesion (missing where readers have drawn none).
+        Columns scan, lesion (missing if readers drew none).
 
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged or of another grid, every brain mask that is
-        empty, and every scan that only one table has.
+        Names every file that is missing, damaged or on another grid, every empty brain mask, and
+        every scan that is in only one table.
     """
     lesions = truth.set_index("scan")["lesion"]
     if odd := sorted(set(lesions.index) ^ set(tested["scan"])):
@@ -152,12 +152,12 @@ def _load(scan: str, image_path: str, brain_path: str, lesion_path: str | float)
 def maps_of(
     scan: Tested, predictions: Path | None, gradcam: Path | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the maps of a scan by name: a training's, or without one those that no network made.
+    """Yield the maps of a scan by name: a training's, or without one the maps of no network.
 
     Raises
     ------
     InputError
-        Naming a map that is missing, damaged or not of the scan's extent.
+        Names a map that is missing, damaged or not of the scan's extent.
     """
     if predictions is None:
         yield INTENSITY, scan.image.data
@@ -172,26 +172,25 @@ def maps_of(
 def measure_fold(
     scans: Sequence[Tested], predictions: Path | None = None, gradcam: Path | None = None
 ) -> pd.DataFrame:
-    """Return how every map lies on the lesions of every test scan.
+    """Return how well every map lies on the lesions of every test scan.
 
     Parameters
     ----------
     scans : sequence of Tested
     predictions : Path, optional
-        Folder of a training's predictions; without, the maps that no network makes are measured.
+        Folder of a training's predictions. Without it, the maps of no network are measured.
     gradcam : Path, optional
         Folder of its Grad-CAM.
 
     Returns
     -------
     DataFrame
-        Columns scan, map, metric, value: every metric of every map of every scan, NaN where the
-        scan has none.
+        Columns scan, map, metric, value: every metric of every map of every scan; NaN if undefined.
 
     Raises
     ------
     InputError
-        With every map that cannot be used.
+        Lists every map that cannot be used.
     """
     rows: list[tuple[str, str, str, float]] = []
     findings: list[Finding] = []
@@ -208,13 +207,13 @@ def measure_fold(
 
 
 def told(table: pd.DataFrame) -> list[str]:
-    """Return what is to be said of a fold: scans without values, maps that show no place."""
+    """Return lines on a fold: scans without values, and maps that show no place."""
     flat = table[table["metric"] == FLAT]
     lines = [f"{flat['scan'].nunique()} scans"]
     if without := sorted(set(flat.loc[flat["value"].isna(), "scan"])):
         lines.append(f"no lesion voxel in the brain, so no value: {', '.join(without)}")
     for name, rows in flat[flat["value"] == 1].groupby("map", sort=False):
-        lines.append(f"{name}: flat or nothing above 0 in {', '.join(rows['scan'])}")
+        lines.append(f"{name}: flat or without a value above 0 in {', '.join(rows['scan'])}")
     return lines
 
 
@@ -232,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _training(given: argparse.Namespace) -> dict[str, str | int]:
-    """Return the columns that say of which training the maps are: of none, the fold alone."""
+    """Return the columns that identify the maps' training; without one, only the fold."""
     if given.predictions is None:
         return {"fold": given.fold}
     method = get_method(given.method)
@@ -246,18 +245,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.localisation", description=__doc__
     )
-    listed = "of msnmo.cohort.parts (TSV)"
+    listed = "from msnmo.cohort.parts (TSV)"
     parser.add_argument("--scans", type=Path, required=True, help=f"test scans, {listed}")
     parser.add_argument("--truth", type=Path, required=True, help=f"their lesion masks, {listed}")
     parser.add_argument(
         "--predictions",
         type=Path,
-        help="a training's folder of the fold; left out: the maps that no network makes",
+        help="a training's folder of the fold (default: measure the maps of no network)",
     )
-    parser.add_argument("--gradcam", type=Path, help="the training's folder, where there is one")
-    parser.add_argument("--method", help="that was trained; with --predictions")
-    parser.add_argument("--seed", type=int, help="of the training; with --predictions")
-    parser.add_argument("--fold", type=int, required=True, help="the fold that is tested")
+    parser.add_argument("--gradcam", type=Path, help="the training's folder, if there is one")
+    parser.add_argument("--method", help="the trained method; with --predictions")
+    parser.add_argument("--seed", type=int, help="seed of the training; with --predictions")
+    parser.add_argument("--fold", type=int, required=True, help="the tested fold")
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)
     if given.predictions is not None and (given.method is None or given.seed is None):

@@ -1,4 +1,4 @@
-"""Where the maps of a scan are that say what a network looks at, and how they are read."""
+"""Find and read the maps of a scan that show what a network looks at."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
 """Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""
 AUROC, PEAK, ENERGY, FLAT = "auroc", "peak", "energy", "flat"
 METRICS = (AUROC, PEAK, ENERGY)
-"""What judges a map. `FLAT` only tells of one: 1 where it shows no place, else 0."""
+"""Metrics of a map. `FLAT` only describes it: 1 if it shows no place, else 0."""
 CLASS_EVIDENCE = "{scan}_space-model_desc-localisation{scale}_map.nii.gz"
 """V_1 to V_3 in the folder of a fold's predictions, by scale."""
 GRADCAM = "{scan}_space-model_desc-gradcam_map.nii.gz"
 """In the folder of a fold's Grad-CAM."""
 SCALES = (1, 2, 3)
 SMALLEST_MAXIMUM = 1e-6
-"""A map whose maximum is below this shows no evidence; it is not blown up to 1."""
+"""A map whose maximum is below this shows no evidence. It is not scaled up to 1."""
 
 
 def has_class_evidence(predictions: Path, scan: str) -> bool:
-    """Return whether a method wrote class activation maps of a scan: not all methods have them."""
+    """Return whether a method wrote class activation maps of a scan. Not all methods have them."""
     return (predictions / CLASS_EVIDENCE.format(scan=scan, scale=SCALES[0])).is_file()
 
 
@@ -44,12 +44,12 @@ def read_class_evidence(predictions: Path, scan: str, model: Grid) -> np.ndarray
     Returns
     -------
     (X, Y, Z) ndarray of float32
-        Not normalised: above 0 speaks for the predicted class. As `read_map`.
+        Not normalised: values above 0 are evidence for the predicted class. As in `read_map`.
 
     Raises
     ------
     InputError
-        Naming the file, if one of the three is missing, damaged or of another extent.
+        Names the file, if one of the three is missing, damaged or of another extent.
     """
     paths = (predictions / CLASS_EVIDENCE.format(scan=scan, scale=scale) for scale in SCALES)
     return reduce(np.add, (read_map(path, model) for path in paths))
@@ -67,13 +67,13 @@ def read_map(path: Path, model: Grid) -> np.ndarray:
     Returns
     -------
     (X, Y, Z) ndarray of float32
-        For the brain's voxels alone. Outside, where no lesion is, a map goes to 0 within some
-        voxels: whoever shows it cuts it off at the brain.
+        Only for the brain's voxels. Outside, where there are no lesions, a map falls to 0 within a
+        few voxels: code that shows it must cut it off at the brain.
 
     Raises
     ------
     InputError
-        Naming the file, if it is missing, damaged or of another extent.
+        Names the file, if it is missing, damaged or of another extent.
     """
     coarse = load_volume(path)
     expected = Volume(coarse.data, same_extent(model, coarse.grid.shape))
@@ -82,12 +82,12 @@ def read_map(path: Path, model: Grid) -> np.ndarray:
 
 
 def brain_in_model_space(sidecar: Path | str, native_brain: Path | str) -> Volume:
-    """Return a scan's brain mask in model space, from its mask on the grid as it arrived.
+    """Return a scan's brain mask in model space, from its mask on the original grid.
 
     Raises
     ------
     InputError
-        Naming a file that cannot be read.
+        Names a file that cannot be read.
     """
     space = ModelSpace.from_sidecar(sidecar)
     native = load_mask(native_brain)
@@ -95,7 +95,7 @@ def brain_in_model_space(sidecar: Path | str, native_brain: Path | str) -> Volum
 
 
 def as_share(values: np.ndarray) -> np.ndarray:
-    """Return what speaks for the class as a share of the map's maximum, 0 to 1.
+    """Return the evidence for the class as a share of the map's maximum, 0 to 1.
 
     A map without positive values is 0 everywhere.
     """

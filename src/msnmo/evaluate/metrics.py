@@ -1,4 +1,4 @@
-"""The list of metrics: what each is called, which task it judges and which direction is better."""
+"""The list of metrics: the name of each, the task it judges and which direction is better."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Space = Literal["model", "native"]
 Unit = Literal["%", "mm", "ml", "r", "nat"]
 Endpoint = Literal["primary", "secondary"]
 NOT_APPLICABLE = "n/a"
-"""In the columns scan and space: the row is of a whole fold, or compares no masks."""
+"""Entry of the columns scan and space: the row is for a whole fold, or compares no masks."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class Metric:
     task : {"segmentation", "classification"}
         The task that it judges.
     best : {"highest", "lowest"}
-        Which of two values is the better one.
+        Which of two values is better.
     unit : {"%", "mm", "ml", "r", "nat"}
-        What tables show it in; values of a % metric are kept as fractions. r is a correlation.
+        The unit in tables. Values of a % metric are stored as fractions. r is a correlation.
     paper : bool
-        Whether it is one of the paper's section 4.2; masks are compared by the others in native
-        space only, where a millimetre is one and lesions are as the reader drew them.
+        Whether it is one of the paper's section 4.2. The other segmentation metrics compare masks
+        only in native space, where a millimetre is real and lesions are as the reader drew them.
     of_fold : bool
-        Whether it is defined for a fold alone, not for a scan.
+        Whether it is defined only for a fold, not for a scan.
     endpoint : {"primary", "secondary"}
-        Each task has one primary endpoint, by which methods are judged; the others describe.
+        Each task has one primary endpoint, which judges methods. The others are descriptive.
     penalised : bool
-        Whether a mask that is empty beside one that is not has the worst value possible.
+        Whether an empty mask beside a non-empty one gets the worst possible value.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Metric:
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied with to be shown."""
+        """The factor for showing a value."""
         return 100.0 if self.unit == "%" else 1.0
 
 
@@ -78,33 +78,34 @@ METRICS = {
     )
 }
 PROPORTIONS: Mapping[str, tuple[int, ...]] = {"ACC": (0, 1), "SN": (1,), "SP": (0,)}
-"""Metrics that are the share of scans classified right, and the classes whose scans they count."""
+"""Metrics that are a share of scans classified right, with the classes that they count."""
 SHARES = ("DSC", "PPV", "TPR", "ACC", "SN", "SP", "LTPR", "LFPR", "LF1")
-"""Metrics that are means of what lies between 0 and 100 % of each scan."""
+"""Metrics that are means of values between 0 and 100 % per scan."""
 BOOTSTRAP, EXACT = "bootstrap", "exact"
-"""How an interval is made."""
+"""The method of an interval."""
 
 
 def descriptors() -> tuple[str, ...]:
-    """Return what is told of a scan and is neither good nor bad.
+    """Return the columns that describe a scan without judging it.
 
-    Predicted probability of class 1 (P_NMOSD); true, predicted volume in ml.
+    They are the predicted probability of class 1 (P_NMOSD), and the true and predicted volume in
+    ml.
     """
     return score(), "V_TRUE", "V_PRED"
 
 
 def metrics_of(task: Task, paper: bool = True) -> list[str]:
-    """Return the names of a task's metrics: the paper's, in its order, or those beyond it."""
+    """Return the names of a task's metrics: the paper's, in its order, or the others."""
     return [each.name for each in METRICS.values() if each.task == task and each.paper == paper]
 
 
 def primary_first(metrics: Iterable[str]) -> list[str]:
-    """Return metrics with the primary endpoints first, else in their order."""
+    """Return metrics with the primary endpoints first, otherwise in their order."""
     return sorted(metrics, key=lambda metric: METRICS[metric].endpoint != "primary")
 
 
 def space_of(metric: str, space: Space) -> str:
-    """Return the space that a table which compares masks in `space` takes a metric from."""
+    """Return the space of a metric in a table that compares masks in `space`."""
     if METRICS[metric].task == "classification":
         return NOT_APPLICABLE
     return space if METRICS[metric].paper else "native"
@@ -116,9 +117,9 @@ def tasks_of(metrics: Iterable[str]) -> list[Task]:
 
 
 SUPPLEMENT = "S1"
-"""The table of what the paper does not report: lesions, distances and volumes."""
+"""The table of metrics that the paper does not report: lesions, distances and volumes."""
 VARIANTS = "S4"
-"""The table of the joint model with choices changed."""
+"""The table of the joint model with changed choices."""
 TABLE_METRICS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("3", "5"), tuple(metrics_of("segmentation"))),
     **dict.fromkeys(("4", "6", "8"), tuple(metrics_of("classification"))),
@@ -130,7 +131,7 @@ TABLE_METRICS: dict[str, tuple[str, ...]] = {
         *metrics_of("classification", paper=False),
     ),
 }
-"""The metrics that each table compares, in its order: the paper's, or primary endpoints first."""
+"""The metrics of each table, in its order: as in the paper, or primary endpoints first."""
 
 
 def is_row(method: Method, table: str) -> bool:

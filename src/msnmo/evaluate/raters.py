@@ -1,6 +1,6 @@
-"""How far the raters of one scan agree, on the scan's own grid.
+"""How well the raters of one scan agree, on the scan's own grid.
 
-Each rater is held against each other, once as the truth: what methods are to be read beside.
+Each rater is compared with each other, once as the truth. Methods should be read beside this.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ COLUMNS = ("scan", "metric", "value", "lesions")
 def agreement(masks: Sequence[np.ndarray], grid: Grid, smallest_mm3: float) -> dict[str, float]:
     """Return the agreement of raters: the mean over ordered pairs of a truth and a prediction.
 
-    DSC and LF1 are the same both ways. LTPR is the share of a rater's lesions that another has
-    marked too, LFPR that of those that another has not.
+    DSC and LF1 are the same both ways. LTPR is the share of a rater's lesions that another rater
+    marked too. LFPR is the share that the other did not mark.
 
     Parameters
     ----------
     masks : sequence of (X, Y, Z) ndarray of bool
-        One a rater, two at least.
+        One per rater, at least two.
     grid : Grid
-        Of all.
+        Grid of all masks.
     smallest_mm3 : float
-        Volume from which a lesion is counted.
+        Smallest volume of a counted lesion.
 
     Returns
     -------
     dict of str to float
-        DSC, LTPR, LFPR and LF1 by the rules of `msnmo.evaluate.segmentation` and
-        `msnmo.evaluate.lesion_detection`. A pair without a value is in no mean; NaN if none has
+        DSC, LTPR, LFPR and LF1, by the rules of `msnmo.evaluate.segmentation` and
+        `msnmo.evaluate.lesion_detection`. A pair without a value enters no mean; NaN if none has
         one.
     """
     pairs = pd.DataFrame(
@@ -58,26 +58,26 @@ def agreement(masks: Sequence[np.ndarray], grid: Grid, smallest_mm3: float) -> d
 
 
 def mean_lesions(masks: Sequence[np.ndarray], grid: Grid, smallest_mm3: float) -> float:
-    """Return how many lesions that count a rater has marked, on average."""
+    """Return the mean number of counted lesions per rater."""
     counts = [(Lesions.of_mask(mask, grid).volumes_mm3 >= smallest_mm3).sum() for mask in masks]
     return float(np.mean(counts))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write how far the raters of a scan agree."""
+    """Write how well the raters of a scan agree."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.evaluate.raters", description=__doc__)
     parser.add_argument("--scan", required=True, help="the scan's name")
     parser.add_argument("--flair", type=Path, required=True, help="the scan as it arrived")
-    parser.add_argument("--masks", type=Path, required=True, nargs="+", help="one mask a rater")
+    parser.add_argument("--masks", type=Path, required=True, nargs="+", help="one mask per rater")
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),
         default="error",
-        help="what becomes of a mask that lies on another grid than the scan",
+        help="what to do with a mask on another grid than the scan",
     )
     add_lesion_labels(parser)
     parser.add_argument(
-        "--smallest-lesion-mm3", type=finite, required=True, help="from which a lesion is counted"
+        "--smallest-lesion-mm3", type=finite, required=True, help="smallest counted lesion"
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)

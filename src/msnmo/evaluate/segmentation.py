@@ -15,9 +15,9 @@ def overlap_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, floa
         DSC = 2 |P and Y| / (|P| + |Y|)      PPV = |P and Y| / |P|
         VD  = ||P| - |Y|| / |Y|              TPR = |P and Y| / |Y|
 
-    Equation 18 is garbled in the paper ("predicted TP voxels"): as printed it would be TPR - 1.
-    This VD is the relative difference of the volumes. Equations 15 to 18 divide by 0 for empty
-    masks, where this rule (ours) holds:
+    Equation 18 is garbled in the paper ("predicted TP voxels"): as printed it would be TPR - 1. Our
+    VD is the relative difference of the volumes. Equations 15 to 18 divide by 0 for empty masks.
+    There, this rule (ours) applies:
 
     ========== ===== === === === ===
     prediction truth DSC PPV TPR VD
@@ -35,8 +35,8 @@ def overlap_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, floa
     Returns
     -------
     dict of str to float
-        DSC, PPV, TPR in [0, 1], VD in [0, inf); NaN where undefined (n/a in the rule above), to be
-        left out of means and counted.
+        DSC, PPV, TPR in [0, 1], VD in [0, inf). NaN if undefined (n/a above); such values are left
+        out of means and counted.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         augment=_augment(given.augment),
         seed=given.seed,
     )
-    # a figure's module is imported when it is drawn: one of them needs torch
+    # a figure's module is imported only when it is drawn, as one of them needs torch
     figure = import_module(f"msnmo.figures.{shown.module}").draw(inputs)
     stamp = Simulated.among(inputs.cohort).note
     save(figure, given.out_png, stamp)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def chosen_methods(
     shown: Figure, named: Sequence[str] | None, metrics: pd.DataFrame | None
 ) -> tuple[str, ...]:
-    """Return the methods that a figure is to show, in its order.
+    """Return the methods that a figure shows, in its order.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def chosen_methods(
     Raises
     ------
     InputError
-        If a name is unknown, or the figure shows none of the methods.
+        If a name is unknown, or if the figure shows none of the methods.
     """
     if named is None:
         named = [] if metrics is None else list(metrics["method"].unique())
@@ -96,10 +96,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--history", help="history.tsv of a training, with {method} and {fold}")
     parser.add_argument("--gradcam", help="folder of a fold of msnmo.predict.gradcam, with {fold}")
     parser.add_argument(
-        "--localisation", type=Path, help="whether maps find lesions: of msnmo.evaluate.statistics"
+        "--localisation",
+        type=Path,
+        help="table of msnmo.evaluate.statistics.maps: whether maps find lesions",
     )
-    parser.add_argument("--augment", required=True, help="the config's section, JSON")
-    parser.add_argument("--seed", type=int, required=True, help="of the bootstrap")
+    parser.add_argument("--augment", required=True, help="the config's section (JSON)")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the bootstrap")
     parser.add_argument("--out-png", type=Path, required=True, help="PNG")
     parser.add_argument("--out-svg", type=Path, required=True, help="SVG")
     return parser.parse_args(arguments)
@@ -107,7 +109,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _refuse_missing(shown: Figure, given: argparse.Namespace) -> None:
     findings = [
-        Finding(f"--{source}", f"what {shown.name} is drawn from", "nothing", "give the option")
+        Finding(f"--{source}", f"the input of {shown.name}", "nothing", "give the option")
         for source in sorted(shown.reads)
         if getattr(given, source) is None
     ]

@@ -1,4 +1,4 @@
-"""What augmentation does to a training scan, by the very code of training (Figure 2)."""
+"""What augmentation does to a training scan, by the code used in training (Figure 2)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DIRECTIONS = ("left-right", "front-back", "top-bottom")
 def draw(inputs: Inputs) -> Figure:
     """Draw a scan, its flips along each axis and its rotations about each axis.
 
-    The scan of median lesion volume in model space, in three planes; its annotated lesions are
-    carried along.
+    It shows the scan of median lesion volume in model space, in three planes. Its annotated lesions
+    are transformed with it.
 
     Raises
     ------
     InputError
-        If no scan has a lesion mask, a file cannot be read or a setting is refused.
+        If no scan has a lesion mask, a file cannot be read, or a setting is refused.
     """
     settings = AugmentSettings.from_mapping(inputs.augment)
     scan = median_scan(inputs.manifest)
@@ -83,7 +83,7 @@ def _volume_ml(mask: Volume) -> float:
 
 
 def augmentations(degrees: float) -> dict[str, Augmentation]:
-    """Return what is drawn, by its title: nothing done, then each flip and each rotation."""
+    """Return the panels by title: no change, then each flip and each rotation."""
     flips = {f"flip\n{name}": Augmentation(flip_axis=axis) for axis, name in enumerate(DIRECTIONS)}
     turns = {
         f"{degrees:g}° about\n{name}": Augmentation(rotation_axis=axis, degrees=degrees)
@@ -95,7 +95,7 @@ def augmentations(degrees: float) -> dict[str, Augmentation]:
 def augmented(
     image: np.ndarray, lesion: np.ndarray, example: Augmentation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a scan and its lesion mask as training would see them.
+    """Return a scan and its lesion mask as in training.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _panels(image: Volume, columns: int) -> tuple[Figure, np.ndarray]:
 def _draw_plane(
     axes: Axes, image: np.ndarray, lesion: np.ndarray, plane: Plane, aspect: float
 ) -> None:
-    """Draw the slice with most lesion, or the middle one where there is none."""
+    """Draw the slice with most lesion, or the middle one if there is none."""
     others = tuple(axis for axis in range(3) if axis != plane.normal)
     counts = lesion.sum(axis=others)
     index = int(counts.argmax()) if counts.any() else image.shape[plane.normal] // 2

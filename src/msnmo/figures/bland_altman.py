@@ -131,9 +131,9 @@ def _handles(tables: Mapping[str, pd.DataFrame]) -> list[Line2D]:
 
 def _note(tables: Mapping[str, pd.DataFrame]) -> str:
     texts = [
-        f"{count_scans(list(tables.values()))}; a scan without an annotated mask is left out.",
+        f"{count_scans(list(tables.values()))}; scans without an annotated mask are left out.",
         "Volumes in native space; sample standard deviation.",
     ]
     if any(table["subject"].duplicated().any() for table in tables.values()):
-        texts.append("Scans of one subject are taken as independent.")
+        texts.append("Scans of one subject are treated as independent.")
     return " ".join(texts)

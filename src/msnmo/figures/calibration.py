@@ -1,4 +1,4 @@
-"""Reliability curves: how often scans are named right, by how confident a method is."""
+"""Reliability curves: how often scans are classified right, by a method's confidence."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from msnmo.settings.methods import get_method
 COLUMNS = 4
 PANEL_WIDTH = 1.35
 HEIGHTS = (3, 1)
-"""Of a curve and of the counts below it."""
+"""Heights of a curve and of the counts below it."""
 LEAST_CONFIDENT = 0.5
-"""Of two classes the likelier has at least this probability."""
+"""The likelier of two classes has at least this probability."""
 _GIVEN: dict[str, Any] = {"color": BLACK, "marker": "o", "linestyle": "-", "label": "as given"}
 _SCALED: dict[str, Any] = {
     "color": VERMILLION,
@@ -58,16 +58,16 @@ _POINTS: dict[str, Any] = {"markersize": 3.5, "markeredgewidth": 0.8, "linewidth
 
 @dataclass(frozen=True)
 class MethodCalibration:
-    """What is drawn of one method.
+    """The data drawn for one method.
 
     Parameters
     ----------
     scans : DataFrame
-        The scans that were drawn: columns subject, diagnosis, fold, p_nmosd.
+        The drawn scans: columns subject, diagnosis, fold, p_nmosd.
     fits : mapping of int to Fit
         The temperature of each fold, fitted on the others.
     given, scaled : (N,) ndarray of float, or None
-        Probabilities of NMOSD of the scans; None where no temperature could be fitted.
+        Probabilities of NMOSD of the scans; None if no temperature could be fitted.
     """
 
     scans: pd.DataFrame
@@ -91,7 +91,7 @@ class MethodCalibration:
 
 
 def method_calibration(scans: pd.DataFrame) -> MethodCalibration:
-    """Return what is drawn of one method.
+    """Return the data drawn for one method.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def method_calibration(scans: pd.DataFrame) -> MethodCalibration:
 def draw(inputs: Inputs) -> Figure:
     """Draw the reliability curve of those of `inputs.methods` that classify, all folds pooled.
 
-    Each as given and scaled by the temperatures of `fit_other_folds`, with Wilson's 95 % interval
-    of each bin, over the number of scans in each bin.
+    Each is drawn unscaled and scaled by the temperatures of `fit_other_folds`, with Wilson's 95 %
+    interval per bin, above the number of scans in each bin.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def draw(inputs: Inputs) -> Figure:
             _draw_curve(curve, f"{method_label(name, PANEL_WIDTH)}\n{method.describe()}", method)
             _draw_counts(counts, method, most)
             if place % columns == 0:
-                curve.set_ylabel("Share named right")
+                curve.set_ylabel("Share classified right")
                 counts.set_ylabel("Scans")
         put_below(figure, _note(drawn), _handles(_any_scaled(drawn)), columns=3)
     return figure
@@ -161,7 +161,7 @@ def _draw_curve(axes: Axes, title: str, method: MethodCalibration) -> None:
         bins = reliability(p_nmosd, method.is_nmosd).query("scans > 0")
         share = bins["right"] / bins["scans"]
         low, high = proportion_confint(bins["right"], bins["scans"], alpha=0.05, method="wilson")
-        # at a share of 0 or 1 the interval may end short of it by float's last digit
+        # at a share of 0 or 1, the interval may miss it by a float's last digit
         reach = np.maximum([share - low, high - share], 0)
         axes.errorbar(bins["confidence"], share, reach, **style, **_POINTS, elinewidth=0.6)
     axes.set_title(title, fontsize=SMALL)
@@ -172,7 +172,7 @@ def _draw_curve(axes: Axes, title: str, method: MethodCalibration) -> None:
 
 
 def _counts(p_nmosd: np.ndarray) -> np.ndarray:
-    """Return the number of scans in each bin; of no scans as well."""
+    """Return the number of scans in each bin, also without any scans."""
     if not len(p_nmosd):
         return np.zeros(BINS, dtype=int)
     return reliability(p_nmosd, np.zeros(len(p_nmosd), dtype=bool))["scans"].to_numpy()
@@ -213,20 +213,22 @@ def _note(drawn: Mapping[str, MethodCalibration]) -> str:
     folds = len({fold for table in tables for fold in table["fold"]})
     texts = [
         f"{count_scans(tables)}, {f'{folds} folds together' if folds > 1 else '1 fold'}.",
-        "Confidence is the probability of the class named, in bins 0.1 wide; numbers are scans of a"
-        " bin as given, bars Wilson's 95\u00a0% interval. ECE is the expected calibration error,"
-        " above 0 by chance alone, the more so the fewer the scans.",
+        "Confidence is the probability of the predicted class, in bins 0.1 wide. Numbers are the"
+        " unscaled scans of a bin, bars Wilson's 95\u00a0% interval. ECE is the expected"
+        " calibration error. It is above 0 by chance alone, more so with fewer scans.",
         _how_scaled(drawn),
     ]
     if any(table["subject"].duplicated().any() for table in tables):
-        texts.append("Scans of one subject are taken as independent.")
+        texts.append("Scans of one subject are treated as independent.")
     return " ".join(texts)
 
 
 def _how_scaled(drawn: Mapping[str, MethodCalibration]) -> str:
     if not _any_scaled(drawn):
         return f"Not scaled: {NO_OTHER_FOLD}."
-    texts = ["Each fold is scaled by the temperature fitted on the held-out scans of the others."]
+    texts = [
+        "Each fold is scaled by the temperature fitted on the held-out scans of the other folds."
+    ]
     notes: dict[str, list[str]] = {}
     for name, method in drawn.items():
         for fold, each in method.fits.items():

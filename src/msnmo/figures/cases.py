@@ -1,4 +1,4 @@
-"""Scans in model space as figures show them: one axial slice, the masks and maps on it."""
+"""Scans in model space in figures: one axial slice with masks and maps."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Case:
 
     @cached_property
     def height(self) -> int:
-        """The axial slice with most annotated lesion, else with most brain; the lowest of such."""
+        """The axial slice with most annotated lesion, else most brain; in a tie, the lowest."""
         shown = self.lesion if self.lesion.any() else self.image != 0
         return int(shown.sum(axis=(0, 1)).argmax())
 
@@ -100,7 +100,7 @@ class Case:
         return pixel_aspect(self.voxel_mm, AXIAL)
 
     def slice_of(self, data: np.ndarray) -> np.ndarray:
-        """Return the slice of an array in model space, as it is seen."""
+        """Return the slice of an array in model space, as displayed."""
         return cut(data, AXIAL, self.height)
 
     def show(self, axes: Axes, title: str) -> None:
@@ -124,12 +124,12 @@ class Case:
 
 
 def reference_method(methods: Sequence[str]) -> str:
-    """Return the method whose DSC decides which scans are shown: joint, else the first."""
+    """Return the method whose DSC selects the scans: joint, else the first."""
     return JOINT if JOINT in methods else methods[0]
 
 
 def dsc_of(metrics: pd.DataFrame, method: str, scan: str) -> str:
-    """Return a scan's DSC in model space as a figure gives it."""
+    """Return a scan's DSC in model space, as text for a figure."""
     rows = metrics[
         (metrics["method"] == method)
         & (metrics["scan"] == scan)
@@ -155,13 +155,13 @@ def fill(axes: Axes, mask: np.ndarray, aspect: float, colour: str, opacity: floa
 def case_grid(
     cases: Sequence[Case], columns: int, title_lines: int = 2
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure with a block of panels for each scan, named and sided at its left.
+    """Return a figure with a block of panels for each scan, labelled at its left.
 
     Parameters
     ----------
     cases : sequence of Case
     columns : int
-        Panels of a scan; more than `MOST_COLUMNS` are broken into two lines.
+        Panels of a scan. More than `MOST_COLUMNS` are split into two lines.
     title_lines : int
         Lines of text above a panel.
 
@@ -189,7 +189,7 @@ def case_grid(
             spare.remove()
         panels.append(block[:columns])
         for axes in block[:columns]:
-            # at the top of its place, or the layout would leave its title too little room
+            # at the top of its place, otherwise the layout leaves too little room for its title
             axes.set_anchor("N")
         case.show(block[0], f"{wrapped(case.scan, 0.9 * side)}\n{case.diagnosis}, T2-FLAIR")
         mark_sides(block[0], AXIAL, SMALL - 1)

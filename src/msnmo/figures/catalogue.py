@@ -1,4 +1,4 @@
-"""The list of figures: what each shows, of which methods, and what it is drawn from.
+"""The list of figures: the content, methods and inputs of each.
 
 This is the only place that knows the list. The workflow reads it at every start, so nothing slow is
 imported here.
@@ -28,18 +28,17 @@ class Figure:
     title : str
         What it shows.
     methods : tuple of str
-        Names of the methods that it can show, in the order they are shown; empty where it shows
-        none.
+        Names of the methods that it can show, in the order shown; empty if it shows none.
     reads : frozenset of {"metrics", "predictions", "history", "gradcam", "localisation"}
-        What it is drawn from, beyond the manifest, the cohort and the folds.
+        Its inputs besides the manifest, the cohort and the folds.
     module : str
         Name of the module of `msnmo.figures` whose `draw` makes it.
     seen : str
-        What is seen in it, for those who cannot see it.
+        A description for people who cannot see it.
     needed : frozenset of str
-        The methods without which it cannot be drawn.
+        The methods that it cannot be drawn without.
     twin : str
-        The figure of the same kind: where both would show the same methods, this one is left out.
+        A figure of the same kind. If both would show the same methods, this one is left out.
     """
 
     name: str
@@ -59,7 +58,7 @@ def _of_table(*numbers: int) -> tuple[str, ...]:
 
 
 DRAWN = tuple(name for name, method in METHODS.items() if method.tables)
-"""The methods that figures show; the joint model with choices changed is compared in Table S4."""
+"""The methods in figures. Variants of the joint model are compared in Table S4."""
 
 
 def _of_task(task: Task) -> tuple[str, ...]:
@@ -119,7 +118,7 @@ _ALL = (
         frozenset({"metrics", "predictions", "gradcam", "localisation"}),
         "localisation",
         "Axial slices of four scans with the annotated lesions outlined, and over them five "
-        "coloured maps of what the classification goes by",
+        "coloured maps of the evidence for the class",
         needed=frozenset({JOINT}),
     ),
     Figure(
@@ -153,7 +152,8 @@ _ALL = (
         _of_table(4, 6),
         frozenset({"metrics"}),
         "calibration",
-        "Share of scans named right against confidence, a panel for each method, with the line of "
+        "Share of scans classified right against confidence, a panel for each method, with the "
+        "line of "
         "perfect calibration, over the number of scans in each bin",
     ),
 )
@@ -168,7 +168,7 @@ def get_figure(name: str) -> Figure:
     Raises
     ------
     InputError
-        If there is none; the known names are listed.
+        If there is none. The message lists the known names.
     """
     if name not in FIGURES:
         known = ", ".join(FIGURES)
@@ -177,7 +177,7 @@ def get_figure(name: str) -> Figure:
 
 
 def methods_of(name: str, chosen: Collection[str]) -> list[str]:
-    """Return those of the chosen methods that a figure shows, in its order."""
+    """Return the chosen methods that a figure shows, in its order."""
     return [method for method in get_figure(name).methods if method in chosen]
 
 
@@ -194,7 +194,7 @@ def drawable(chosen: Collection[str]) -> list[str]:
 
 
 def left_out_twins(chosen: Collection[str]) -> dict[str, str]:
-    """Return the figures that would show what another shows, and which: one of them is enough."""
+    """Return the figures that would repeat another one, with that one."""
     return {
         name: figure.twin
         for name, figure in FIGURES.items()

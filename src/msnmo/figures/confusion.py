@@ -1,4 +1,4 @@
-"""Confusion matrices: which diagnoses each method tells apart, all folds together."""
+"""Confusion matrices of each method, all folds together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from msnmo.figures.style import (
 COLUMNS = 4
 PANEL_WIDTH = 1.35
 DARK = 0.7
-"""Share from which a square is so dark that its numbers are white."""
+"""From this share on, a square is dark and its numbers are white."""
 
 
 def confusion(scans: pd.DataFrame) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the figures are drawn from: tables that have been read, patterns of paths, choices."""
+"""The inputs of the figures: tables, patterns of paths, choices."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from msnmo.settings.methods import Task, get_method
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a figure may draw on; a figure takes what it needs.
+    """The inputs of all figures. A figure takes what it needs.
 
     Parameters
     ----------
     methods : tuple of str
-        Names of the methods to draw, those that were run, in order.
+        Names of the methods to draw (those that were run), in order.
     metrics : DataFrame or None
         The long table of metrics: columns method, fold, scan, metric, value, space; None where none
         was given.
@@ -34,7 +34,7 @@ class Inputs:
         Pattern with {fold} of the folder of a fold's maps of Grad-CAM; empty where they were not
         computed.
     verdicts : mapping
-        By method and map, whether maps find lesions better than chance; empty where not measured.
+        By method and map, whether maps find lesions better than chance; empty if not measured.
     augment : mapping
         The config's section of that name.
     seed : int

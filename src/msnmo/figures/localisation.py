@@ -1,4 +1,4 @@
-"""What the classification looks at, beside the annotated lesions (Figure 12)."""
+"""The evidence for the class beside the annotated lesions (Figure 12)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LONGEST = 16
 def draw(inputs: Inputs) -> Figure:
     """Draw V_1 to V_3, their sum and Grad-CAM of four scans: the quartiles of each class's DSC.
 
-    The sum is the method's localisation map, which is measured against lesions; as is Grad-CAM.
+    The sum is the method's localisation map. It is measured against lesions, like Grad-CAM.
 
     Raises
     ------
@@ -115,10 +115,10 @@ def _classes(inputs: Inputs, method: str, case: Case) -> str:
 
 def _note(inputs: Inputs, method: str) -> str:
     return (
-        f"{_judged(inputs, method)}\n{get_method(method).label}: of each class the scans at the"
-        " lower and upper quartile of DSC, at the height of most annotated lesion. Maps of the"
+        f"{_judged(inputs, method)}\n{get_method(method).label}: for each class, the scans at the"
+        " lower and upper quartile of DSC, at the height of most annotated lesion. Maps are for the"
         " predicted class: class activation of the three scales, fine to coarse, and their sum;"
-        " Grad-CAM of the first residual block; below 0 cut off, divided by the maximum in the"
-        f" scan's brain, a quarter of it and less left clear. {score_in_words()} is the predicted"
-        f" probability. All {CONVENTION_NOTE}"
+        " Grad-CAM of the first residual block. Values below 0 are cut off, the rest is divided by"
+        " the maximum in the scan's brain, and a quarter of it or less is left clear."
+        f" {score_in_words()} is the predicted probability. All {CONVENTION_NOTE}"
     )

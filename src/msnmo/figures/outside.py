@@ -27,9 +27,9 @@ from msnmo.figures.style import (
 
 HEIGHT = 3.4
 STRIP = 0.3
-"""How far the points of a site spread to either side; sites are 1 apart."""
+"""Spread of a site's points to either side. Sites are 1 apart."""
 MOST_UPRIGHT = 5
-"""Names of more sites than these are turned."""
+"""With more sites than this, their names are rotated."""
 
 
 def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
@@ -54,7 +54,9 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
             _draw_strips(next(free), masks)
             handles = _handles(masks)
             counted = count_scans([masks])
-            notes.append(f"DSC in native space, a point a scan, lines at the medians; {counted}.")
+            notes.append(
+                f"DSC in native space, one point per scan, lines at the medians; {counted}."
+            )
         if len(classes):
             curve = roc(classes)
             _draw_roc(next(free), curve)
@@ -64,7 +66,7 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
             )
         if not shown:
             panels[0].set_axis_off()
-            notes.append("No scan has truth that this method can be judged by.")
+            notes.append("No scan has a true mask or diagnosis to test this method with.")
         put_below(figure, " ".join(notes), handles, columns=max(len(handles), 1))
     return figure
 
@@ -73,7 +75,7 @@ def _draw_strips(axes: Axes, masks: pd.DataFrame) -> None:
     sites = sorted(masks["site"].unique())
     for place, site in enumerate(sites):
         rows = masks[masks["site"] == site].sort_values("scan")
-        # spread by their order, which is the scans': no draw, and no two points in one place
+        # spread in the order of scans: nothing random, and no two points in one place
         count = len(rows)
         steps = [STRIP * (2 * (each + 0.5) / count - 1) for each in range(count)]
         for name, style in diagnosis_style(masks["diagnosis"]).items():

@@ -90,7 +90,7 @@ def draw_pathway(
     title : str
         Line under the picture.
     deface : bool
-        Whether the scan as it arrived is shown within its brain alone.
+        Whether the original scan is shown only within its brain.
     """
     space = ModelSpace.from_sidecar(files["sidecar"])
     model = {name: load_volume(files[name]).data for name in ("image", "lesion", "probability")}
@@ -138,16 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="scans in model space (TSV)")
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--folds", type=Path, required=True, help="folds.tsv")
-    parser.add_argument("--method", default="joint", help="whose predictions are shown")
+    parser.add_argument("--method", default="joint", help="the method whose predictions are shown")
     parser.add_argument(
         "--localisation",
         type=Path,
         required=True,
-        help="whether its maps find lesions: of msnmo.evaluate.statistics.maps",
+        help="table of msnmo.evaluate.statistics.maps: whether its maps find lesions",
     )
     parser.add_argument("--n4", required=True, help="pattern with {folder} and {scan}")
     parser.add_argument("--predictions", required=True, help="pattern of a fold's folder, {fold}")
-    parser.add_argument("--deface", action="store_true", help="show the brain alone")
+    parser.add_argument("--deface", action="store_true", help="show only the brain")
     parser.add_argument("--out", type=Path, required=True, help="PNG")
     given = parser.parse_args(arguments)
 

@@ -25,11 +25,11 @@ COLUMNS = 4
 HEIGHT = 1.35
 """Inches of a row of panels."""
 ROOM, LEAST = 4.0, 20.0
-"""Percentage points beyond what is drawn, and the fewest that an axis shows."""
+"""Margin of an axis and its smallest range, in percentage points."""
 
 
 def severities(rows: pd.DataFrame, perturbation: str) -> list[str]:
-    """Return the severities that a panel shows, that of scans as they are in its place."""
+    """Return the severities of a panel, with that of unperturbed scans in its place."""
     found = list(dict.fromkeys(rows["severity"]))
     unchanged = PERTURBATIONS[perturbation].unchanged
     if unchanged == "as is":
@@ -43,11 +43,11 @@ def draw(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `msnmo.tables.robustness.read_judged` returns. What no scan could be made of is left out.
+        As `msnmo.tables.robustness.read_judged` returns. Conditions without any scan are left out.
     """
     made = table[(table["n_scans"] > 0) & (table["perturbation"] != UNPERTURBED)]
     as_is = table[table["perturbation"] == UNPERTURBED].set_index("method")
-    # a condition of fewer scans is no step of its own: only what it changes is added
+    # if a condition has fewer scans, add only the change in these scans
     made = made.assign(shown_dsc=made["method"].map(as_is["dsc"]) + made["difference"])
     limits = {
         "dsc": _limits(as_is["dsc"], made["shown_dsc"]),
@@ -110,7 +110,7 @@ def _draw_panel(
 
 
 def _limits(*shares: pd.Series) -> tuple[float, float]:
-    """Return what an axis shows of percentages: all of them and some room, no less than 20."""
+    """Return the limits of an axis of percentages: all of them, some margin, at least 20."""
     values = 100 * pd.concat(shares).dropna()
     if values.empty:
         return 0.0, 100.0
@@ -123,9 +123,9 @@ def _note(table: pd.DataFrame) -> str:
     first = table.iloc[0]
     texts = [
         f"{first['n_scans']} held-out scans of {first['n_subjects']} subjects, networks of seed "
-        f"{first['seed']}. Dotted: scans as they are. DSC: that of scans as they are, and what the "
-        "same scans differ by. Flips: another class than that of the scan as it is. Intervals: "
-        "Table S7."
+        f"{first['seed']}. Dotted: unperturbed scans. DSC: that of unperturbed scans, plus the "
+        "change in the perturbed scans. Flips: another class than for the unperturbed scan. "
+        "Intervals: Table S7."
     ]
     own = table[table["method"] == first["method"]]
     left = own[(own["n_left_out"] > 0) & (own["n_scans"] > 0)]
@@ -134,7 +134,7 @@ def _note(table: pd.DataFrame) -> str:
             f"{PERTURBATIONS[row.perturbation].label} {severity_of(row)} ({row.n_left_out})"
             for row in left.itertuples()
         )
-        texts.append(f"Without scans that it could not be made of: {listed}.")
+        texts.append(f"Scans left out, as the perturbation was not possible: {listed}.")
     missing = own[own["n_scans"] == 0]
     if len(missing):
         listed = ", ".join(
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="tables of msnmo.robustness.statistics, one a method",
+        help="tables of msnmo.robustness.statistics, one per method",
     )
     parser.add_argument("--cohort", type=Path, required=True, help="cohort.tsv")
     parser.add_argument("--out-png", type=Path, required=True, help="PNG")

@@ -32,7 +32,7 @@ GRID = np.linspace(0, 1, 1001)
 """False positive rates at which the curves of folds are averaged."""
 PANEL_HEIGHT = 3.7
 MOST_BANDS = 8
-"""Of more methods than that, the bands would hide one another and the curves."""
+"""With more methods than this, bands would hide each other and the curves."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Roc:
     def on_grid(self) -> np.ndarray:
         """Return the (1 + len(GRID),) true positive rates at 0 and then at each of `GRID`.
 
-        The first is 0, where the curve starts; the second is the highest at a rate of 0.
+        The first is 0, where the curve starts. The second is the highest at a rate of 0.
         """
         return np.concatenate([[0.0], np.interp(GRID, self.fpr, self.tpr)])
 
@@ -97,7 +97,7 @@ class MethodRoc:
 
 
 def roc(scans: pd.DataFrame) -> Roc | None:
-    """Return the ROC curve of scans, NMOSD positive, or None where they have one class.
+    """Return the ROC curve of scans, with NMOSD positive; None if they have only one class.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def _draw_mean(axes: Axes, name: str, method: MethodRoc, style: dict[str, Any], 
 
 def _entry(name: str, method: MethodRoc, columns: int) -> str:
     label, areas = f"{get_method(name).label}:", method.describe()
-    width = WIDTH / columns - 0.6  # what the line and the gap beside the text leave
+    width = WIDTH / columns - 0.6  # the space beside the line and the gap
     whole = f"{label} {areas}"
     fits = wrapped(whole, width) == whole
     return whole if fits else f"{wrapped(label, width)}\n{areas}"
@@ -194,7 +194,7 @@ def _note(curves: Mapping[str, MethodRoc]) -> str:
     folds = {fold for table in tables for fold in table["fold"]}
     texts = [
         f"{count_scans(tables)}, {len(folds)} fold{'s' * (len(folds) != 1)}.",
-        f"{positive()} is positive. Area under the curve: of all scans together; mean ± sample "
+        f"{positive()} is positive. Area under the curve: for all scans together; mean ± sample "
         "standard deviation of the folds' areas. Right: curves averaged at equal false positive "
         "rates.",
     ]
@@ -203,15 +203,15 @@ def _note(curves: Mapping[str, MethodRoc]) -> str:
         if without:
             whose = "" if len(without) == len(curves) else f" of {_labels(without)}"
             texts.append(
-                f"Fold {fold}{whose} has scans of one diagnosis only and so no curve:"
+                f"Fold {fold}{whose} has scans of only one diagnosis, so no curve:"
                 " left out on the right."
             )
     if without := [name for name, method in curves.items() if method.pooled is None]:
-        texts.append(f"No curve at all, for want of one diagnosis: {_labels(without)}.")
+        texts.append(f"No curve at all, as one diagnosis is missing: {_labels(without)}.")
     if any(len(method.folds) == 1 for method in curves.values()):
         texts.append("One curve has no standard deviation.")
     elif len(curves) > MOST_BANDS:
-        texts.append("So many methods are drawn without bands of the standard deviation.")
+        texts.append("With this many methods, bands of the standard deviation are left out.")
     return " ".join(texts)
 
 

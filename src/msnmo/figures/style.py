@@ -1,4 +1,4 @@
-"""The look that all plotted figures share: fonts, colours, what stands under the panels."""
+"""The common style of figures: fonts, colours, and the legend and note under the panels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _LEGEND = {"frameon": False, "handlelength": 3.2, "columnspacing": 2.0, "bordera
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw with matplotlib's defaults and this project's fonts, not the user's settings."""
+    """Draw with matplotlib's defaults and this project's fonts, without the user's settings."""
     sizes: dict[Any, Any] = {
         "font.size": NORMAL,
         "axes.titlesize": NORMAL,
@@ -70,7 +70,7 @@ def house_style() -> Iterator[None]:
 
 
 def diagnosis_style(*there: pd.Series) -> dict[str, dict[str, Any]]:
-    """Return colour and marker of each class that is there; of scans without one last.
+    """Return colour and marker of each class present. Scans without a class come last.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def diagnosis_style(*there: pd.Series) -> dict[str, dict[str, Any]]:
 def method_style(name: str) -> dict[str, Any]:
     """Return a method's colour and line style, the same in every figure.
 
-    The joint model is solid black. No two of the first 36 methods share both, and those of one
-    table share no colour, nor a line while there are enough, so that they can be told apart in grey
-    too.
+    The joint model is solid black. No two of the first 36 methods share both. Those of one table
+    share no colour, and no line style as long as there are enough, so that they can also be
+    distinguished in grey.
 
     Raises
     ------
@@ -147,38 +147,38 @@ def put_below(
     columns: int = 1,
     labels: tuple[str, str] | None = None,
 ) -> None:
-    """Put a legend and a note under the panels; the figure grows by what they need.
+    """Put a legend and a note under the panels. The figure grows by the space they need.
 
     Parameters
     ----------
     figure : Figure
         As `panel_grid` makes it, complete but for this; its panels keep their size.
     note : str
-        How many were drawn, by which rule.
+        The number of drawn scans, and the rule.
     handles : sequence of Artist
-        What the legend names; without them there is none.
+        The entries of the legend. Without them there is no legend.
     columns : int
         Columns of the legend.
     labels : tuple of str, optional
-        What all panels have across and upwards.
+        The labels of all panels' x and y axes.
     """
-    # a picture is copied without its page: what is written below it is kept in the file as well
+    # a picture may be copied without its page, so the note is also kept in the file
     figure.set_label(_plain(note))
     width, height = figure.get_size_inches()
     note = wrapped(note, width - 2 * _GAP)
     line = _LINE * NORMAL / _POINTS_PER_INCH
     label_height = line + _GAP if labels else 0.0
-    # matplotlib's own place for a common label is the figure's edge, where the note is
+    # matplotlib would put a common label at the figure's edge, where the note is
     left = label_height
     note_height = (note.count("\n") + 1) * _LINE * SMALL / _POINTS_PER_INCH + 2 * _GAP
     legend_height = 0.0
     if handles:
         legend = figure.legend(handles=handles, ncols=columns, loc="upper center", **_LEGEND)
-        # at another resolution letters are rounded to other heights
+        # at another resolution letters get other heights
         legend_height = 1.08 * legend.get_window_extent().height / figure.dpi + _GAP
     total = height + note_height + legend_height + label_height
     if handles:
-        # without the transform it would move when a line is stamped below the figure
+        # without the transform it would move when a line is added below the figure
         anchor = (0.5, (note_height + legend_height) / total)
         legend.set_bbox_to_anchor(anchor, transform=figure.transFigure)
     figure.set_size_inches(width, total)
@@ -202,7 +202,7 @@ def _plain(text: str) -> str:
 
 
 def constrain(figure: Figure, **settings: Any) -> None:
-    """Set what a figure's constrained layout keeps to: pads, spaces or its rectangle."""
+    """Set options of a figure's constrained layout: pads, spaces or its rectangle."""
     engine = figure.get_layout_engine()
     if not isinstance(engine, ConstrainedLayoutEngine):
         raise TypeError("the figure was made without layout='constrained'")
@@ -212,7 +212,7 @@ def constrain(figure: Figure, **settings: Any) -> None:
 def _freeze(figure: Figure) -> None:
     """Lay the panels out now, once for every format.
 
-    The solver's last digits vary from run to run, and an SVG would have them in its names.
+    The solver's last digits vary from run to run, and would change names in an SVG.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -223,9 +223,9 @@ def _freeze(figure: Figure) -> None:
 
 
 def count_scans(tables: Sequence[pd.DataFrame]) -> str:
-    """Return how many scans, of how many subjects and diagnoses, the methods' tables have.
+    """Return the number of scans, subjects and diagnoses in the methods' tables.
 
-    Where some methods have values for fewer scans than others, the range is given.
+    If some methods have values for fewer scans than others, the range is given.
     """
     scans = _span([len(table) for table in tables])
     subjects = _span([table["subject"].nunique() for table in tables])

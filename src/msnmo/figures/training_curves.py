@@ -35,7 +35,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 HISTORY_COLUMNS = {"epoch": int, "total": float, **dict.fromkeys(LOSSES, float), "lr": float}
 LOWEST = 1e-4
-"""Losses under it are below the axis, or one that has vanished would press all others together."""
+"""Smaller losses are below the axis, otherwise a vanished loss would compress all others."""
 
 
 def read_histories(inputs: Inputs) -> dict[str, dict[int, pd.DataFrame]]:
@@ -102,7 +102,7 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _draw_method(axes: Axes, folds: Mapping[int, pd.DataFrame]) -> None:
-    # a line of one epoch cannot be seen
+    # a line of one epoch is invisible
     dot: dict[str, Any] = {"marker": "." if max(map(len, folds.values())) == 1 else ""}
     for fold, history in folds.items():
         line: dict[str, Any] = {"color": BLACK, "alpha": 0.35, "linewidth": 0.5}
@@ -114,7 +114,7 @@ def _draw_method(axes: Axes, folds: Mapping[int, pd.DataFrame]) -> None:
     mean = mean_of_folds(folds.values(), "total")
     axes.plot(mean.index, mean, label="total", color=BLACK, linewidth=1.6, **dot)
     cuts = np.unique(np.concatenate([rate_cuts(history) for history in folds.values()]))
-    if len(cuts):  # an empty line has no extent, which upsets the layout
+    if len(cuts):  # an empty line has no extent, which breaks the layout
         foot = axes.get_xaxis_transform()
         axes.plot(cuts, np.zeros(len(cuts)), label="rate cut", transform=foot, **_CUT)
 
@@ -134,7 +134,7 @@ def _scale(axes: Axes) -> None:
     bottom, top = axes.get_ylim()
     bottom = max(bottom, min(LOWEST, top / 10))
     axes.set_ylim(bottom=bottom)
-    # powers of ten alone might be one tick or none; written out, as exponents would be tiny
+    # powers of ten alone might give one tick or none; written out, as exponents are tiny
     steps = (1.0,) if top / bottom > 50 else (1.0, 2.0, 5.0)
     axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -170,7 +170,7 @@ def _note(histories: Mapping[str, Mapping[int, pd.DataFrame]]) -> str:
         "unweighted.",
     ]
     if len(epochs) > 1:
-        texts.append("A mean is over the folds that reached the epoch.")
+        texts.append("Means are over the folds that reached the epoch.")
     if any((history[["total", *LOSSES]] < LOWEST).any(axis=None) for history in every):
-        texts.append(f"Losses under {LOWEST:g} lie below the axis.")
+        texts.append(f"Losses under {LOWEST:g} are below the axis.")
     return " ".join(texts)

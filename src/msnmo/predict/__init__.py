@@ -1,1 +1,1 @@
-"""What trained networks say of scans: of a fold held out, and Grad-CAM."""
+"""Predictions of trained networks for held-out folds, and Grad-CAM."""

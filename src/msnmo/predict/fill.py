@@ -1,14 +1,15 @@
-"""Lesions filled by what surrounds them: the same scan as if it had none.
+"""Fill lesions from their surroundings: the same scan as if it had no lesions.
 
-The mean of what is filled in is harmonic: each voxel is the mean of its neighbours, and at the edge
-it meets the voxels of the scan. That alone would be smoother than any brain, and so betray where
-lesions were. Noise as strong and as coarse as the surroundings' is added by conditional simulation
-(Journel, Economic Geology 69:673, 1974): it is drawn for the whole brain, what is known of it at
-the edge is filled as the image is, and the difference is added, so that there is no step at the
-edge. Local means and deviations are those of normalised convolution (Knutsson & Westin, CVPR 1993).
+The mean of the filled part is harmonic: each voxel is the mean of its neighbours, and at the edge
+it meets the voxels of the scan. That alone would be smoother than any brain, and would reveal where
+lesions were. So noise with the strength and coarseness of the surroundings is added by conditional
+simulation (Journel, Economic Geology 69:673, 1974). The noise is drawn for the whole brain. Its
+values at the edge are filled like the image, and the difference is added, so that there is no step
+at the edge. Local means and deviations come from normalised convolution (Knutsson & Westin, CVPR
+1993).
 
-The command z-scores what it has filled: mean and deviation of the scan were those of its lesions
-too, and would tell in every voxel how much lesion there was.
+The command z-scores the filled scan. The scan's own mean and deviation included its lesions, so
+every voxel would reveal how much lesion there was.
 """
 
 from __future__ import annotations
@@ -29,51 +30,54 @@ from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_vol
 from msnmo.preprocess.zscore import Over, zscore
 
 SEED = 0
-"""Of the noise, with the scan's name: the same image whatever the config's seed."""
+"""Seed of the noise, together with the scan's name. The config's seed does not matter."""
 
 RIM = 1
-"""Voxels by which a lesion mask is widened: its rim is part lesion, and is filled too."""
+"""Voxels by which a lesion mask is widened: its rim is partly lesion and is filled too."""
 AROUND = 3
-"""Voxels around what is filled that the noise is like."""
+"""Width in voxels of the surroundings whose noise is imitated."""
 MEAN_WIDTH, SPREAD_WIDTH = 2.0, 4.0
 """Standard deviations, in voxels, of the Gaussians of local means and of local deviations."""
 LEAST_WEIGHT = 1e-6
-"""Of a local mean: with less of the brain in reach, it is the mean of all that is known."""
+"""Smallest weight of a local mean.
+
+With less brain in reach, the mean of all known voxels is used.
+"""
 MOST_ALIKE = 0.98
-"""Correlation of neighbours beyond which noise is not made coarser."""
+"""Largest correlation of neighbours that the noise imitates."""
 TOLERANCE = 1e-4
-"""Of the harmonic mean, relative to what it follows from."""
+"""Relative tolerance of the harmonic mean."""
 
 
 def widened(mask: np.ndarray, voxels: int) -> np.ndarray:
-    """Return a mask (X, Y, Z) with all voxels that it reaches in as many steps, also across."""
+    """Return a mask (X, Y, Z) widened by this many steps, diagonal steps included."""
     if not voxels:
         return mask
     return ndimage.binary_dilation(mask, ndimage.generate_binary_structure(3, 3), voxels)
 
 
 def fill_lesions(image: np.ndarray, lesion: np.ndarray, brain: np.ndarray, seed: int) -> np.ndarray:
-    """Return a scan whose lesions, and a rim of `RIM` voxels, are filled by what surrounds them.
+    """Return a scan with its lesions and a rim of `RIM` voxels filled from their surroundings.
 
     Parameters
     ----------
     image : (X, Y, Z) ndarray
         z-scored.
     lesion, brain : (X, Y, Z) ndarray of bool
-        Only the brain is filled, and only it is filled from.
+        Only the brain is filled, and only from brain.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     (X, Y, Z) ndarray of float32
-        What is not filled has the very values of `image`; what is filled lies within the range of
-        the brain around it.
+        Unfilled voxels keep the exact values of `image`. Filled voxels lie within the range of the
+        brain around them.
 
     Raises
     ------
     ValueError
-        If the shapes differ, or lesions leave nothing of the brain to fill them from.
+        If the shapes differ, or if lesions leave no brain to fill them from.
     """
     if not image.shape == lesion.shape == brain.shape:
         raise ValueError(f"shapes differ: {image.shape}, {lesion.shape}, {brain.shape}")
@@ -86,7 +90,7 @@ def fill_lesions(image: np.ndarray, lesion: np.ndarray, brain: np.ndarray, seed:
         raise ValueError("lesions cover the whole brain")
     values = image.astype(np.float64)
     around = known & widened(hidden, AROUND)
-    # lesions in a part of the brain mask of their own have nothing around them
+    # lesions in a separate part of the brain mask have nothing around them
     around = around if around.any() else known
     noise = _noise_like(values, known, around, seed)
     made = _harmonic(values - noise, hidden, known) + noise[hidden]
@@ -95,7 +99,7 @@ def fill_lesions(image: np.ndarray, lesion: np.ndarray, brain: np.ndarray, seed:
 
 
 def _local_mean(values: np.ndarray, known: np.ndarray, width: float) -> np.ndarray:
-    """Return the mean of what is known around each voxel, weighed by a Gaussian."""
+    """Return the mean of the known voxels around each voxel, weighted by a Gaussian."""
     weight = ndimage.gaussian_filter(known.astype(np.float64), width, mode="constant")
     total = ndimage.gaussian_filter(np.where(known, values, 0.0), width, mode="constant")
     everywhere = np.full(values.shape, values[known].mean())
@@ -103,10 +107,10 @@ def _local_mean(values: np.ndarray, known: np.ndarray, width: float) -> np.ndarr
 
 
 def _noise_like(values: np.ndarray, known: np.ndarray, around: np.ndarray, seed: int) -> np.ndarray:
-    """Return Gaussian noise (X, Y, Z), locally as strong and along each axis as coarse as a scan.
+    """Return Gaussian noise (X, Y, Z) with a scan's local strength and coarseness per axis.
 
     Noise smoothed by a Gaussian of deviation s has a correlation of exp(-1 / 4s²) between
-    neighbours: s is what makes it that of the detail `around`.
+    neighbours. s is chosen so that this equals the correlation in the detail `around`.
     """
     detail = values - _local_mean(values, known, MEAN_WIDTH)
     spread = np.sqrt(_local_mean(detail**2, known, SPREAD_WIDTH))
@@ -118,7 +122,7 @@ def _noise_like(values: np.ndarray, known: np.ndarray, around: np.ndarray, seed:
 
 
 def _correlation_of_neighbours(detail: np.ndarray, around: np.ndarray, axis: int) -> float:
-    """Return Pearson's r of neighbours along an axis; 0 where there is none to be had."""
+    """Return Pearson's r of neighbours along an axis; 0 if it is undefined."""
     first, second = _neighbours(axis)
     pairs = around[first] & around[second]
     one, other = detail[first][pairs], detail[second][pairs]
@@ -128,7 +132,7 @@ def _correlation_of_neighbours(detail: np.ndarray, around: np.ndarray, axis: int
 
 
 def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return the places of all voxels that have a next one along an axis, and of those."""
+    """Return the places of all voxels with a next voxel along an axis, and of those next voxels."""
     whole = [slice(None)] * 3
     first, second = whole.copy(), whole.copy()
     first[axis], second[axis] = slice(-1), slice(1, None)
@@ -136,10 +140,10 @@ def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
 
 
 def _harmonic(values: np.ndarray, hidden: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the values of what is hidden, (hidden voxels,): each the mean of its six neighbours.
+    """Return the values of the hidden voxels, (N,): each is the mean of its six neighbours.
 
-    Neighbours that are neither hidden nor known do not count. What no known voxel touches gets the
-    mean of all that is known.
+    Neighbours that are neither hidden nor known do not count. Hidden parts that touch no known
+    voxel get the mean of all known voxels.
     """
     count = int(hidden.sum())
     number = np.full(hidden.shape, -1)
@@ -154,13 +158,13 @@ def _harmonic(values: np.ndarray, hidden: np.ndarray, known: np.ndarray) -> np.n
             rows.append(number[here][inner])
             columns.append(number[there][inner])
             outer = hidden[here] & known[there]
-            # each voxel is here once for each of the six directions
+            # each voxel is listed once per direction, six times in all
             sums[number[here][outer]] += values[there][outer]
             neighbours[number[here][inner | outer]] += 1
     links = (np.concatenate(rows), np.concatenate(columns))
     between = sparse.csr_array((np.ones(len(links[0])), links), shape=(count, count))
     start = np.full(count, values[known].mean())
-    # a start that is a mean stays one where nothing known is near
+    # start from the mean, which stays where no known voxel is near
     solved, _ = cg(
         sparse.diags_array(neighbours) - between, sums, x0=start, rtol=TOLERANCE, atol=TOLERANCE
     )
@@ -170,7 +174,7 @@ def _harmonic(values: np.ndarray, hidden: np.ndarray, known: np.ndarray) -> np.n
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write a scan in model space with its lesions filled."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.fill", description=__doc__)
-    parser.add_argument("--scan", required=True, help="its name, which the noise follows from")
+    parser.add_argument("--scan", required=True, help="its name, which determines the noise")
     parser.add_argument("--image", type=Path, required=True, help="in model space, z-scored")
     parser.add_argument("--lesion", type=Path, required=True, help="lesion mask in model space")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask in model space")
@@ -178,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--over",
         choices=get_args(Over),
         default="brain",
-        help="voxels that mean and deviation are of",
+        help="voxels for mean and deviation",
     )
     parser.add_argument("--out", type=Path, required=True, help="the image, filled and z-scored")
     given = parser.parse_args(arguments)
@@ -192,13 +196,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         filled = fill_lesions(image.data, lesion.data, brain.data, seed)
         scaled = zscore(filled, brain.data, given.over)
     except ValueError as error:
-        remedy = "look at the scan's lesion and brain mask; exclude the scan"
+        remedy = "check the scan's lesion and brain masks, or exclude the scan"
         raise bad_input(
             given.lesion, "lesions that leave brain around them", str(error), remedy
         ) from error
     hidden = int((widened(lesion.data, RIM) & brain.data).sum())
     print(
-        f"{hidden} voxels filled, {int((lesion.data & ~brain.data).sum())} outside the brain left"
+        f"{hidden} voxels filled, {int((lesion.data & ~brain.data).sum())} outside the brain not "
+        "filled"
     )
     save_volume(given.out, scaled, image.grid)
 

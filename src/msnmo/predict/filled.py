@@ -1,8 +1,8 @@
 """Predict the class of a fold's test scans with their lesions filled: the shortcut test.
 
-A network that tells classes by lesions alone cannot tell them here; one that still can goes by
-something else, such as scanner or site. The scans, the network and how it is asked are those of
-`msnmo.predict.fold`: only the image differs. Scans without a lesion mask are left out.
+A network that tells the classes apart only by lesions cannot do so here. If it still can, it uses
+something else, such as scanner or site. Scans, network and evaluation are those of
+`msnmo.predict.fold`; only the image differs. Scans without a lesion mask are left out.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ COLUMNS = {
     **{"method": str, "fold": int, "seed": int},
     **{"scan": str, "diagnosis": str, "p_nmosd": float},
 }
-"""Of the table that is written, a row per scan."""
+"""Columns of the written table, which has one row per scan."""
 
 
 def read_filled(scans: Path, truth: Path, filled: str) -> pd.DataFrame:
-    """Read the test scans of a fold that have a lesion mask; those that have none are printed.
+    """Read the test scans of a fold that have a lesion mask. Print those without one.
 
     Parameters
     ----------
     scans, truth : Path
         Lists of the fold's test scans and of their lesion masks.
     filled : str
-        With {folder} and {scan}: the image of a scan with its lesions filled.
+        Path with {folder} and {scan} of a scan's image with filled lesions.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def read_filled(scans: Path, truth: Path, filled: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a table cannot be read, or only one has a scan.
+        If a table cannot be read, or if a scan is in only one table.
     """
     tested, lesions = read_part(scans, FILES), read_part(truth, ("lesion",))
     if odd := sorted(set(lesions["scan"]) ^ set(tested["scan"])):
@@ -66,7 +66,7 @@ def read_filled(scans: Path, truth: Path, filled: str) -> pd.DataFrame:
     with_mask = tested["scan"].isin(lesions.loc[lesions["lesion"].notna(), "scan"])
     print(f"{with_mask.sum()} test scans with a lesion mask")
     if not with_mask.all():
-        print(f"without one, so left out: {', '.join(tested.loc[~with_mask, 'scan'])}")
+        print(f"left out, as they have none: {', '.join(tested.loc[~with_mask, 'scan'])}")
     table = tested[with_mask].reset_index(drop=True)
     return table.assign(image=[str(path_of_scan(filled, scan)) for scan in table["scan"]])
 
@@ -95,15 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.filled", description=__doc__)
-    listed = "of msnmo.cohort.parts (TSV)"
+    listed = "from msnmo.cohort.parts (TSV)"
     parser.add_argument("--scans", type=Path, required=True, help=f"what to predict, {listed}")
     parser.add_argument("--truth", type=Path, required=True, help=f"their lesion masks, {listed}")
     parser.add_argument(
-        "--filled", required=True, help="filled image of a scan, with {folder} and {scan}"
+        "--filled", required=True, help="path of a scan's filled image, with {folder} and {scan}"
     )
-    parser.add_argument("--method", required=True, help="whose weights these are")
+    parser.add_argument("--method", required=True, help="the method that was trained")
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
-    parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the training")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument("--out", type=Path, required=True, help="TSV")

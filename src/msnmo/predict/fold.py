@@ -1,6 +1,6 @@
 """Predict the test scans of a fold: lesion maps and masks, class probabilities, localisation maps.
 
-`load_model` and `predict_scan` know nothing of folds: they serve any scan in model space.
+`load_model` and `predict_scan` do not depend on folds. They serve any scan in model space.
 """
 
 from __future__ import annotations
@@ -56,24 +56,24 @@ from msnmo.networks.outputs import Outputs
 from msnmo.settings.methods import get_method
 
 FILES = ("image", "sidecar", "brain")
-"""Of a scan, what is read to predict it."""
+"""The files of a scan that are read for its prediction."""
 RETRAIN = "delete the folder of this model and run the workflow again"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one scan, in model space.
+    """A network's prediction for one scan, in model space.
 
     Parameters
     ----------
     lesion_probability : (X, Y, Z) ndarray of float32, optional
         0 to 1; None if the method does not segment.
     class_probabilities : (2,) ndarray of float32, optional
-        Of class 0 and 1 (MS and NMOSD); None if the method does not classify.
+        For class 0 and 1 (MS and NMOSD); None if the method does not classify.
     localisation : tuple of (x, y, z) ndarray of float32
         V_1 to V_3 of the predicted class (equation 10), fine to coarse, at 1/2, 1/4 and 1/8 of
-        model space's size; not normalised: above 0 speaks for the class. Empty if the method has
-        none.
+        model space's size. Not normalised: values above 0 are evidence for the class. Empty if the
+        method has none.
     """
 
     lesion_probability: np.ndarray | None
@@ -103,23 +103,23 @@ def predict_scan(model: nn.Module, image: np.ndarray, device: torch.device) -> P
 
 
 def infer(model: nn.Module, image: np.ndarray, device: torch.device) -> Outputs:
-    """Return what a network says of one z-scored scan in model space (X, Y, Z), in float32.
+    """Return a network's outputs for one z-scored scan in model space (X, Y, Z), in float32.
 
     Raises
     ------
     MsnmoError
-        If memory runs out, or the network says NaN or infinity: neither has a class or a lesion.
+        If memory runs out, or if the outputs have NaN or infinity.
     """
     size = "x".join(map(str, image.shape))
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
-    remedy = "take a machine with more memory, or see that nothing else uses the device"
+    remedy = "use a machine with more memory, or check that nothing else uses the device"
     with torch.inference_mode(), explain_full_memory(device, f"one scan of size {size}", remedy):
         outputs: Outputs = model(batch.to(device, memory_format=memory_format(device)))
         wrong = outputs_not_finite(outputs)
     if wrong:
         raise MsnmoError(
             f"a network's output is not finite: {wrong}\n"
-            "    remedy:   look at the preprocessed image; if others go wrong too, train again"
+            "    remedy:   look at the preprocessed image; if other scans fail too, train again"
         )
     return outputs
 
@@ -134,7 +134,7 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     Parameters
     ----------
     weights : Path
-        safetensors file of `msnmo.train`; no other format is read (a pickle could run code).
+        safetensors file of `msnmo.train`. No other format is read, as a pickle could run code.
     run : dict
         Contents of the training's run.json.
     device : torch.device
@@ -142,8 +142,8 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
     Raises
     ------
     InputError
-        Naming the weights file, if it is missing, damaged, of another training or network, or
-        holds NaN or infinity.
+        Names the weights file, if it is missing, damaged, of another training or network, or has
+        NaN or infinity.
     """
     method, size = get_method(run["method"]), tuple(run["size"])
     tensors = _read_weights(weights, run)
@@ -157,7 +157,7 @@ def load_model(weights: Path, run: dict[str, Any], device: torch.device) -> nn.M
 def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]:
     expected = f"the weights of method {run['method']}, fold {run['fold']}, as trained"
     try:
-        if not weights.is_file():  # a pipe would be waited for
+        if not weights.is_file():  # reading a pipe could block
             raise FileNotFoundError("no such file")
         with safe_open(weights, framework="pt") as file:
             origin = loads_finite((file.metadata() or {}).get("msnmo", "{}"))
@@ -170,7 +170,7 @@ def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]
         found = f"the weights of method {origin.get('method')}, fold {origin.get('fold')}"
         raise bad_input(weights, expected, found, RETRAIN)
     if sha256(weights) != run["weights_sha256"]:
-        found = "another checksum than run.json's: the file is damaged or of another training"
+        found = "a checksum other than in run.json: the file is damaged or from another training"
         raise bad_input(weights, expected, found, RETRAIN)
     if found := not_finite(tensors):
         raise bad_input(weights, "weights that are finite numbers", found, RETRAIN)
@@ -197,7 +197,7 @@ def _refuse_other_network(
 
 @dataclass(frozen=True)
 class LoadedScan:
-    """One scan to predict: its id, image and brain mask in model space and the way back."""
+    """One scan to predict: id, image and brain mask in model space, and the way back."""
 
     scan: str
     image: Volume
@@ -205,9 +205,9 @@ class LoadedScan:
     space: ModelSpace
 
     def save_map(self, path: Path, values: np.ndarray, dtype: type) -> None:
-        """Write a map (x, y, z), of model space's size or some times smaller, on its own grid.
+        """Write a map (x, y, z) on its own grid: model space's size, or several times smaller.
 
-        It is 0 but at the brain's voxels and those beside them, which interpolation reads.
+        It is 0 except at the brain's voxels and their neighbours, which interpolation reads.
         """
         wide = tuple(zip(values.shape, np.array(self.brain.shape) // values.shape, strict=True))
         blocks = self.brain.reshape([length for pair in wide for length in pair])
@@ -217,19 +217,19 @@ class LoadedScan:
 
 
 def load_scans(table: pd.DataFrame, size: tuple[int, int, int]) -> list[LoadedScan]:
-    """Read scans in model space and the geometry that takes maps back to their native grids.
+    """Read scans in model space, and the geometry that maps them back to their native grids.
 
     Parameters
     ----------
     table : DataFrame
         Columns scan, image, sidecar, brain.
     size : (3,) tuple of int
-        Size that the network was trained at.
+        Input size of the network in training.
 
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged, of another size or not of one scan.
+        Names every file that is missing, damaged, of another size or of another scan.
     """
     scans: list[LoadedScan] = []
     findings: list[Finding] = []
@@ -249,14 +249,14 @@ def _load_scan(
     image = load_volume(image_path)
     remedy = "delete the preprocessed scans and run the workflow again"
     if image.grid.shape != size:
-        expected = f"shape {size}, as the network was trained"
+        expected = f"shape {size}, as in the network's training"
         raise bad_input(image_path, expected, f"shape {image.grid.shape}", remedy)
     space = ModelSpace.from_sidecar(sidecar)
     if not space.model.matches(image.grid):
         raise bad_input(sidecar, f"the geometry of {image_path}", "that of another grid", remedy)
     brain = load_mask(brain_path)
     if not brain.grid.matches(image.grid):
-        found = f"another: shape {brain.grid.shape}"
+        found = f"another grid: shape {brain.grid.shape}"
         raise bad_input(brain_path, f"the grid of {image_path}", found, remedy)
     return LoadedScan(scan, image, brain.data, space)
 
@@ -266,19 +266,19 @@ def write_prediction(
 ) -> None:
     """Write a scan's maps and masks, in model space and on the native grid.
 
-    The probability is taken to the native grid and thresholded there, which keeps lesion borders
-    finer than taking the mask. Outside the field that the network saw the native maps are 0.
-    Probabilities are then rounded to 1/255. Localisation maps keep their own size, in steps of
-    1/32767 of their largest value; `msnmo.evaluate.maps` reads them within the brain.
+    The probability is resampled to the native grid and thresholded there, which keeps lesion
+    borders finer than resampling the mask. Outside the network's field of view the native maps are
+    0. Then probabilities are rounded to 1/255. Localisation maps keep their own size, in steps of
+    1/32767 of their largest value. `msnmo.evaluate.maps` reads them within the brain.
 
     Parameters
     ----------
     folder : Path
     scan : LoadedScan
     prediction : Prediction
-        What the method does not predict is not written.
+        Outputs that the method does not predict are not written.
     threshold : float
-        A voxel is lesion where its probability is above this.
+        A voxel is lesion if its probability is above this.
     """
     model_space = f"{scan.scan}_space-model"
     grid, native = scan.image.grid, scan.space.native
@@ -324,9 +324,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.fold", description=__doc__)
     parser.add_argument(
-        "--scans", type=Path, required=True, help="what to predict, of msnmo.cohort.parts (TSV)"
+        "--scans",
+        type=Path,
+        required=True,
+        help="the scans to predict, from msnmo.cohort.parts (TSV)",
     )
-    parser.add_argument("--method", required=True, help="whose weights these are")
+    parser.add_argument("--method", required=True, help="the method that was trained")
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
@@ -335,14 +338,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--threshold",
         type=between_0_and_1,
         default=0.5,
-        help="a voxel is lesion where its probability is above this (default: 0.5)",
+        help="a voxel is lesion if its probability is above this (default: 0.5)",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
 
 
 def read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
-    """Return the run.json of a training, checked to be of this method and fold."""
+    """Return the run.json of a training. Check that it is of this method and fold."""
     run = read_json(path)
     needed = ("method", "fold", "settings", "size", "training_scans", "weights_sha256")
     if missing := [key for key in needed if key not in run]:
@@ -350,17 +353,17 @@ def read_run(path: Path, method: str, fold: int) -> dict[str, Any]:
     if (run["method"], run["fold"]) != (method, fold):
         expected = f"the training of method {method}, fold {fold}"
         found = f"method {run['method']}, fold {run['fold']}"
-        raise bad_input(path, expected, found, "give the run.json that lies beside the weights")
+        raise bad_input(path, expected, found, "give the run.json beside the weights")
     return run
 
 
 def refuse_trained_on(test: pd.DataFrame, run: dict[str, Any], path: Path) -> None:
-    """Stop if the network was trained on a scan it is to be tested on: folds may have changed."""
+    """Stop if the network was trained on one of its test scans: folds may have changed."""
     both = sorted(set(run["training_scans"]) & set(test["scan"]))
     if both:
         raise DataLeakageError(
-            f"{', '.join(both)} in fold {run['fold']}'s test scans and among the training scans of "
-            f"{path}: the folds have changed since. To mend it, {RETRAIN}."
+            f"{', '.join(both)} in fold {run['fold']}'s test scans and also in the training scans "
+            f"of {path}: the folds have changed since. To fix it, {RETRAIN}."
         )
 
 

@@ -1,8 +1,8 @@
 """Grad-CAM of the test scans of a fold, by the network that was not trained on them.
 
-The maps are of the first residual block's output F_1, finest of the three. At the last block they
-would add nothing: from F_3 to the logits the network is linear, so Grad-CAM there is V_3 without
-its negative part. At F_1 the gradient also runs through the two later blocks.
+The maps are for the first residual block's output F_1, the finest of the three. At the last block
+they would add nothing: the network is linear from F_3 to the logits, so Grad-CAM there equals V_3
+without its negative part. At F_1, the gradient also runs through the two later blocks.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ LAYER = "block_1"
 
 
 class ClassLogits(nn.Module):
-    """A network of both tasks as one that classifies, the form that MONAI's Grad-CAM takes.
+    """Wraps a network of both tasks as a classifier, as MONAI's Grad-CAM needs it.
 
     Parameters
     ----------
     model : Module
-        With a part `classification`; returns `Outputs`.
+        A network with a part `classification` that returns `Outputs`.
     """
 
     def __init__(self, model: nn.Module):
@@ -71,23 +71,23 @@ def gradcam(
         z-scored, in model space.
     device : torch.device
     layer : str
-        Of the classification: its output is what the map weighs.
+        Layer of the classification whose output the map weights.
 
     Returns
     -------
     (x, y, z) ndarray of float32
-        At least 0; of the size of the layer's output. Times its voxels, so that it has the unit of
-        V_1 to V_3, the logit's, whatever the resolution.
+        At least 0, with the size of the layer's output. Multiplied by its number of voxels, so that
+        it has the unit of V_1 to V_3 (the logit's) at any resolution.
 
     Raises
     ------
     MsnmoError
-        If memory runs out, or the map holds NaN or infinity.
+        If memory runs out, or if the map has NaN or infinity.
     """
     mapper = GradCAM(ClassLogits(model), f"model.classification.{layer}")
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     size = "x".join(map(str, image.shape))
-    remedy = "take a machine with more memory, or see that nothing else uses the device"
+    remedy = "use a machine with more memory, or check that nothing else uses the device"
     with explain_full_memory(device, f"Grad-CAM of one scan of size {size}", remedy):
         # without MONAI's last step, which maps the largest value to 0
         values = mapper.compute_map(batch.to(device, memory_format=memory_format(device))).detach()
@@ -119,10 +119,10 @@ def _write(folder: Path, scan: LoadedScan, values: np.ndarray) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.predict.gradcam", description=__doc__)
     parser.add_argument(
-        "--scans", type=Path, required=True, help="what to map, of msnmo.cohort.parts (TSV)"
+        "--scans", type=Path, required=True, help="the scans to map, from msnmo.cohort.parts (TSV)"
     )
-    parser.add_argument("--method", default="joint", help="whose weights these are")
-    parser.add_argument("--fold", type=int, required=True, help="the fold whose scans these are")
+    parser.add_argument("--method", default="joint", help="the method that was trained")
+    parser.add_argument("--fold", type=int, required=True, help="the fold of these scans")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

@@ -1,1 +1,1 @@
-"""From a scan as it arrived to model space, a module for each step."""
+"""From the original scan to model space, with a module for each step."""

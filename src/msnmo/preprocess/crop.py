@@ -1,4 +1,4 @@
-"""Crop: the black background removed (paper, section 3.1.2), the axes in RAS+ order (ours)."""
+"""Crop: removes the black background (paper, section 3.1.2), reorders axes to RAS+ (ours)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def crop_around(path: Path, brain: Volume) -> Crop:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Crop one scan and its brain mask; the sidecar says how to undo it."""
+    """Crop one scan and its brain mask. The sidecar says how to undo it."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.crop", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="bias-corrected scan")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
     parser.add_argument("--out-image", type=Path, required=True, help="the image, cropped")
     parser.add_argument("--out-brain", type=Path, required=True, help="the mask, cropped")
-    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: what takes it back")
+    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON with the way back")
     given = parser.parse_args(arguments)
 
     scan, brain = load_volume(given.image), load_mask(given.brain)

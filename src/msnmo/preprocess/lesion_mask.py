@@ -1,4 +1,4 @@
-"""Lesion mask: along with its scan into model space, by the very geometry of the scan's sidecar."""
+"""Lesion mask: takes it to model space by the geometry in its scan's sidecar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msnmo.core.volumes import load_mask, save_volume
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Crop and resize one lesion mask as its scan was."""
+    """Crop and resize one lesion mask like its scan."""
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.preprocess.lesion_mask", description=__doc__
     )
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     inside = int(space.crop.apply(lesion.data).sum())
     total = int(lesion.data.sum())
     if inside < total:
-        print(f"{given.mask}: {total - inside} of {total} lesion voxels lie outside the crop")
+        print(f"{given.mask}: {total - inside} of {total} lesion voxels are outside the crop")
     save_volume(given.out, model, space.model, np.uint8)
 
 

@@ -138,7 +138,7 @@ def _load_library() -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Correct one skull-stripped scan, or pass on one that was corrected before it arrived."""
+    """Correct one skull-stripped scan, or copy one that was already corrected."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.n4", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="skull-stripped scan")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask")
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--bias-corrected",
         choices=("yes", "no"),
         default="no",
-        help="yes: the scan arrived corrected, and is copied",
+        help="yes: the scan was already corrected and is copied",
     )
     parser.add_argument(
         "--shrink", type=int, default=4, help="N4 estimates on a grid this many times coarser"
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         type=int,
         nargs="+",
         default=[50, 50, 50, 50],
-        help="at most, at each level of resolution",
+        help="maximum number of iterations at each resolution level",
     )
     parser.add_argument(
         "--tolerance", type=finite, default=1e-7, help="change below which a level ends"
@@ -195,7 +195,7 @@ def _refuse_no_signal(path: Path, scan: Volume, brain: Volume) -> None:
         path,
         "varied positive intensities inside the brain mask",
         "one value or none" if inside.size else "an empty brain mask",
-        "look at the scan and its brain mask; exclude the scan if it holds no image",
+        "check the scan and its brain mask; exclude the scan if it shows no image",
     )
 
 

@@ -25,7 +25,7 @@ How = Literal["intersection", "union", "majority", "staple"]
 
 
 def combine_masks(masks: Sequence[np.ndarray], how: How = "intersection") -> np.ndarray:
-    """Return one lesion mask from those of one or more raters.
+    """Return one lesion mask from the masks of one or more raters.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def load_raters(
     resample: bool = False,
     labels: Labels = (),
 ) -> tuple[Grid, list[np.ndarray]]:
-    """Read a scan's lesion masks after checking that each lies on the scan's grid.
+    """Read a scan's lesion masks after checking that each is on the scan's grid.
 
     Parameters
     ----------
@@ -117,18 +117,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Combine the raters' lesion masks of one scan."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.raters", description=__doc__)
     parser.add_argument("--flair", type=Path, required=True, help="the scan as it arrived")
-    parser.add_argument("--masks", type=Path, required=True, nargs="+", help="one mask a rater")
+    parser.add_argument("--masks", type=Path, required=True, nargs="+", help="one mask per rater")
     parser.add_argument(
         "--how",
         choices=get_args(How),
         default="intersection",
-        help="majority: more than half, a tie is no lesion; staple: needs three raters or more",
+        help="majority: more than half (a tie is no lesion); staple: needs at least three raters",
     )
     parser.add_argument(
         "--other-grid",
         choices=("error", "resample"),
         default="error",
-        help="what becomes of a mask that lies on another grid than the scan",
+        help="what to do with a mask on another grid than the scan",
     )
     add_lesion_labels(parser)
     parser.add_argument("--out", type=Path, required=True, help="lesion mask on the scan's grid")

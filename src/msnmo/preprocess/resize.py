@@ -17,7 +17,7 @@ from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_vol
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Resize one cropped scan and its brain mask; the sidecar gains what inverts it."""
+    """Resize one cropped scan and its brain mask. The sidecar gets the way back."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.resize", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="cropped scan")
     parser.add_argument("--brain", type=Path, required=True, help="cropped brain mask")
@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default="stretch",
         help="stretch each axis by its own factor, or pad and keep proportions",
     )
-    parser.add_argument("--order", type=int, choices=(1, 3), default=3, help="splines of the image")
+    parser.add_argument(
+        "--order", type=int, choices=(1, 3), default=3, help="spline order for the image"
+    )
     parser.add_argument(
         "--mask",
         choices=get_args(MaskRule),
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out-image", type=Path, required=True, help="the image, resized")
     parser.add_argument("--out-brain", type=Path, required=True, help="the mask, resized")
-    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: what takes it back")
+    parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON with the way back")
     given = parser.parse_args(arguments)
 
     scan, brain = load_volume(given.image), load_mask(given.brain)

@@ -1,4 +1,4 @@
-"""The steps of preprocessing and their commands: what the rules and `msnmo.apply` both run.
+"""The steps of preprocessing and their commands, run by the rules and by `msnmo.apply`.
 
 Of a step this tells its module, its files and its options, once. Importing it is cheap, since the
 workflow does so at each of its starts.
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """One step: a module of ours, which is run in a process of its own.
+    """One step: a module of ours, run in a separate process.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _flag(name: str) -> str:
 
 
 def _option(name: str, value: object) -> list[str]:
-    """Return an option's words: its name alone for True, nothing for what is not or empty."""
+    """Return an option's words: only its name for True, nothing for False or empty values."""
     if isinstance(value, bool):
         return [_flag(name)] if value else []
     values = list(value) if isinstance(value, list | tuple) else [value]

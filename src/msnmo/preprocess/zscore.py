@@ -49,7 +49,7 @@ def zscore(image: np.ndarray, brain: np.ndarray, over: Over = "brain") -> np.nda
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Z-score one resized scan; the sidecar gains the settings."""
+    """Z-score one resized scan. The sidecar gets the settings."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.preprocess.zscore", description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="scan in model space")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask in model space")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--over",
         choices=get_args(Over),
         default="brain",
-        help="voxels that mean and deviation are of",
+        help="voxels for mean and deviation",
     )
     parser.add_argument("--out-image", type=Path, required=True, help="the image, z-scored")
     parser.add_argument("--out-sidecar", type=Path, required=True, help="JSON: how it was made")
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         scaled = zscore(scan.data, brain.data, given.over)
     except ValueError as error:
-        remedy = "look at the scan and its brain mask; exclude the scan if it holds no image"
+        remedy = "check the scan and its brain mask; exclude the scan if it shows no image"
         raise bad_input(given.image, "varied intensities", str(error), remedy) from error
     sidecar = read_json(given.sidecar) | {"zscore": {"over": given.over}}
     save_volume(given.out_image, scaled, scan.grid)

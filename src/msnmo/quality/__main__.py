@@ -1,4 +1,4 @@
-"""Draw one preprocessed scan step by step, and measure it, for a rater to decide on it."""
+"""Draw one preprocessed scan step by step and measure it, so that a rater can decide on it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def strips_of(scan: Volume, arrays: Arrays, model: Grid, bias_range: float | Non
     Parameters
     ----------
     scan : Volume
-        As it arrived.
+        The original scan.
     arrays : Arrays
     model : Grid
         Grid of model space.
     bias_range : float, optional
-        As `measure` returns, for the row's label.
+        As returned by `measure`, for the row's label.
     """
     native = arrays.native
     brain = [(arrays.brain, BRAIN_COLOUR)]
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m msnmo.quality", description=__doc__)
-    parser.add_argument("--scan", required=True, help="its name")
+    parser.add_argument("--scan", required=True, help="the scan's name")
     parser.add_argument("--flair", type=Path, required=True, help="the scan as it arrived")
     parser.add_argument("--brain", type=Path, required=True, help="brain mask, native")
     parser.add_argument("--stripped", type=Path, required=True, help="skull-stripped scan, native")
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="z-scored scan, model space")
     parser.add_argument("--lesion", type=Path, help="lesion mask, native")
     parser.add_argument("--model-lesion", type=Path, help="lesion mask, model space")
-    parser.add_argument("--deface", action="store_true", help="show the brain alone")
+    parser.add_argument("--deface", action="store_true", help="show only the brain")
     parser.add_argument("--out-picture", type=Path, required=True, help="PNG")
     parser.add_argument("--out-numbers", type=Path, required=True, help="JSON")
     return parser
@@ -140,7 +140,7 @@ def _read(arguments: argparse.Namespace) -> tuple[Volume, Arrays, Grid]:
 
 
 def _beside(path: Path | None, reference: Volume, reference_path: Path, load: Any) -> Any:
-    """Return the voxels of a file on the reference's grid, or None where no file is given."""
+    """Return the voxels of a file on the reference's grid, or None if no file is given."""
     if path is None:
         return None
     volume = load(path)

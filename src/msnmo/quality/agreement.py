@@ -1,4 +1,4 @@
-"""Compare two raters' tables of decisions: how far they agree beyond chance, and where not."""
+"""Compare two raters' tables of decisions: agreement beyond chance, and differences."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ WEIGHTS = ("quadratic", "linear")
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two raters agree on one thing.
+    """The agreement of two raters on one question.
 
     Parameters
     ----------
     counts : (n, n) DataFrame
-        Scans by what the first rater (rows) and the second (columns) say of them.
+        Scans by the answers of the first rater (rows) and the second (columns).
     kappa : float
-        Cohen's kappa; NaN where both say one and the same of every scan.
+        Cohen's kappa; NaN if both give the same answer for all scans.
     low, high : float
-        Its asymptotic 95 % interval (Fleiss, Cohen and Everitt 1969); NaN where there is none.
+        Its asymptotic 95 % interval (Fleiss, Cohen and Everitt 1969); NaN if there is none.
     """
 
     counts: pd.DataFrame
@@ -50,18 +50,18 @@ class Agreement:
 
     @property
     def alike(self) -> int:
-        """Scans of which both say the same."""
+        """Number of scans with the same answer."""
         return int(np.trace(self.counts))
 
     @property
     def scans(self) -> int:
-        """Scans of which both say something."""
+        """Number of scans with answers of both."""
         return int(self.counts.to_numpy().sum())
 
     def __str__(self) -> str:
-        told = f"{self.alike} of {self.scans} scans alike"
+        told = f"the same answer for {self.alike} of {self.scans} scans"
         if np.isnan(self.kappa):
-            return f"kappa is not defined, as both say the same of every scan; {told}"
+            return f"kappa is undefined, as both give one answer for all scans; {told}"
         interval = ""
         if np.isfinite([self.low, self.high]).all():
             interval = f" (95 % interval {self.low:.2f} to {self.high:.2f})"
@@ -71,16 +71,16 @@ class Agreement:
 def agree(
     first: Sequence[str], second: Sequence[str], labels: Sequence[str], weights: str | None = None
 ) -> Agreement:
-    """Return how far two raters agree.
+    """Return the agreement of two raters.
 
     Parameters
     ----------
     first, second : sequence of str
-        What each says of the same scans, at least one.
+        The answers of each for the same scans, at least one.
     labels : sequence of str
-        What can be said, in its order.
+        The possible answers, in order.
     weights : {"linear", "quadratic"}, optional
-        How a disagreement counts by how many labels lie between; None: each alike.
+        Weights of a disagreement by distance between labels; None: all equal.
     """
     counts = confusion_matrix(first, second, labels=list(labels))
     table = pd.DataFrame(counts, index=list(labels), columns=list(labels))
@@ -89,22 +89,22 @@ def agree(
     kappa = cohen_kappa_score(first, second, labels=list(labels), weights=weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         interval = cohens_kappa(counts, wt=weights)
-    if not interval.std_kappa > 0:  # of few scans: the error is not 0, it is not known
+    if not interval.std_kappa > 0:  # with few scans, the error is unknown, not 0
         return Agreement(table, float(kappa), np.nan, np.nan)
-    # a kappa is at most 1, the normal distribution of its estimate knows no end
+    # kappa is at most 1, but its normal distribution is unlimited
     return Agreement(table, float(kappa), interval.kappa_low, min(interval.kappa_upp, 1.0))
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, weights: str) -> dict[str, Agreement]:
-    """Return how far two raters agree on decisions, on grades, and on each artefact that one saw.
+    """Return the agreement on decisions, on grades, and on each artefact that one rater saw.
 
     Parameters
     ----------
     first, second : DataFrame
-        As `read_decisions` returns, with scans in common.
+        As returned by `read_decisions`, with common scans.
     weights : {"linear", "quadratic"}
-        Of grades. A scan that was excluded without a grade has the grade exclude; one that was kept
-        without a grade has none.
+        Weights of grades. A scan excluded without a grade counts as exclude. A scan kept without a
+        grade has no grade.
     """
     both = _joined(first, second)
     agreed = {"decision": agree(both["decision_1"], both["decision_2"], (EXCLUDE, KEEP))}
@@ -119,18 +119,18 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, weights: str) -> dict[str
 
 
 def _saw(cells: pd.Series, name: str) -> list[str]:
-    """Return of each scan whether a rater saw an artefact: yes or no."""
+    """Return for each scan whether a rater saw an artefact: yes or no."""
     return ["yes" if name in cell.split(SEPARATOR) else "no" for cell in cells]
 
 
 def disagreements(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans of which two raters say different things.
+    """Return the scans on which two raters differ.
 
     Returns
     -------
     DataFrame
         Columns scan, then decision, grade, artefacts and reason of the first (``_1``) and the
-        second (``_2``), in the scans' order. Two grades differ only where both were given.
+        second (``_2``), in the scans' order. Two grades differ only if both were given.
     """
     both = _joined(first, second)
     graded = (both["grade_1"] != "") & (both["grade_2"] != "")
@@ -154,7 +154,7 @@ def _joined(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def _name(table: pd.DataFrame, path: Path) -> str:
-    """Return who rated: the one name in the table, or the file's."""
+    """Return the rater: the only name in the table, or the file's name."""
     raters = set(table["rater"])
     return raters.pop() if len(raters) == 1 and "" not in raters else str(path)
 
@@ -165,13 +165,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     first, second = read_decisions(given.first), read_decisions(given.second)
     shared = set(first["scan"]) & set(second["scan"])
     if not shared:
-        found = f"none: {len(first)} scans in {given.first}, {len(second)} others here"
-        remedy = "give the tables of two raters of the same cohort"
-        raise bad_input(given.second, "scans that the other table has too", found, remedy)
+        found = f"none: {len(first)} scans in {given.first}, and {len(second)} other scans here"
+        remedy = "give the tables of two raters for the same cohort"
+        raise bad_input(given.second, "scans that are also in the other table", found, remedy)
     names = [_name(first, given.first), _name(second, given.second)]
     alone = [len(table) - len(shared) for table in (first, second)]
     print(f"1: {names[0]}\n2: {names[1]}")
-    print(f"{len(shared)} scans rated by both, {alone[0]} by 1 alone, {alone[1]} by 2 alone")
+    print(f"{len(shared)} scans rated by both, {alone[0]} only by 1, {alone[1]} only by 2")
     agreed = compare(first, second, given.weights)
     for name, agreement in agreed.items():
         note = f" ({given.weights} weights)" if name == "grade" else ""
@@ -194,13 +194,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="Example:\n  msnmo agreement anna.tsv ben.tsv --out differ.tsv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("first", type=path_argument, help="table of decisions of a rater")
-    parser.add_argument("second", type=path_argument, help="that of another rater")
+    parser.add_argument("first", type=path_argument, help="a rater's table of decisions")
+    parser.add_argument("second", type=path_argument, help="another rater's table")
     parser.add_argument(
         "--weights",
         choices=WEIGHTS,
         default=WEIGHTS[0],
-        help="how grades further apart count more (default: %(default)s)",
+        help="weights of grades by their distance (default: %(default)s)",
     )
     parser.add_argument("--out", type=path_argument, help="TSV of the scans on which they differ")
     return parser.parse_args(arguments)

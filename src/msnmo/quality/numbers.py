@@ -50,12 +50,12 @@ class Rule:
 
 
 def above(name: str, limit: float) -> Callable[[Numbers], bool]:
-    """Return whether a number is known and above a limit."""
+    """Return a test whether a number is known and above a limit."""
     return lambda numbers: (value := numbers[name]) is not None and value > limit
 
 
 def below(name: str, limit: float) -> Callable[[Numbers], bool]:
-    """Return whether a number is known and below a limit."""
+    """Return a test whether a number is known and below a limit."""
     return lambda numbers: (value := numbers[name]) is not None and value < limit
 
 
@@ -71,18 +71,26 @@ def _lesions_outside(numbers: Numbers) -> bool:
 RULES = (
     Rule("small brain", "brain under 900 ml", below("brain_ml", 900)),
     Rule("large brain", "brain over 1900 ml", above("brain_ml", 1900)),
-    Rule("brain in pieces", "over 1 % of the brain mask apart", above("brain_apart", 0.01)),
     Rule(
-        "brain cut off", "over 2 % of the mask's rim on the slices' edges", above("brain_cut", 0.02)
+        "brain in pieces",
+        "over 1 % of the brain mask is separate from its largest piece",
+        above("brain_apart", 0.01),
     ),
-    Rule("strong bias", "bias field's 99th centile over 3 times its 1st", above("bias_range", 3)),
+    Rule(
+        "brain cut off",
+        "over 2 % of the mask's rim is on the slices' edges",
+        above("brain_cut", 0.02),
+    ),
+    Rule(
+        "strong bias", "bias field's 99th centile is over 3 times its 1st", above("bias_range", 3)
+    ),
     Rule("bright spot", "largest z-score over 15", above("z_max", 15)),
     Rule("dark spot", "smallest z-score under -10", below("z_min", -10)),
     Rule("no lesion", "an empty lesion mask", _empty_lesion),
-    Rule("lesions outside", "over 5 % of the lesions outside the brain mask", _lesions_outside),
+    Rule("lesions outside", "over 5 % of the lesions are outside the brain mask", _lesions_outside),
     Rule(
         "lesions not bright",
-        "lesions brighter than the brain by less than 0.5 of its SD",
+        "lesions are brighter than the brain by less than 0.5 of its SD",
         below("contrast", 0.5),
     ),
 )
@@ -119,7 +127,7 @@ def measure(arrays: Arrays) -> dict[str, float | None]:
 
 
 def bias_field(arrays: Arrays) -> np.ndarray:
-    """Return what N4 divided the scan by, NaN outside the brain and where it left nothing."""
+    """Return N4's divisor of the scan; NaN outside the brain and where nothing was left."""
     field = np.full(arrays.flair.shape, np.nan, np.float32)
     np.divide(
         arrays.flair, arrays.corrected, out=field, where=arrays.brain & (arrays.corrected != 0)
@@ -128,7 +136,7 @@ def bias_field(arrays: Arrays) -> np.ndarray:
 
 
 def flags_of(numbers: Numbers) -> list[str]:
-    """Return the names of the rules that hold."""
+    """Return the names of the rules that apply."""
     return [rule.name for rule in RULES if rule.holds(numbers)]
 
 
@@ -173,7 +181,7 @@ def _cut_off(brain: np.ndarray, grid: Grid) -> float:
 
 
 def to_json(scan: str, numbers: Numbers, made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a scan's numbers with what is known of its skull stripping."""
+    """Return a scan's numbers with data on its skull stripping."""
     stripping = made.get("skullstrip", {})
     return {
         "scan": scan,

@@ -27,10 +27,11 @@ from msnmo.core.names import path_of_scan
 from msnmo.core.templates import templates
 from msnmo.quality.numbers import RULES
 
-# Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; few scans have none
+# Iglewicz and Hoaglin 1993: a modified z-score beyond 3.5 is an outlier; with few scans there are
+# none
 OUTLYING, FEWEST = 3.5, 8
 COMPARED = {"brain_ml": "brain volume", "contrast": "lesions' contrast"}
-"""Numbers that are compared over the cohort, and how they are called."""
+"""Numbers that are compared over the cohort, and their names."""
 COHORT_COLUMNS = dict.fromkeys(("scan", "diagnosis", "site"), str)
 SHOWN = {
     "brain_ml": ("brain", "{:.0f} ml"),
@@ -44,7 +45,7 @@ SHOWN = {
     "lesion_outside_ml": ("lesions outside the brain mask", "{:.2f} ml"),
     "contrast": ("lesions brighter than the brain by", "{:.2f} SD"),
 }
-"""What the page calls the numbers of `msnmo.quality.numbers.measure`, and how it writes them."""
+"""Names and formats on the page for the numbers of `msnmo.quality.numbers.measure`."""
 
 
 def list_quality(cohort: pd.DataFrame, contents: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def list_quality(cohort: pd.DataFrame, contents: Iterable[dict[str, Any]]) -> pd
 
 
 def _outliers(values: np.ndarray) -> np.ndarray:
-    """Return which values are outliers by their distance from the median in median distances."""
+    """Return which values are outliers, by distance from the median in median distances."""
     known = values[np.isfinite(values)]
     if known.size < FEWEST:
         return np.zeros(values.shape, bool)
@@ -117,7 +118,7 @@ def to_page(
     rules += [
         (
             f"{called} unlike the cohort's",
-            "modified z-score (median, MAD) over 3.5, from 8 scans on",
+            "modified z-score (median, MAD) is over 3.5; needs at least 8 scans",
         )
         for called in COMPARED.values()
     ]
@@ -134,7 +135,7 @@ def to_page(
 
 
 def _shown_decision(row: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a card shows of a scan's row, of a scan without one too."""
+    """Return the content of a scan's card, also for a scan without a row."""
     names = ("decision", "reason", "grade", "rater", "time")
     shown: dict[str, Any] = {name: row.get(name, "") for name in names}
     return shown | {"artefacts": row.get("artefacts", "").split(SEPARATOR)}
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     where = "with {scan} and {folder}"
     parser.add_argument("--numbers", required=True, help=f"path of a scan's numbers, {where}")
     parser.add_argument("--pictures", required=True, help=f"path of a scan's picture, {where}")
-    parser.add_argument("--decisions", type=Path, help="what a rater decided before")
+    parser.add_argument("--decisions", type=Path, help="a rater's earlier decisions")
     parser.add_argument("--out-table", type=Path, required=True, help="TSV")
     parser.add_argument("--out-page", type=Path, required=True, help="HTML")
     given = parser.parse_args(arguments)

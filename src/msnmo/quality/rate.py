@@ -1,7 +1,7 @@
 """Serve the quality page on this machine, and write a rater's decisions as they are made.
 
-Only a browser that opens the printed address can see the page or decide: the address holds a
-secret, which is another at each start.
+Only a browser that opens the printed address can see the page or decide. The address holds a
+secret, which is new at each start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def serve(rating: Rating, port: int) -> Server:
     Raises
     ------
     InputError
-        If the port is taken, or not for every user.
+        If the port is taken, or not open to normal users.
     """
     try:
         return Server(port, rating)
@@ -50,16 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             finally:
                 rating.finish()
     except KeyboardInterrupt:
-        print("\nended; what the page called saved is in the table", flush=True)
+        print("\nended; all decisions that the page showed as saved are in the table", flush=True)
 
 
 def _tell(server: Server, rating: Rating) -> None:
     port = server.server_address[1]
     print(f"Open {server.address}")
-    print(f"Decisions go to {rating.decisions}. Keep the address to yourself: who has it can rate.")
+    print(
+        f"Decisions go to {rating.decisions}. Keep the address secret: anyone who has it can rate."
+    )
     print(f"From another machine: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE, then open the same")
     if not rating.has_locks():
-        print("The disk of the table has no locks: start no second `msnmo rate` for this table.")
+        print("The table's disk has no locks: do not start a second `msnmo rate` for this table.")
     print("Ctrl-C ends it.", flush=True)
 
 
@@ -86,16 +88,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--decisions",
         type=path_argument,
         help="table to write (default: quality/decisions.tsv in the results, which the next run "
-        "reads; else what the config's `decisions` names)",
+        "reads; otherwise give the file that the config's `decisions` names)",
     )
     parser.add_argument(
-        "--rater", default="", help="your name, for the table; the page asks for it otherwise"
+        "--rater", default="", help="your name, for the table (default: the page asks for it)"
     )
     parser.add_argument(
         "--port",
         type=_port,
         default=PORT,
-        help="of the server; 0: any free one (default: %(default)s)",
+        help="port of the server; 0: any free one (default: %(default)s)",
     )
     given = parser.parse_args(arguments)
     if not given.results and not (given.page and given.decisions):

@@ -1,4 +1,4 @@
-"""What a rater's page asks for: the page, its pictures, and each decision written at once."""
+"""Serve a rater's page and its pictures, and write each decision at once."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Rating:
     page : Path
         index.html of `msnmo.quality.overview`; quality.tsv beside it lists the scans.
     decisions : Path
-        Table of decisions; made with the first one.
+        Table of decisions. It is created with the first decision.
     rater : str
-        The rater's name that the page begins with; may be empty.
+        The rater's name at the page's start; may be empty.
 
     Raises
     ------
@@ -56,20 +56,20 @@ class Rating:
         self.page, self.decisions, self.rater = page, decisions, one_line(rater, LONGEST_NAME)
         self.folder = page.parent.resolve()
         self.scans = set(read_tsv(page.with_name("quality.tsv"), {"scan": str})["scan"])
-        # of threads; that of processes is a file, which some network disks do not know
+        # for threads; the lock for processes is a file, which some network disks do not support
         self._lock = Lock()
         _refuse_endless_link(decisions)
         self.read()
 
     def html(self, token: str, nonce: str) -> bytes:
-        """Return the page with the token that its changes must bring; its script alone may run."""
+        """Return the page with the token that its changes must send. Only its script may run."""
         text = self.page.read_text(encoding="utf-8")
         text = text.replace(HEAD, f'<meta name="token" content="{token}">\n{HEAD}', 1)
         before, _, script = text.rpartition(SCRIPT)
         return f'{before}<script nonce="{nonce}">{script}'.encode()
 
     def picture(self, path: str) -> Path | None:
-        """Return the picture of a path in the page's folder; None for all else and links out."""
+        """Return the picture at a path in the page's folder; None for all else and links out."""
         if CONTROL.search(path) or path.startswith("/") or not path.endswith(".png"):
             return None
         try:
@@ -79,15 +79,15 @@ class Rating:
         return found if found.is_relative_to(self.folder) and found.is_file() else None
 
     def read(self) -> dict[str, Any]:
-        """Return what the page shows: decisions as they are in the table now, and for whom."""
+        """Return the page's data: the current decisions in the table, and the rater."""
         table = read_decisions(self.decisions) if self.decisions.exists() else no_decisions()
         kept = table[[*COLUMNS, *DETAILS]].to_dict("records")
-        # a browser keeps filter and place by this: all pages that are served have one address
+        # the browser stores filter and place under this key, as all served pages have one address
         study = hashlib.sha256(os.fsencode(self.page.resolve())).hexdigest()[:16]
         return {"study": study, "rater": self.rater, "decisions": kept}
 
     def decide(self, given: Mapping[str, Any]) -> dict[str, str]:
-        """Write one decision into the table; return the row, empty if the decision was taken back.
+        """Write one decision into the table. Return the row, empty if the decision was removed.
 
         Parameters
         ----------
@@ -98,9 +98,9 @@ class Rating:
         Raises
         ------
         ValueError
-            If it is no decision on a scan of this page.
+            If it is not a decision on a scan of this page.
         MsnmoError, OSError
-            If the table cannot be read or written; it is as it was then.
+            If the table cannot be read or written. It then stays as it was.
         """
         scan, row = self._checked(given)
         with self._lock:
@@ -113,7 +113,7 @@ class Rating:
             return held
 
     def finish(self) -> None:
-        """Wait until the decision that is being written is in the table."""
+        """Wait until the current decision is written to the table."""
         with self._lock:
             pass
 
@@ -121,7 +121,7 @@ class Rating:
         words = {name: _text(given, name) for name in (*COLUMNS, "grade", "rater")}
         scan, decision, grade = words["scan"], words["decision"], words["grade"]
         if not decision:
-            # of any scan: one that was excluded before is not on the page any more
+            # for any scan: one that was excluded before is no longer on the page
             return scan, {}
         if scan not in self.scans:
             raise ValueError(f"no scan {scan!r} on this page")
@@ -144,8 +144,8 @@ class Rating:
 
 
 def one_line(text: str, longest: int) -> str:
-    """Return text as a cell that every reader of tables takes: one line, no quotation mark."""
-    # half of a pair of UTF-16, which JSON can hold and UTF-8 cannot
+    """Return text as a cell that every table reader accepts: one line, no quotation mark."""
+    # half of a UTF-16 pair, which JSON can hold but UTF-8 cannot
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return " ".join(CONTROL.sub(" ", whole).split())[:longest].strip().replace('"', "'")
 

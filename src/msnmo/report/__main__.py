@@ -20,7 +20,6 @@ from msnmo.evaluate.aggregate import read_metrics
 from msnmo.figures.style import diagnosis_style
 from msnmo.report.costs import OWN, read_costs
 from msnmo.report.methods_of_run import methods_of_run
-from msnmo.report.methods_text import NAME as METHODS_TEXT
 from msnmo.report.overview import (
     ACROSS,
     LABELS,
@@ -58,7 +57,7 @@ from msnmo.report.tables import caption_of, details_of, shown_tables
 from msnmo.settings.methods import get_method
 from msnmo.tables.model import read_page
 from msnmo.viewing.assets import write_assets
-from msnmo.viewing.pages import PAGES, fill, frame
+from msnmo.viewing.pages import METHODS_TEXT, PAGES, fill, frame
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -14,8 +14,8 @@ from msnmo.core.counts import counted
 from msnmo.core.provenance import NOT_KNOWN
 from msnmo.core.templates import templates
 
-NAME = "methods.md"
-"""The file, beside the pages of a report."""
+SHARED = "preprocessing.md.jinja"
+"""What texts of runs and of new scans say alike."""
 LICENCE = "https://creativecommons.org/publicdomain/zero/1.0/"
 DOI = "https://doi.org/"
 REFERENCES: Mapping[str, tuple[str, str]] = {
@@ -178,7 +178,7 @@ def write_text_of(template: str, package: str, **facts: Any) -> str:
     environment = templates(package, __package__, keep_trailing_newline=True)
     environment.globals |= {"cite": cite, "counted": counted, "listed": listed}
     environment.filters |= {"number": number}
-    body = environment.get_template(template).render(**facts, licence=LICENCE)
+    body = environment.get_template(template).render(**facts, licence=LICENCE, shared=SHARED)
     # a sentence that a template leaves out leaves a space or an empty line
     paragraphs = [" ".join(part.split()) for part in body.split("\n\n")]
     entries = sorted(REFERENCES[key][1] for key in cited)

@@ -1,1 +1,1 @@
-"""Held-out scans perturbed at graded severity, and what trained networks say of them."""
+"""Held-out scans perturbed at graded severity, and the predictions of trained networks on them."""

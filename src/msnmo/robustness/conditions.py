@@ -1,4 +1,4 @@
-"""The list of perturbations, and the conditions that the config makes of them.
+"""The list of perturbations, and the conditions made from them by the config.
 
 The workflow reads it at every start: nothing slow is imported here.
 """
@@ -11,16 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 UNPERTURBED = "none"
-"""The condition of scans as they are."""
+"""The condition of unperturbed scans."""
 TABLE = "conditions.tsv"
-"""In the folder of a perturbed scan, what lies there."""
+"""The files in the folder of a perturbed scan."""
 COLUMNS = {
     **dict.fromkeys(("perturbation", "severity", "left_out"), str),
     **dict.fromkeys(("image", "sidecar", "brain"), str),
 }
-"""Of that table: a row per condition; left_out says why there are no files, and else is missing."""
+"""Columns of that table, one row per condition. left_out says why files are missing, if so."""
 LIES_ON = "lies_on"
-"""In a sidecar, the grid that the voxels lie on in the head as it arrived."""
+"""Key of a sidecar: the grid of the voxels in the original head."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType(
         "engines": Perturbation("Skull strip", "engine", "as is"),
     }
 )
-"""By the config's key of their severities, in the order of table and figure."""
+"""By the config's key of their severities, in the order of the table and figure."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """As the files of the condition begin."""
+        """The beginning of the condition's file names."""
         return f"{self.perturbation}_{self.severity}"
 
 
 def conditions_of(section: Mapping[str, Any]) -> list[Condition]:
-    """Return the conditions that the config's section `robustness` asks for, in order.
+    """Return the conditions of the config's section `robustness`, in order.
 
     Parameters
     ----------

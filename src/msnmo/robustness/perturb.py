@@ -79,7 +79,7 @@ def prepare(
 
 
 def _files(folder: Path, made: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
-    """Return the files of each step: those between steps are not compressed, and not kept."""
+    """Return the files of each step. Intermediate files are neither compressed nor kept."""
     stripped, brain = folder / "stripped.nii", folder / "brain.nii"
     corrected, cropped, resized = (folder / f"{name}.nii" for name in ("n4", "crop", "resize"))
     small = folder / "crop-brain.nii"
@@ -111,7 +111,7 @@ def perturb_all(
     settings: Mapping[str, Any],
     bias_corrected: str,
 ) -> pd.DataFrame:
-    """Write a head in model space in every condition that can be made of it.
+    """Write a head in model space in every condition that is possible for it.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _read_settings(text: str) -> dict[str, Any]:
-    """Return the config's sections that say how to perturb and preprocess, checked before."""
+    """Return the config's sections on perturbing and preprocessing, already checked."""
     content = json.loads(text)
     needed = ("robustness", "skull_strip", "n4", "resize", "zscore")
     if missing := [name for name in needed if name not in content]:
@@ -188,10 +188,10 @@ def _read_settings(text: str) -> dict[str, Any]:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.robustness.perturb", description=__doc__)
-    parser.add_argument("--scan", required=True, help="its name, from which seeds follow")
+    parser.add_argument("--scan", required=True, help="its name, which determines the seeds")
     parser.add_argument("--flair", type=Path, required=True, help="the scan as it arrived")
     parser.add_argument("--brain", type=Path, required=True, help="its brain mask")
-    parser.add_argument("--sidecar", type=Path, required=True, help="JSON: how that was made")
+    parser.add_argument("--sidecar", type=Path, required=True, help="JSON on how the mask was made")
     parser.add_argument(
         "--stripped", choices=("yes", "no"), required=True, help="yes: it arrived stripped"
     )
@@ -201,8 +201,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--settings", required=True, help="sections robustness, skull_strip, n4, resize, zscore"
     )
-    parser.add_argument("--seed", type=int, required=True, help="of the config")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the config")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     return parser.parse_args(arguments)
 
 

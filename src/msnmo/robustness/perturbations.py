@@ -1,4 +1,4 @@
-"""What each perturbation does to a head scan and its brain mask, on the scan's own grid.
+"""The perturbations of a head scan and its brain mask, on the scan's own grid.
 
 All act on the scan as it arrived, before N4, crop, resizing and z-score, which are run anew on what
 they make. The brain mask stays the scan's own, but for the two that are about it.
@@ -36,15 +36,15 @@ from msnmo.preprocess.skullstrip import strip
 from msnmo.robustness.conditions import Condition
 
 ISOTROPIC = 1.2
-"""A voxel whose longest side is less than this many times its shortest has no slices."""
+"""If a voxel's longest side is less than this many times its shortest, there are no slices."""
 THINNER = 0.9
-"""Slices are made thicker where they are thinner than this share of what is asked for."""
+"""Slices are made thicker if they are thinner than this share of the requested thickness."""
 SAME_MM = 1e-3
-"""Distances that differ by less are equal: headers hold float32."""
+"""Distances that differ by less are equal, as headers hold float32."""
 
 
 class LeftOut(Exception):  # noqa: N818 - no error
-    """A scan that a condition cannot be made of, and why."""
+    """The reason why a condition is not possible for a scan."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def add_noise(head: Head, share: float, seed: int) -> Head:
 
 
 def thicken_slices(head: Head, thickness_mm: float) -> Head:
-    """Average over slices as thick as asked for, and keep their coarser grid.
+    """Average to slices of the requested thickness, and keep their coarser grid.
 
     Slices are along the longest side of a voxel; where sides are alike, they are axial. The
     thickness is the nearest that parts the field of view into whole slices.
@@ -180,7 +180,7 @@ def turn(head: Head, degrees: float, seed: int) -> Head:
 
 
 def resize_mask(head: Head, mm: float) -> Head:
-    """Return the head with its brain mask dilated by some mm, or eroded where that is below 0.
+    """Return the head with its brain mask dilated by some mm, or eroded if negative.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def strip_again(head: Head, engine: Any, settings: Mapping[str, Any]) -> Head:
     if head.stripped:
         raise LeftOut("arrived without its skull")
     if head.engine == engine:
-        raise LeftOut("the engine of the mask as it is")
+        raise LeftOut("the engine that made the mask")
     if not is_installed(engine):
         raise LeftOut("engine not installed")
     try:
@@ -280,5 +280,5 @@ def _to_tensor(data: np.ndarray) -> torch.Tensor:
 
 
 def _to_numpy(made: Any) -> np.ndarray:
-    """Return the only channel of what a transform of MONAI returned."""
+    """Return the only channel of the result of a MONAI transform."""
     return np.asarray(made.as_tensor() if isinstance(made, MetaTensor) else made)[0]

@@ -1,4 +1,4 @@
-"""What a trained network says of the perturbed test scans of its fold.
+"""Predict the perturbed test scans of a fold by its trained network.
 
 The network, and how it is asked, are those of `msnmo.predict.fold`. Its map is taken back to where
 the perturbed voxels lie in the head as it arrived, thresholded on the scan's own grid and compared
@@ -42,11 +42,11 @@ COLUMNS = {
     **{"method": str, "fold": int, "seed": int, "scan": str, "perturbation": str, "severity": str},
     **{"dsc": float, "p_nmosd": float, "left_out": str},
 }
-"""Of the table that is written, a row per scan and condition."""
+"""Columns of the written table, one row per scan and condition."""
 
 
 def to_own_grid(probability: np.ndarray, scan: LoadedScan, lies_on: Grid, own: Grid) -> np.ndarray:
-    """Return a map of a perturbed scan on the grid of the scan as it arrived.
+    """Return a map of a perturbed scan on the original scan's grid.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def measure(
     predict: Callable[[np.ndarray], Prediction],
     threshold: float,
 ) -> dict[str, float]:
-    """Return what a network makes of one perturbed scan.
+    """Return a network's results for one perturbed scan.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write what one training makes of every condition of its test scans."""
+    """Write the results of one training for every condition of its test scans."""
     given = _parse(arguments)
     name, fold = get_method(given.method).name, given.fold
     device = pick_device(given.device, given.per_gpu, f"perturbed scans of {name} fold {fold}")
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _conditions(
     pattern: str, scan: str, size: tuple[int, int, int]
 ) -> Iterator[tuple[dict[str, str], LoadedScan | None]]:
-    """Yield the conditions of a scan, one after the other; None where it is left out of one."""
+    """Yield the conditions of a scan one by one; None if it is left out of one."""
     path = path_of_scan(pattern, scan) / TABLE
     table = read_tsv(path, CONDITION_COLUMNS, files=FILES)[list(CONDITION_COLUMNS)]
     for row in table.to_dict("records"):
@@ -163,16 +163,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         help="folder of msnmo.robustness.perturb, with {folder} and {scan}",
     )
-    parser.add_argument("--method", required=True, help="whose weights these are")
+    parser.add_argument("--method", required=True, help="the method that was trained")
     parser.add_argument("--fold", type=int, required=True, help="the fold to predict")
-    parser.add_argument("--seed", type=int, required=True, help="of the training")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the training")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument(
         "--threshold",
         type=between_0_and_1,
         default=0.5,
-        help="lesion where the probability is above this",
+        help="a voxel is lesion if its probability is above this",
     )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     add_arguments(parser)

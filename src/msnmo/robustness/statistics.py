@@ -1,4 +1,4 @@
-"""How much perturbed scans change what a method finds and says, over folds and subjects.
+"""How much perturbations change a method's results, over folds and subjects.
 
 Each condition is compared with the same scans as they are, by the same networks. DSC is in native
 space: mean over the scans of a fold, then over folds, and the interval of its difference is
@@ -32,7 +32,7 @@ MEASURED_COLUMNS = {
     **{"method": str, "fold": int, "seed": int, "scan": str, "perturbation": str, "severity": str},
     **{"dsc": float, "p_nmosd": float, "left_out": str},
 }
-"""Of the tables of msnmo.robustness.predict."""
+"""Columns of the tables of msnmo.robustness.predict."""
 COUNTS = ("n_scans", "n_left_out", "n_dsc", "n_subjects", "n_classified", "n_flips")
 NUMBERS = (
     *("dsc", "dsc_low", "dsc_high", "difference", "difference_low", "difference_high"),
@@ -44,13 +44,13 @@ COLUMNS = {
     **dict.fromkeys((*NUMBERS, "confidence"), float),
     **{"seed": int, "left_out": str},
 }
-"""Of the table that is written, a row per condition, that of scans as they are first."""
+"""Columns of the written table, one row per condition, with unperturbed scans first."""
 NO_WIDTH = 1e-9
-"""An interval that is narrower has no width but for the last digits of sums."""
+"""A narrower interval has no real width, only the last digits of sums."""
 
 
 def _evaluated() -> dict[str, str]:
-    """Return the metrics of scans as they are, and what they are called here.
+    """Return the metrics of unperturbed scans, and their names here.
 
     p_nmosd is the probability of class 1, whatever its label is.
     """
@@ -124,7 +124,7 @@ def _mean_dsc(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, 
 
 
 def _mean_difference(rows: pd.DataFrame, drawn: Drawn, confidence: float) -> dict[str, float]:
-    """Return the mean difference; where all scans differ by the same there is no interval."""
+    """Return the mean difference. If all scans differ by the same amount, there is no interval."""
     names = ("difference", "difference_low", "difference_high")
     if rows.empty:
         return dict.fromkeys(names, np.nan)
@@ -153,7 +153,7 @@ def _reasons(texts: pd.Series) -> Iterator[str]:
 
 
 def read_measured(paths: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFrame:
-    """Read what one method made of perturbed scans, beside its metrics of the scans as they are.
+    """Read one method's results on perturbed scans, with its metrics on the unperturbed scans.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def read_measured(paths: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFram
     table = pd.concat([read_tsv(path, MEASURED_COLUMNS) for path in paths], ignore_index=True)
     runs = table[["method", "seed"]].drop_duplicates()
     if len(runs) != 1:
-        raise bad_input(where, "one training of a method a fold", f"{len(runs)}", MAKE_AGAIN)
+        raise bad_input(where, "one training of a method per fold", f"{len(runs)}", MAKE_AGAIN)
     scans, conditions = table["scan"].nunique(), ["perturbation", "severity"]
     if table.duplicated(["scan", *conditions]).any() or len(table) != scans * len(
         table[conditions].drop_duplicates()

@@ -1,1 +1,1 @@
-"""What a user may choose: the config, the methods, their settings; imports no torch."""
+"""What a user may choose: the config, the methods and their settings. Imports no torch."""

@@ -1,7 +1,7 @@
-"""What a user may choose of the networks compared with the joint model; imports no torch.
+"""What a user may choose for the networks compared with the joint model. Imports no torch.
 
-The paper names its baselines and gives none of their settings; the defaults here are those of the
-published networks, and what differs says why.
+The paper names its baselines but gives none of their settings. The defaults here are those of the
+published networks. Where a default differs, its text says why.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from pydantic import Field, ValidationInfo, field_validator
 from msnmo.settings.keys import AS_WRITTEN, Number, Refusal, Section, key
 
 Norm = Literal["batch", "instance", "group"]
-"""Normalisation layers; the statistics of a batch of two scans are poor, hence no batch norm."""
+"""Normalisation layers. Batch norm is left out: a batch of two scans gives poor statistics."""
 Channels = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False)]
 Dropout = Annotated[float, Field(ge=0, le=0.9), AS_WRITTEN]
 
 LESION_PRIOR_LOGIT = -4.6
-"""Start of the last layer's bias: a lesion probability of 0.01, where the joint model starts."""
+"""Start value of the last layer's bias.
+
+It gives a lesion probability of 0.01, as in the joint model.
+"""
 
 
 def _channels(default: tuple[int, ...], whose: str) -> tuple[int, ...]:
-    """Return the key of the levels' widths."""
+    """Return the field for the widths of the levels."""
     meaning = f"channels of each level, at most five levels: four halvings of the scan ({whose})"
     return key(default, meaning, "ours", min_length=2, max_length=5)
 
@@ -32,7 +35,7 @@ def _dropout(meaning: str) -> float:
 
 
 class SegmentationSettings(Section):
-    """What the networks that segment have in common."""
+    """Settings that all segmentation networks have."""
 
     section: ClassVar[str] = "model"
     norm: Norm = key(
@@ -48,8 +51,8 @@ class UNetSettings(SegmentationSettings):
 
     channels: Channels = key(
         (32, 32, 64, 128, 256),
-        "channels of each of the five levels, of which the first works at full size (MONAI's; the "
-        "published network has four, of 64 to 512)",
+        "channels of each of the five levels, the first at full size (MONAI's default; the "
+        "published network has four levels, of 64 to 512 channels)",
         "ours",
         min_length=5,
         max_length=5,
@@ -61,26 +64,26 @@ class AttentionUNetSettings(SegmentationSettings):
 
     channels: Channels = _channels(
         (16, 32, 64, 128, 256),
-        "half the UNet's: the first level works at full size, on eight times the voxels",
+        "half of the UNet's, as the first level works at full size, on eight times the voxels",
     )
-    dropout: Dropout = _dropout("share of activations dropped in training")
+    dropout: Dropout = _dropout("share of activations that training drops")
 
 
 class VNetSettings(SegmentationSettings):
-    """V-Net (Milletari et al. 2016) as MONAI's `VNet`; its widths are fixed there."""
+    """V-Net (Milletari et al. 2016) as MONAI's `VNet`, which fixes its widths."""
 
     dropout: Dropout = _dropout(
-        "share of whole channels dropped in training; none as published, MONAI's default is 0.5"
+        "share of whole channels that training drops; 0 as published (MONAI's default is 0.5)"
     )
 
 
 class DynUNetSettings(SegmentationSettings):
     """An nnU-Net-like network (Isensee et al. 2021) as MONAI's `DynUNet`."""
 
-    channels: Channels = _channels((32, 64, 128, 256, 320), "nnU-Net's, 320 at most")
+    channels: Channels = _channels((32, 64, 128, 256, 320), "as in nnU-Net, at most 320")
     supervised_levels: int = key(
         2,
-        "levels below the full size whose maps are trained too (deep supervision)",
+        "number of levels below full size whose outputs are trained too (deep supervision)",
         "ours",
         ge=1,
         le=3,
@@ -92,7 +95,7 @@ class DynUNetSettings(SegmentationSettings):
     def _are_there(cls, levels: int, info: ValidationInfo) -> int:
         most = len(info.data.get("channels", range(levels + 2))) - 2
         if levels > most:
-            raise Refusal(f"at most {most}, two fewer than there are levels")
+            raise Refusal(f"at most {most}, which is the number of levels minus two")
         return levels
 
 
@@ -102,7 +105,7 @@ class SwinUNETRSettings(Section):
     section: ClassVar[str] = "model"
     feature_size: int = key(
         24,
-        "width of the first level, shared among the attention heads",
+        "width of the first level; the attention heads share it",
         "ours",
         ge=12,
         le=768,
@@ -119,6 +122,6 @@ class ClassifierSettings(Section):
     section: ClassVar[str] = "model"
     norm: Norm = key(
         "group",
-        "normalisation layers; instance would take from each channel the mean that pooling reads",
+        "normalisation layers; instance norm would remove the channel means that pooling reads",
         "ours",
     )

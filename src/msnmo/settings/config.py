@@ -1,4 +1,4 @@
-"""The config: every key with its default, rule and meaning, and a whole config checked at once."""
+"""The config: every key with its default, rule and meaning. A config is checked as a whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from msnmo.core.diagnoses import DEFAULT
-from msnmo.core.errors import InputError
+from msnmo.core.errors import InputError, bad_input
 from msnmo.core.paths import expand
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
@@ -63,8 +63,10 @@ from msnmo.settings.training import (
 
 LARGEST_SEED = 2**32 - 1
 """What every generator of random numbers takes."""
+MOST_VALUES = 1000
+"""Values in a list or keys in a section; no list of the config may be longer."""
 OWN = ("scans", "results", "decisions", "compute")
-"""Sections and keys that say where data lie and what runs here, and nothing of a result."""
+"""Sections and keys that say where data lie and what this machine runs. They affect no result."""
 RENAMED = {
     "predict.bundle": "apply.bundle",
     "predict.locations": "apply.locations",
@@ -72,7 +74,7 @@ RENAMED = {
 }
 NOTES = {old: (f"{old} is now {new}", f"write {new}") for old, new in RENAMED.items()} | {
     f"method_settings.{name}.loss": (
-        f"weights of losses, of which {name} has one",
+        f"weights of several losses; {name} has one loss",
         "remove the section",
     )
     for name, method in METHODS.items()
@@ -84,7 +86,7 @@ PATHS = (("scans",), ("results",), ("decisions",), ("apply", "bundle"))
 
 
 def _sections_of(method: Method) -> Any:
-    """Return the class of what may be set of a method."""
+    """Return the class of a method's own settings."""
     kind = Sections if method.tasks == BOTH_TASKS else SectionsOfOneTask
     return kind[method.settings]
 
@@ -96,20 +98,23 @@ _OF_METHODS: dict[str, Any] = {
 MethodSettings = create_model(
     "MethodSettings",
     __base__=Section,
-    __doc__="What is a method's own: over the sections train, augment, loss and model.",
+    __doc__="A method's own settings. They override the sections train, augment, loss and model.",
     **_OF_METHODS,
 )
 
 
 class Config(Section):
-    """The whole config. By default the paper's protocol where the paper states one, else ours."""
+    """The whole config.
+
+    Defaults follow the paper's protocol. Where it states none, they are ours.
+    """
 
     scans: SomePath = key("example/scans.tsv", "path of the scan table")
-    results: Folder = key("results", "folder of everything the workflow makes")
+    results: Folder = key("results", "folder for all outputs of the workflow")
     on_bad_scan: Literal["stop", "exclude"] = key(
         "stop",
-        "what a scan with an error in the check does: stop the run, or be left out, which every "
-        "table says",
+        "what happens to a scan with an error in the check: the run stops, or the scan is left "
+        "out and every table says so",
     )
     decisions: PathOrNone = key(
         "",
@@ -119,8 +124,8 @@ class Config(Section):
     seed: int = key(2024, "the seed that every random choice derives from", ge=0, le=LARGEST_SEED)
     seeds: Annotated[tuple[Seed, ...], Once, AfterValidator(each_once)] = key(
         (),
-        "seeds of several trainings of each method and fold, which tables average and whose spread "
-        "they show; empty: one training, with `seed`",
+        "seeds of repeated trainings of each method and fold; tables show their mean and spread; "
+        "empty: one training, with `seed`",
         "ours",
         max_length=1000,
     )
@@ -129,10 +134,12 @@ class Config(Section):
         "names of the methods to train",
         "paper",
         min_length=1,
+        max_length=len(METHODS),
     )
     diagnoses: Diagnoses = key(
         DEFAULT,
-        "labels of the two classes in the scan table; the second is the positive one of SN, SP and "
+        "labels of the two classes in the scan table; the second is the positive one for SN, SP "
+        "and "
         "AUC",
         "paper",
     )
@@ -143,29 +150,30 @@ class Config(Section):
     zscore: ZScore = within(ZScore, "intensities of mean 0 and standard deviation 1")
     folds: Folds = within(Folds, "the cross-validation")
     model: ModelSettings = within(
-        ModelSettings, "the joint model and its ablations, which differ in one part each"
+        ModelSettings, "the joint model and its ablations; each ablation differs in one part"
     )
     loss: LossSettings = within(
-        LossSettings, "weights of the losses, for methods of both tasks; one alone has weight 1"
+        LossSettings, "weights of the losses, for methods of both tasks; a single loss has weight 1"
     )
     augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
     train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
     method_settings: MethodSettings = within(
-        MethodSettings, "settings of single methods, over those of the sections above"
+        MethodSettings, "settings of single methods; they override the sections above"
     )
     predict: Predict = within(Predict, "from probabilities to masks")
     apply: Apply = within(
-        Apply, "a bundle, applied to new scans by `snakemake apply` or `evaluate_bundle`"
+        Apply, "how `snakemake apply` and `evaluate_bundle` apply a bundle to new scans"
     )
     bundle: Bundle = within(Bundle, "what `snakemake bundle` packs")
     calibration: Calibration = within(Calibration, "class probabilities of new scans")
     compute: Compute = within(Compute, "what the networks run on")
     metrics: Metrics = within(Metrics, "how lesions are counted")
-    statistics: Statistics = within(Statistics, "what stands beside each comparison")
+    statistics: Statistics = within(Statistics, "statistics beside each comparison")
     report: Report = within(Report, "what pages and pictures show of a scan")
     robustness: Robustness = within(
         Robustness,
-        "held-out scans, perturbed by `snakemake robustness`; an empty list leaves one out",
+        "how `snakemake robustness` perturbs held-out scans; an empty list leaves a perturbation "
+        "out",
     )
 
     @field_validator("folds")
@@ -173,15 +181,15 @@ class Config(Section):
     def _has_one_seed(cls, folds: Folds, info: ValidationInfo) -> Folds:
         seeds = info.data.get("seeds", ())
         if folds.repeats > 1 and seeds:
-            expected = "repeats 1 where `seeds` are named: each repeat has a seed of its own"
-            remedy = "leave out `seeds`, or folds.repeats"
+            expected = "repeats 1 if `seeds` are given, as each repeat has its own seed"
+            remedy = "remove `seeds` or folds.repeats"
             raise Refusal(expected, f"{folds.repeats} and {len(seeds)} seeds", remedy)
         return folds
 
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, given: Any) -> Any:
-        """Put the common sections below each method's own: they are checked as they take effect."""
+        """Merge the common sections into each method's own, and so check what is used."""
         own = given.get("method_settings") if isinstance(given, Mapping) else None
         if not isinstance(own, Mapping):
             return given
@@ -207,14 +215,14 @@ def _common_sections(method: Method) -> list[str]:
 
 
 def default_config() -> dict[str, Any]:
-    """Return the config that a user has who sets nothing, as YAML would give it."""
+    """Return the config of a user who sets nothing, as YAML would give it."""
     plain = Config().model_dump(mode="json", exclude={"method_settings"})
     everything = plain | {"method_settings": _settings_of_methods()}
     return {name: everything[name] for name in Config.model_fields}
 
 
 def _settings_of_methods() -> dict[str, Any]:
-    """Return the settings of the methods that have any beside the common sections."""
+    """Return the methods' own settings. Methods without any are left out."""
     networks = {
         name: {"model": method.settings().model_dump(mode="json")}
         for name, method in METHODS.items()
@@ -229,26 +237,28 @@ def _settings_of_methods() -> dict[str, Any]:
 
 
 def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with all its keys: those given, and the defaults of the others.
+    """Return a config with all its keys: the given ones, and defaults for the rest.
 
-    Values stay as they are written, because trainings are told apart by them; in paths ``~`` and
-    variables are put in.
+    Values stay as they are written, because trainings are identified by them. In paths, ``~`` and
+    variables are replaced.
 
     Parameters
     ----------
     given : mapping
-        As merged from files and options; any part of a config.
+        Any part of a config, as merged from files and options.
 
     Raises
     ------
     InputError
-        With every key that is wrong, what was expected there, what was found and what to do.
+        Lists every wrong key with what was expected, what was found and what to do.
     """
+    _refuse_long(given)
     whole = _over(default_config(), given)
     try:
         checked = Config.model_validate(whole, context=TOGETHER)
     except ValidationError as error:
-        raise InputError(_without_inherited(error, whole)) from error
+        # without pydantic's own words: who shows a traceback would write every value in full
+        raise InputError(_without_inherited(error, whole)) from None
     paths = checked.model_dump(include={"scans", "results", "decisions", "apply"})
     for *section, name in PATHS:
         place, value = (whole[section[0]], paths[section[0]]) if section else (whole, paths)
@@ -256,16 +266,46 @@ def complete_config(given: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _refuse_long(given: Any) -> None:
+    """Refuse lists and sections beyond every bound, before each of their values is judged.
+
+    Raises
+    ------
+    InputError
+        Naming the first that is too long.
+    """
+    # YAML's aliases can name one list a billion times: each is looked at once
+    waiting, seen = [("", given)], set()
+    while waiting:
+        name, value = waiting.pop()
+        if id(value) in seen or not isinstance(value, Mapping | list | tuple):
+            continue
+        seen.add(id(value))
+        if len(value) > MOST_VALUES:
+            expected = f"at most {MOST_VALUES} values"
+            raise bad_input(
+                f"config: {name}" if name else "config",
+                expected,
+                f"{len(value)} values",
+                "shorten it",
+            )
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        waiting += [(f"{name}.{key}" if name else str(key), each) for key, each in pairs]
+
+
 def _over(below: Any, above: Any) -> Any:
     """Return two configs as one, as Snakemake puts one file over another."""
-    if not isinstance(above, Mapping):
+    # not into what is below nothing: YAML's aliases make of a page what no memory holds in full
+    if not isinstance(above, Mapping) or not isinstance(below, Mapping):
         return copy.deepcopy(above)
-    merged = dict(below) if isinstance(below, Mapping) else {}
-    return merged | {name: _over(merged.get(name), value) for name, value in above.items()}
+    return dict(below) | {name: _over(below.get(name), value) for name, value in above.items()}
 
 
 def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> list[Any]:
-    """Return the findings, without what a method only has from a section that is told of itself."""
+    """Return the findings.
+
+    Leave out those that a method inherits from a section already reported.
+    """
     findings = findings_of(error, Config.rules(), notes=NOTES)
     told = {finding.file for finding in findings}
     kept = []
@@ -280,7 +320,7 @@ def _without_inherited(error: ValidationError, config: Mapping[str, Any]) -> lis
 
 
 def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config without what is this site's own: paths and machines."""
+    """Return the config without what belongs to this site: paths and machines."""
     kept = {key: value for key, value in config.items() if key not in OWN}
     kept["apply"] = {key: value for key, value in config["apply"].items() if key != "bundle"}
     kept["train"] = _without_start(config["train"])
@@ -295,7 +335,10 @@ def shareable(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nameless(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config with the last part of each path alone: folders name people and machines."""
+    """Return the config with only the last part of each path.
+
+    Folders may name people and machines.
+    """
     shown = copy.deepcopy(dict(config))
     for *sections, name in PATHS:
         section = shown
@@ -315,7 +358,7 @@ def _without_start(train: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def start_of(config: Mapping[str, Any], name: str) -> str:
-    """Return the path of the weights that a method's trainings start from; empty without."""
+    """Return the path of the weights that a method's trainings start from, or nothing."""
     own = config["method_settings"].get(name, {}).get("train", {})
     path = own.get("start_from", config["train"]["start_from"])
     return expand(path) if path else ""
@@ -324,10 +367,10 @@ def start_of(config: Mapping[str, Any], name: str) -> str:
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a method is trained with, by section.
 
-    Those of the config's sections train and augment, loss for a method of both tasks, and model
-    for the joint model and its ablations; over them what stands under the method's own name. So a
-    change retrains the methods that it concerns, and no other. Where the weights lie that they
-    start from is told by `start_of`, as a moved file changes nothing.
+    They come from the config's sections train and augment, from loss for a method of both tasks,
+    and from model for the joint model and its ablations. A method's own settings override them. So
+    a change retrains only the methods that it concerns. The path of the start weights is left out
+    (see `start_of`), as moving a file changes nothing.
     """
     own = config["method_settings"].get(name, {})
     common = {section: config[section] for section in _common_sections(METHODS[name])}

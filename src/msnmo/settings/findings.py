@@ -1,9 +1,10 @@
-"""What is wrong of a config, in words: key, what is expected there and why, found, remedy."""
+"""Describe what is wrong with a config: key, expected and why, found, remedy."""
 
 from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,11 @@ from pydantic import ValidationError
 from msnmo.core.errors import Finding
 
 REFERENCE = "docs/reference-config.md describes every key"
+SHORT = reprlib.Repr()
+"""Shows of a value no more than a line may take, however much YAML's aliases make of it."""
+SHORT.maxlevel = 3
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxset = SHORT.maxdict = 30
+SHORT.maxstring = SHORT.maxlong = SHORT.maxother = 1000
 COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 Schema = Mapping[str, Any]
@@ -25,24 +31,24 @@ def findings_of(
     place: str = "",
     notes: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> list[Finding]:
-    """Return the findings of an error, one a key.
+    """Return the findings of a validation error, one per key.
 
     Parameters
     ----------
     error : ValidationError
     rules : mapping
-        JSON Schema of the model that was checked.
+        JSON Schema of the checked model.
     place : str
-        Where the model stands in the config: a dotted key, or nothing for the whole.
+        The model's place in the config: a dotted key, or empty for the whole config.
     notes : mapping
-        What is said to be found of some unknown keys, and the remedy, by dotted key.
+        Special texts (found, remedy) for some unknown keys, by dotted key.
     """
     lines = [_of_whole_list(line) for line in error.errors(include_url=False)]
     keys = {line["loc"] for line in lines}
     findings: dict[str, Finding] = {}
     for line in lines:
         path = line["loc"]
-        # a list with a wrong item is told to be too short as well
+        # pydantic reports a list with a wrong item as too short as well
         if line["type"] == "too_short" and any(other[:-1] == path for other in keys):
             continue
         finding = _finding(line, rules, place, notes)
@@ -51,7 +57,7 @@ def findings_of(
 
 
 def _of_whole_list(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the error of an item that a list lacks as one of the list."""
+    """Turn the error of a missing list item into an error of the list."""
     path = line["loc"]
     return {**line, "loc": path[:-1] if line["type"] == "missing" else path}
 
@@ -65,7 +71,7 @@ def _finding(
     if line["type"] in ("extra_forbidden", "invalid_key"):
         return _unknown_key(where, path, rules, notes.get(name))
     node = _node(rules, path)
-    # our own validators bring their words
+    # our own validators provide their texts
     own = line["ctx"]["error"] if line["type"] == "value_error" else None
     rule = getattr(own, "expected", "") or in_words(node)
     described = node.get("description", "") if name else ""
@@ -85,7 +91,7 @@ def _unknown_key(
 
 
 def _meant(name: str, known: list[str], rules: Schema) -> tuple[str, str]:
-    """Return what is said of an unknown key: the key that was probably meant, and the remedy."""
+    """Return the texts for an unknown key: the key that was probably meant, and the remedy."""
     found = f'unknown key "{name}"'
     if close := nearest(name, known):
         return f'{found}; did you mean "{close}"?', f"write {close}"
@@ -103,7 +109,7 @@ def nearest(given: str, known: list[str]) -> str:
 
 
 def _section_with(name: str, rules: Schema) -> str:
-    """Return the section of the config that has such a key, or nothing."""
+    """Return the section of the config that has this key, or nothing."""
     for section, schema in rules.get("properties", {}).items():
         if name in _resolved(rules, schema).get("properties", {}):
             return section
@@ -119,7 +125,7 @@ def _choice_meant(value: object, node: Schema) -> str:
 def _found(value: object, node: Schema) -> str:
     if value is None:
         return "nothing"
-    text = repr(value)
+    text = SHORT.repr(value)
     text = text if len(text) <= 80 else f"{text[:77]}..."
     meant = _choice_meant(value, node)
     return f'{text}; did you mean "{meant}"?' if meant else text
@@ -127,7 +133,7 @@ def _found(value: object, node: Schema) -> str:
 
 def _remedy(name: str, value: object, node: Schema) -> str:
     if value is None:
-        return "give a value, or remove the key to have its default"
+        return "give a value, or remove the key to use its default"
     if isinstance(value, str):
         if meant := _choice_meant(value, node):
             return f"write {meant}"
@@ -140,7 +146,7 @@ def _remedy(name: str, value: object, node: Schema) -> str:
 
 def _unquoted(text: str) -> str:
     plain = f"write {text.strip()} without quotes"
-    return f"{plain}; in a file, as --config makes text of what stands within a section"
+    return f"{plain}, in a config file: --config turns values within a section into text"
 
 
 def _as_number(text: str) -> str:
@@ -158,7 +164,7 @@ def _as_number(text: str) -> str:
 
 
 def _node(rules: Schema, path: tuple[int | str, ...]) -> Schema:
-    """Return the schema of a key, references within it followed."""
+    """Return the schema of a key, with references resolved."""
     node = _resolved(rules, rules)
     for part in path:
         if isinstance(part, int):
@@ -175,7 +181,7 @@ def _resolved(rules: Schema, node: Schema) -> dict[str, Any]:
 
 
 def keys_of(rules: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield every key of a schema with dots between its sections, and the schema of its value."""
+    """Yield every key of a schema as a dotted name, with the schema of its value."""
     for name, given in _resolved(rules, rules).get("properties", {}).items():
         node = _resolved(rules, given)
         if "properties" not in node:
@@ -186,7 +192,7 @@ def keys_of(rules: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def in_words(node: Schema, plural: bool = False) -> str:
-    """Return the rule that a schema states for a value, such as "a number from 0 to 1"."""
+    """Return a schema's rule for a value in words, such as "a number from 0 to 1"."""
     if "properties" in node:
         return f"keys among {', '.join(node['properties'])}"
     if "anyOf" in node:
@@ -206,6 +212,8 @@ def in_words(node: Schema, plural: bool = False) -> str:
 def _list_in_words(node: Schema) -> str:
     items = node.get("items") or node["prefixItems"][0]
     least, most = node.get("minItems", 0), node.get("maxItems")
+    if node.get("uniqueItems") and "enum" in items:
+        most = None  # choices that come once are no more than there are
     few = COUNTS.get(least, str(least))
     count = {None: f"{few} or more " if least else "", least: f"{few} "}
     upper = COUNTS.get(most or 0, str(most))

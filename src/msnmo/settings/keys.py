@@ -1,4 +1,4 @@
-"""Sections of the config as pydantic models: one key is one line, with its rule and meaning."""
+"""Sections of the config as pydantic models. Each key is one line with its rule and meaning."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from msnmo.core.errors import InputError
 from msnmo.settings.findings import findings_of
 
 Origin = Literal["", "paper", "ours"]
-"""Where a default comes from; "ours" is what the paper leaves open."""
+"""Where a default comes from. "ours" marks what the paper leaves open."""
 
 TOGETHER = {"explain": "together"}
-"""The context of a check of several sections: what is wrong of one waits for the others."""
+"""Context of a check of several sections: errors are collected from all before one is raised."""
 
 
 class Section(BaseModel):
-    """A section of the config: immutable, without unknown keys, strict about types.
+    """A section of the config. It is immutable, refuses unknown keys and is strict about types.
 
-    A whole number may stand for any number and stays one; text, booleans, NaN and infinity do not.
+    Where a number is expected, a whole number is accepted and stays whole. Text, booleans, NaN and
+    infinity are refused.
 
     Raises
     ------
     InputError
-        With every wrong key, however the section is made.
+        Lists every wrong key, however the section is made.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -39,12 +40,12 @@ class Section(BaseModel):
         Raises
         ------
         InputError
-            Naming every unknown key and every wrong value, those of sections within it too.
+            Names every unknown key and every wrong value, including those of inner sections.
         """
         try:
             return cls.model_validate(mapping, context=TOGETHER)
         except ValidationError as error:
-            raise InputError(findings_of(error, cls.rules(), cls.section)) from error
+            raise InputError(findings_of(error, cls.rules(), cls.section)) from None
 
     @classmethod
     def rules(cls) -> dict[str, Any]:
@@ -59,11 +60,11 @@ class Section(BaseModel):
         except ValidationError as error:
             if info.context == TOGETHER:
                 raise
-            raise InputError(findings_of(error, cls.rules(), cls.section)) from error
+            raise InputError(findings_of(error, cls.rules(), cls.section)) from None
 
 
 class _Plain(GenerateJsonSchema):
-    """JSON Schema without titles, which would repeat the keys."""
+    """JSON Schema without titles, as they would repeat the keys."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -84,13 +85,13 @@ Share = Annotated[float, Field(gt=0, lt=1), AS_WRITTEN]
 Weight = Annotated[float, Field(ge=0, le=MOST), AS_WRITTEN]
 
 
-class Refusal(ValueError):  # noqa: N818 - said of a value
-    """A rule that no field says is broken; what is left out is said of the field and the value.
+class Refusal(ValueError):  # noqa: N818 - it describes a value
+    """A broken rule that no field states. Texts left out are made from the field and the value.
 
     Parameters
     ----------
     expected, found, remedy : str
-        As of `msnmo.core.errors.Finding`.
+        As in `msnmo.core.errors.Finding`.
     """
 
     def __init__(self, expected: str = "", found: str = "", remedy: str = ""):
@@ -99,7 +100,7 @@ class Refusal(ValueError):  # noqa: N818 - said of a value
 
 
 def whole_choice(value: Any) -> Any:
-    """Refuse what Python takes for a whole number, such as true and 1.0, where some are allowed."""
+    """Refuse values that equal a whole number in Python but are none, such as true and 1.0."""
     if type(value) is not int:
         raise Refusal()
     return value
@@ -111,9 +112,9 @@ def key(default: Any, meaning: str, origin: Origin = "", **rules: Any) -> Any:
     Parameters
     ----------
     default : object
-        What the key is where nobody sets it.
+        Its value if nobody sets it.
     meaning : str
-        What it is for, as messages and the reference page say it.
+        Its meaning, as messages and the reference page show it.
     origin : {"", "paper", "ours"}
         Where the default comes from.
     **rules
@@ -127,5 +128,5 @@ def key(default: Any, meaning: str, origin: Origin = "", **rules: Any) -> Any:
 
 
 def within(section: Any, meaning: str) -> Any:
-    """Return the field of a section within another; `section` makes it with its defaults."""
+    """Return the field of an inner section. `section` makes it with its defaults."""
     return Field(default_factory=section, description=meaning)

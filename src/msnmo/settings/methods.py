@@ -1,8 +1,8 @@
-"""The list of methods: what can be trained, how it is called, which tables it is a row of.
+"""The list of methods: what can be trained, its name, and the tables it is a row of.
 
-This is the only place that knows the list; a new method is one entry. It says which module and
-function build a network, and `msnmo.networks.build` calls them. So whoever needs names and labels
-imports no torch and no network, and is not rerun when a network changes.
+This is the only place with that list. A new method is one entry. An entry names the module and the
+function that build its network, and `msnmo.networks.build` calls them. So code that only needs
+names and labels imports neither torch nor a network. It does not rerun when a network changes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BOTH_TASKS = SEGMENTATION | CLASSIFICATION
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the paper's tables: a network and how it is trained.
+    """One row of the paper's tables: a network and its training.
 
     Parameters
     ----------
@@ -46,24 +46,24 @@ class Method:
     tasks : frozenset of {"segmentation", "classification"}
         What it predicts.
     tables : tuple of int
-        The tables that it is a row of.
+        The tables with a row for it.
     module : str
-        Name of the module of `msnmo.networks` that builds its network.
+        The module of `msnmo.networks` that builds its network.
     function : str
-        That builds it there, from the method's settings and the input size.
+        The function there. It takes the method's settings and the input size.
     settings : type
-        Of the settings that `function` takes. Those of the joint model and its ablations stand in
-        the config's section ``model``, so that they differ in nothing else; another's own stand
+        Class of the settings that `function` takes. The joint model and its ablations share the
+        config's section ``model``, so they differ in nothing else. Other methods have their own
         under ``method_settings``.
     cross_task_loss : bool
-        Whether it is trained with the cross-task loss, where its network allows one.
+        Whether it is trained with the cross-task loss, if its network allows one.
     variant : mapping
-        What else `function` is told: how the network differs from the paper's joint model, or which
-        of several it is.
+        Further arguments of `function`: how the network differs from the paper's joint model, or
+        which of several networks it is.
     own : mapping of str to mapping
-        Settings that make it what it is, by section; the defaults under its name in the config.
+        Settings that define the method, by section: the defaults under its name in the config.
     paper : bool
-        Whether the paper has it; the others are trained only where the config names them.
+        Whether the paper has it. Other methods are trained only if the config names them.
     """
 
     name: str
@@ -80,15 +80,15 @@ class Method:
 
     @property
     def has_maps(self) -> bool:
-        """Whether its network has class activation maps: what classifies by the paper's blocks."""
+        """Whether its network has class activation maps: those of the paper's blocks do."""
         return "classification" in self.tasks and self.module == "joint"
 
     @property
     def channels_last(self) -> bool:
         """Whether its network runs faster on a CPU with channels last.
 
-        The rule: what is made of our own blocks, whose norm takes channels last as they are.
-        MONAI's networks have torch's norms, which copy them. Measured as CPU seconds of a step of
+        True for networks of our own blocks, whose norm works on channels last directly. MONAI's
+        networks use torch's norms, which copy the data. Measured as CPU seconds of a step of
         two scans of 48^3, one thread of an AMD EPYC (Zen 4), channels first over last, in turns:
         joint 1.05, only_seg 1.09, only_cls 1.01; unet 0.86, attention_unet 0.85, vnet 0.92,
         resnet50 0.76, densenet121 0.90, senet50 0.84. A forward pass alone gains more.
@@ -98,7 +98,7 @@ class Method:
     def loss_weights(self, weights: LossWeights = PAPER_WEIGHTS) -> LossWeights:
         """Return the weights of equation 14 that this method is trained with.
 
-        One task alone is weighed against nothing: its loss has the weight 1.
+        A single task has nothing to be weighed against, so its loss has weight 1.
         """
         if self.tasks != BOTH_TASKS:
             return LossWeights(segmentation=1.0, classification=1.0, cross=0.0)
@@ -119,12 +119,12 @@ def _joint(
 def _changed(
     name: str, label: str, tables: tuple[int, ...] = (), **own: Mapping[str, Any]
 ) -> Method:
-    """Return the joint model with settings of its own, beyond the paper."""
+    """Return the joint model with its own settings, beyond the paper."""
     return replace(_joint(name, label, tables), own=own, paper=False)
 
 
 def _two_way(name: str, label: str, normalisation: str, segmentation: str) -> Method:
-    """Return the joint model with a cross-task loss that both maps learn from (equation 11)."""
+    """Return the joint model with a cross-task loss that trains both maps (equation 11)."""
     form = {"cam_normalisation": normalisation, "cross_segmentation": segmentation}
     return _changed(name, label, loss=form | {"cross_gradient": "both"})
 
@@ -178,7 +178,7 @@ _ALL = (
     _joint("lgm_concat", "concat", (8,), guidance="concat"),
     _joint("lgm_add", "dot add", (8,), guidance="add"),
     _joint("without_cross_loss", "w/o cross loss", (9,), cross_task_loss=False),
-    # beyond the paper: what a reviewer asks for
+    # beyond the paper: what reviewers ask for
     _segmenter("nnunet_plain", "nnU-Net (plain)", "build_dynunet", DynUNetSettings, paper=False),
     _segmenter("swin_unetr", "SwinUNETR", "build_swin_unetr", SwinUNETRSettings, paper=False),
     _changed(
@@ -188,7 +188,7 @@ _ALL = (
         model={"image_skip": True},
         train={"segmentation_loss": "dice_ce"},
     ),
-    # the joint model with choices changed
+    # the joint model with changed choices
     _two_way("cross_literal", "cross loss of S - V", "none", "logits"),
     _two_way("cross_relu_max", "cross loss of ReLU / max", "relu_max", "probabilities"),
     _two_way("cross_sigmoid", "cross loss of sigmoids", "sigmoid", "probabilities"),
@@ -202,18 +202,18 @@ _ALL = (
 )
 
 JOINT = "joint"
-"""The paper's own method, which the others are compared with."""
+"""The paper's own method. The others are compared with it."""
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
-"""Every method by name; the order is that of a table's rows."""
+"""Every method by name, in the order of a table's rows."""
 
 
 def get_method(name: str) -> Method:
-    """Return the method of that name.
+    """Return the method with this name.
 
     Raises
     ------
     InputError
-        If there is none; the known names are listed.
+        If there is none. The message lists the known names.
     """
     if name not in METHODS:
         known = ", ".join(METHODS)

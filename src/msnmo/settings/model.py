@@ -1,4 +1,4 @@
-"""What a user may choose of the model (config section ``model``); imports no torch."""
+"""What a user may choose for the model (config section ``model``). Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ModelSettings(Section):
     section: ClassVar[str] = "model"
     base_channels: int = key(
         32,
-        "channels of the shared features; every other width is proportional to it",
+        "channels of the shared features; all other widths are proportional to it",
         "paper",
         ge=4,
         le=512,
@@ -31,7 +31,7 @@ class ModelSettings(Section):
     )
     heads: int = key(
         4,
-        "attention heads of the Swin transformer; a divisor of base_channels",
+        "attention heads of the Swin transformer; must divide base_channels",
         "ours",
         ge=1,
         le=512,
@@ -39,7 +39,7 @@ class ModelSettings(Section):
     )
     mlp_ratio: int = key(
         4,
-        "hidden width of the transformer's perceptron, in multiples of base_channels",
+        "hidden width of the transformer's MLP, as a multiple of base_channels",
         "ours",
         ge=1,
         le=64,
@@ -47,39 +47,40 @@ class ModelSettings(Section):
     window: int = key(5, "edge of an attention window, in tokens", "paper", ge=2, le=64)
     guidance_activation: Activation = key(
         "sigmoid",
-        "how the lesion guidance module makes its attention map: as the paper's sentence says, or "
-        "near its equation 7 (softmax_spatial); the two contradict each other",
+        "how the lesion guidance module makes its attention map: as the paper's sentence says, "
+        "or close to its equation 7 (softmax_spatial); the two contradict each other",
         "ours",
     )
     guidance_start: GuidanceStart = key(
         "lesion_map",
-        "how the convolution f_P of the lesion guidance module starts: such that its attention map "
-        "is the lesion map, or at random",
+        "start weights of the convolution f_P in the lesion guidance module: chosen so that its "
+        "attention map is the lesion map, or random",
         "ours",
     )
     guidance_gradient: GuidanceGradient = key(
         "detached",
-        "whether the classification's loss reaches the segmentation through the lesion map, or the "
-        "map guides and does not learn from it (detached)",
+        "whether the classification loss also trains the segmentation through the lesion map, or "
+        "the map only guides (detached)",
         "ours",
     )
     image_skip: bool = key(
         False,
-        "whether the last decoding block of the segmentation sees the image itself, at full size; "
+        "whether the last decoding block of the segmentation also gets the image at full size; "
         "the paper's skips come from the contraction path, which starts at half of it",
         "paper",
     )
     lesion_prior_logit: Number = key(
         -2.3,
-        "bias that the segmentation heads start with; their weights add up to 2, so -2.3 starts "
-        "the lesion probability at sigmoid(-4.6) = 0.01",
+        "start value of the segmentation heads' bias; their weights add up to 2, so -2.3 gives a "
+        "lesion probability of sigmoid(-4.6) = 0.01",
         "ours",
         ge=-50,
         le=50,
     )
     crossover_start: Number = key(
         0.9,
-        "start of the crossover's own-branch weights; the other branch starts at 1 minus this",
+        "start value of the crossover's weight for the own branch; the other starts at 1 minus "
+        "this",
         "ours",
         ge=0,
         le=1,
@@ -95,13 +96,13 @@ class ModelSettings(Section):
 
     @property
     def embedding(self) -> int:
-        """Channels of a token of the global branch: equation 4 adds it to the local one's."""
+        """Channels of a token of the global branch. Equation 4 adds it to the local branch."""
         return self.base_channels
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """beta_1, beta_2 and beta_3 of equation 14; a loss of weight 0 is not computed.
+    """beta_1, beta_2 and beta_3 of equation 14. A loss with weight 0 is not computed.
 
     Parameters
     ----------

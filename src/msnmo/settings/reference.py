@@ -1,4 +1,4 @@
-"""Write what is generated from the config's models: the JSON Schema, and the reference page.
+"""Write the JSON Schema and the reference page of the config, generated from its models.
 
 python -m msnmo.settings.reference schema > workflow/schemas/config.schema.yaml
 python -m msnmo.settings.reference page > docs/reference-config.md
@@ -44,10 +44,10 @@ is started.
 """
 METHOD_SETTINGS = """## `method_settings`
 
-What is a method's own: `method_settings.<method>.<section>.<key>`, with the sections `train`,
-`augment`, `model` and, for methods of both tasks, `loss`. It goes over the sections above, and a
-change retrains that method alone. The keys of `train`, `augment` and `loss` are those above. The
-keys of `model` are the network's:
+Settings of a single method: `method_settings.<method>.<section>.<key>`, with the sections `train`,
+`augment`, `model` and, for methods of both tasks, `loss`. They override the sections above, and a
+change retrains only that method. The keys of `train`, `augment` and `loss` are those above. The
+keys of `model` are those of its network:
 """
 COLUMNS = ("key", "value", "default", "meaning", "from")
 
@@ -80,14 +80,14 @@ def _section(section: str, keys: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _networks() -> Iterator[str]:
-    """Yield a table for each kind of network, with the methods it is the network of."""
+    """Yield a table for each kind of network, with the methods that use it."""
     kinds: dict[Any, list[Method]] = {}
     for method in METHODS.values():
         kinds.setdefault(method.settings, []).append(method)
     for kind, methods in kinds.items():
         names = ", ".join(f"`{method.name}`" for method in methods)
         if kind is ModelSettings:
-            yield f"### {names}\n\nAs the section `model`, over which it goes.\n"
+            yield f"### {names}\n\nThe keys of the section `model`, which they override.\n"
             continue
         yield f"### {names}\n\n{kind.__doc__}\n\n{_table(dict(keys_of(kind.rules())))}"
 

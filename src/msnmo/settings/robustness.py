@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from msnmo.settings.keys import AS_WRITTEN, Refusal, Section, key
+from msnmo.settings.methods import METHODS
 from msnmo.settings.sections import MethodName, Once, each_once
 
 Each = AfterValidator(each_once)
@@ -18,16 +19,20 @@ Angle = Annotated[float, Field(gt=0, le=45), AS_WRITTEN]
 
 
 class Robustness(Section):
-    """How held-out scans are perturbed by `snakemake robustness`; an empty list leaves one out."""
+    """How `snakemake robustness` perturbs held-out scans.
+
+    An empty list leaves a perturbation out.
+    """
 
     methods: Annotated[tuple[MethodName, ...], Once, Each] = key(
         (),
         "names of the methods that are tested; empty: all of `methods`",
         "ours",
+        max_length=len(METHODS),
     )
     bias_field: Annotated[tuple[OverOne, ...], Once, Each] = key(
         (1.2, 1.5, 2.0),
-        "how many times stronger a bias field is at the 95th than at the 5th centile of the brain",
+        "ratio of the bias field at the 95th centile of the brain to that at the 5th",
         "ours",
         max_length=MOST_SEVERITIES,
     )
@@ -57,15 +62,16 @@ class Robustness(Section):
     )
     brain_mask_mm: Annotated[tuple[Depth, ...], Once, Each] = key(
         (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0),
-        "mm by which the brain mask is dilated, below 0 eroded",
+        "mm by which the brain mask is dilated (negative: eroded)",
         "ours",
         max_length=MOST_SEVERITIES,
     )
     engines: Annotated[tuple[Literal["surface", "fsl", "hd-bet"], ...], Once, Each] = key(
         ("surface", "fsl", "hd-bet"),
-        "engines that strip the skull anew; those that are not installed, or that stripped the "
-        "scan, are left out",
+        "engines that repeat the skull stripping; those that are not installed, or that already "
+        "stripped the scan, are left out",
         "ours",
+        max_length=3,
     )
 
     @field_validator("gamma", "brain_mask_mm")
@@ -73,6 +79,6 @@ class Robustness(Section):
     def _perturb(cls, severities: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         unchanged = 1 if info.field_name == "gamma" else 0
         if unchanged in severities:
-            expected = f"severities other than {unchanged}, which changes nothing"
-            raise Refusal(expected, str(unchanged), "remove it: each is compared with it anyway")
+            expected = f"severities other than {unchanged}, as that changes nothing"
+            raise Refusal(expected, str(unchanged), "remove it: it is compared with anyway")
         return severities

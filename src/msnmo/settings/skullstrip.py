@@ -1,4 +1,4 @@
-"""The choices of skull stripping; who only names them imports no engine."""
+"""The choices of skull stripping. Naming them here imports no engine."""
 
 from typing import Literal
 

@@ -28,7 +28,7 @@ Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
 
 def of_network() -> Any:
-    """Return the field of the network's settings: by default those of the class it is of."""
+    """Return the field of the network's settings. The defaults come from its class."""
     return Field(default_factory=dict, validate_default=True, description="the method's network")
 
 
@@ -38,16 +38,16 @@ class OptimiserSettings(Section):
     section: ClassVar[str] = "train"
     epochs: int = key(
         200,
-        "passes over the training scans, which is how the paper's 200 iterations are read; the "
-        "weights of the last are kept (ours)",
+        "passes over the training scans (we read the paper's 200 iterations so); the weights of "
+        "the last pass are kept (ours)",
         "paper",
         ge=1,
         le=MOST,
     )
     batch_size: int = key(
         2,
-        "scans in one step; the last step of an epoch takes those that are left (ours), so that "
-        "every scan is seen in every epoch",
+        "scans in one step; the last step of an epoch takes the rest (ours), so that every epoch "
+        "sees every scan",
         "paper",
         ge=1,
         le=1000,
@@ -55,42 +55,41 @@ class OptimiserSettings(Section):
     learning_rate: Share = key(1e-4, "Adam's learning rate at the start", "paper")
     plateau_patience: int = key(
         10,
-        "epochs without a fall of the loss that are let pass; after one more the learning rate is "
-        "lowered (as in PyTorch's ReduceLROnPlateau); that it is the mean loss of the training "
-        "scans is ours",
+        "epochs without a fall of the loss before the learning rate is lowered, after one more "
+        "(as in PyTorch's ReduceLROnPlateau); taking the mean loss of the training scans is ours",
         "paper",
         ge=0,
         le=MOST,
     )
-    plateau_factor: Share = key(0.5, "what the learning rate is multiplied with then", "paper")
+    plateau_factor: Share = key(0.5, "factor that lowers the learning rate", "paper")
     segmentation_loss: SegmentationLoss = key(
         "dice",
-        "loss of every method that segments: Dice (equation 13; that it is soft is ours), or its "
-        "sum with the voxels' mean cross-entropy (dice_ce)",
+        "loss of every method that segments: Dice (equation 13; that it is soft is ours), or the "
+        "sum of Dice and the voxels' mean cross-entropy (dice_ce)",
         "paper",
     )
     precision: Precision = key(
         "auto",
-        "of the multiplications in training; auto: bfloat16 on a GPU that computes in it, else "
-        "float32; some processors compute faster in bfloat16 too",
+        "precision of multiplications in training; auto: bfloat16 on a GPU that supports it, "
+        "else float32; some CPUs are faster in bfloat16 too",
         "ours",
     )
     start_from: PathOrNone = key(
         "",
         "path of a bundle, or of one file of weights (safetensors), that trainings start from: "
-        "tensors of the same name and shape are taken, the others start fresh; empty: all start "
+        "tensors with the same name and shape are used, the others start fresh; empty: all start "
         "fresh. Its networks must not have learned from patients who are tested here",
         "ours",
     )
 
 
 class AugmentSettings(Section):
-    """How training scans are varied (paper, section 3.1.3; axis and angle of a turn are ours)."""
+    """How training scans are varied (paper, section 3.1.3; rotation's axis and angle are ours)."""
 
     section: ClassVar[str] = "augment"
-    flip_probability: Probability = key(0.5, "chance of a flip along one random axis", "paper")
+    flip_probability: Probability = key(0.5, "probability of a flip along one random axis", "paper")
     rotation_probability: Probability = key(
-        0.5, "chance of a rotation; that it is about one random axis is ours", "paper"
+        0.5, "probability of a rotation; to rotate about one random axis is ours", "paper"
     )
     rotation_degrees: Number = key(
         15.0, "angles are drawn uniformly between minus and plus this", "ours", ge=0, le=180
@@ -98,44 +97,44 @@ class AugmentSettings(Section):
 
 
 class LossSettings(Section):
-    """Weights of the losses (paper, equation 14) and the cross-task loss, for methods of both."""
+    """Weights of the losses (paper, equation 14) and cross-task loss, for methods of both tasks."""
 
     section: ClassVar[str] = "loss"
-    segmentation: Weight = key(1.0, "weight of the Dice loss; 0 leaves a loss out", "paper")
+    segmentation: Weight = key(1.0, "weight of the Dice loss; 0 removes a loss", "paper")
     classification: Weight = key(0.8, "weight of the cross-entropy", "paper")
     cross: Weight = key(1.0, "weight of the cross-task loss", "paper")
     eta: Eta = key(
         (0.25, 0.25, 0.5),
         "weights of the scales in the cross-task loss, coarse to fine: 1/8, 1/4 and 1/2 of the "
-        "scan's size; the paper gives the three numbers and not their order",
+        "scan's size; the paper gives the three numbers but not their order",
         "ours",
     )
     cross_segmentation: CrossSegmentation = key(
         "lesion_map",
-        "what of the segmentation meets the localisation map of a scale: S_i of equation 5 "
-        "(logits), its sigmoid, or the lesion map that all S_i make, reduced to the scale",
+        "the part of the segmentation that is compared with the localisation map of a scale: S_i "
+        "of equation 5 (logits), its sigmoid, or the lesion map of all S_i, reduced to the scale",
         "ours",
     )
     cam_normalisation: Normalisation = key(
         "standardise",
-        "how localisation maps are scaled before they meet the segmentation's: not at all, to "
-        "0..1, or both sides to mean 0 and standard deviation 1 a scan (standardise)",
+        "how localisation maps are scaled before the comparison with the segmentation: not at "
+        "all, to 0..1, or both sides to mean 0 and standard deviation 1 per scan (standardise)",
         "ours",
     )
     cam_class: Literal["truth", "predicted", "difference"] = key(
         "truth",
-        "the class whose localisation maps the cross-task loss takes; difference: the true class's "
-        "minus the other's",
+        "the class whose localisation maps the cross-task loss uses; difference: the true "
+        "class's map minus the other's",
         "ours",
     )
     cross_reduction: Literal["mean", "sum"] = key(
         "mean",
-        "how the squared differences of a scale's voxels become one number; the paper's words say "
-        "mean, its equation 11 prints a sum",
+        "how the squared differences of a scale's voxels become one number; the paper's text "
+        "says mean, its equation 11 shows a sum",
         "ours",
     )
     cross_balance: bool = key(
-        False, "whether lesion and background weigh the same in the cross-task loss", "ours"
+        False, "whether lesion and background have equal weight in the cross-task loss", "ours"
     )
     cross_gradient: Literal["both", "localisation", "segmentation"] = key(
         "localisation", "which of the two maps learns from the cross-task loss", "ours"
@@ -150,12 +149,12 @@ class LossSettings(Section):
 
     @property
     def weights(self) -> LossWeights:
-        """The weights as the losses take them."""
+        """The weights in the form that the losses take."""
         return LossWeights(self.segmentation, self.classification, self.cross)
 
 
 class SectionsOfOneTask(Section, Generic[Network]):
-    """What may be set of a method of one task; `Network` is the class of its network's settings."""
+    """Settings of a method of one task. `Network` is the class of its network's settings."""
 
     train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
     augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
@@ -163,7 +162,7 @@ class SectionsOfOneTask(Section, Generic[Network]):
 
 
 class Sections(Section, Generic[Network]):
-    """What may be set of a method of both tasks; `Network` is as of `SectionsOfOneTask`."""
+    """Settings of a method of both tasks. `Network` is as in `SectionsOfOneTask`."""
 
     train: OptimiserSettings = within(OptimiserSettings, "how the weights are fitted")
     augment: AugmentSettings = within(AugmentSettings, "how training scans are varied")
@@ -179,7 +178,7 @@ class Settings:
     ----------
     train, augment, loss : Section
     model : Section
-        Of the class that the method names as its own.
+        Of the class that the method names.
     """
 
     train: OptimiserSettings
@@ -188,10 +187,9 @@ class Settings:
     model: Section
 
     def to_json(self) -> dict[str, dict[str, Any]]:
-        """Return the settings as JSON types; `from_mapping` inverts it.
+        """Return the settings as JSON types. `from_mapping` inverts it.
 
-        Where the weights lie that a training starts from is none of them: what they are is told of
-        the training itself.
+        The path of the start weights is left out. The training itself records what they are.
         """
         content = {item.name: getattr(self, item.name).model_dump() for item in fields(self)}
         del content["train"]["start_from"]
@@ -199,19 +197,19 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], method: Method) -> Settings:
-        """Return a method's settings of the config's sections; defaults where left out.
+        """Return a method's settings from the config's sections. What is left out gets its default.
 
         Raises
         ------
         InputError
-            With the findings of all sections.
+            Lists the findings of all sections.
         """
         read = Sections[method.settings].from_mapping(mapping)  # type: ignore[name-defined]
         return cls(read.train, read.augment, read.loss, read.model)
 
     @classmethod
     def parse(cls, text: str, method: Method) -> Settings:
-        """Return the settings of a JSON text, as `from_mapping`."""
+        """Return the settings of a JSON text, as `from_mapping` does."""
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:

@@ -59,7 +59,7 @@ SITE_ALONE_COLUMNS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write one table in each of the formats asked for."""
+    """Write one table in each of the requested formats."""
     given = _parse(arguments)
     table, pages = MADE_BY[_kind(given.table)](given)
     notes = tuple(_notes(given))
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _whole(page: Page, made_of: Simulated, notes: Sequence[str]) -> Page:
-    """Return a table with the notes of its run; a caption goes wherever its table is copied to."""
+    """Return a table with the notes of its run. A caption stays with its table when copied."""
     first = (made_of.note,) if made_of else ()
     caption = f"{page.caption} ({made_of.short})" if made_of else page.caption
     return replace(page, caption=caption, notes=(*first, *page.notes, *notes))
@@ -86,11 +86,11 @@ KINDS = {
     SHORTCUTS: "shortcuts",
     ROBUSTNESS: "robustness",
 }
-"""Of the tables that do not compare metrics."""
+"""Kinds of tables that do not compare metrics."""
 
 
 def _notes(given: argparse.Namespace) -> Iterator[str]:
-    """Yield what is told of the run under each of its tables; those of the cohort have no folds."""
+    """Yield the notes on the run under each of its tables. Tables of the cohort have no folds."""
     if _kind(given.table) != "described":
         cohort = read_tsv(given.cohort, COHORT_COLUMNS)
         yield folds_note(cohort, given.k, given.split, given.repeats)
@@ -133,7 +133,7 @@ def _compared(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
     table = lay_out()[given.table]
     summary = across_folds(read_metrics(given.metrics))
     statistics = read_tsv(given.statistics, STATISTICS_COLUMNS)
-    # "n/a" is a space here, no missing value
+    # "n/a" is a space here, not a missing value
     statistics = statistics.fillna({"space": "n/a"})
     rows = compare(table, summary, statistics, given.space)
     _refuse_missing(given.statistics, rows)
@@ -155,7 +155,7 @@ def _of_sites(given: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Page]]
 
 
 LESION_WISE = "LTPR"
-"""A table that has it says which lesions are counted."""
+"""A table with this option says which lesions are counted."""
 MADE_BY = {
     "described": _described,
     "maps": _of_maps,
@@ -174,7 +174,7 @@ NEEDED = {
     "robustness": ("robustness", "cohort", "split", "k"),
     "compared": ("metrics", "statistics", "cohort", "split", "k"),
 }
-"""By kind of table, who makes it and the options that it needs."""
+"""For each kind of table, the function that makes it and the options that it needs."""
 
 
 def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
@@ -185,25 +185,30 @@ def _refuse_missing(statistics: Path, rows: list[ComparedRow]) -> None:
         if cell.ours and not cell.sureness
     ]
     if lacking:
-        expected, found = "a row of each number of the table", f"none of {', '.join(lacking)}"
+        expected, found = "a row for each number of the table", f"none of {', '.join(lacking)}"
         raise bad_input(statistics, expected, found, MAKE_AGAIN)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.tables", description=__doc__)
-    parser.add_argument("--table", choices=TABLES, required=True, help="its number")
+    parser.add_argument("--table", choices=TABLES, required=True, help="the table's number")
     parser.add_argument("--cohort", type=Path, help="cohort.tsv")
     parser.add_argument("--split", choices=get_args(Split), help="how folds were made")
-    parser.add_argument("--k", type=int, help="how many folds were asked for")
-    parser.add_argument("--repeats", type=int, default=1, help="of the cross-validation")
+    parser.add_argument("--k", type=int, help="number of folds in the config")
+    parser.add_argument("--repeats", type=int, default=1, help="repeats of the cross-validation")
     parser.add_argument(
         "--left-out",
         action="append",
         default=[],
         metavar="METHOD",
-        help="a method that classifies, which a cohort of one class has no use of",
+        help="a method that classifies and was left out, as the cohort has one class",
     )
-    parser.add_argument("--excluded", type=Path, required=True, help="excluded.tsv: who and why")
+    parser.add_argument(
+        "--excluded",
+        type=Path,
+        required=True,
+        help="excluded.tsv, with who excluded a scan and why",
+    )
     parser.add_argument("--metrics", type=Path, help="table of metrics, for results")
     parser.add_argument("--statistics", type=Path, help="statistics.tsv, for results")
     parser.add_argument(
@@ -215,7 +220,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--localisation",
         type=Path,
         nargs="+",
-        help=f"tables of msnmo.evaluate.statistics.maps, one a method, for {MAPS}",
+        help=f"tables of msnmo.evaluate.statistics.maps, one per method, for {MAPS}",
     )
     parser.add_argument(
         "--sites", type=Path, help=f"table of msnmo.evaluate.statistics.sites, for {SITES}"
@@ -227,28 +232,29 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--robustness",
         type=Path,
         nargs="+",
-        help=f"tables of msnmo.robustness.statistics, one a method, for {ROBUSTNESS}",
+        help=f"tables of msnmo.robustness.statistics, one per method, for {ROBUSTNESS}",
     )
     parser.add_argument(
         "--smallest-lesion-mm3",
         type=finite,
-        help=f"from which lesions were counted, for {SUPPLEMENT} and {LESIONS}",
+        help=f"smallest counted lesion, for {SUPPLEMENT} and {LESIONS}",
     )
     parser.add_argument(
         "--shortcuts",
         type=Path,
         nargs="*",
-        help=f"tables of msnmo.evaluate.statistics.shortcuts, one a method, for {SHORTCUTS}; of "
-        "another table's methods, to say below it which tell classes without lesions",
+        help=f"tables of msnmo.evaluate.statistics.shortcuts, one per method, for {SHORTCUTS}; or "
+        "for the methods of another table, to note below it which ones tell classes without "
+        "lesions",
     )
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
     parser.add_argument(
-        "--confidence", type=between_0_and_1, default=0.95, help="of the intervals given"
+        "--confidence", type=between_0_and_1, default=0.95, help="of the given intervals"
     )
     parser.add_argument("--out-tsv", type=Path, required=True, help="TSV")
-    parser.add_argument("--out-json", type=Path, required=True, help="what the report reads")
+    parser.add_argument("--out-json", type=Path, required=True, help="input of the report")
     for name in FORMATS:
         parser.add_argument(f"--out-{name}", type=Path, required=True, help=name)
     given = parser.parse_args(arguments)

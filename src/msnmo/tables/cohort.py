@@ -1,4 +1,4 @@
-"""Tables 1 and 2: who is in the cohort, and how the scans were acquired."""
+"""Tables 1 and 2: the composition of the cohort, and how the scans were acquired."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ Value = float | str | tuple[float, ...]
 MOST_NAMES = 3
 """Texts that a cell names."""
 MOST = 1e5
-"""No acquisition parameter is larger, in its unit."""
+"""Upper limit of any acquisition parameter, in its unit."""
 
 
 def read_cohort(path: Path) -> pd.DataFrame:
-    """Return cohort.tsv with words for what is missing: site, diagnosis."""
+    """Return cohort.tsv with words for a missing site or diagnosis."""
     cohort = read_tsv(path, COHORT_COLUMNS)
     return cohort.fillna({"site": NOT_STATED, "diagnosis": NO_DIAGNOSIS})
 
 
 def composition(cohort: pd.DataFrame) -> Page:
-    """Return Table 1: scans and subjects of each class and source, beside the paper's."""
+    """Return Table 1: scans and subjects of each class and source, beside those of the paper."""
     classes = sorted(set(cohort["diagnosis"]), key=lambda name: (name == NO_DIAGNOSIS, name))
     blocks = [Block(name, tuple(_sources(cohort[cohort["diagnosis"] == name]))) for name in classes]
     total = Line("", _counts(cohort))
@@ -75,7 +75,7 @@ def composition(cohort: pd.DataFrame) -> Page:
             Panel("Reported", columns[:1] + columns[2:3], (*reported, Block("All", (everyone,)))),
         ),
         (
-            "Raters: number of lesion masks of a scan, and how many scans have as many.",
+            "Raters: number of lesion masks per scan, then how many scans have that number.",
             f"Reported: {CITATION}.",
         ),
     )
@@ -105,7 +105,7 @@ def _counts(scans: pd.DataFrame) -> tuple[Text, ...]:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What is known of one scan's acquisition: its header and its sidecar."""
+    """The acquisition data of one scan: its header and its sidecar."""
 
     shape: tuple[int, ...]
     voxel_mm: tuple[float, ...]
@@ -113,7 +113,7 @@ class Acquisition:
 
     @property
     def slice_axis(self) -> int:
-        """The axis of the longest voxel side; of equal ones that of the fewest voxels."""
+        """The axis of the longest voxel side; if equal, the one with fewest voxels."""
         return max(range(3), key=lambda axis: (round(self.voxel_mm[axis], 3), -self.shape[axis]))
 
     def number(self, field: str, factor: float = 1.0) -> float | None:
@@ -131,7 +131,7 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A row of Table 2: how it is called, its unit, where it is read, what the paper gives."""
+    """A row of Table 2: its name, its unit, how it is read, and the paper's value."""
 
     label: str
     unit: str
@@ -170,7 +170,7 @@ def acquisition(cohort: pd.DataFrame) -> Page:
     Raises
     ------
     InputError
-        Naming every scan whose header cannot be read.
+        Names every scan whose header cannot be read.
     """
     scans, unreadable = _read_scans(cohort["flair"])
     columns = {
@@ -197,12 +197,12 @@ def acquisition(cohort: pd.DataFrame) -> Page:
         for some in groups
     )
     notes = [
-        "Slices are counted along the longest voxel side; numbers and sizes are those of the "
-        "files, the rest is from the JSON sidecars.",
-        f"Reported: {CITATION}; its hospital's scans.",
+        "Slices are counted along the longest voxel side. Numbers and sizes come from the image "
+        "files, the rest from the JSON sidecars.",
+        f"Reported: {CITATION}, for its hospital's scans.",
     ]
     if unreadable:
-        notes.insert(1, f"Not valid JSON, so without parameters: {', '.join(unreadable)}.")
+        notes.insert(1, f"No valid JSON sidecar, so no parameters: {', '.join(unreadable)}.")
     return Page("2", "MRI parameters of the scans", "Parameter type", "Unit", panels, tuple(notes))
 
 
@@ -229,7 +229,7 @@ def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Acquisition], list[str]
 
 
 def _read_sidecar(path: Path) -> dict[str, Any] | None:
-    """Return a sidecar's fields, none without a sidecar; None where it is no JSON object."""
+    """Return a sidecar's fields (none without a sidecar); None if it is not a JSON object."""
     if not path.is_file():
         return {}
     try:
@@ -240,12 +240,12 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def summarise(values: Sequence[Value | None]) -> str:
-    """Return a parameter of several scans in few words: its value, range or values, and gaps.
+    """Summarise a parameter of several scans: its value, range or values, and gaps.
 
     Parameters
     ----------
     values : sequence of float, str, tuple of float or None
-        All of one kind. A tuple has a number for each axis: its ranges are shown axis by axis.
+        All of one kind. A tuple has one number per axis. Its ranges are shown per axis.
     """
     known = [value for value in values if value is not None]
     if not known:

@@ -1,4 +1,4 @@
-"""Our means over folds and seeds beside the reported numbers: a table in no format yet."""
+"""Our means over folds and seeds beside the reported numbers, independent of any format."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from msnmo.tables.layout import Layout
 
 DECIMALS = 2
 SITE_ALONE = "Site alone"
-"""The label of the row of no method."""
+"""The label of the row without a method."""
 
 
 @dataclass(frozen=True)
 class Ours:
-    """What we measured of one metric of one method.
+    """Our results for one metric of one method.
 
     Parameters
     ----------
     mean, sd : float
-        Of the folds' values, in the metric's unit; NaN where undefined (sd: also with one fold).
+        Over the folds' values, in the metric's unit; NaN if undefined (sd: also with one fold).
     sd_seeds : float
-        Of the seeds' values, in the metric's unit; NaN with one seed.
+        Over the seeds' values, in the metric's unit; NaN with one seed.
     n_folds, n_undefined_folds : int
         Folds with and without a value.
     n_seeds : int
         Trainings of each fold.
     n_scans, n_undefined_scans : int
-        Scans evaluated, and how many of these are in no mean because their value is undefined.
+        Number of evaluated scans, and of those left out because their value is undefined.
     n_penalised_scans : int
-        Scans with the worst value of the metric, for one empty mask.
+        Scans with the worst value of the metric, as one mask is empty.
     """
 
     mean: float
@@ -51,20 +51,20 @@ class Ours:
 
 @dataclass(frozen=True)
 class Sureness:
-    """How sure a number is, and its difference to the joint model's.
+    """The uncertainty of a number, and of its difference to the joint model.
 
     Parameters
     ----------
     low, high : float
         Confidence interval, in the metric's unit; NaN where undefined.
     p, p_holm : float
-        Of the paired test against the joint model, and corrected; NaN where nothing was tested.
+        Raw and corrected p of the paired test against the joint model; NaN if not tested.
     test : str or None
         The test's name.
     n_scans, n_subjects : int
-        That the number is of: of sensitivity and specificity those of their class.
+        Counted in the number; for sensitivity and specificity, only those of their class.
     interval : str or None
-        How the interval is made: bootstrap or exact; None where there is none.
+        The method of the interval: bootstrap or exact; None if there is none.
     """
 
     low: float
@@ -105,14 +105,14 @@ class ComparedCell:
 
     @property
     def n_scans(self) -> int | None:
-        """The scans that the number is of; None if the method was not run."""
+        """Number of scans behind the number; None if the method was not run."""
         if self.sureness is not None:
             return self.sureness.n_scans
         return None if self.ours is None else self.ours.n_scans
 
     @property
     def difference(self) -> float | None:
-        """Ours as shown minus the reported number, in percentage points: as readers subtract."""
+        """Our shown number minus the reported one, in percentage points."""
         if self.ours is None or self.reported is None or math.isnan(self.ours.mean):
             return None
         return rounded(rounded(self.ours.mean, DECIMALS) - self.reported, DECIMALS)
@@ -122,7 +122,7 @@ class ComparedCell:
 class ComparedRow:
     """One method of a table and its cells, in the order of the table's metrics.
 
-    A row of ours whose method is None is no method's: it is what others are to be compared with.
+    A row of ours without a method (None) is a reference for the others.
     """
 
     label: str
@@ -133,16 +133,16 @@ class ComparedRow:
 def compare(
     table: Layout, summary: pd.DataFrame, statistics: pd.DataFrame, space: Space
 ) -> list[ComparedRow]:
-    """Return the rows of a table: every one of the paper's, run or not, and others that were run.
+    """Return the rows of a table: all of the paper's, run or not, and others that were run.
 
     Parameters
     ----------
     table : Layout
     summary : DataFrame
-        As `msnmo.evaluate.aggregate.across_folds` returns.
+        As returned by `msnmo.evaluate.aggregate.across_folds`.
     statistics : DataFrame
-        As `msnmo.evaluate.statistics` writes: a row per method and metric of this table, among
-        others.
+        As written by `msnmo.evaluate.statistics`: one row per method and metric of this table,
+        among others.
     space : {"model", "native"}
         Where the paper's metrics compare masks.
     """
@@ -171,13 +171,13 @@ def compare(
 
 
 def reference_row(table: Layout, judged: pd.DataFrame) -> ComparedRow:
-    """Return the row of what the site alone tells: no method, ranked and tested against none.
+    """Return the row for the site alone. It is no method and is neither ranked nor tested.
 
     Parameters
     ----------
     table : Layout
     judged : DataFrame
-        As `msnmo.evaluate.statistics.site_alone` writes: a row per metric.
+        As written by `msnmo.evaluate.statistics.site_alone`: one row per metric.
     """
     by_metric = {row.metric: row for row in judged.itertuples()}
     cells = (_reference_cell(by_metric[metric]) for metric in table.metrics)
@@ -218,7 +218,7 @@ def ours_of(row: Any) -> Ours | None:
 def ranks(means: Sequence[float | None], best: str) -> list[int | None]:
     """Return 1 for the best and 2 for the second best value, None for the others.
 
-    Values are compared as shown, with two decimals, so equal numbers share a rank. One value alone
+    Values are compared as shown, with two decimals, so equal numbers share a rank. A single value
     is not ranked.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a table of results says, cell by cell and note by note."""
+"""The content of a table of results: its cells and notes."""
 
 from __future__ import annotations
 
@@ -47,26 +47,26 @@ TESTS = {
     "bootstrap": "bootstrap of the difference",
 }
 ABOUT_METRICS = {
-    "LTPR": "LTPR: share of lesions found; LFPR: share of predicted ones that are none "
+    "LTPR": "LTPR: share of true lesions found; LFPR: share of predicted lesions that are false "
     "(26-connected, touched by one voxel); LF1: harmonic mean of LTPR and 1 - LFPR.",
-    "HD95": "HD95, ASD: 95th centile and mean of surface distances, the diagonal of the scan's "
-    "grid where one mask alone is empty and 0 where both are; AVD: volume difference; VC: "
+    "HD95": "HD95, ASD: 95th centile and mean of surface distances; they are the diagonal of the "
+    "scan's grid if only one mask is empty, and 0 if both are; AVD: volume difference; VC: "
     "Pearson's r of the volumes.",
     "LL": "LL: log loss, minus the natural logarithm of the true class's probability.",
 }
 """By the first metric that they are about."""
 EXACT_WHERE_ALL_ARE_EQUAL = (
-    "Where every value is 0, or every one 100 %, the CI is exact (Clopper and Pearson), of the "
+    "If every value is 0, or every value is 100 %, the CI is exact (Clopper and Pearson), for the "
     "number of subjects."
 )
 """For tables whose intervals are too many to name those."""
 
 
 def about_site_alone() -> str:
-    """Return what the row of sites alone is."""
+    """Return the note on the row for the site alone."""
     return (
-        f"{SITE_ALONE}: no network; a scan's score is the share of {positive()} among the fold's "
-        "training scans of its site, or among all of them where none is of its site. A method that "
+        f"{SITE_ALONE}: no network. A scan's score is the share of {positive()} among the fold's "
+        "training scans of its site, or among all of them if none is from its site. A method that "
         "is no better may have learned the site."
     )
 
@@ -243,9 +243,9 @@ def _notes(table: Layout, rows: list[ComparedRow], level: str, second: str) -> l
         return [*sentences, *about]
     return [
         *sentences,
-        f"Reported: {CITATION}; measured on the paper's own cohort. Numbers of two cohorts do not "
-        "rank methods: a reported number is no score to beat.",
-        "Difference: ours minus reported, in percentage points; it is no test.",
+        f"Reported: {CITATION}; measured on the paper's own cohort. Numbers from two cohorts do "
+        "not rank methods: a reported number is not a score to beat.",
+        "Difference: ours minus reported, in percentage points; it is not a test.",
     ]
 
 
@@ -255,7 +255,7 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
         subjects = max(sureness.n_subjects for _, sureness in sure)
         seeds = max((cell.ours.n_seeds for cell in cells if cell.ours is not None), default=1)
         drawn = f"{subjects} subjects"
-        trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
+        trained = ", for the networks as trained" if seeds == 1 else f" and {seeds} seeds"
         yield f"{level} CI: bootstrap of {drawn}{trained}."
     tests: dict[str, list[str]] = {}
     for metric, sureness in sure:
@@ -273,7 +273,7 @@ def _sureness_notes(cells: list[ComparedCell], level: str) -> Iterator[str]:
 
 
 def _exact_notes(rows: list[ComparedRow], level: str) -> Iterator[str]:
-    """Yield where the bootstrap has nothing to say, since no replicate differs."""
+    """Yield notes on numbers without a bootstrap interval, as all replicates are equal."""
     exact: dict[str, list[str]] = {}
     without: dict[str, list[str]] = {}
     for row in rows:
@@ -285,11 +285,11 @@ def _exact_notes(rows: list[ComparedRow], level: str) -> Iterator[str]:
                 without.setdefault(row.label, []).append(cell.metric)
     if exact:
         yield (
-            f"{level} CI of a share of 0 or 100 %: exact (Clopper and Pearson), of the number of "
+            f"{level} CI of a share of 0 or 100 %: exact (Clopper and Pearson), for the number of "
             f"subjects: {_by_label(exact)}."
         )
     if without:
-        yield f"No {level} CI, the bootstrap's has no width at 0 or 100 %: {_by_label(without)}."
+        yield f"No {level} CI, as the bootstrap's has no width at 0 or 100 %: {_by_label(without)}."
 
 
 def _is_bound(cell: ComparedCell) -> bool:
@@ -305,25 +305,25 @@ def _endpoint_notes(table: Layout) -> Iterator[str]:
     if primary:
         verb = "are" if len(primary) > 1 else "is"
         yield (
-            f"{' and '.join(primary)} {verb} primary. The other metrics are secondary: they "
-            "describe, and their p are not corrected for their number."
+            f"{' and '.join(primary)} {verb} primary. The other metrics are secondary: they are "
+            "descriptive, and their p-values are not corrected for the number of metrics."
         )
     else:
         yield (
-            "All metrics of this table are secondary: they describe, and their p are not "
-            "corrected for their number."
+            "All metrics of this table are secondary: they are descriptive, and their p-values "
+            "are not corrected for the number of metrics."
         )
 
 
 def _seed_notes(cells: list[ComparedCell]) -> Iterator[str]:
-    """Yield how much another seed moves the numbers, where methods are compared."""
+    """Yield a note on the variation between seeds, if methods are compared."""
     ours = [(cell.metric, cell.ours) for cell in cells if cell.ours is not None]
     if not ours:
         return
     if max(each.n_seeds for _, each in ours) == 1:
         yield (
-            "One seed was trained (config key seeds): by how much another would move these numbers "
-            "is not known, and a small difference may be the seed's."
+            "One seed was trained (config key seeds). How much the numbers vary between seeds is "
+            "unknown, and a small difference may come from the seed."
         )
         return
     moved: dict[str, list[float]] = {}
@@ -332,7 +332,7 @@ def _seed_notes(cells: list[ComparedCell]) -> Iterator[str]:
             moved.setdefault(metric, []).append(each.sd_seeds)
     typical = ", ".join(f"{name} {_number(median(values))}" for name, values in moved.items())
     if typical:
-        yield f"Another seed moves a number by about (median standard deviation): {typical}."
+        yield f"Typical variation between seeds (median standard deviation): {typical}."
 
 
 def _ours_notes(cells: list[ComparedCell]) -> list[str]:
@@ -356,7 +356,7 @@ def _ours_notes(cells: list[ComparedCell]) -> list[str]:
 
 
 def _counted(cells: list[ComparedCell]) -> str:
-    """Return which of the scans the metrics of one class count."""
+    """Return the note on which scans the metrics of one class count."""
     counts = {cell.metric: cell.sureness.n_scans for cell in cells if cell.sureness is not None}
     told = [
         f"{metric} counts the {counts[metric]} of {diagnoses()[classes[0]]}"
@@ -367,7 +367,7 @@ def _counted(cells: list[ComparedCell]) -> str:
 
 
 def _gap_notes(rows: list[ComparedRow]) -> list[str]:
-    """Return what is in no mean, or there by a rule: a sentence per reason, with methods."""
+    """Return notes on values left out of means, or set by a rule: one per reason, with methods."""
     gaps: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         for cell in row.cells:
@@ -383,7 +383,8 @@ def _gaps(ours: Ours | None) -> Iterator[str]:
         folds = ours.n_folds + ours.n_undefined_folds
         yield f"Undefined in {ours.n_undefined_folds} of {folds} folds, left out"
     if ours is not None and ours.n_penalised_scans:
-        yield f"The diagonal of the grid for {_scans(ours.n_penalised_scans)} with one empty mask"
+        scans = _scans(ours.n_penalised_scans)
+        yield f"Set to the diagonal of the grid for {scans} with one empty mask"
 
 
 def _scans(count: int) -> str:
@@ -395,10 +396,10 @@ def _task(cell: ComparedCell) -> Task:
 
 
 def counted_note(smallest_mm3: float) -> str:
-    """Return the sentence that says which lesions are counted."""
+    """Return the sentence on which lesions are counted."""
     if not smallest_mm3:
         return "Lesions of every size are counted (metrics.smallest_lesion_mm3: 0)."
     return (
-        f"Lesions under {smallest_mm3:g} mm3 on the scan's own grid are not counted "
-        "(config key metrics.smallest_lesion_mm3)."
+        f"Lesions smaller than {smallest_mm3:g} mm3 on the scan's own grid are not counted (config "
+        "key metrics.smallest_lesion_mm3)."
     )

@@ -1,9 +1,8 @@
 """The list of tables: number, caption, rows and columns.
 
-Rows and columns are those of the paper (`reported`), then any method of the registry that names the
-table as its own without being in the paper. So a method becomes a row by its entry in
-`msnmo.settings.methods` alone. The workflow reads this list at every start: nothing slow is
-imported here.
+Rows and columns are those of the paper (`reported`), then those of any other method of the registry
+that names the table. So a method becomes a row by its entry in `msnmo.settings.methods`. The
+workflow reads this list at every start, so nothing slow is imported here.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from msnmo.settings.methods import JOINT, METHODS, Method
 from msnmo.tables.reported import read_reported
 
 WITH_SITE_ALONE = ("4", "6")
-"""The tables with a row of what the site of a scan alone tells of its class."""
+"""The tables with a row for the site alone."""
 DESCRIBED = ("1", "2")
 """The tables of the cohort itself, which need no method."""
 CAPTIONS = {
@@ -28,11 +27,11 @@ CAPTIONS = {
     "8": "The effect of the LGM on classification performance",
     "9": "The effect of cross-task loss function",
     SUPPLEMENT: "Lesions, distances and volumes of every method that segments",
-    VARIANTS: "The joint model with choices changed",
+    VARIANTS: "The joint model with changed choices",
 }
 """The tables of results, in order: the paper's captions, and ours."""
 MAPS = "S2"
-"""The table of localisation maps, whose rows are maps and not methods alone."""
+"""The table of localisation maps. Its rows are maps, not only methods."""
 MAPS_CAPTION = "Localisation of lesions by class evidence"
 SITES = "S3"
 """The table whose rows are the sites of each method."""
@@ -41,10 +40,10 @@ LESIONS = "S5"
 """The table of lesions by size and load, whose panels are kinds of lesions and scans."""
 LESIONS_CAPTION = "Lesions by size, scans by load, and agreement of raters"
 SHORTCUTS = "S6"
-"""The table of classifiers with lesions filled, whose columns are not metrics alone."""
+"""The table of classifiers with filled lesions. Its columns are not only metrics."""
 SHORTCUTS_CAPTION = "Classification without lesions"
 TOLD_OF_SHORTCUTS = "4"
-"""The paper's table of classifiers, which says below which of them tell classes without lesions."""
+"""The paper's table of classifiers. Its notes name those that tell classes without lesions."""
 ROBUSTNESS = "S7"
 """The table of perturbed scans, whose panels are perturbations."""
 ROBUSTNESS_CAPTION = "Robustness to perturbed scans"
@@ -52,7 +51,7 @@ TABLES = (*DESCRIBED, *CAPTIONS, MAPS, SITES, LESIONS, SHORTCUTS, ROBUSTNESS)
 """Every table by its number."""
 
 ROW_HEADINGS = {"8": "Interactive mode"}
-"""What the paper heads the first column with, where it is not "Method"."""
+"""The paper's heading of the first column, if it is not "Method"."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,9 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : str
-        One of `TABLES`; those of the cohort show none, the supplement and that of lesions all that
-        segment, that of maps all that have them, those of sites and of perturbed scans all, that of
-        shortcuts all that classify.
+        One of `TABLES`. Tables of the cohort show none. The supplement and the table of lesions
+        show all that segment, the table of maps all with maps, those of sites and of perturbed
+        scans all, and that of shortcuts all that classify.
     chosen : sequence of str
         Names of methods.
     """
@@ -146,5 +145,5 @@ def methods_of(table: str, chosen: Sequence[str]) -> list[str]:
     if table == SHORTCUTS:
         return [name for name in chosen if "classification" in METHODS[name].tasks]
     shown = [name for name in chosen if is_row(METHODS[name], table)]
-    # the joint model alone is no comparison
+    # the joint model on its own is no comparison
     return [] if table == VARIANTS and shown == [JOINT] else shown

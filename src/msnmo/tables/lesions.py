@@ -1,4 +1,4 @@
-"""Table S5: what each method finds of small and large lesions, at low and high load; raters."""
+"""Table S5: results by lesion size and by lesion load, and the agreement of raters."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 TITLES = {
     WHOLE: "All lesions",
     SIZE: "Lesions {}",
-    BY_LOAD: "Scans of a load {}",
+    BY_LOAD: "Scans with a load {}",
     RATERS: "Scans of several raters",
 }
 """By kind, the title of a group's panel."""
 MADE_OF = "scans (lesions)"
-"""The name of the line that says how many a number is made of."""
+"""The name of the line with the counts behind a number."""
 NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "confidence", "n_lesions")
 COUNTS = (
     *("n_folds", "n_undefined_folds", "n_seeds", "n_scans", "n_undefined_scans", "n_subjects"),
@@ -47,20 +47,21 @@ TYPES = {
     **dict.fromkeys(COUNTS, int),
 }
 EXPLAINED = (
-    "Sizes: LTPR by the size of the true lesion, LFPR by that of the predicted one. DSC of a "
-    "class: its true lesions against the parts of the prediction nearest to them, and what is "
-    "predicted in this size where no lesion is; of scans that have such a lesion.",
-    "Loads: scans by thirds of their true lesion volume. DSC is of whole masks, LTPR and LFPR of "
-    "all lesions that count, as in Table S1.",
+    "Sizes: LTPR by the size of the true lesion, LFPR by the size of the predicted lesion. DSC "
+    "of a class compares its true lesions with the nearest parts of the prediction, plus "
+    "predictions of this size where no lesion is; for scans with such a lesion.",
+    "Loads: scans by thirds of their true lesion volume. DSC is for whole masks, LTPR and LFPR "
+    "for all counted lesions, as in Table S1.",
 )
 OF_THE_RATERS = (
-    "Raters: each against each other, mean over both ways. Methods are held against the combined "
-    "mask (lesion_masks.combine), with which they can agree better than raters with one another."
+    "Raters: each compared with each other, mean over both directions. Methods are compared with "
+    "the combined mask (lesion_masks.combine), with which they can agree better than raters with "
+    "one another."
 )
 
 
 def read_described(path: Path) -> pd.DataFrame:
-    """Read what `msnmo.evaluate.statistics.lesions` wrote, as the table for machines.
+    """Read the output of `msnmo.evaluate.statistics.lesions` as the machine-readable table.
 
     Returns
     -------
@@ -70,8 +71,8 @@ def read_described(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, has a kind of group that is not known or lacks one that every
-        table has, or a group lacks a method or a metric that others have.
+        If the file cannot be read, has an unknown kind of group, lacks a required kind, or if a
+        group lacks a method or a metric that others have.
     """
     table = read_tsv(path, TYPES)[list(COLUMNS)]
     kinds = set(table["kind"])
@@ -112,7 +113,7 @@ def page_of_lesions(table: pd.DataFrame, smallest_mm3: float) -> Page:
     table : DataFrame
         As `read_described` returns.
     smallest_mm3 : float
-        Volume from which lesions were counted.
+        Smallest volume of a counted lesion.
     """
     level = f"{100 * float(table['confidence'].iloc[0]):g} % CI"
     panels = tuple(
@@ -180,10 +181,10 @@ def _notes(table: pd.DataFrame, level: str, smallest_mm3: float) -> Iterator[str
     drawn = f"{level}: bootstrap of {first['n_subjects']} subjects"
     if first["n_seeds"] == 1:
         of_folds = (
-            f"of the values of {folds} folds" if folds > 1 else "of folds, of which there is one"
+            f"of the values of {folds} folds" if folds > 1 else "of folds, as there is only one"
         )
         yield f"Mean ± sample standard deviation {of_folds}."
-        yield f"{drawn}, of the networks as trained."
+        yield f"{drawn}, for the networks as trained."
     else:
         yield (
             f"Mean over {folds} folds and {first['n_seeds']} seeds ± sample standard deviation of "
@@ -195,20 +196,20 @@ def _notes(table: pd.DataFrame, level: str, smallest_mm3: float) -> Iterator[str
     yield counted_note(smallest_mm3)
     yield from EXPLAINED
     yield (
-        f"{MADE_OF}: scans that have a value, and how many lesions the scans have: true ones, for "
-        "LFPR predicted ones. A scan without such a lesion is in no mean."
+        f"{MADE_OF}: number of scans with a value, and number of their lesions (true ones; for "
+        "LFPR, predicted ones). A scan without such a lesion enters no mean."
     )
     yield from _gaps(ours)
     if RATERS in set(table["kind"]):
         yield OF_THE_RATERS
     else:
-        yield "No scan has the masks of several raters: how far raters agree is not known."
+        yield "No scan has masks of several raters, so their agreement is unknown."
 
 
 def _gaps(ours: pd.DataFrame) -> Iterator[str]:
-    """Yield which numbers some folds have no part in."""
+    """Yield notes on numbers to which some folds do not contribute."""
     nothing, some = ours["n_folds"] == 0, ours["n_undefined_folds"] > 0
     if nothing.any():
         yield f"{nothing.sum()} of {len(ours)} numbers are n/a: no scan has such a lesion."
     if (count := (some & ~nothing).sum()) > 0:
-        yield f"{count} of {len(ours)} numbers lack a fold or more that has no such scan."
+        yield f"{count} of {len(ours)} numbers lack one or more folds without such a scan."

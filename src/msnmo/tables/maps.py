@@ -1,4 +1,4 @@
-"""Table S2: how well the maps of each method find lesions, beside intensity and chance."""
+"""Table S2: how well each method's maps find lesions, beside intensity and chance."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SHOWN = {
     PEAK: ("peak in a lesion (%)", 100),
     ENERGY: ("energy in lesions (%)", 100),
 }
-"""By metric, its heading and what a value is multiplied with."""
+"""By metric, its heading and the factor of its values."""
 VERDICT = "beats chance"
 UNTRAINED = {INTENSITY: "Image intensity", RANDOM: "Random map"}
-"""Maps that no network made: of every method the same."""
+"""Maps of no network, the same for every method."""
 NUMBERS = ("mean", "sd", "sd_seeds", "ci_low", "ci_high", "chance", "confidence")
 COUNTS = (
     *("n_folds", "n_undefined_folds", "n_scans", "n_undefined_scans", "n_subjects"),
@@ -40,12 +40,12 @@ TYPES = {
     **dict.fromkeys(COUNTS, int),
 }
 EXPLAINED = (
-    "Maps of methods: the sum of the class activation maps of three scales, of the predicted "
+    "Maps of methods: the sum of the class activation maps of three scales, for the predicted "
     "class; Grad-CAM of the first residual block. Intensity: the z-scored image. Random map: "
     "uniform noise.",
-    "AUROC: of lesion voxels against the others. Peak: scans whose highest value is in a lesion. "
-    "Energy: share of the positive values' sum that is in lesions. Chance is an AUROC of 0.5; for "
-    "peak and energy it is the random map's row.",
+    "AUROC: lesion voxels against the others. Peak: share of scans whose highest value is in a "
+    "lesion. Energy: share of the positive values' sum that is in lesions. Chance is an AUROC of "
+    "0.5; for peak and energy it is the random map's row.",
 )
 
 
@@ -55,7 +55,7 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     Parameters
     ----------
     paths : sequence of Path
-        As `msnmo.evaluate.statistics.maps` writes, one a method, in the order wanted.
+        As written by `msnmo.evaluate.statistics.maps`, one per method, in the wanted order.
 
     Returns
     -------
@@ -66,14 +66,14 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a file cannot be read, or intensity or random map are others in one file than in another:
-        the methods were tested on other scans.
+        If a file cannot be read, or if intensity or random map differ between files, which means
+        that the methods were tested on other scans.
     """
     tables = {path: read_tsv(path, TYPES)[list(COLUMNS)] for path in paths}
     first, *others = tables
     common = {path: _untrained(table) for path, table in tables.items()}
     for path in others:
-        # processors of different kinds may add up to another last digit
+        # sums may differ in the last digit between processors
         if not common[path].round(9).equals(common[first].round(9)):
             expected = f"the intensity and random map of {first}: the same test scans"
             raise bad_input(path, expected, "others", MAKE_AGAIN)
@@ -167,14 +167,14 @@ def _notes(table: pd.DataFrame, verdicts: dict[str, bool | None], level: str) ->
     seeds = first["n_maps"] // first["n_scans"]
     drawn = f"{level}: bootstrap of {first['n_subjects']} subjects"
     if seeds == 1:
-        yield f"{drawn}, of the networks as trained."
+        yield f"{drawn}, for the networks as trained."
     else:
         yield f"{drawn} and {seeds} seeds. A fold's value is the mean of its seeds'."
         if GRADCAM_MAP in set(table["map"]):
-            yield "Grad-CAM is of the trainings of the first seed alone."
+            yield "Grad-CAM is only for the trainings of the first seed."
     if (table["interval"] == EXACT).any():
         yield EXACT_WHERE_ALL_ARE_EQUAL
-    yield f"{first['n_scans']} test scans in model space, voxels of the brain alone."
+    yield f"{first['n_scans']} test scans in model space, only voxels of the brain."
     if without := first["n_undefined_scans"]:
         scans = f"{without} scan{'' if without == 1 else 's'}"
         yield f"Undefined for {scans} without a lesion voxel in the brain, left out."

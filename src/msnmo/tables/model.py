@@ -1,4 +1,4 @@
-"""What a table says, in no format yet: every format and the report's pages are made from it."""
+"""The content of a table without a format. All formats and the report's pages use it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Text:
     text : str
         As shown.
     rank : int, optional
-        1 for the best and 2 for the second best of what it is compared with.
+        1 for the best and 2 for the second best of the compared values.
     value : float, optional
-        The number that the text shows, by which it is sorted.
+        The number shown in the text, used for sorting.
     """
 
     text: str
@@ -52,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Panel:
-    """The columns that stand side by side: more than four fit neither page nor phone."""
+    """Columns shown side by side. More than four do not fit a page or a phone."""
 
     title: str
     columns: tuple[str, ...]
@@ -67,14 +67,14 @@ class Page:
     ----------
     number, caption : str
     heading, lines : str
-        Of the first column, and of the second, which names the lines of a block.
+        Headings of the first column, and of the second, which names the lines of a block.
     panels : tuple of Panel
     notes : tuple of str
         Sentences below the table.
     details : Panel, optional
-        What printed formats have no room for: a line for each number of each block.
+        Details without room in printed formats: one line per number of each block.
     beats_chance : mapping of str to bool, optional
-        Of a table of maps, by row: whether the map finds lesions better than chance; None where
+        For a table of maps, by row: whether the map finds lesions better than chance; None if
         nothing was measured.
     """
 
@@ -89,12 +89,12 @@ class Page:
 
     @property
     def is_long(self) -> bool:
-        """Whether its panels together are more than a printed page holds."""
+        """Whether its panels together do not fit a printed page."""
         return sum(len(block.lines) for panel in self.panels for block in panel.blocks) > LONGEST
 
 
 def write_page(path: Path, page: Page) -> None:
-    """Write what a table says as JSON; `read_page` inverts it exactly."""
+    """Write a table's content as JSON. `read_page` inverts it exactly."""
     content = asdict(page)
     if page.beats_chance is None:
         del content["beats_chance"]
@@ -107,13 +107,13 @@ def read_page(path: Path) -> Page:
     Raises
     ------
     InputError
-        Naming the file, if it is missing, damaged or of another kind.
+        Names the file, if it is missing, damaged or of another kind.
     """
     content = read_json(path)
     try:
         return _page(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        expected = "a table as `msnmo.tables` tells it"
+        expected = "a table written by `msnmo.tables`"
         raise bad_input(path, expected, repr(error), MAKE_AGAIN) from error
 
 

@@ -36,7 +36,7 @@ TEX = {
 }
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 MARKDOWN_MARKS = {None: "", 1: "**", 2: "_"}
-# TeX is full of braces: its template is marked by what it does not use
+# TeX uses many braces, so its template has other marks
 TEX_MARKS = {
     "block_start_string": "<%",
     "block_end_string": "%>",
@@ -51,11 +51,11 @@ def to_tsv(table: Layout, rows: list[ComparedRow]) -> pd.DataFrame:
     """Return the table for machines: a row per method and metric, missing where not run.
 
     Columns table, label, method, endpoint (primary or secondary), metric, space, status (run, not
-    run, or reference: of no method), ours_mean, ours_sd, ours_sd_seeds, n_folds, n_undefined_folds,
-    n_seeds, n_scans (of the metric: those of its class for SN and SP), n_undefined_scans,
-    n_penalised_scans, n_subjects, ci_low, ci_high, interval (bootstrap or exact), reported,
-    difference, rank, test, p, p_holm. Numbers are text, in the metric's unit, and not rounded;
-    reported and difference have the paper's two decimals.
+    run, or reference for a row without a method), ours_mean, ours_sd, ours_sd_seeds, n_folds,
+    n_undefined_folds, n_seeds, n_scans (of the metric; for SN and SP those of its class),
+    n_undefined_scans, n_penalised_scans, n_subjects, ci_low, ci_high, interval (bootstrap or
+    exact), reported, difference, rank, test, p, p_holm. Numbers are texts in the metric's unit, not
+    rounded. reported and difference have the paper's two decimals.
     """
     return pd.DataFrame(
         {
@@ -117,7 +117,7 @@ def _ours_columns(cell: ComparedCell) -> dict[str, str | None]:
 
 
 def _of(numbers: Ours | Sureness | None, name: str) -> Any:
-    """Return one of the numbers; None where there are none."""
+    """Return one of the numbers; None if there are none."""
     return None if numbers is None else getattr(numbers, name)
 
 
@@ -141,7 +141,7 @@ def to_md(page: Page) -> str:
 
 
 def to_tex(page: Page) -> str:
-    r"""Return the table in LaTeX: compiles by itself, or is ``\input`` by a document."""
+    r"""Return the table in LaTeX: compiles on its own, or can be ``\input`` by a document."""
     environment = _environment(**TEX_MARKS)
     environment.filters["e"] = escape_tex
     return _fill(environment, "table.tex.jinja", page)
@@ -166,12 +166,12 @@ def _fill(environment: Environment, template: str, page: Page) -> str:
 
 
 def escape_tex(text: str) -> str:
-    """Return text that LaTeX (with UTF-8 input) prints as it stands."""
+    """Return text that LaTeX (with UTF-8 input) prints unchanged."""
     return "".join(TEX.get(character, character) for character in text)
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it stands."""
+    """Return text that Markdown shows unchanged."""
     return MARKDOWN_SPECIAL.sub(r"\\\1", text)
 
 

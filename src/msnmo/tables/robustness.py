@@ -1,4 +1,4 @@
-"""Table S7: what perturbations of held-out scans cost each method."""
+"""Table S7: how much perturbations of held-out scans cost each method."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 AS_THEY_ARE = "Scans as they are"
 """The title of the panel that the others are compared with."""
 EXPLAINED = (
-    "Each condition is compared with the same held-out scans as they are, by the same networks, on "
-    "the scan's own grid and against the untouched mask of the readers.",
-    "Scans are perturbed as they arrived; N4, crop, resizing and z-score are run anew. The brain "
-    "mask is the scan's own but under Brain mask and Skull strip.",
-    "Flips: scans whose likelier class is another than that of the scan as it is; Wilson interval, "
-    "scans taken as independent.",
+    "Each condition is compared with the same held-out scans without perturbation, by the same "
+    "networks, on the scan's own grid and with the readers' unchanged mask.",
+    "Scans are perturbed as they arrived. N4, crop, resizing and z-score are repeated. The brain "
+    "mask is the scan's own, except under Brain mask and Skull strip.",
+    "Flips: scans whose predicted class differs from that of the unperturbed scan; Wilson "
+    "interval, with scans taken as independent.",
 )
 
 
@@ -36,7 +36,7 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     Parameters
     ----------
     paths : sequence of Path
-        As `msnmo.robustness.statistics` writes, one a method, in the order wanted.
+        As written by `msnmo.robustness.statistics`, one per method, in the wanted order.
 
     Returns
     -------
@@ -45,8 +45,7 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
 
     Raises
     ------
-    InputError
-        If a file cannot be read, has a perturbation that is not known, or other conditions than
+    If a file cannot be read, has an unknown perturbation, or has other conditions than the first.
         the first.
     """
     tables = {path: read_tsv(path, COLUMNS)[list(COLUMNS)] for path in paths}
@@ -136,12 +135,12 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
     first = table.iloc[0]
     yield (
         f"{first['n_scans']} held-out scans of {first['n_subjects']} subjects; networks of seed "
-        f"{first['seed']} alone. DSC: mean over folds, of the scans with a mask "
+        f"{first['seed']} only. DSC: mean over folds, for scans with a mask "
         f"({table['n_dsc'].max()})."
     )
     yield (
-        f"{level} of the difference: bootstrap of subjects, of the networks as trained; none where "
-        "all scans differ by the same."
+        f"{level} of the difference: bootstrap of subjects, for the networks as trained; none if "
+        "all scans differ by the same amount."
     )
     yield from EXPLAINED
     own = table[table["method"] == first["method"]]

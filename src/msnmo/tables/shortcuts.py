@@ -1,4 +1,4 @@
-"""Table S6: whether classifiers tell classes without lesions, and what Table 4 says of it."""
+"""Table S6: whether classifiers tell classes without lesions; and the note on it for Table 4."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHOWN = {
     FILLED: "lesions filled (%)",
     DIFFERENCE: "difference",
 }
-"""By what an AUC is of, its heading; that of features stands where no lesion is seen."""
+"""Headings of the kinds of AUC. The features' AUC is in the column without lesions."""
 VERDICT = "above chance without lesions"
 FEATURES_LABEL = "Image features"
 COUNTS = (*("n_folds", "n_undefined_folds", "n_seeds", "n_scans", "n_without_mask", "n_subjects"),)
@@ -43,10 +43,10 @@ TYPES = {
     **dict.fromkeys(COUNTS, int),
 }
 EXPLAINED = (
-    "Lesions filled: the same networks on the same scans, their lesions and a rim of one voxel "
-    "filled by what surrounds them.",
+    "Lesions filled: the same networks on the same scans, with the lesions and a rim of one "
+    "voxel filled from their surroundings.",
     "Image features: a logistic regression on intensities, sharpness and voxel size of brain "
-    "without lesions, under the same folds.",
+    "outside lesions, with the same folds.",
     "An AUC above 50 % without lesions can come from scanner or site, from lesions that the masks "
     "lack, from atrophy, or from the filling itself.",
 )
@@ -58,7 +58,7 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     Parameters
     ----------
     paths : sequence of Path
-        As `msnmo.evaluate.statistics.shortcuts` writes, one a method, in the order wanted.
+        As written by `msnmo.evaluate.statistics.shortcuts`, one per method, in the wanted order.
 
     Returns
     -------
@@ -68,14 +68,14 @@ def read_judged(paths: Sequence[Path]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a file cannot be read, or the features' row is another in one file than in another: the
-        methods were tested on other scans.
+        If a file cannot be read, or if the features' row differs between files, which means that
+        the methods were tested on other scans.
     """
     tables = {path: read_tsv(path, TYPES)[list(COLUMNS)] for path in paths}
     first, *others = tables
     common = {path: _of_features(table) for path, table in tables.items()}
     for path in others:
-        # processors of different kinds may add up to another last digit
+        # sums may differ in the last digit between processors
         if not common[path].round(9).equals(common[first].round(9)):
             expected = f"the image features of {first}: the same test scans"
             raise bad_input(path, expected, "others", MAKE_AGAIN)
@@ -166,16 +166,16 @@ def _notes(table: pd.DataFrame, split: Split) -> Iterator[str]:
     over = f"{folds} folds" if seeds < 2 else f"{folds} folds and {seeds} seeds"
     drawn = f"{_level(first)}: bootstrap of {subjects} subjects"
     yield f"Mean over {over}: {first['n_scans']} test scans with a lesion mask."
-    yield f"{drawn}, of the networks as trained." if seeds < 2 else f"{drawn} and {seeds} seeds."
+    yield f"{drawn}, for the networks as trained." if seeds < 2 else f"{drawn} and {seeds} seeds."
     if without := first["n_without_mask"]:
         one = without == 1
         yield (
             f"{without} test scan{'' if one else 's'} without a lesion mask "
-            f"{'is' if one else 'are'} left out, so that the AUC is not that of Table 4."
+            f"{'is' if one else 'are'} left out, so the AUC differs from that of Table 4."
         )
     certain = table["ci_low"].isna() & table["auc"].isin((0, 1))
     if certain.any():
-        yield f"No {_level(first)}, the bootstrap's has no width: an AUC of 0 or 100 %."
+        yield f"No {_level(first)} for an AUC of 0 or 100 %, as the bootstrap's has no width."
     if first["n_undefined_folds"]:
         yield f"Undefined in {first['n_undefined_folds']} of {folds} folds, left out."
     yield from told_of_shortcuts(table, split)
@@ -184,25 +184,25 @@ def _notes(table: pd.DataFrame, split: Split) -> Iterator[str]:
 
 
 def _turned_round(filled: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence of the methods that are below chance without lesions, if there are any."""
+    """Yield a sentence on the methods below chance without lesions, if there are any."""
     below = filled[filled["ci_high"] < CHANCE]
     if len(below):
         yield (
-            f"{_named(below)}: below 50 % without lesions, so that scores are turned round. "
-            "Something in filled scans still goes with the class, such as traces of the filling."
+            f"{_named(below)}: below 50 % without lesions, so scores are reversed. Something in "
+            "filled scans still goes with the class, such as traces of the filling."
         )
 
 
 def told_of_shortcuts(table: pd.DataFrame, split: Split) -> list[str]:
-    """Return what is to be said of classifiers that tell classes without lesions.
+    """Return the notes on classifiers that tell classes without lesions.
 
     Parameters
     ----------
     table : DataFrame
         As `read_judged` returns.
     split : {"grouped", "site", "random"}
-        How folds were made: where each tests a site that its networks have not seen, a class is
-        not told by what they know of that site.
+        How folds were made. If each fold tests a site that its networks have not seen, knowledge of
+        that site cannot tell a class.
     """
     found = table[table["above_chance"] == "yes"]
     methods, features = found[found["images"] == FILLED], found[found["images"] == FEATURES]
@@ -214,7 +214,7 @@ def told_of_shortcuts(table: pd.DataFrame, split: Split) -> list[str]:
         sentences.append(f"{_named(methods)}: {tells} classes without lesions, {means}.")
     means = "at sites not seen" if unseen else "site and class go together in these scans"
     sentences += [
-        f"Intensities, sharpness and voxel size alone tell classes, too ({_auc(row)}): {means}."
+        f"Intensities, sharpness and voxel size alone also tell classes ({_auc(row)}): {means}."
         for row in features.itertuples()
     ]
     return sentences

@@ -32,8 +32,8 @@ from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 ALL, WITHIN = "all sites", "within sites"
 """Names of lines."""
 EXPLAINED = (
-    "A number is the mean over scans, and over seeds where there are several: no mean over folds, "
-    "so that of all sites is not that of the other tables."
+    "A number is the mean over scans, and over seeds if there are several. It is not a mean over "
+    "folds, so the row of all sites differs from the other tables."
 )
 
 
@@ -50,8 +50,8 @@ def _about_auc() -> str:
     first, second = diagnoses()
     return (
         f"AUC: pairs of one {second} and one {first} scan of the same fold and seed, as scores of "
-        "different networks are not comparable; within sites: of the same site, too. A network "
-        "that tells sites and no disease has 50 % there."
+        "different networks are not comparable; within sites: also of the same site. A network "
+        "that tells sites but no disease has 50 % there."
     )
 
 
@@ -69,7 +69,7 @@ def read_sites(path: Path) -> pd.DataFrame:
         If the file cannot be read.
     """
     table = read_tsv(path, _types())[list(columns())]
-    # "n/a" is a space here, no missing value
+    # "n/a" is a space here, not a missing value
     table = table.fillna({"space": NOT_APPLICABLE})
     table.insert(0, "table", SITES)
     table.insert(1, "label", [get_method(name).label for name in table["method"]])
@@ -123,7 +123,7 @@ def _in_lines(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panels(table: pd.DataFrame, level: str) -> Iterator[Panel]:
-    """Yield the metrics of each task, at most `WIDEST` side by side, and the scans they are of."""
+    """Yield the metrics of each task, at most `WIDEST` side by side, with their scan counts."""
     there = [name for name in METRICS if name in set(table["metric"])]
     for task in dict.fromkeys(METRICS[name].task for name in there):
         for metrics in batched([name for name in there if METRICS[name].task == task], WIDEST):
@@ -147,7 +147,7 @@ def _heading(table: pd.DataFrame) -> str:
 def _lines(
     rows: pd.DataFrame, metrics: Sequence[str], shown: Sequence[str], level: str
 ) -> Iterator[Line]:
-    """Yield what a method has of all scans, of pairs within sites and of each site."""
+    """Yield a method's lines: all scans, pairs within sites, and each site."""
     for (scope, name), part in rows.groupby(["scope", "line"], sort=False):
         cells = {row.metric: row for row in part.itertuples()}
         of = [cells.get(metric) for metric in metrics]
@@ -169,7 +169,7 @@ def _interval(cell: Any) -> Text:
 
 
 def _counts(cells: Iterable[Any]) -> dict[str, Text]:
-    """Return the most scans of each class that a number of the line is of, and its pairs."""
+    """Return the largest scan counts by class among a line's numbers, and its pairs."""
     first, second, scans = (
         max(getattr(each, name) for each in cells) for name in (*of_classes(), "n_scans")
     )
@@ -209,20 +209,20 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
         yield from _told_of_sites(table[table["metric"] == "AUC"])
     of_all = table[table["scope"] == "all"]
     subjects, seeds = of_all["n_subjects"].max(), of_all["n_seeds"].max()
-    trained = ", of the networks as trained" if seeds == 1 else f" and {seeds} seeds"
+    trained = ", for the networks as trained" if seeds == 1 else f" and {seeds} seeds"
     yield f"{level} CI: bootstrap of {subjects} subjects of all sites{trained}."
     if (table["interval"] == EXACT).any():
         yield EXACT_WHERE_ALL_ARE_EQUAL
     if _few_volumes(table):
-        yield f"VC: n/a of fewer than {FEWEST_FOR_CORRELATION} scans."
+        yield f"VC: n/a for fewer than {FEWEST_FOR_CORRELATION} scans."
     first = table[table["scope"] == "site"].drop_duplicates("site")
     if len(first) == 1:
-        yield f"All scans are of one site: {first['line'].iloc[0]}."
+        yield f"All scans are from one site: {first['line'].iloc[0]}."
     of_auc = table[(table["metric"] == "AUC") & (table["scope"] == "site")]
     first_class, second_class = of_classes()
     without = of_auc[first_class] * of_auc[second_class] == 0
     if alone := list(of_auc.loc[without, "line"].unique()):
-        yield f"Of one class alone, so without an AUC: {', '.join(alone)}."
+        yield f"Only one class, so no AUC: {', '.join(alone)}."
     gaps = of_all[of_all["n_undefined_scans"] > 0].groupby("n_undefined_scans")["metric"]
     for count, metrics in gaps:
         scans = f"{count} scan{'' if count == 1 else 's'}"
@@ -233,7 +233,7 @@ def _notes(table: pd.DataFrame, level: str) -> Iterator[str]:
 
 
 def _told_of_sites(of_auc: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each method whose AUC is above chance over all sites alone."""
+    """Yield a sentence for each method whose AUC is above chance only over all sites."""
     for label, rows in of_auc.groupby("label", sort=False):
         scopes = {row.scope: row for row in rows.itertuples()}
         overall, within = scopes["all"], scopes["within"]
@@ -245,7 +245,7 @@ def _told_of_sites(of_auc: pd.DataFrame) -> Iterator[str]:
             found = "there is no pair within a site"
         yield (
             f"{label}: the AUC of all sites is above 50 % ({_with_interval(overall)}); {found}. "
-            "It may tell sites and no disease."
+            "It may tell sites but no disease."
         )
 
 

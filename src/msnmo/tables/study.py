@@ -1,8 +1,8 @@
-"""Write a page of a study: its methods side by side, and what becomes of the paper's claims.
+"""Write a page on a study: its methods side by side, and the verdicts on the paper's claims.
 
-A claim is that of a row of the paper's Tables 5 to 9: the joint model is better than without one of
-its parts. It holds where the joint model is better in the study and the corrected p is below 0.05,
-it is refuted where it is worse with such a p, and it stays open otherwise. P-values are those of
+A claim belongs to a row of the paper's Tables 5 to 9: the joint model is better than without one of
+its parts. It holds if the joint model is better in the study and the corrected p is below 0.05. It
+is refuted if the joint model is worse with such a p, and otherwise stays open. P-values come from
 the bootstrap over subjects and seeds, with Holm's correction over all claims.
 """
 
@@ -43,7 +43,7 @@ CLAIMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "8": (("lgm_none", "lgm_dot", "lgm_concat", "lgm_add"), ("AUC",)),
     "9": (("without_cross_loss",), ("DSC", "AUC")),
 }
-"""By table: the methods that the joint model is said to be better than, and in what."""
+"""By table: the methods that the joint model should beat, and the metric."""
 SIGNIFICANT = 0.05
 PLUS = "joint_plus"
 """The joint model with the choices that helped, beyond the paper."""
@@ -62,7 +62,7 @@ class Study:
 
     @classmethod
     def read(cls, results: Path, replicates: int, confidence: float, seed: int) -> Study:
-        """Read the results of a run that has come to its end."""
+        """Read the results of a finished run."""
         metrics = read_metrics(results / "metrics/all.tsv")
         folds = read_folds(results / "folds.tsv")
         drawn = Drawn.draw(folds, metrics["seed"], replicates, seed)
@@ -77,7 +77,7 @@ class Study:
 
     @property
     def methods(self) -> list[str]:
-        """Those that were run, in the registry's order."""
+        """The methods that were run, in the registry's order."""
         return _in_order(self.metrics)
 
     @cached_property
@@ -169,7 +169,7 @@ def _on_lesions(cell: Any, scale: int) -> str:
 
 
 def claims_table(study: Study) -> str:
-    """Return a row per claim of the paper that was tried, with its verdict."""
+    """Return a row per tested claim of the paper, with its verdict."""
     tried = [
         {"table": table, "metric": metric} | dict(rows[name])
         for table, (methods, metrics) in CLAIMS.items()
@@ -179,7 +179,7 @@ def claims_table(study: Study) -> str:
         if name in rows and JOINT in rows
     ]
     if not tried:
-        return "No method that a claim is about was run."
+        return "No method of a claim was run."
     corrected = multipletests([row["p"] for row in tried], method="holm")[1]
     lines = [_claim(row, float(p)) for row, p in zip(tried, corrected, strict=True)]
     heads = ["Table", "The joint model is better than", "in", "by", "p (Holm)", "Verdict"]
@@ -197,7 +197,7 @@ def _claim(row: Mapping[str, Any], p: float) -> list[str]:
 
 
 def plus_table(study: Study) -> str:
-    """Return a row per segmenting method: by how much its DSC differs from that of `PLUS`."""
+    """Return a row per segmenting method: the difference of its DSC to that of `PLUS`."""
     if PLUS not in study.methods:
         return f"`{PLUS}` was not run."
     lines = []

@@ -56,7 +56,7 @@ def _task_table(task: Task, summary: pd.DataFrame) -> str:
 
 
 def _told_of_cohort(results: Path | None) -> str:
-    """Return what must be known of a finished run's scans; empty where that is nothing."""
+    """Return what must be known about a finished run's scans; empty if nothing."""
     cohort = None if results is None else results / "cohort.tsv"
     if cohort is None or not cohort.is_file():
         return ""
@@ -64,7 +64,7 @@ def _told_of_cohort(results: Path | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the summary and where the results are."""
+    """Print the summary and the place of the results."""
     parser = argparse.ArgumentParser(
         prog=program("msnmo.tables.summary"),
         description=__doc__,
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give --results or --metrics")
     metrics = given.metrics or given.results / "metrics/all.tsv"
     if not metrics.is_file():
-        remedy = "let the run come to its end: snakemake --cores all --configfile my.yaml"
+        remedy = "finish the run: snakemake --cores all --configfile my.yaml"
         raise bad_input(metrics, "the metrics of a finished run", "no such file", remedy)
     print(summarise(read_metrics(metrics)))
     if note := _told_of_cohort(given.results):

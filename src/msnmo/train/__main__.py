@@ -38,12 +38,12 @@ from msnmo.train.loop import Stopped, Trained, fresh_model, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 from msnmo.train.start import read_start
 
-GO_ON = "start the same command again to go on"
+GO_ON = "start the same command again to continue"
 NO_STATE = "its last state was not kept (compute.keep_state)"
 
 
 def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False) -> None:
-    """Train, write history, run.json and weights, and remove the checkpoint."""
+    """Train; write history, run.json and weights; remove the checkpoint."""
     given = _parse(arguments)
     method = get_method(given.method)
     job = Job(method.name, given.fold, given.seed, Settings.parse(given.settings, method))
@@ -58,12 +58,12 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     start = read_start(given.start_from, job.fold) if given.start_from else None
     followed_from, course = (each(scans, network, start) for each in (job.identity, job.course))
     if kept.take_up(followed_from):
-        print("msnmo: trained before from the same scans, settings and seed: weights taken up")
+        print("msnmo: already trained from the same scans, settings and seed: reusing the weights")
         Checkpoint(given.checkpoint, course).remove()
         return
     shorter = kept.shorter(course)
     if 0 < shorter < job.settings.train.epochs and not kept.states():
-        print(f"msnmo: trained to epoch {shorter} before, but {NO_STATE}: it starts at epoch 1")
+        print(f"msnmo: trained to epoch {shorter} before, but {NO_STATE}: starting at epoch 1")
 
     device = pick_device(given.device, given.per_gpu, f"train {given.method} fold {given.fold}")
     prepare(device, given.threads)
@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         device,
         f"method {job.method}, {_tried(job, scans)}",
         "set compute.gradient_checkpointing; or lower train.batch_size, the network's width "
-        "(base_channels or channels) or the size that scans are resized to; see that nothing else "
-        "uses the device",
+        "(base_channels or channels) or the size to which scans are resized; check that nothing "
+        "else uses the device",
     ):
         running = Running(
             checkpoint_minutes=given.checkpoint_minutes,
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     }
     write_tsv(given.out_history, pd.DataFrame(trained.history))
     write_json(given.out_run, run)
-    with atomic_path(given.out_weights) as temporary:  # last: they mark the training as finished
+    with atomic_path(given.out_weights) as temporary:  # last, as they mark the training as finished
         temporary.write_bytes(weights)
     kept.keep(given.checkpoint if given.keep_state else None)
     trained.checkpoint.remove()
@@ -102,17 +102,17 @@ def _load_scans(path: Path, with_lesions: bool) -> list[TrainingScan]:
     with explain_full_memory(
         torch.device("cpu"),
         f"holding {len(table)} training scans in memory",
-        "lower the size that scans are resized to, or take a machine with more memory",
+        "lower the size to which scans are resized, or use a machine with more memory",
     ):
         return load_training_scans(table, with_lesions)
 
 
 def _tell_of_no_lesion(scans: Sequence[TrainingScan]) -> None:
-    """Say of scans without a lesion that Dice, a scan at a time, has no gradient there."""
+    """Warn about scans without a lesion: the Dice loss has no gradient for a batch of them."""
     if nothing := sum(not scan.lesion.any() for scan in scans):
         print(
             f"msnmo: {nothing} of {len(scans)} training scans have no lesion: the Dice loss does "
-            "not teach that nothing is to be found in them; train.segmentation_loss: dice_ce does",
+            "not teach the network to find nothing in them; train.segmentation_loss: dice_ce does",
             file=sys.stderr,
             flush=True,
         )
@@ -121,7 +121,10 @@ def _tell_of_no_lesion(scans: Sequence[TrainingScan]) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m msnmo.train", description=__doc__)
     parser.add_argument(
-        "--scans", type=Path, required=True, help="what to train on, of msnmo.cohort.parts (TSV)"
+        "--scans",
+        type=Path,
+        required=True,
+        help="the training scans, from msnmo.cohort.parts (TSV)",
     )
     parser.add_argument("--method", required=True, help="its name in the config")
     parser.add_argument("--fold", type=int, required=True, help="the fold to leave out")
@@ -129,28 +132,26 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--settings",
         default="{}",
         metavar="JSON",
-        help="config sections train, augment, loss and model; the config's defaults where left out",
+        help="config sections train, augment, loss and model; missing keys get their defaults",
     )
+    parser.add_argument("--seed", type=int, required=True, help="seed of every random choice")
     parser.add_argument(
-        "--seed", type=int, required=True, help="every random choice derives from it"
-    )
-    parser.add_argument(
-        "--simulated-scans", type=int, default=0, help="how many are simulated, for run.json"
+        "--simulated-scans", type=int, default=0, help="number of simulated scans, for run.json"
     )
     parser.add_argument("--out-weights", type=Path, required=True, help="safetensors")
-    parser.add_argument("--out-history", type=Path, required=True, help="a row an epoch (TSV)")
+    parser.add_argument("--out-history", type=Path, required=True, help="one row per epoch (TSV)")
     parser.add_argument("--out-run", type=Path, required=True, help="how it was trained (JSON)")
     parser.add_argument(
         "--checkpoint",
         type=Path,
         required=True,
-        help="state of the training, gone on from when it was interrupted; removed at the end",
+        help="state of the training, to continue after an interruption; removed at the end",
     )
     parser.add_argument(
         "--checkpoint-minutes",
         type=_at_least_zero,
         default=5.0,
-        help="minutes between two states that are kept (default: %(default)g)",
+        help="minutes between two saved states (default: %(default)g)",
     )
     parser.add_argument(
         "--held-scans",
@@ -166,17 +167,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--gradient-checkpointing",
         action="store_true",
-        help="compute activations twice: a third more time, less memory, the same weights",
+        help="compute activations twice: a third more time, less memory, same weights",
     )
     parser.add_argument(
         "--start-from",
         type=Path,
-        help="a bundle, or a file of weights, whose fitting tensors the training starts from",
+        help="a bundle or a file of weights; training starts from its matching tensors",
     )
     parser.add_argument(
         "--keep-state",
         action="store_true",
-        help="keep the last state, so that a training of more epochs goes on from it",
+        help="keep the last state, so that a training with more epochs continues from it",
     )
     add_arguments(parser)
     return parser.parse_args(arguments)
@@ -196,10 +197,10 @@ def _tried(job: Job, scans: Sequence[TrainingScan]) -> str:
 
 
 def serialise(job: Job, model: torch.nn.Module) -> bytes:
-    """Return a network's weights as safetensors; equal weights give equal bytes."""
-    # copies, because MONAI's DynUNet names each weight twice and safetensors takes no shared memory
+    """Return a network's weights as safetensors. Equal weights give equal bytes."""
+    # copies, as MONAI's DynUNet names each weight twice and safetensors refuses shared memory
     tensors = {name: x.cpu().contiguous().clone() for name, x in model.state_dict().items()}
-    # one key, because safetensors writes several in no fixed order
+    # one key, as safetensors writes several in no fixed order
     origin = json.dumps({"method": job.method, "fold": job.fold, "seed": job.seed})
     return to_safetensors(tensors, metadata={"msnmo": origin})
 
@@ -237,9 +238,9 @@ def _describe(
 
 if __name__ == "__main__":
     asked = stop_on_sigterm(
-        f"stopped by SIGTERM; the state kept last is in the checkpoint: {GO_ON}"
+        f"stopped by SIGTERM; the last saved state is in the checkpoint: {GO_ON}"
     )
     try:
         run_command(lambda: main(stop=asked))
     except Stopped as stopped:
-        leave(f"stopped by SIGTERM {stopped}; all of it is kept in the checkpoint: {GO_ON}")
+        leave(f"stopped by SIGTERM {stopped}; all work is saved in the checkpoint: {GO_ON}")

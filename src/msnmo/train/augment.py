@@ -1,7 +1,7 @@
 """Augmentation of a training scan: a random flip and a random rotation (paper, section 3.1.3).
 
-What is done to a scan follows from a seed of its own, never from the order of the scans, so that an
-interrupted training goes on as if it had not stopped.
+What happens to a scan follows from its own seed and never from the order of scans. So an
+interrupted training continues as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msnmo.settings.training import AugmentSettings
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to one scan in one epoch.
+    """The augmentation of one scan in one epoch.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ class Augmentation:
 
 
 def draw(settings: AugmentSettings, seed: int) -> Augmentation:
-    """Return the augmentation that a seed stands for.
+    """Return the augmentation that a seed gives.
 
-    With the probabilities of the settings: a flip along one random axis, and a rotation about one
-    random axis by an angle drawn uniformly from the settings' range.
+    With the probabilities of the settings, it has a flip along one random axis, and a rotation
+    about one random axis by an angle drawn uniformly from the settings' range.
     """
     generator = torch.Generator().manual_seed(seed)
     flips, rotates, angle = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
@@ -58,10 +58,10 @@ def augment(
     Parameters
     ----------
     image : (1, X, Y, Z) tensor of float32
-        Resampled linearly. What turns in from outside takes the value of the first voxel: the
-        corner of the brain's bounding box is background.
+        Resampled linearly. Voxels that rotate in from outside take the value of the first voxel:
+        the corner of the brain's bounding box is background.
     lesion : (1, X, Y, Z) tensor of float32
-        0 or 1; resampled by nearest neighbour, so it stays 0 or 1.
+        0 or 1. Nearest-neighbour resampling keeps it 0 or 1.
     augmentation : Augmentation
     """
     if augmentation.rotation_axis is not None:
@@ -76,18 +76,18 @@ def augment(
 
 
 def _rotation_grid(image: torch.Tensor, axis: int, degrees: float) -> torch.Tensor:
-    """Return where each voxel is taken from, in `grid_sample`'s units: -1 to 1, last axis first."""
+    """Return each voxel's source position, in `grid_sample`'s units: -1 to 1, last axis first."""
     angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     first, second = (other for other in range(3) if other != axis)
-    # Voxels are taken from where the inverse rotation puts them.
+    # Voxels are taken from their place after the inverse rotation.
     turn = torch.eye(3, dtype=torch.float64)
     turn[first, first] = turn[second, second] = torch.cos(angle)
     turn[first, second], turn[second, first] = torch.sin(angle), -torch.sin(angle)
-    # Every axis spans -1 to 1: rotate in voxels, or a volume that is no cube would be sheared.
+    # Every axis spans -1 to 1: rotate in voxels, or a non-cubic volume would be sheared.
     size = torch.tensor(image.shape[1:], dtype=torch.float64)
     turn = turn * size[None, :] / size[:, None]
     theta = torch.cat([turn.flip(0, 1), torch.zeros(3, 1, dtype=torch.float64)], dim=1)
-    # or the computer would wait until a GPU has done all that it was given before
+    # otherwise the CPU would wait until the GPU has finished all earlier work
     theta = theta[None].to(image.dtype).to(image.device, non_blocking=True)
     return F.affine_grid(theta, [1, *image.shape], align_corners=False)
 

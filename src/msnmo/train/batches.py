@@ -1,8 +1,8 @@
-"""The batches of an epoch: which scans, in which order, varied how, and where they come from.
+"""The batches of an epoch: which scans, in which order, how augmented, and where they come from.
 
-On CUDA a copy from the computer's memory would hold up every step. So the scans are held on the
-device where a share of its free memory takes them; else a thread fetches the next batch while the
-step of this one is computed.
+On CUDA, a copy from the CPU's memory would delay every step. So the scans are held on the device if
+a share of its free memory is enough. Otherwise a thread loads the next batch during the current
+step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job
 
 HELD_SHARE = 0.25
-"""Of a device's free memory, what the scans may take: the step has the rest."""
+"""Share of a device's free memory for the scans. The rest is for the step."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -40,7 +40,7 @@ class Batch:
     image : (B, 1, X, Y, Z) tensor of float32
         Augmented.
     lesion : (B, 1, X, Y, Z) tensor of float32
-        0 or 1, augmented as the image is.
+        0 or 1, augmented like the image.
     label : (B,) tensor of int64
     """
 
@@ -52,16 +52,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Cohort:
-    """The training scans, and where they are held.
+    """The training scans and where they are held.
 
     Parameters
     ----------
     scans : sequence of TrainingScan
-        On the device, or in the computer's memory.
+        On the device, or in the CPU's memory.
     device : torch.device
-        That trains.
+        The device that trains.
     fetched : bool
-        Whether a thread brings each batch to the device ahead of its step.
+        Whether a thread loads each batch to the device ahead of its step.
     """
 
     scans: Sequence[TrainingScan]
@@ -81,15 +81,15 @@ class Cohort:
 def hold(
     scans: Sequence[TrainingScan], device: torch.device, precision: HeldScans = "float32"
 ) -> tuple[Cohort, str]:
-    """Return the scans where training finds them fastest, and in words where that is.
+    """Place the scans where access is fastest. Return them, and in words their place.
 
     Parameters
     ----------
     scans : sequence of TrainingScan
     device : torch.device
-        Other devices than CUDA's take the scans from the computer's memory, as they are.
+        Devices other than CUDA take the scans from the CPU's memory, unchanged.
     precision : {"float32", "float16"}
-        Of the images held on the device; float16 keeps three digits of an intensity.
+        Precision of the images held on the device. float16 keeps three digits.
     """
     if device.type != "cuda":
         return Cohort(scans, device), ""
@@ -111,7 +111,7 @@ Held = Callable[[Sequence[TrainingScan], torch.device, HeldScans], tuple[Cohort,
 
 
 def order(job: Job, scans: Sequence[TrainingScan], epoch: int) -> list[Sequence[TrainingScan]]:
-    """Return the epoch's batches, in an order of its own; the last holds what is left."""
+    """Return the epoch's batches, in an order of its own. The last one holds the rest."""
     seed = derive_seed(job.seed, job.fold, "order", epoch)
     indices = torch.randperm(len(scans), generator=torch.Generator().manual_seed(seed)).tolist()
     size = job.settings.train.batch_size
@@ -122,7 +122,7 @@ def order(job: Job, scans: Sequence[TrainingScan], epoch: int) -> list[Sequence[
 
 
 def collate(job: Job, scans: Sequence[TrainingScan], epoch: int, device: torch.device) -> Batch:
-    """Return scans as a batch on the device, each augmented as the epoch has it."""
+    """Return scans as a batch on the device, each augmented for this epoch."""
     # Apple's GPU has no nearest-neighbour sampling of volumes
     where = torch.device("cpu") if device.type == "mps" else device
     pairs = [
@@ -141,7 +141,7 @@ def collate(job: Job, scans: Sequence[TrainingScan], epoch: int, device: torch.d
 
 
 def ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
-    """Yield what is made of each item, in order; a thread makes the next while one is used.
+    """Yield the result for each item, in order. A thread makes the next one meanwhile.
 
     An error of `make` is raised where its result would be yielded.
     """
@@ -157,14 +157,14 @@ def ahead(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]
 
 @dataclass(frozen=True)
 class _OnItsWay:
-    """Scans whose tensors a stream of its own brings to the device."""
+    """Scans whose tensors a separate stream copies to the device."""
 
     scans: Sequence[TrainingScan]
     arrived: torch.cuda.Event
 
 
 class _Fetch:
-    """Brings scans to a CUDA device by pinned memory, beside the stream that computes."""
+    """Copies scans to a CUDA device through pinned memory, beside the computing stream."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -179,11 +179,11 @@ class _Fetch:
             return _OnItsWay(moved, self.stream.record_event())
 
     def wait(self, moved: _OnItsWay) -> Sequence[TrainingScan]:
-        """Return the scans, once the computing stream is told to wait for them."""
+        """Make the computing stream wait for the scans, and return them."""
         computing = torch.cuda.current_stream(self.device)
         computing.wait_event(moved.arrived)
         for scan in moved.scans:
-            # or the fetching stream would write into their memory before they are used
+            # otherwise the copying stream could reuse their memory before they are used
             scan.image.record_stream(computing)
             scan.lesion.record_stream(computing)
         return moved.scans

@@ -1,7 +1,7 @@
-"""The state of an unfinished training on disk, so that a killed one goes on where it was.
+"""The state of an unfinished training on disk, so that a killed training can continue.
 
-The newest state and the one before it are kept: a state that turns out to be damaged costs what was
-done since the one before, not the training.
+The newest state and the one before it are kept. If a state turns out to be damaged, only the work
+since the earlier state is lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from msnmo.networks.finite import not_finite
 
 
 def identity(parts: Mapping[str, Any]) -> str:
-    """Return a hash of all that a training follows from; a state of another hash is not used.
+    """Return a hash of all inputs of a training. A state with another hash is not used.
 
     Parameters
     ----------
@@ -45,19 +45,19 @@ def rng_state(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def restore_rng(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
-    """Restore what `rng_state` returned, as far as it was of this kind of device."""
+    """Restore what `rng_state` returned, as far as it is for this kind of device."""
     torch.set_rng_state(states["cpu"])
     if device.type != "cpu" and device.type in states:
         torch.get_device_module(device).set_rng_state(states[device.type])
 
 
 class Checkpoint:
-    """The state of one training beside its outputs.
+    """The state of one training, beside its outputs.
 
     Parameters
     ----------
     path : Path
-        File of the newest state; the one before lies beside it as ``<stem>.previous<suffix>``.
+        File of the newest state. The one before is beside it as ``<stem>.previous<suffix>``.
     identity : str
         Hash of the training, from `identity`.
     """
@@ -70,18 +70,18 @@ class Checkpoint:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state (tensors, numbers, strings and containers of them) atomically.
 
-        A kill at any moment leaves the newest state, the one before, or both.
+        After a kill at any moment there is the newest state, the one before, or both.
 
         Raises
         ------
         DiskError
-            If the disk is full, read-only or not ours.
+            If the disk is full, read-only or not writable for us.
         """
-        # A name of its own: what a killed write leaves is overwritten by the next, not piled up.
+        # A fixed name: the next write overwrites the remains of a killed one.
         temporary = self._temporary
         with explain_refusal(self.path):
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            if temporary.is_fifo():  # it would wait for a reader
+            if temporary.is_fifo():  # writing would wait for a reader
                 temporary.unlink()
             try:
                 _write({"identity": self.identity, "state": dict(state)}, temporary)
@@ -94,9 +94,9 @@ class Checkpoint:
                 raise
 
     def load(self) -> dict[str, Any] | None:
-        """Return the newest state that is whole and of this training, or None.
+        """Return the newest state that is complete and belongs to this training, or None.
 
-        What cannot be used is named on stderr.
+        States that cannot be used are named on stderr.
         """
         for path in (self.path, self.previous):
             if (path.exists() or path.is_symlink()) and (state := self._read(path)) is not None:
@@ -104,7 +104,7 @@ class Checkpoint:
         return None
 
     def remove(self) -> None:
-        """Delete the states: the training's outputs are in place."""
+        """Delete the states, once the training's outputs are in place."""
         for path in (self.path, self.previous, self._temporary):
             path.unlink(missing_ok=True)
 
@@ -118,15 +118,15 @@ class Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True)
             owner, state = content["identity"], content["state"]
             _refuse_not_finite(state)
-        except Exception as error:  # zipfile, pickle and torch each have their own kinds
+        except Exception as error:  # zipfile, pickle and torch each raise their own kinds
             print(
                 f"msnmo: checkpoint {path} is damaged, so it is not used: {error}", file=sys.stderr
             )
             return None
         if owner != self.identity:
             print(
-                f"msnmo: checkpoint {path} is of another training (its settings, seed or scans "
-                "differ), so it is not used",
+                f"msnmo: checkpoint {path} belongs to another training (its settings, seed or "
+                "scans differ), so it is not used",
                 file=sys.stderr,
             )
             return None
@@ -134,24 +134,26 @@ class Checkpoint:
 
 
 def _refuse_damaged(path: Path) -> None:
-    """Refuse what torch would wait for, unpack beyond its size, or read with a wrong checksum.
+    """Refuse files that block, unpack beyond their size, or have a wrong checksum.
 
-    torch packs nothing, so that no more bytes can come out of its files than lie in them.
+    torch does not compress, so its files cannot unpack to more bytes than they hold.
     """
     if not path.is_file():
-        raise zipfile.BadZipFile("no file, but a folder, a pipe or a link to nothing")
+        raise zipfile.BadZipFile("not a file but a folder, a pipe or a dead link")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         unpacked = sum(entry.file_size for entry in entries)
         packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
         if packed or unpacked > path.stat().st_size:
-            raise zipfile.BadZipFile(f"it would unpack to {unpacked} bytes, and torch packs none")
+            raise zipfile.BadZipFile(
+                f"it would unpack to {unpacked} bytes, but torch does not compress"
+            )
         if (damaged := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"checksum of {damaged} does not match")
 
 
 def _refuse_not_finite(state: Mapping[str, Any]) -> None:
-    """Refuse weights or moments of Adam that are NaN or infinity: nothing is learned from them."""
+    """Refuse weights or moments of Adam with NaN or infinity: training cannot continue."""
     moments = state.get("optimiser", {}).get("state", {})
     named = {
         f"optimiser {place} {name}": value
@@ -164,21 +166,21 @@ def _refuse_not_finite(state: Mapping[str, Any]) -> None:
 
 
 class Keeper:
-    """Keeps a training's state from time to time, while the training goes on.
+    """Saves a training's state from time to time, while the training continues.
 
-    A state is copied, and a thread writes the copy; what the training does meanwhile is not in it.
-    As a context it ends when the last state is on disk.
+    A state is copied, and a thread writes the copy. Later changes of the training are not in it. As
+    a context, it ends when the last state is on disk.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     minutes : float
-        At least this long lies between two states that are kept while the training goes on.
+        Shortest time between two states that are saved during the training.
 
     Raises
     ------
     DiskError
-        By whatever is asked of it next, if the thread could not write.
+        Raised by the next call, if the thread could not write.
     """
 
     def __init__(self, checkpoint: Checkpoint, minutes: float):
@@ -196,18 +198,18 @@ class Keeper:
         return time.monotonic() - self._last >= self._seconds
 
     def keep_meanwhile(self, state: Mapping[str, Any]) -> None:
-        """Copy a state, and have it written while the training goes on."""
+        """Copy a state and write it while the training continues."""
         self._finish()
         self._last = time.monotonic()
         self._writing = self._thread.submit(self._checkpoint.save, copy_of(state))
 
     def keep(self, state: Mapping[str, Any]) -> None:
-        """Write a state; when this returns, it is on disk."""
+        """Write a state. When this returns, it is on disk."""
         self._finish()
         self._checkpoint.save(state)
 
     def _finish(self) -> None:
-        """Wait for what is being written, and raise what it met."""
+        """Wait for the current write and raise its error, if any."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
@@ -222,12 +224,12 @@ class Keeper:
         trace: TracebackType | None,
     ) -> None:
         self._thread.shutdown()
-        if error is None:  # what went wrong first is told
+        if error is None:  # the first error is the one to report
             self._finish()
 
 
 def copy_of(state: Any) -> Any:
-    """Return a state on the CPU that shares nothing with what changes: tensors, dicts, lists."""
+    """Return a copy of a state on the CPU that shares no tensors, dicts or lists."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, Mapping):
@@ -242,7 +244,7 @@ def _write(content: dict[str, Any], path: Path) -> None:
         with path.open("wb") as stream:
             torch.save(content, stream)
     except RuntimeError as error:
-        # torch hides behind its own complaint why the stream took no more
+        # torch's own error hides why the stream took no more
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise

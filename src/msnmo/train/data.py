@@ -17,23 +17,23 @@ from msnmo.core.files import sha256
 from msnmo.core.volumes import check_same_grid, load_mask, load_volume
 
 UNLABELLED = -1
-"""The label of a scan with a lesion mask alone, which segmentation learns from."""
+"""The label of a scan with only a lesion mask, used to train segmentation."""
 
 
 @dataclass(frozen=True)
 class TrainingScan:
-    """One scan as the network is trained on it.
+    """One scan in the form used for training.
 
     Parameters
     ----------
     scan : str
         Scan id.
     label : int
-        0 or 1, the class by the order of its labels (MS = 0, NMOSD = 1); `UNLABELLED` without one.
+        The class: 0 or 1 in the order of the labels (MS, NMOSD), or `UNLABELLED`.
     image : (1, X, Y, Z) tensor of float32
         Z-scored, in model space.
     lesion : (1, X, Y, Z) tensor of bool
-        Lesion mask; all False where the method is not trained on lesions.
+        Lesion mask. All False if the method is not trained on lesions.
     content : dict
         SHA-256 of each file read.
     """
@@ -46,7 +46,7 @@ class TrainingScan:
 
 
 def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[TrainingScan]:
-    """Read all training scans into memory: 5 bytes a voxel, 20 MB a scan at 160³.
+    """Read all training scans into memory: 5 bytes per voxel, 20 MB per scan at 160³.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
     Raises
     ------
     InputError
-        Naming every file that is missing, damaged or of another grid than its scan, every scan
-        without a lesion mask where one is needed, and every scan of another size than the rest.
+        Names every file that is missing, damaged or on another grid than its scan, every scan
+        without a needed lesion mask, and every scan of another size than the rest.
     """
     loaded: list[TrainingScan] = []
     findings: list[Finding] = []
@@ -76,12 +76,12 @@ def load_training_scans(scans: pd.DataFrame, with_lesions: bool) -> list[Trainin
 
 
 def _load(scan: str, diagnosis: str, image_path: str, lesion_path: object) -> TrainingScan:
-    """Return a scan; without a path of a lesion mask, it has none."""
+    """Return a scan. Without the path of a lesion mask, it has none."""
     image = load_volume(image_path)
     lesion = np.zeros(image.grid.shape, dtype=bool)
     content = {"image": sha256(image_path)}
     if lesion_path is not None:
-        # a missing value of a table is not text
+        # a missing value in a table is not a text
         if not isinstance(lesion_path, str):
             remedy = "give the scan a lesion mask in the scan table, or leave it out of training"
             raise bad_input(f"scan {scan}", "a lesion mask to train on", "none", remedy)
@@ -94,16 +94,16 @@ def _load(scan: str, diagnosis: str, image_path: str, lesion_path: object) -> Tr
 
 
 def refuse_unlabelled(scans: Sequence[TrainingScan]) -> None:
-    """Stop a training that is to classify if a scan has no class.
+    """Stop the training of a method that classifies if a scan has no class.
 
     Raises
     ------
     InputError
-        Naming every such scan.
+        Names every such scan.
     """
     if unlabelled := [scan.scan for scan in scans if scan.label == UNLABELLED]:
-        expected = f"a diagnosis {in_words()} of every training scan, as the method classifies"
-        remedy = "give it in the scan table, or train methods that segment alone"
+        expected = f"a diagnosis {in_words()} for every training scan, as the method classifies"
+        remedy = "give it in the scan table, or train methods that only segment"
         raise bad_input("training scans", expected, f"none of {', '.join(unlabelled)}", remedy)
 
 
@@ -113,7 +113,7 @@ def _as_tensor(data: np.ndarray) -> torch.Tensor:
 
 
 def _odd_shapes(scans: Sequence[TrainingScan]) -> list[Finding]:
-    """Return a finding for each scan of another shape than most."""
+    """Return a finding for each scan with another shape than most."""
     shapes = Counter(tuple(scan.image.shape[1:]) for scan in scans)
     if not shapes:
         return []

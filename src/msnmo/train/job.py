@@ -1,4 +1,4 @@
-"""What is trained, what tells one training from another, and how one is run."""
+"""What is trained, what identifies a training, and how it is run."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from msnmo.train.data import TrainingScan
 from msnmo.train.start import Start
 
 TRAINING_VERSION = 2
-"""Raise it by one when a training of the same job is meant to give other weights than before.
+"""Raise it by one when trainings of the same job should give other weights than before.
 
-What was trained by another version, or half trained, is then not taken up.
+Results and states of trainings with another version are then not reused.
 """
 
 
 @dataclass(frozen=True)
 class Running:
-    """How a training is run; its weights are the same training's however that is.
+    """How a training is run. This does not make it another training.
 
     Parameters
     ----------
     checkpoint_minutes : float
-        At least this long lies between two states that are kept while it goes on.
+        Shortest time between two states that are saved during the training.
     held_scans : {"float32", "float16"}
         How images are held on a CUDA device.
     compile : bool
         Whether the network is compiled (torch.compile) on a CUDA device.
     gradient_checkpointing : bool
-        Whether activations are computed twice, so that a step takes less memory.
+        Whether activations are computed twice, so that a step needs less memory.
     kept_states : tuple of Path
-        States that finished trainings left; the furthest of this course is gone on from.
+        States left by finished trainings. Training continues from the furthest of this course.
     """
 
     checkpoint_minutes: float = 5.0
@@ -51,16 +51,16 @@ class Running:
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained.
+    """One training.
 
     Parameters
     ----------
     method : str
         Name in `msnmo.settings.methods.METHODS`.
     fold : int
-        The fold left out.
+        The fold that is left out.
     seed : int
-        The user's seed; all others follow from it.
+        The user's seed. All other seeds follow from it.
     settings : Settings
     """
 
@@ -72,16 +72,16 @@ class Job:
     def identity(
         self, scans: Sequence[TrainingScan], model: nn.Module, start: Start | None = None
     ) -> str:
-        """Return a hash of all that the weights follow from, the network's form included."""
+        """Return a hash of all that determines the weights, including the network's form."""
         return identity(self._parts(scans, model, start))
 
     def course(
         self, scans: Sequence[TrainingScan], model: nn.Module, start: Start | None = None
     ) -> str:
-        """Return a hash of all but how long it lasts.
+        """Return a hash of all inputs except the number of epochs.
 
-        No epoch depends on how many are to come: of two trainings of one course, the shorter is
-        the beginning of the longer.
+        No epoch depends on how many follow. So of two trainings of one course, the shorter is the
+        beginning of the longer.
         """
         parts = self._parts(scans, model, start)
         del parts["settings"]["train"]["epochs"]
@@ -99,14 +99,14 @@ class Job:
             "scans": {scan.scan: [scan.label, scan.content] for scan in scans},
             "network": {name: list(x.shape) for name, x in model.state_dict().items()},
         }
-        # what starts fresh is the same training as before there were others
+        # a training without start weights keeps the hash of older versions
         return parts if start is None else parts | {"start": start.sha256}
 
     def _settings_that_matter(self) -> dict[str, Any]:
-        """Return the settings without those of losses that the method is not trained with."""
+        """Return the settings without losses that the method does not use."""
         settings = self.settings.to_json()
         if self.settings.train.precision == "auto":
-            del settings["train"]["precision"]  # as the device, it may differ from run to run
+            del settings["train"]["precision"]  # like the device, it may differ from run to run
         method = get_method(self.method)
         if method.tasks != BOTH_TASKS:
             return settings | {"loss": {}}
@@ -117,12 +117,12 @@ class Job:
 
 
 def loss_weights(job: Job, epoch: int) -> LossWeights:
-    """Return the weights of the losses that the job is trained with in an epoch, from 1."""
+    """Return the loss weights of the job in an epoch, counted from 1."""
     method = get_method(job.method)
     weights = method.loss_weights(job.settings.loss.weights)
     if not any(getattr(weights, task) for task in method.tasks):
         keys = " or ".join(f"loss.{task}" for task in sorted(method.tasks))
-        expected = f"a weight above 0 of a task of method {job.method}"
+        expected = f"a weight above 0 for a task of method {job.method}"
         raise bad_input("config: loss", expected, "0", f"raise {keys}")
     if ramp := job.settings.loss.cross_ramp_epochs:
         return replace(weights, cross=weights.cross * min(1, (epoch - 1) / ramp))

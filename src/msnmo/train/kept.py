@@ -1,7 +1,7 @@
-"""Finished trainings kept beside their results: no night is spent twice on the same weights.
+"""Keep finished trainings beside their results, so that the same weights are never trained twice.
 
-A workflow removes the results of a job before it runs it again, whatever made it do so. What is
-kept here is no result of a job, so it stays; the files are links and take no second place on disk.
+A workflow removes the results of a job before it runs it again, for whatever reason. What is kept
+here is not a result of a job, so it stays. The files are links and take no extra disk space.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from msnmo.networks.finite import not_finite
 
 FOLDER = ".kept"
 STATE = "state.pt"
-"""The last state of the training, of which more epochs go on, if it is kept too."""
+"""The last state of the training, if kept, from which further epochs continue."""
 SEED_FOLDER = "seed-"
-"""What the folders of a fold's trainings begin with, where there are several seeds."""
+"""Prefix of the folders of a fold's trainings, if there are several seeds."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The results of a training, and the copy of them that is kept.
+    """The results of a training and their kept copy.
 
     Parameters
     ----------
@@ -41,42 +41,42 @@ class Kept:
     run: Path
 
     def keep(self, state: Path | None = None) -> None:
-        """Keep the results that are there now; what was kept before goes.
+        """Keep the current results, in place of those kept before.
 
         Parameters
         ----------
         state : Path, optional
-            The training's last checkpoint, which is moved.
+            The training's last checkpoint. It is moved.
         """
         folder = self.weights.parent / FOLDER
         folder.mkdir(exist_ok=True)
-        (folder / STATE).unlink(missing_ok=True)  # it may be another's
+        (folder / STATE).unlink(missing_ok=True)  # it may belong to another training
         if state is not None:
             state.replace(folder / STATE)
-        # the weights last: without them nothing is taken up
+        # the weights last: without them nothing is reused
         for result in (self.history, self.run, self.weights):
             _link(result, folder / result.name)
 
     def take_up(self, identity: str) -> bool:
-        """Put what is kept in the results' place, if it is whole and follows from the same.
+        """Restore the kept results if they are complete and belong to the same training.
 
-        It may have been kept for another number of seeds: a fold's one training, or one of several,
-        is the same training wherever it lies.
+        They may have been kept when the number of seeds was another: a fold's single training and
+        one of several are the same training, wherever it lies.
 
         Parameters
         ----------
         identity : str
-            As `msnmo.train.job.Job.identity` returns.
+            As returned by `msnmo.train.job.Job.identity`.
         """
         for place in self._places():
             if self._take_up_from(place / FOLDER, identity):
                 if place != self.weights.parent:
-                    self.keep()  # what lies there may be another's one day
+                    self.keep()  # another training may replace those files one day
                 return True
         return False
 
     def states(self) -> tuple[Path, ...]:
-        """Return the last states that trainings of this fold left, of whatever course they are."""
+        """Return the last states left by trainings of this fold, of any course."""
         states = (place / FOLDER / STATE for place in self._places())
         return tuple(state for state in states if state.is_file())
 
@@ -110,7 +110,7 @@ class Kept:
         if run.get("identity") != identity:
             return False
         if sha256(folder / self.weights.name) != run.get("weights_sha256"):
-            return _leave(folder, "the weights are not those of its run.json")
+            return _leave(folder, "the weights do not match its run.json")
         if wrong := _not_finite(folder / self.weights.name):
             return _leave(folder, wrong)
         for result in results:
@@ -131,7 +131,7 @@ def _leave(folder: Path, why: str) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`; a copy where the disk has no links."""
+    """Make `target` a link to `source`, or a copy if the disk has no links."""
     with atomic_path(target) as temporary:
         temporary.unlink()
         try:

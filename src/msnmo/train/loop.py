@@ -1,4 +1,4 @@
-"""The training loop; `train` reads from top to bottom."""
+"""The training loop. `train` reads from top to bottom."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Trained:
     model : Module
         With the last epoch's weights.
     history : list of dict
-        A row an epoch: epoch (from 1), the losses' means over scans (None where a loss does not
-        apply to the method), lr and seconds.
+        One row per epoch: epoch (from 1), the losses' means over scans (None for a loss that the
+        method does not use), lr and seconds.
     resumed_from : list of int
-        For each time the training was taken up again, the last epoch that was finished before.
+        For each time the training was resumed, the last epoch finished before.
     checkpoint : Checkpoint
-        To be removed once the outputs are in place.
+        Remove it once the outputs are in place.
     taken : Taken, optional
-        What it started from, if not from random weights.
+        The weights it started from, if not random.
     """
 
     model: nn.Module
@@ -59,8 +59,8 @@ class Trained:
     taken: Taken | None = None
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the user's scheduler asked for it
-    """The training was asked to stop and has written its state."""
+class Stopped(Exception):  # noqa: N818 - not an error: the user's scheduler asked for it
+    """The training was asked to stop and has saved its state."""
 
 
 def train(
@@ -80,16 +80,16 @@ def train(
     ----------
     job : Job
     scans : sequence of TrainingScan
-        All of one shape.
+        All with the same shape.
     device : torch.device
-        As set up by `msnmo.compute.device.prepare`.
+        Set up by `msnmo.compute.device.prepare`.
     checkpoint_path : Path
-        Where the state is kept from time to time. A state of this very job is gone on from.
+        File for the state, saved from time to time. A state of this job is resumed.
     stop : callable
-        Asked after each batch; if true, the state is kept there and then, and the training ends.
+        Called after each batch. If it returns true, the state is saved and training ends.
     running : Running
     start : Start, optional
-        Weights that it starts from, instead of random ones.
+        Weights to start from, instead of random ones.
     held : callable
         Given scans, device and the precision of images, returns what yields an epoch's batches, and
         in words where the scans are.
@@ -97,12 +97,12 @@ def train(
     Raises
     ------
     Stopped
-        If it was asked to stop. Taken up again, it gives the weights of an uninterrupted one.
+        If it was asked to stop. When resumed, it gives the weights of an uninterrupted training.
     MsnmoError
-        If the loss or the weights are no longer finite: epoch and scans are named.
+        If the loss or the weights are no longer finite. Names epoch and scans.
     InputError
-        If no loss that applies to the method has a weight, or its network cannot take the shape or
-        learn from batches of it.
+        If no loss of the method has a weight, or if its network cannot take the shape or learn from
+        such batches.
     """
     settings = job.settings.train
     x, y, z = scans[0].image.shape[1:]
@@ -140,7 +140,7 @@ def train(
                 losses = step.losses(batch, weights)
                 tally.add(losses, batch.scans)
                 step.learn(losses["total"])
-                del losses  # or they would hold memory throughout the next forward pass
+                del losses  # otherwise they would hold memory during the next forward pass
                 if done < total:
                     within = partial(_within, done, tally, started)
                     place = f"in epoch {epoch}, after {done} batches"
@@ -162,10 +162,10 @@ def train(
 def _furthest(
     checkpoint: Checkpoint, kept: Sequence[Path], epochs: int
 ) -> tuple[Path, dict[str, Any]] | None:
-    """Return where the furthest state of a course lies that is not beyond `epochs`, and the state.
+    """Return the furthest state of a course that is not beyond `epochs`, with its place.
 
-    An epoch does not depend on how many are to come, so that a shorter training's end is the
-    middle of a longer one: the plateaus, Adam's means and the order of scans go on as they were.
+    An epoch does not depend on how many follow. So the end of a shorter training is the middle of a
+    longer one: plateaus, Adam's means and the order of scans continue unchanged.
     """
     places = (checkpoint, *(Checkpoint(path, checkpoint.identity) for path in kept))
     found = []
@@ -173,7 +173,7 @@ def _furthest(
         if (state := place.load()) is None:
             continue
         if (done := len(state["history"])) > epochs:
-            _log(f"{place.path} is {done} epochs on, past the {epochs} asked for: not used")
+            _log(f"{place.path} has {done} epochs, more than the requested {epochs}: not used")
             continue
         found.append((place.path, state))
     return max(found, key=lambda each: _how_far(each[1]), default=None)
@@ -184,7 +184,7 @@ def _how_far(state: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _within(done: int, tally: Tally, started: float) -> dict[str, Any]:
-    """Return how far an epoch has come; its losses are read, and so must be finite."""
+    """Return the progress within an epoch. Its losses are read, so they must be finite."""
     seconds = time.perf_counter() - started
     return {"batches": done, "sums": tally.sums(), "seconds": seconds}
 
@@ -196,7 +196,7 @@ def _keep_if_asked(
     within: Callable[[], Mapping[str, Any]],
     place: str,
 ) -> None:
-    """Keep the state if it is time to; if the training is asked to stop, keep it and stop."""
+    """Save the state if it is due. If the training is asked to stop, save it and stop."""
     if stop():
         keeper.keep(progress.state(within()))
         raise Stopped(place)
@@ -205,10 +205,10 @@ def _keep_if_asked(
 
 
 def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) -> nn.Module:
-    """Return the method's network with the weights that its training starts from.
+    """Return the method's network with its start weights.
 
-    They follow from seed and fold and from what each part is, not from the method: what differs
-    between two methods of a fold is what their networks differ in.
+    They follow from seed, fold and the kind of each part, not from the method. So the networks of
+    two methods of a fold differ only in their design.
     """
     torch.manual_seed(derive_seed(job.seed, job.fold, "weights"))
     method = get_method(job.method)
@@ -219,9 +219,10 @@ def fresh_model(job: Job, shape: tuple[int, int, int], labels: Sequence[int]) ->
 
 
 def start_at_class_prior(bias: nn.Parameter, labels: Sequence[int]) -> None:
-    """Let the class logits start at the classes' shares of the training scans.
+    """Start the class logits at the classes' shares of the training scans.
 
-    A scan of each class is added to the count, so that a class without a scan has a start too.
+    One scan is added to the count of each class, so that a class without scans also has a start
+    value.
     """
     counts = [1 + labels.count(label) for label in range(len(bias))]
     with torch.no_grad():

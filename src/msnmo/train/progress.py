@@ -1,4 +1,4 @@
-"""How far a training has come, and all that it needs to go on from there."""
+"""The progress of a training, and all that it needs to continue from there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from msnmo.train.checkpoint import restore_rng, rng_state
 from msnmo.train.step import Step
 
 NOTHING_DONE: Mapping[str, Any] = {"batches": 0, "sums": {}, "seconds": 0.0}
-"""Of an epoch: its batches done, the losses' sums over their scans, and seconds."""
+"""Progress within an epoch: finished batches, sums of losses over their scans, and seconds."""
 
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """The progress of a training.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Progress:
     history : list of dict
         A row for each finished epoch.
     resumed_from : list of int
-        For each time the training was taken up again, the last epoch that was finished before.
+        For each time the training was resumed, the last epoch finished before.
     within : mapping
-        As `NOTHING_DONE`, of the epoch that was interrupted.
+        Like `NOTHING_DONE`, for the interrupted epoch.
     """
 
     step: Step
@@ -39,7 +39,7 @@ class Progress:
     within: Mapping[str, Any] = field(default_factory=lambda: NOTHING_DONE)
 
     def state(self, within: Mapping[str, Any] = NOTHING_DONE) -> dict[str, Any]:
-        """Return what a checkpoint keeps; the tensors are those that the training goes on with."""
+        """Return the content of a checkpoint. Its tensors are the ones in use, not copies."""
         return {
             "model": self.step.model.state_dict(),
             "optimiser": self.step.optimiser.state_dict(),
@@ -51,9 +51,9 @@ class Progress:
         }
 
     def restore(self, state: Mapping[str, Any]) -> str:
-        """Go back to a state, and return in words after what it was kept."""
+        """Restore a state, and return in words when it was saved."""
         self.step.model.load_state_dict(state["model"])
-        # of the device that the state was kept on
+        # for the device that the state was saved on
         for group in state["optimiser"]["param_groups"]:
             group["fused"] = self.step.fused
         self.step.optimiser.load_state_dict(state["optimiser"])

@@ -1,4 +1,4 @@
-"""What a training starts from where that is not random numbers: another training's weights."""
+"""Start a training from another training's weights instead of random numbers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_json, sha256
 
 DESCRIPTION = "bundle.json"
-REMEDY = "correct train.start_from, or leave it empty to start as the paper does"
+REMEDY = "correct train.start_from, or leave it empty to start like the paper"
 COPY_AGAIN = "copy the bundle again from its source"
 UNKNOWN = (
-    "whether they learned from scans that are tested here cannot be seen of a file of weights; of "
-    "a bundle it is checked"
+    "whether they learned from scans that are tested here is unknown for a file of weights; for a "
+    "bundle it is checked"
 )
 
 
@@ -32,11 +32,11 @@ class Start:
     file : Path
         safetensors.
     sha256 : str
-        Of the file.
+        Digest of the file.
     tensors : dict of str to Tensor
         On the CPU.
     note : str
-        What is to be said of it, if anything.
+        A note about it, if any.
     """
 
     file: Path
@@ -45,12 +45,12 @@ class Start:
     note: str = ""
 
     def give_to(self, model: nn.Module) -> Taken:
-        """Copy the tensors that the network has by the same name and shape into it.
+        """Copy the tensors that match the network's by name and shape into it.
 
         Raises
         ------
         InputError
-            Naming the file, if it has none of them.
+            Names the file, if none matches.
         """
         own = model.state_dict()
         fitting = {
@@ -68,7 +68,7 @@ class Start:
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """What a network took over of a start, and what it did not.
+    """Which tensors a network took from a start, and which not.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ class Taken:
 
     @property
     def in_words(self) -> str:
-        """For the log."""
+        """A line for the log."""
         total = len(self.taken) + len(self.fresh)
         told = f"{len(self.taken)} of {total} tensors start from {self.start.file}"
         fresh = f"; these start fresh: {', '.join(self.fresh)}" if self.fresh else ""
         return f"{told}{fresh}{self.start.note and f'; {self.start.note}'}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what run.json tells: no path, as that is this machine's alone."""
+        """Return the entry for run.json. It has no path, as that belongs to this machine."""
         return {
             "file": self.start.file.name,
             "sha256": self.start.sha256,
@@ -105,14 +105,14 @@ def read_start(path: Path, fold: int) -> Start:
     Parameters
     ----------
     path : Path
-        A safetensors file; or the folder of a bundle, whose folds are taken in turn: fold k starts
-        from the one at place k, counted on from the first when there are no more.
+        A safetensors file, or the folder of a bundle. A bundle's folds are used in turn: fold k
+        starts from the one at place k, and counting starts again when there are no more.
     fold : int
 
     Raises
     ------
     InputError
-        Naming the file that is missing, damaged or has values that are not finite.
+        Names the file that is missing, damaged or has values that are not finite.
     """
     if not path.is_dir():
         return _read(path, UNKNOWN)

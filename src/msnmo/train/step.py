@@ -19,7 +19,7 @@ from msnmo.train.job import Job, Running
 
 
 class Step:
-    """What is done with each batch; nothing in it makes the computer wait for a GPU.
+    """The work on each batch. Nothing in it makes the CPU wait for a GPU.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Step:
 
     def __init__(self, job: Job, model: nn.Module, device: torch.device, running: Running):
         self.job, self.model, self.device = job, model, device
-        # None leaves it to torch, which otherwise takes a loop over all weights
+        # None lets torch choose; False would loop over all weights
         self.fused = True if device.type == "cuda" else None
         self.optimiser = Adam(
             model.parameters(), lr=job.settings.train.learning_rate, fused=self.fused
@@ -45,7 +45,7 @@ class Step:
 
     @property
     def learning_rate(self) -> float:
-        """Adam's, as the plateaus so far have left it."""
+        """Adam's current learning rate, after the plateaus so far."""
         rate: float = self.optimiser.param_groups[0]["lr"]
         return rate
 
@@ -57,23 +57,23 @@ class Step:
         return self._losses(self._network, batch, weights)
 
     def learn(self, loss: torch.Tensor) -> None:
-        """Take the step of Adam that a batch's total loss asks for."""
+        """Take one step of Adam for a batch's total loss."""
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
 
     def compile(self, batch: Batch, weights: LossWeights) -> bool:
-        """Compile the network for batches of this shape; return whether it could be.
+        """Compile the network for batches of this shape. Return whether this worked.
 
-        It is tried on the batch, forward and backward, as some of what fails does so late. What
-        cannot be compiled trains as it is, and stderr says so.
+        It is tried on the batch, forward and backward, as some failures come late. A network that
+        cannot be compiled trains uncompiled, with a message on stderr.
         """
         devices = [self.device] if self.device.type == "cuda" else []
         try:
             compiled = torch.compile(self.model, dynamic=False)
             with torch.random.fork_rng(devices):
                 self._losses(compiled, batch, weights)["total"].backward()
-        except Exception as error:  # torch's compilers raise whatever they come to
+        except Exception as error:  # torch's compilers raise errors of any kind
             if is_full(error):
                 raise
             reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""The losses of an epoch, added up where they are made and read when somebody asks."""
+"""The losses of an epoch, summed on the device and read only on request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CPU = torch.device("cpu")
 class Tally:
     """The sums of an epoch's losses over its scans.
 
-    On CUDA a number that is read makes the computer wait for the device, so that nothing is read
-    before `examine` or `sums`. Elsewhere each batch is examined as it is added, which costs nothing
-    there, and a training that is lost stops at once.
+    On CUDA, reading a number makes the CPU wait for the device. So nothing is read before `examine`
+    or `sums`. Elsewhere, reading costs nothing: each batch is examined as it is added, and a failed
+    training stops at once.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Tally:
     epoch : int
     device : torch.device
     sums : mapping of str to float
-        Of the batches done before, if the epoch was interrupted.
+        Sums over earlier batches, if the epoch was interrupted.
     """
 
     def __init__(self, job: Job, epoch: int, device: torch.device, sums: Mapping[str, float]):
@@ -59,7 +59,7 @@ class Tally:
         Raises
         ------
         MsnmoError
-            Naming epoch and scans of the first batch whose loss is not finite.
+            Names epoch and scans of the first batch whose loss is not finite.
         """
         if not self._unread:
             return
@@ -82,13 +82,13 @@ class Tally:
 def refuse_non_finite(
     values: Iterable[torch.Tensor], job: Job, epoch: int, scans: Sequence[TrainingScan]
 ) -> None:
-    """Stop a training whose weights are no longer finite, at the scans that it last saw."""
+    """Stop a training whose weights are no longer finite. Name the scans that it saw last."""
     if not torch.stack([value.detach().isfinite().all() for value in values]).all():
         refuse(job, epoch, scans)
 
 
 def refuse(job: Job, epoch: int, scans: Sequence[TrainingScan]) -> None:
-    """Say where a training came to a value that is not finite, and what to do."""
+    """Report where a training met a value that is not finite, and what to do."""
     names = ", ".join(scan.scan for scan in scans)
     precise = (
         # PyTorch's CPU code can make NaN where a kernel is larger than the map that it is over
@@ -97,7 +97,7 @@ def refuse(job: Job, epoch: int, scans: Sequence[TrainingScan]) -> None:
         else ""
     )
     raise MsnmoError(
-        f"training of {job.method} came to a value that is not finite in epoch {epoch}, "
+        f"training of {job.method} met a value that is not finite in epoch {epoch}, "
         f"at scan{'s' if len(scans) > 1 else ''} {names}\n"
         f"    remedy:   {precise}lower train.learning_rate "
         f"({job.settings.train.learning_rate:g}); if it happens in epoch 1, look at the "

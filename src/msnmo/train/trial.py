@@ -1,7 +1,7 @@
-"""Whether a network can be trained at all on the batches that there will be, told before it is.
+"""Check before training whether a network can be trained on its batches.
 
-Normalisation over a batch or a scan has nothing to average where the deepest level is one voxel of
-one scan: torch would say so in words of its own, for the last batch of an epoch after hours.
+Normalisation over a batch or a scan has nothing to average if the deepest level is one voxel of one
+scan. torch would fail with its own message, for the last batch of an epoch and after hours.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job
 
 LARGEST = 32
-"""Edge in voxels from which no deepest level is one voxel: no network halves more than five
-times. Below, a trial costs less than a step."""
+"""Edge in voxels from which no deepest level is one voxel: no network halves more than five times.
+Below it, a trial costs less than a step."""
 
 
 def refuse_untrainable(job: Job, model: nn.Module, scans: Sequence[TrainingScan]) -> None:
-    """Try the batch sizes of an epoch on a network that is in training mode; it stays as it is.
+    """Try the batch sizes of an epoch on a network in training mode, which stays unchanged.
 
     Raises
     ------
     InputError
-        Saying why a batch of the job's scans cannot be trained on.
+        Says why a batch of the job's scans cannot be used for training.
     """
     shape = tuple(scans[0].image.shape[1:])
     if max(shape) > LARGEST:
@@ -48,7 +48,7 @@ def refuse_untrainable(job: Job, model: nn.Module, scans: Sequence[TrainingScan]
                 f"a network that learns from {count} scan{'s' if count > 1 else ''} of "
                 f"{' x '.join(map(str, shape))} voxels",
                 str(error).splitlines()[0],
-                "raise resize.size, to 64 64 64 at least; or take another norm "
-                f"(method_settings.{job.method}.model.norm, group) or train.batch_size, such that "
+                "raise resize.size, to 64 64 64 at least; or use another norm "
+                f"(method_settings.{job.method}.model.norm, group) or train.batch_size, so that "
                 "no scan is left over alone",
             ) from error

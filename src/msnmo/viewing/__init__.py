@@ -1,1 +1,1 @@
-"""What pictures and pages share: slices, the frame of a page, the viewer of volumes."""
+"""Shared parts of pictures and pages: slices, the frame of a page, the viewer of volumes."""

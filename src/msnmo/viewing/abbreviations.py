@@ -1,4 +1,4 @@
-"""What the abbreviations on a page stand for: told once, at its end."""
+"""The meanings of a page's abbreviations, given once at its end."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ _WORD = re.compile(r"(?<![\w-])[A-Z][A-Z0-9]+(?![\w-])")
 
 
 def abbreviations_in(page: str) -> list[tuple[str, str]]:
-    """Return the abbreviations that a page's HTML shows, each with what it stands for."""
+    """Return the abbreviations in a page's HTML, each with its meaning."""
     shown = set(_WORD.findall(_TAG.sub(" ", page)))
     return [(short, words) for short, words in ABBREVIATIONS.items() if short in shown]

@@ -1,4 +1,4 @@
-"""Volumes small enough for a page: cropped, no finer than needed, one byte a voxel.
+"""Volumes small enough for a page: cropped, no finer than needed, one byte per voxel.
 
 All volumes of a page lie on one grid. `msnmo.core.geometry` makes it as it makes model space: axes
 in RAS+ order, a box, a resampling over the same extent; so every voxel stays where it was in
@@ -24,21 +24,21 @@ Kind = Literal["image", "mask", "probability"]
 LONGEST = 160
 """Most voxels along a side."""
 FINEST_MM = 1.0
-"""Finer voxels than this are merged; coarser ones stay."""
+"""Voxels finer than this are merged. Coarser ones stay."""
 MARGIN_MM = 8.0
-"""Shown around the brain."""
+"""Margin shown around the brain."""
 PERCENTILES = (0.5, 99.5)
-"""Of an image's voxels: black and white."""
+"""Percentiles of an image's voxels shown black and white."""
 LEVELS = 255
 
 
 def brain_alone(image: Volume, brain: Volume) -> Volume:
-    """Return a scan that is 0 but within its brain mask (I, J, K): a head has a face."""
+    """Return a scan (I, J, K) set to 0 outside its brain mask, as a head shows a face."""
     return replace(image, data=np.where(brain.data, image.data, np.float32(0)))
 
 
 def display_space(native: Grid, around: np.ndarray | None) -> ModelSpace:
-    """Return the way from a scan's native grid to the grid that its page shows.
+    """Return the mapping from a scan's native grid to the grid that its page shows.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def to_display(space: ModelSpace, data: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def shown_range(shown: np.ndarray, kind: Kind) -> tuple[float, float]:
-    """Return the values of the least and the greatest byte."""
+    """Return the values of the smallest and the largest byte."""
     if kind != "image":
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(shown, PERCENTILES))
@@ -84,7 +84,7 @@ def shown_range(shown: np.ndarray, kind: Kind) -> tuple[float, float]:
 
 
 def encode(shown: np.ndarray, grid: Grid, kind: Kind) -> str:
-    """Return a volume as base64 of .nii.gz, one byte a voxel; equal data give equal text.
+    """Return a volume as base64 of .nii.gz, one byte per voxel. Equal data give equal text.
 
     Parameters
     ----------

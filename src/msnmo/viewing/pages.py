@@ -1,4 +1,4 @@
-"""What all pages share: the frame around them, and tables that their readers can sort."""
+"""Shared parts of all pages: their frame, and sortable tables."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ PAGES = (
     ("Provenance", "provenance.html"),
 )
 """The pages of a whole report, as its header names them."""
+METHODS_TEXT = "methods.md"
+"""The file beside a report's pages with what was done, as a text for an article."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that can be sorted by each of its columns; the first names the row.
+    """A table that can be sorted by each of its columns. The first column names the row.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ class Table:
 
 
 def table_of(caption: str, frame: pd.DataFrame, notes: Sequence[str] = ()) -> Table:
-    """Return a DataFrame as a table; its cells are plain values or `Cell` objects."""
+    """Return a DataFrame as a table. Its cells are plain values or `Cell` objects."""
     columns, cells = [], []
     for name in frame.columns:
         made = to_cells(list(frame[name]))
@@ -105,7 +107,7 @@ def table_of(caption: str, frame: pd.DataFrame, notes: Sequence[str] = ()) -> Ta
 
 
 def to_cells(values: Sequence[Any]) -> list[Cell]:
-    """Return the values of a column as they are shown: numbers alike, a dash where there is none.
+    """Return a column's values as shown: numbers in one format, a dash if there is none.
 
     Fractions have as many decimals as give the largest of them three digits.
     """
@@ -147,7 +149,7 @@ def fill(template: str, *packages: str, **content: Any) -> str:
 def frame(
     title: str, here: str, navigation: Sequence[tuple[str, str]], up: str, banner: str = ""
 ) -> Mapping[str, object]:
-    """Return what the frame around a page needs.
+    """Return the data for the frame around a page.
 
     Parameters
     ----------

@@ -29,10 +29,10 @@ OUTCOMES = {
     "false positive": PREDICTION,
     "false negative": TRUTH,
 }
-"""What only the prediction has is coloured as predictions are, what only the truth has as truth."""
+"""Voxels only in the prediction have its colour, voxels only in the truth have the truth's."""
 FINER = 4
 CLEAR = 0.25
-"""Share of a map's range that stays clear."""
+"""Share of a map's range that stays transparent."""
 STAMP = 0.2
 """Inches: the height of a stamp's line."""
 SHADES = {"vmin": -2.5, "vmax": 3.5}
@@ -41,7 +41,7 @@ SHADES = {"vmin": -2.5, "vmax": 3.5}
 
 @dataclass(frozen=True)
 class Plane:
-    """How slices of arrays whose axes run to the right, front and top are seen.
+    """The view of slices of arrays whose axes run to the right, front and top.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 
 def upright(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return data with its axes in RAS+ order; an oblique rotation is left in."""
+    """Return data with its axes in RAS+ order. An oblique rotation stays."""
     return reorder(data, *ras_order(affine))
 
 
 def cut(data: np.ndarray, plane: Plane, index: int) -> np.ndarray:
-    """Return a slice of RAS+ ordered data (X, Y, Z) as it is seen, upper left first."""
+    """Return a slice of RAS+ ordered data (X, Y, Z) as displayed, upper left first."""
     return np.moveaxis(data, plane.normal, 0)[index].T[::-1, ::-1]
 
 
@@ -159,7 +159,7 @@ def say(axes: Axes, text: str, size: float = 6.0) -> None:
 def overlay(
     axes: Axes, values: np.ndarray, colours: str, top: float, aspect: float = 1.0
 ) -> AxesImage:
-    """Lay a map of values from 0 to `top` over a slice; its lowest quarter stays clear."""
+    """Draw a map of values from 0 to `top` over a slice. Its lowest quarter stays transparent."""
     seen = np.ma.masked_less(values, CLEAR * top)
     return axes.imshow(seen, cmap=colours, vmin=0, vmax=top, alpha=0.6, aspect=aspect)
 
@@ -173,7 +173,7 @@ def mark_sides(axes: Axes, plane: Plane, size: float = 7.0) -> None:
 
 
 def save(figure: Figure, path: Path, stamp: str = "") -> None:
-    """Write a picture atomically; equal pictures give equal bytes.
+    """Write a picture atomically. Equal pictures give equal bytes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One page per scan with an interactive viewer, for whoever has volumes on one native grid.
+"""One page per scan with an interactive viewer, for volumes on one native grid.
 
 Nothing here knows of folds, methods or truth: `assets.write_assets` once for a site, then
 `write_scan_page` for each scan. A page opens from disk: browsers let scripts read no files there,
@@ -33,7 +33,7 @@ from msnmo.viewing.slices import CONVENTION, OUTCOMES, PREDICTION
 RAMP = "plasma"
 STOPS = 9
 CLEAR = {"image": 0.0, "mask": 0.5, "probability": 0.25}
-"""Share of the range that is left clear; a quarter of a probability, as in the figures."""
+"""Share of the range that stays transparent: a quarter of a probability, as in the figures."""
 AXES = ("left to right", "back to front", "foot to head")
 OPACITY = {"image": 100, "mask": 100, "probability": 60}
 """In percent, when the page opens."""
@@ -44,7 +44,7 @@ DRAWN = {
     "filled": "filled",
     "outcomes": "right and wrong",
 }
-"""Ways to draw lesions; the last needs a truth to compare with."""
+"""Ways to draw lesions. The last needs a true mask to compare with."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
 
 def _refuse(name: str, layers: Sequence[Layer]) -> None:
     if Path(name).name != name:
-        raise ValueError(f"no file can be called {name!r}")
+        raise ValueError(f"{name!r} cannot be a file name")
     if not layers or layers[0].kind != "image":
         raise ValueError("the first layer of a page is an image")
     names = [layer.name for layer in layers]

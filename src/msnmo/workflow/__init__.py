@@ -1,1 +1,1 @@
-"""What the workflow needs of the package beside its steps: versions of code, jobs."""
+"""What the workflow needs besides its steps: versions of code, jobs, the screen."""

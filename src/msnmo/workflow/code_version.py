@@ -1,4 +1,4 @@
-"""A version of a module's code that changes when what its process can import does.
+"""A version of a module's code. It changes when code or data that its process can import changes.
 
 Only the standard library is used, so that any Python can compute it.
 """
@@ -21,18 +21,18 @@ READER = Path(reader.__file__)
 def code_version(module: str, source: Path, chosen: tuple[str, ...] = ()) -> str:
     """Return a digest of all of the package that a module's process can import or read.
 
-    Comments, docstrings and layout do not count, so that a cosmetic edit reruns nothing. Nor does
-    the Python that computes it.
+    Comments, docstrings and layout do not count, so a cosmetic edit reruns nothing. The Python that
+    computes it does not matter either.
 
     Parameters
     ----------
     module : str
-        Dotted name, such as ``msnmo.preprocess.n4``, of what ``python -m`` runs.
+        Dotted name of the module that ``python -m`` runs, such as ``msnmo.preprocess.n4``.
     source : Path
         Folder that holds the package.
     chosen : tuple of str
-        Dotted names of the modules that are meant where the code imports one by a name that it puts
-        together. Without one of them such a name stands for every module that it fits.
+        Dotted names of the modules that are meant if the code imports one by a name that it builds.
+        If none of them fits, such a name means every module that it fits.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def code_version(module: str, source: Path, chosen: tuple[str, ...] = ()) -> str
     Raises
     ------
     ModuleNotFoundError
-        If there is no such module.
+        If the module does not exist.
     """
     digest = hashlib.sha256()
     for path in files_of(module, source, chosen):
@@ -60,10 +60,10 @@ def reads(name: str, module: str, source: Path, chosen: tuple[str, ...] = ()) ->
 def files_of(module: str, source: Path, chosen: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Return the files of the package that a module's process can import or read, sorted.
 
-    These are the modules that it imports, at the top or within a function, and the packages that
-    they lie in; those that it names as text, in full or by how they begin (for `import_module`, or
-    as a command). Of a package that a module names, and of its own where it asks for its place,
-    data files count: those that it names too, or all of them if it names none.
+    These are the modules that it imports, at the top or within a function, with their packages; and
+    modules that it names as text, in full or by their beginning (for `import_module`, or as a
+    command). Data files count too, in packages that a module names and in its own package if it
+    asks for its place: the files that it names, or all if it names none.
     """
     modules = modules_of(module.partition(".")[0], source)
     start = f"{module}.__main__" if f"{module}.__main__" in modules else module
@@ -93,7 +93,7 @@ def _meant(text: str, modules: Mapping[str, Path], chosen: tuple[str, ...]) -> l
 
 
 def _read(data: tuple[Path, ...], meaning: Meaning) -> set[Path]:
-    """Return those of a package's data files that a module names, or all if it names none."""
+    """Return the data files of a package that a module names, or all if it names none."""
     found = {path for path in data if any(fnmatchcase(path.name, name) for name in meaning.data)}
     if not found:
         return set(data)
@@ -114,7 +114,7 @@ def modules_of(package: str, source: Path) -> Mapping[str, Path]:
     modules = {}
     for path in sorted(source.joinpath(package).rglob("*.py")):
         parts = path.relative_to(source).with_suffix("").parts
-        # an editor's own files have names that nothing imports
+        # nothing imports the names of an editor's own files
         if all(part.isidentifier() for part in parts):
             modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return modules
@@ -129,17 +129,17 @@ def data_of(package: str, source: Path) -> tuple[Path, ...]:
 
 @cache
 def read_code(path: Path, source: Path) -> Meaning:
-    """Read a Python file of the package; once, since the rules share most of them."""
+    """Read a Python file of the package. It is read once, as the rules share most files."""
     return KEPT.get(kept_as(path, source)) or read_meaning(path, _package(path, source))
 
 
 KEPT: dict[str, Meaning] = {}
-"""What files mean that an earlier run read, by `kept_as`."""
+"""Meanings of files that an earlier run read, by `kept_as`."""
 
 
 @cache
 def kept_as(path: Path, source: Path) -> str:
-    """Return a digest of all that a file's meaning follows from, how it is read included."""
+    """Return a digest of all that determines a file's meaning, including how it is read."""
     parts = (READER.read_bytes(), _package(path, source).encode(), path.read_bytes())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -150,7 +150,7 @@ def _package(path: Path, source: Path) -> str:
 
 @cache
 def file_digest(path: Path, source: Path) -> str:
-    """Return a digest of what counts of a file: of a Python file its code, of another its bytes."""
+    """Return a digest of a file: of the code of a Python file, of the bytes of another file."""
     if path.suffix == ".py":
         return read_code(path, source).digest
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""What is said at the end of a run: what was made, or what failed and what is kept."""
+"""The message at the end of a run: what was made, or what failed and what is kept."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from msnmo.workflow.headline import headline, page_to_open, simulated_note
 from msnmo.workflow.run import Run
 
 TODO_NAMED = 4
-"""Rules that are named of those still to do; the rest is counted."""
+"""Number of rules still to do that are named. The rest is counted."""
 
 
 def success(dag: Any, results: Path, confidence: float, said: str) -> list[str]:
-    """Return what was made of all that was asked for, and the page to open.
+    """Return what was made, and the page to open.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ def success(dag: Any, results: Path, confidence: float, said: str) -> list[str]:
     confidence : float
         Of the intervals.
     said : str
-        That it is done.
+        The words that it is done.
     """
-    # what was asked for comes first
+    # requested files come first
     asked = [Path(file) for job in dag.targetjobs for file in (*job.input, *job.output)]
     files = [*asked, *(Path(file) for job in dag.jobs for file in job.output)]
     statistics = {path for path in files if path.parent == results / "statistics"}
@@ -44,13 +44,13 @@ def success(dag: Any, results: Path, confidence: float, said: str) -> list[str]:
 
 
 def failure(run: Run, stopped: bool) -> list[str]:
-    """Return which jobs failed and why, and what of the run is kept and still to do.
+    """Return which jobs failed and why, what is kept, and what is still to do.
 
     Parameters
     ----------
     run : Run
     stopped : bool
-        Whether the user stopped it: jobs that were at work then did not fail.
+        Whether the user stopped it. Jobs that were running then did not fail.
     """
     left = run.left
     failed = {
@@ -58,7 +58,7 @@ def failure(run: Run, stopped: bool) -> list[str]:
         for number, each in run.failed.items()
         if not (stopped and each.status in INTERRUPTED)
     }
-    lines = ["Stopped, as you asked for."] if stopped else []
+    lines = ["Stopped, as you asked."] if stopped else []
     if failed:
         jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
         lines += [f"{jobs} failed:", *tell(failed.values())]

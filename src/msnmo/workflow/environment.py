@@ -1,4 +1,4 @@
-"""The environment of the workflow's jobs: which interpreter and which package they run."""
+"""The environment of the workflow's jobs: their interpreter and package."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ EXAMPLE = "example/scans.tsv"
 """The scan table of config.yaml, for a look at what would run."""
 SECONDS_FOR_SLURM = 30
 RUN_LOCK = Path(".msnmo", "run.lock")
-"""Within the folder of results."""
+"""Path within the folder of results."""
 HELD: dict[Path, Holder] = {}
 """The locks that this process has."""
-LOCALLY = "without --workflow-profile slurm (or --executor slurm) jobs run on this machine"
+LOCALLY = "without --workflow-profile slurm (or --executor slurm), jobs run on this machine"
 
 
 def find_scans(scans: str, checkout: Path) -> str:
-    """Return the path of the scan table, which is relative to the folder that Snakemake works in.
+    """Return the path of the scan table, relative to the folder that Snakemake works in.
 
-    config.yaml's own example is also found where it lies, in the checkout.
+    The example of config.yaml is also found in its place in the checkout.
     """
     if scans == EXAMPLE and not Path(scans).exists():
         return str(checkout / EXAMPLE)
@@ -39,19 +39,19 @@ def find_scans(scans: str, checkout: Path) -> str:
 
 
 def refuse_example(scans: str, checkout: Path) -> None:
-    """Refuse, before any job starts, to run config.yaml's own example: it serves a dry run alone.
+    """Before any job starts, refuse to run the example of config.yaml: it is only for dry runs.
 
     Raises
     ------
     InputError
-        With what to do, if no config names a scan table.
+        Says what to do, if no config names a scan table.
     """
     if Path(scans).absolute() != (checkout / EXAMPLE).absolute():
         return
     raise bad_input(
         "config: scans",
-        "your scan table, in a config that is given with --configfile",
-        "the example of config.yaml, which shows how a scan table looks and cannot be run",
+        "your scan table, named in a config that you give with --configfile",
+        "the example of config.yaml, which only shows a scan table and cannot be run",
         'write my.yaml with the keys `scans` and `results` (README, "Your own scans"), then'
         " `snakemake --cores all --configfile my.yaml`. `make demo` runs everything on simulated"
         " scans; `snakemake --dry-run` lists what would be run",
@@ -59,19 +59,19 @@ def refuse_example(scans: str, checkout: Path) -> None:
 
 
 def require_executor(name: str) -> None:
-    """Refuse, before any job starts, an executor whose scheduler is not there.
+    """Before any job starts, refuse an executor whose scheduler is missing.
 
-    Snakemake itself asks again and again for as long as a cluster may be down.
+    Snakemake itself would ask again and again, as a cluster may be down for a while.
 
     Raises
     ------
     InputError
-        Where jobs are to go to Slurm and `sbatch` is not found, or Slurm does not answer.
+        If jobs should go to Slurm and `sbatch` is not found, or Slurm does not answer.
     """
     if name != "slurm":
         return
     if shutil.which("sbatch") is None:
-        remedy = f"run snakemake on a login node, or load the site's module of Slurm; {LOCALLY}"
+        remedy = f"run snakemake on a login node, or load your site's Slurm module; {LOCALLY}"
         raise bad_input("executor slurm", "`sbatch` on the PATH", "no such command", remedy)
     if shutil.which("sinfo") is None:
         return
@@ -81,16 +81,16 @@ def require_executor(name: str) -> None:
 
 
 def prepare_jobs(per_gpu: int) -> None:
-    """Make jobs run with this interpreter, unless a rule has a conda environment of its own.
+    """Make jobs run with this interpreter, unless a rule has its own conda environment.
 
     The interpreter's folder goes to the front of PATH, so that the workflow runs from an
-    environment that nobody activated; a conda environment of a rule puts its own in front of that.
+    environment that nobody activated. A rule's conda environment puts its own folder before it.
 
     Parameters
     ----------
     per_gpu : int
-        Jobs that may share a GPU. It goes by a variable, because a changed parameter of a rule
-        would train everything again.
+        Number of jobs that may share a GPU. It is passed by a variable, because a changed parameter
+        of a rule would train everything again.
     """
     own = str(Path(sys.executable).parent)
     if os.environ["PATH"].split(os.pathsep)[0] != own:
@@ -99,12 +99,12 @@ def prepare_jobs(per_gpu: int) -> None:
 
 
 def require_writable(results: Path) -> None:
-    """Refuse, before any job starts, a folder of results that cannot be written.
+    """Before any job starts, refuse a folder of results that cannot be written.
 
     Raises
     ------
     DiskError
-        Naming the folder, the system's reason and a remedy.
+        Names the folder, the system's reason and a remedy.
     """
     with explain_refusal(results):
         results.mkdir(parents=True, exist_ok=True)
@@ -112,15 +112,15 @@ def require_writable(results: Path) -> None:
 
 
 def hold_results(results: Path) -> None:
-    """Take the folder of results for this run, until `release_results` or the process's end.
+    """Lock the folder of results for this run, until `release_results` or the process's end.
 
-    Snakemake's own lock is of the folder that it works in: of two runs from two folders, or on two
-    machines, neither sees the other's.
+    Snakemake's own lock is for its working folder. Two runs from two folders, or on two machines,
+    do not see each other's lock.
 
     Raises
     ------
     InUseError
-        Naming the run that has it, and what to do if that run was killed on another machine.
+        Names the run that has it, and what to do if that run was killed on another machine.
     """
     path = results / RUN_LOCK
     HELD[path] = take(path, "a run of the workflow")
@@ -128,20 +128,20 @@ def hold_results(results: Path) -> None:
 
 
 def release_results(results: Path) -> None:
-    """Let go of the folder of results; of nothing where another run has it."""
+    """Release the folder of results, unless another run has it."""
     path = results / RUN_LOCK
     if holder := HELD.pop(path, None):
         release(path, holder)
 
 
 def shell_prefix(source: Path) -> str:
-    """Return what goes before each command: the shell's strictness, and where our package is.
+    """Return the prefix of each command: the shell's strictness, and the place of our package.
 
     PYTHONPATH brings the package into every environment without an install. PYTHONNOUSERSITE keeps
-    out what the user installed at home (`pip install --user`), unless all is installed there, and
-    PYTHONSAFEPATH the Python files of the folder that we run in. They are set within the command,
-    because Snakemake takes PYTHONPATH out of the surroundings of a conda environment. The commands
-    write to logs: a copy of stderr is for what must be said when a log cannot be written.
+    out packages in the user's home (`pip install --user`), unless everything is installed there.
+    PYTHONSAFEPATH keeps out Python files of the working folder. They are set within the command,
+    because Snakemake removes PYTHONPATH for conda environments. The commands write to logs. A copy
+    of stderr is for messages when a log cannot be written.
 
     Parameters
     ----------
@@ -155,5 +155,5 @@ def shell_prefix(source: Path) -> str:
 
 
 def _is_installed_at_home() -> bool:
-    """Whether what we depend on comes from the user's site, so that jobs need it."""
+    """Whether our dependencies are in the user's site packages, so that jobs need them."""
     return Path(filelock.__file__).is_relative_to(site.getusersitepackages())

@@ -1,7 +1,7 @@
-"""How long a run still takes: what each kind of job took so far, and before that what is expected.
+"""Estimate how long a run still takes, from the times of earlier jobs or from expected times.
 
-A kind is a rule, and of a training or prediction its method too. Until the first job of a kind has
-ended, what it takes follows from the numbers of `msnmo.check.costs`.
+A kind is a rule; for trainings and predictions, also a method. Until the first job of a kind has
+ended, its time follows from the numbers of `msnmo.check.costs`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from msnmo.cohort.balance import learned
 from msnmo.cohort.folds import count_folds
 
 Kind = tuple[str, str]
-"""A rule and a method; "" where the rule has none."""
+"""A rule and a method; "" if the rule has none."""
 TRAINING, PREDICTION = "train_fold", "predict_fold"
 LONGER = 1.25
-"""A job that runs longer than was thought takes at least so many times what it has run."""
+"""If a job runs longer than expected, its total is at least this factor of its time so far."""
 SECONDS_OF_OTHERS = 4.0
-"""Of a job that is no training or prediction: mostly Python that starts and libraries that load."""
+"""Seconds of any other job: mostly starting Python and loading libraries."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class PlannedJob:
     threads : int
         Cores that it holds while it runs.
     gpus : int
-        That it holds while it runs.
+        GPUs that it holds while it runs.
     needs : frozenset of int
-        The jobs that it waits for, by their numbers.
+        Numbers of the jobs that it waits for.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class PlannedJob:
 
 @dataclass(frozen=True)
 class Room:
-    """What can run at once.
+    """How much can run at once.
 
     Parameters
     ----------
@@ -67,36 +67,36 @@ class Room:
 
 @dataclass
 class Timing:
-    """What jobs of each kind take.
+    """How long jobs of each kind take.
 
     Parameters
     ----------
     expected : mapping
-        Seconds of the kinds that take long, before one has ended.
+        Seconds of the slow kinds, used before one of them has ended.
     """
 
     expected: Mapping[Kind, float] = field(default_factory=dict)
     measured: dict[Kind, list[float]] = field(default_factory=dict)
 
     def add(self, kind: Kind, seconds: float) -> None:
-        """Take in what a job took."""
+        """Record the time of a job."""
         self.measured.setdefault(kind, []).append(seconds)
 
     def seconds(self, kind: Kind) -> float:
-        """Return what a job of a kind takes: the mean of those that ended, or what is expected."""
+        """Return the time of a kind of job: the mean of those that ended, or the expected time."""
         taken = self.measured.get(kind)
         return sum(taken) / len(taken) if taken else self.expected.get(kind, SECONDS_OF_OTHERS)
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a run still takes.
+    """The time that a run still takes.
 
     Parameters
     ----------
     seconds : float
     measured : float
-        The share of the jobs' time that follows from jobs that ended, in [0, 1].
+        The share of that time that is based on jobs that ended, in [0, 1].
     """
 
     seconds: float
@@ -105,14 +105,14 @@ class Left:
     def __str__(self) -> str:
         if self.seconds < 1:
             return "nearly done"
-        # a guess that was never checked is called one
+        # mark a guess without any measurement
         return f"{'about' if self.measured > 0.5 else 'perhaps'} {duration(self.seconds)} left"
 
 
 def time_left(
     jobs: Mapping[int, PlannedJob], running: Mapping[int, float], timing: Timing, room: Room
 ) -> Left:
-    """Return what jobs still take, by the longest of three.
+    """Return the time that jobs still take: the longest of three.
 
     These are the work on all cores, the work on all GPUs, and the longest chain of jobs that wait
     for one another.
@@ -120,9 +120,9 @@ def time_left(
     Parameters
     ----------
     jobs : mapping
-        All that are not done, by their numbers.
+        All unfinished jobs, by number.
     running : mapping
-        Seconds that jobs have run so far, by their numbers.
+        Seconds that jobs have run so far, by number.
     """
     longer: dict[Kind, float] = {}
     for number, ran in running.items():
@@ -151,7 +151,7 @@ def time_left(
 def expected_seconds(
     config: Mapping[str, Any], methods: Iterable[str], cohort: pd.DataFrame, on_gpu: bool
 ) -> dict[Kind, float]:
-    """Return what a training and a prediction of a fold take by each method.
+    """Return how long a training and a prediction of a fold take for each method.
 
     Parameters
     ----------
@@ -175,13 +175,13 @@ def expected_seconds(
         costs = expect(config, [name], scans=len(cohort), tested=len(in_folds), folds=folds)
         for rule, operations in ((TRAINING, costs.training), (PREDICTION, costs.prediction)):
             taken = operations / trainings / speed
-            # a job starts Python and loads its libraries, however small its network
+            # even a small network's job starts Python and loads its libraries
             seconds[rule, name] = taken + SECONDS_OF_OTHERS
     return seconds
 
 
 def expects_gpu(device: str, local: bool) -> bool:
-    """Return whether networks will run on a GPU, as far as can be told without loading torch.
+    """Return whether networks will run on a GPU, as far as known without loading torch.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def expects_gpu(device: str, local: bool) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words: seconds, minutes, or hours, without a precision it has not."""
+    """Return a duration in words, in seconds, minutes or hours, without false precision."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     if seconds < 59.5 * 60:

@@ -1,4 +1,4 @@
-"""Jobs that failed: what each was to do, what it said, and where its log is."""
+"""Failed jobs: the task of each, its message, and its log."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAID = "msnmo: error: "
-"""How our commands begin what is meant for the user (`msnmo.core.errors.run_command`)."""
+"""The start of our commands' messages for the user (`msnmo.core.errors.run_command`)."""
 LAST_LINES = 5
-"""Of a log in which nothing is meant for the user."""
+"""Number of last lines shown of a log without a message for the user."""
 LAST_BYTES = 1_000_000
 KILLED = ("SIGKILL", "137")
-"""Of bash itself, and of a command that bash ran."""
+"""Exit codes of bash itself, and of a command that bash ran."""
 INTERRUPTED = ("SIGINT", "SIGTERM", "130", "143")
-"""What jobs end with that are stopped with Snakemake."""
+"""Exit codes of jobs that are stopped together with Snakemake."""
 NAMED = 3
-"""Jobs that failed alike and are named; more are counted."""
+"""Number of jobs with the same failure that are named. More are counted."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Failure:
     ----------
     rule : str
     of : str
-        What it was of: a scan, a method and fold; empty where a rule has one job.
+        Its subject: a scan, or a method and fold; empty if the rule has one job.
     logs : tuple of str
         Paths of its logs.
     status : str
-        Exit code of its command, or the signal that ended it; empty where that is not known.
+        Exit code of its command, or the signal that ended it; empty if unknown.
     reason : str
-        What a cluster says of it; empty where that is nothing.
+        The cluster's message about it; empty if there is none.
     """
 
     rule: str
@@ -45,23 +45,23 @@ class Failure:
 
     @property
     def name(self) -> str:
-        """What is said of it in a list."""
+        """Its name in a list."""
         return f"{self.rule} of {self.of}" if self.of else self.rule
 
     def message(self) -> str:
-        """Return why it failed: what it said itself, and what is said of it."""
+        """Return why it failed: its own message, and the cluster's."""
         own = [words for path in self.logs if (words := _own_words(_read(Path(path))))]
-        # beside our command's log a cluster has one of its own, of no use where ours says enough
+        # a cluster has its own log too, which is not needed if ours has a message
         said = own or [message_of(Path(path)) for path in self.logs] or ["it has no log"]
         if self.status in KILLED:
-            said.append("it was killed: most often its memory did not suffice")
+            said.append("it was killed, most likely because it ran out of memory")
         if self.reason:
             said.append(self.reason)
         return "\n".join(said)
 
 
 def of_wildcards(wildcards: Mapping[str, str]) -> str:
-    """Return what a job is of, in words: its scan, or whatever tells it from others of its rule."""
+    """Return a job's subject in words: its scan, or what distinguishes it within its rule."""
     if "scan" in wildcards:
         return wildcards["scan"]
     words = (
@@ -73,21 +73,21 @@ def of_wildcards(wildcards: Mapping[str, str]) -> str:
 
 
 def message_of(log: Path) -> str:
-    """Return what a log says to the user.
+    """Return the message of a log for the user.
 
-    That is what our command said; of a bug, or of another program, the last lines.
+    This is our command's message. After a bug, or for another program, it is the last lines.
     """
     try:
         text = _read(log, missing=False)
     except FileNotFoundError:
-        return "no log was written: the job did not start, or its disk is not seen from here"
+        return "no log was written: the job did not start, or its disk is not visible from here"
     except OSError as error:
         return f"its log cannot be read: {error.strerror}"
     return _own_words(text) or _last_words(text)
 
 
 def _read(log: Path, missing: bool = True) -> str:
-    """Return the end of a log; empty where it cannot be read, if that is allowed."""
+    """Return the end of a log; empty if it cannot be read and that is allowed."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LAST_BYTES))
@@ -99,27 +99,27 @@ def _read(log: Path, missing: bool = True) -> str:
 
 
 def _own_words(text: str) -> str:
-    """Return what our command says to the user at its end; empty where that is nothing."""
+    """Return our command's message to the user at the end of a log; empty if none."""
     _, said, message = f"\n{text}".rpartition(f"\n{SAID}")
     return message if said else ""
 
 
 def _last_words(text: str) -> str:
-    """Return what can be told of a log in which nothing is meant for the user."""
+    """Return a message for a log without a message for the user."""
     if not text:
-        return "it ended without a word: its log is empty"
+        return "it ended without a message: its log is empty"
     lines = text.splitlines()
     if any(line.startswith("Traceback ") for line in lines):
-        return f"a bug of msnmo, please report it with the log: {lines[-1]}"
+        return f"a bug in msnmo, please report it with the log: {lines[-1]}"
     return "\n".join(lines[-LAST_LINES:])
 
 
 def tell(failures: Iterable[Failure]) -> list[str]:
-    """Return a paragraph of each failure; those that failed alike share one."""
+    """Return a paragraph per failure. Equal failures share one."""
     alike: dict[tuple[str, str], list[Failure]] = {}
     for each in failures:
         message = each.message()
-        # the same words about one scan and another
+        # the same message about different scans
         words = re.sub(re.escape(each.of), "\0", message) if each.of else message
         alike.setdefault((each.rule, words), []).append(each)
     return [_paragraph(group) for group in alike.values()]

@@ -1,4 +1,4 @@
-"""The numbers that a run ends with: DSC and AUC, with intervals, and the page to open."""
+"""The numbers at the end of a run: DSC and AUC, with intervals, and the page to open."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ COLUMNS = {
     **dict.fromkeys(("n_scans", "n_folds"), int),
 }
 METRICS = {"DSC": "model", "AUC": NOT_APPLICABLE}
-"""By name, the space that a headline is of."""
+"""For each headline metric, its space."""
 PAGES = (
     "report/index.html",
     "applied/report/evaluation.html",
     "applied/report/index.html",
     "quality/index.html",
 )
-"""Those that a run may have made, in the results; the first is the one to open."""
+"""Pages that a run may have made. The first that exists is the one to open."""
+BUNDLE, CARD = "bundle", "MODEL_CARD.md"
+"""The folder of a bundle, and the page in it that describes it."""
 FINDINGS = "check/findings.html"
-"""What every run makes: to open after a check alone."""
+"""The page of every run, to open after only a check."""
 
 
 def headline(statistics: Iterable[Path], confidence: float) -> str:
@@ -38,15 +40,15 @@ def headline(statistics: Iterable[Path], confidence: float) -> str:
     Parameters
     ----------
     statistics : iterable of Path
-        Of tables, as `msnmo.evaluate.statistics` writes them. Those with other columns are of no
-        method's results over all scans, and passed over.
+        Statistics of tables, written by `msnmo.evaluate.statistics`. Files with other columns hold
+        no results of methods over all scans and are skipped.
     confidence : float
         Of the intervals, in (0, 1).
 
     Returns
     -------
     str
-        One line; empty where there is no such number.
+        One line; empty if there is no such number.
     """
     tables = [table for path in statistics if (table := _read(path)) is not None]
     if not tables:
@@ -85,16 +87,17 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 
 def page_to_open(results: Path, made: Sequence[Path]) -> Path | None:
-    """Return the page that shows most of what a run made, or a table; None without either."""
+    """Return the page that shows most of a run's results, or a table; None without either."""
     pages = [page for name in PAGES if (page := results / name) in made]
     tables = [path for path in made if path.parent == results / "tables" and path.suffix == ".html"]
     figures = [path for path in made if path.suffix == ".png"]
+    cards = [path / CARD for path in made if path == results / BUNDLE]
     findings = [path for path in made if path == results / FINDINGS]
-    return next(iter([*pages, *tables, *figures, *findings]), None)
+    return next(iter([*pages, *tables, *figures, *cards, *findings]), None)
 
 
 def simulated_note(cohort: Path) -> str:
-    """Return what must be known of a run's scans; empty where that is nothing."""
+    """Return what must be known about a run's scans; empty if nothing."""
     if not cohort.is_file():
         return ""
     return Simulated.among(read_tsv(cohort, {"scan": str})).note

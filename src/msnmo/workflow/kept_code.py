@@ -1,4 +1,4 @@
-"""What the package's files mean, kept between runs.
+"""Keep the meanings of the package's files between runs.
 
 Reading them takes a fifth of a small dry run, and each job on a cluster plans anew.
 """
@@ -17,21 +17,21 @@ from msnmo.workflow.meaning import Meaning
 
 
 def keep_code(source: Path, file: Path) -> None:
-    """Take what an earlier run read, read what has changed since, and keep that.
+    """Load what an earlier run kept, read what has changed since, and keep it.
 
     Parameters
     ----------
     source : Path
         Folder that holds the package.
     file : Path
-        Where it is kept; made if missing. Whatever is in it, a file that changed is read.
+        Where it is kept; created if missing. A changed file is always read again.
     """
     KEPT.update(_load(file))
     paths = modules_of("msnmo", source).values()
     read = {kept_as(path, source): read_code(path, source) for path in paths}
     if not read.keys() <= KEPT.keys():
         text = json.dumps({key: asdict(meaning) for key, meaning in read.items()}, default=sorted)
-        # where nothing can be kept, the next run reads all again
+        # if nothing can be kept, the next run reads everything again
         with contextlib.suppress(DiskError):
             write_text(file, text)
 

@@ -1,4 +1,4 @@
-"""What happened in a run so far, by the jobs of Snakemake's DAG."""
+"""The progress of a run, by the jobs of Snakemake's DAG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msnmo.workflow.failures import Failure, of_wildcards
 
 @dataclass
 class Run:
-    """What happened so far; jobs go by Snakemake's numbers.
+    """The progress of a run. Jobs are identified by Snakemake's numbers.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ class Run:
     jobs : dict
         Snakemake's jobs.
     plan : dict
-        What the time that is left follows from, of the same jobs.
+        The same jobs, with the data for estimating the time left.
     started : dict
-        When jobs started that run or wait in a queue.
+        Start times of jobs that run or wait in a queue.
     finished : set of int
     failed : dict
     changed : bool
-        Whether a checkpoint ended since the jobs were read: others take their place then.
+        Whether a checkpoint ended since the jobs were read, so that the jobs have changed.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def still_to_run(self) -> dict[int, PlannedJob]:
-        """The jobs that are not done, but for those that failed and what needs them."""
+        """The unfinished jobs, except failed jobs and jobs that need them."""
         left = self.left
         lost = set(self.failed) & set(left)
         while more := {
@@ -60,7 +60,7 @@ class Run:
         return {number: job for number, job in left.items() if number not in lost}
 
     def read_jobs(self, dag: Any) -> None:
-        """Read the jobs anew if there are others; after the check there are more of them."""
+        """Read the jobs again if they have changed. After the check there are more of them."""
         if len(dag) == len(self.plan) and not self.changed:
             return
         self.changed = False
@@ -78,12 +78,12 @@ class Run:
         }
 
     def start(self, number: int) -> None:
-        """Take in that a job starts, for the first time or again."""
+        """Record that a job starts, for the first time or again."""
         self.started[number] = time.monotonic()
         self.failed.pop(number, None)
 
     def finish(self, number: int, checkpoints: Collection[str]) -> None:
-        """Take in that a job ended well, and what it took."""
+        """Record that a job succeeded, and its time."""
         self.finished.add(number)
         self.failed.pop(number, None)
         began = self.started.pop(number, None)
@@ -99,21 +99,21 @@ class Run:
     def fail(
         self, number: int, rule: str, logs: Iterable[object], status: str = "", reason: str = ""
     ) -> None:
-        """Take in that a job failed."""
+        """Record that a job failed."""
         job = self.jobs.get(number)
         of = "" if job is None else of_wildcards(job.wildcards_dict)
         self.failed[number] = Failure(rule, of, tuple(map(str, logs)), status, reason)
         self.started.pop(number, None)
 
     def fail_group(self, jobs: list[Mapping[str, Any]], logs: Iterable[object]) -> None:
-        """Take in that a group failed: of it the job that has a log of this run, and no output.
+        """Record that a group failed: its job with a log of this run but no output.
 
         Parameters
         ----------
         jobs : list of mapping
-            What Snakemake says of each: jobid, rule_name, log, output.
+            Snakemake's data on each job: jobid, rule_name, log, output.
         logs : iterable
-            Of the group, for where none of its jobs began.
+            Logs of the group, in case none of its jobs began.
         """
         began = time.time() - (time.monotonic() - self.began)
         failed = [job for job in jobs if _is_of(job["log"], began) and not _are_there(job)]
@@ -124,12 +124,12 @@ class Run:
             self.started.pop(job["jobid"], None)
 
     def counted(self, state: str) -> str:
-        """Return how many jobs are done, at work and failed.
+        """Return how many jobs are done, running and failed.
 
         Parameters
         ----------
         state : str
-            What a job is that was started: running, or submitted.
+            The word for a started job: running, or submitted.
         """
         parts = [f"{len(self.finished & self.plan.keys())} of {len(self.plan)} jobs done"]
         if self.started:
@@ -139,7 +139,7 @@ class Run:
         return ", ".join(parts)
 
     def _what(self) -> str:
-        """Return what is at work: the rule and method that most of the jobs are of."""
+        """Return what is running: the rule and method of most of the jobs."""
         kinds = Counter(self.plan[each].kind for each in self.started if each in self.plan)
         if not kinds:
             return ""
@@ -153,12 +153,12 @@ def count(value: object, otherwise: int) -> int:
 
 
 def _resource(rule: Any, name: str, otherwise: int) -> int:
-    """Return what a rule gives its jobs; of a job itself Snakemake would look at its input."""
+    """Return a resource of a rule. For a job, Snakemake would look at its input."""
     return count(getattr(rule.resources.get(name), "raw", None), otherwise)
 
 
 def _benchmark(job: Any) -> float | None:
-    """Return the seconds that a job ran, without its time in a queue; None where not measured."""
+    """Return the seconds that a job ran, without its time in a queue; None if not measured."""
     try:
         with Path(str(job.benchmark)).open(encoding="utf-8") as file:
             return float(file.readlines()[1].split("\t")[0])

@@ -1,11 +1,11 @@
 """What the terminal shows while the workflow runs, and when it ends.
 
-Snakemake's own words, some ten lines a job, go to its log. On the terminal stand one line of
-progress, which is drawn again each second (where the output is a file, it gets one each minute),
-what our rules say, warnings, and at the end what was made or what failed. It is a handler of
-Snakemake's logger that takes the place of its own, and reads the events of Snakemake's interface
-for loggers. It is no plugin: one has to be installed before Snakemake starts, and the workflow also
-runs from a checkout alone.
+Snakemake's own messages, some ten lines per job, go to its log. The terminal shows one line of
+progress, redrawn each second (or written once a minute if the output is a file); messages of our
+rules; warnings; and at the end, what was made or what failed. This is a handler for Snakemake's
+logger. It replaces Snakemake's own handler and reads the events of Snakemake's interface for
+loggers. It is not a plugin, because plugins must be installed before Snakemake starts, and the
+workflow also runs from a plain checkout.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from msnmo.workflow.run import Run, count
 from msnmo.workflow.targets import wrong_target
 
 SNAKEMAKES_OWN = "DefaultStreamHandler"
-"""The name of the handler that Snakemake writes to the terminal with."""
+"""The name of Snakemake's handler for the terminal."""
 SECONDS_ON_A_TERMINAL, SECONDS_IN_A_FILE = 1.0, 60.0
 SECONDS_BETWEEN_ESTIMATES = 5.0
 SHARE_OF_TIME = 50
-"""The time left is told anew after so many times what it takes to make out, at least."""
+"""Shortest time between two estimates of the time left, as a multiple of their cost."""
 NOTHING = "Nothing to be done"
 OURS = (".smk", "Snakefile")
-"""How the names of files with rules end."""
-# how Python says that a command failed, and that a signal ended it
+"""Endings of the names of files with rules."""
+# Python's words for a failed command, and for one ended by a signal
 STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
-# Snakemake's words for a run that failed: ours stand at the end
+# Snakemake's words for a failed run; our own come at the end
 OUTWORN = (
     "Exiting because a job execution failed",
     "At least one job did not complete successfully",
@@ -55,7 +55,7 @@ TOLD = ("split_folds", "judge_cohort")
 
 @dataclass(frozen=True)
 class About:
-    """What the screen tells of besides jobs.
+    """What the screen reports besides jobs.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Screen(logging.Handler):
     workflow : Workflow
         Snakemake's.
     words : logging.Handler
-        Snakemake's own handler, for what is shown in its words.
+        Snakemake's own handler, for messages in its words.
     """
 
     def __init__(self, workflow: Any, words: Any):
@@ -111,13 +111,13 @@ class Screen(logging.Handler):
 
     @classmethod
     def take_over(cls, workflow: Any, logger: logging.Logger) -> Screen | None:
-        """Take the place of Snakemake's own handler, unless the user asked for its words.
+        """Replace Snakemake's own handler, unless the user asked for its messages.
 
         Returns
         -------
         Screen or None
-            None where nothing was taken over: with ``--printshellcmds``, ``--verbose``,
-            ``--debug-dag`` or ``--quiet all``, or where a plugin writes to the terminal.
+            None if nothing was replaced: with ``--printshellcmds``, ``--verbose``, ``--debug-dag``
+            or ``--quiet all``, or if a plugin writes to the terminal.
         """
         asked = workflow.output_settings
         own = [each for each in logger.handlers if each.name == SNAKEMAKES_OWN]
@@ -133,12 +133,12 @@ class Screen(logging.Handler):
     # --- what Snakemake says
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take in what Snakemake says, and show what a user wants of it."""
+        """Process a message of Snakemake, and show it if a user needs it."""
         try:
             self._take_in(record)
             if self._is_shown(record):
                 self._show(record)
-        except Exception:  # a handler must not stop a run; this is what logging does of its own
+        except Exception:  # a handler must not stop a run; logging does the same by default
             self.handleError(record)
 
     def _take_in(self, record: logging.LogRecord) -> None:
@@ -154,7 +154,7 @@ class Screen(logging.Handler):
             take(record)
 
     def _runs(self) -> bool:
-        """Whether jobs are run: no dry run, no drawing."""
+        """Whether jobs are run, so not a dry run or a drawing."""
         started = self.workflow.executor_plugin is not None
         return started and not (self.workflow.dryrun or self.workflow.touch)
 
@@ -184,7 +184,7 @@ class Screen(logging.Handler):
                 self._write(Path(path).read_text(encoding="utf-8"))
 
     def _fail(self, record: Any) -> None:
-        # jobs of a group are told of with it
+        # jobs of a group are reported with the group
         if self.run is not None and not record.indent:
             status = self.statuses.pop(record.thread, "")
             reason = record.rule_msg or ""
@@ -206,11 +206,11 @@ class Screen(logging.Handler):
         if event in ("job_error", "group_error"):
             return False
         if event == "error":
-            # what a command said stands in its log, and at the end
+            # a command's message is in its log, and is shown at the end
             return STATUS.search(message) is None
         if record.levelno >= logging.WARNING or record.pathname.endswith(OURS):
             return True
-        # of what comes before jobs are planned, such as `--unlock`, all but the head of a run
+        # before jobs are planned, such as with `--unlock`, all except the head of a run
         before = self.workflow.executor_plugin is None
         return before and event is None and not message.startswith(BEFORE_JOBS)
 
@@ -224,7 +224,7 @@ class Screen(logging.Handler):
             self._write(f"msnmo: error: {words}\n")
 
     def _own_words(self, record: logging.LogRecord) -> str | None:
-        """Return an error in our words, without where in the rules it was found; None of others."""
+        """Return an error in our words, without its place in the rules; None for other errors."""
         if getattr(record, "event", None) != "error":
             return None
         error = sys.exc_info()[1]
@@ -269,13 +269,13 @@ class Screen(logging.Handler):
         counted = run.counted("running" if self._is_local() else "submitted")
         checkpoints = self._checkpoints()
         if any(job.kind[0] in checkpoints for job in run.left.values()):
-            return f"check: {counted}; the rest is planned after it"
+            return f"check: {counted}; the rest is planned afterwards"
         now = time.monotonic()
         if now >= self._next or not self.on_terminal:
-            # in a queue it is not known since when a job runs
+            # in a queue, the start time of a job is unknown
             running = {each: now - at for each, at in run.started.items() if self._is_local()}
             self._left = str(time_left(run.still_to_run, running, run.timing, self._room()))
-            # of 10,000 scans there are 100,000 jobs
+            # 10,000 scans mean 100,000 jobs
             taken = time.monotonic() - now
             self._next = now + max(SECONDS_BETWEEN_ESTIMATES, SHARE_OF_TIME * taken)
         return f"{counted}; {self._left}"
@@ -289,21 +289,21 @@ class Screen(logging.Handler):
     def _room(self) -> Room:
         given: Mapping[str, Any] = self.workflow.scheduler.global_resources
         if not self._is_local():
-            # each submission holds its place in the queue, whatever its cores
+            # each submission holds one place in the queue, however many cores it has
             return Room(count(given.get("_nodes"), 1), math.inf)
         return Room(count(given.get("_cores"), 1), count(given.get("gpu"), sys.maxsize))
 
     # --- the end
 
     def close(self) -> None:
-        """Tell how the run ended; Snakemake calls it when all else is said."""
+        """Report how the run ended. Snakemake calls this after all other messages."""
         if not self._ended.is_set():
             self._ended.set()
             with self.lock or threading.RLock():
                 self._clear()
                 try:
                     self._tell_end()
-                except Exception:  # what closes a logger must not hide how the run ended
+                except Exception:  # an error on closing must not hide how the run ended
                     traceback.print_exc(file=self.stream)
         self.words.close()
         super().close()
@@ -315,7 +315,7 @@ class Screen(logging.Handler):
         run.changed = True
         self._plan()
         dag = self.workflow.dag
-        # with `--quiet progress` Snakemake does not say so of each
+        # with `--quiet progress` Snakemake does not report each job
         run.finished = {number for number, job in run.jobs.items() if dag.finished(job)}
         if self.refused and not run.finished:
             return
@@ -324,24 +324,24 @@ class Screen(logging.Handler):
         if run.left:
             if not self.stopped:
                 self._add_those_without_output(run)
-            mended = ", once that is mended" if run.failed or self.refused else ""
-            again = f"the same command goes on from here{'' if self.stopped else mended}"
+            mended = ", once that is fixed" if run.failed or self.refused else ""
+            again = f"the same command continues from here{'' if self.stopped else mended}"
             lines = [*failure(run, self.stopped), f"{took(run)}; {again}; {log}"]
         else:
-            said = f"{NOTHING}: all that was asked for is there." if self.nothing_to_do else "Done."
+            said = f"{NOTHING}: all requested files exist." if self.nothing_to_do else "Done."
             lines = success(dag, self.about.results, self.about.confidence, said)
             if not self.nothing_to_do:
                 lines.append(f"{took(run)} for {len(run.finished)} jobs; {log}")
         self._write("\n".join(["", *lines, ""]))
 
     def _add_those_without_output(self, run: Run) -> None:
-        """Add jobs that ended well and did not make their files: Snakemake tells them otherwise."""
+        """Add jobs that succeeded without making their files. Snakemake reports them otherwise."""
         scheduler = getattr(self.workflow, "scheduler", None)
         lost = [each for job in getattr(scheduler, "failed", ()) for each in _singles(job)]
         for job in lost:
             number = self.workflow.dag.jobid(job)
             if number not in run.failed and number in run.jobs:
-                reason = "Snakemake stopped it; what it says of that stands above"
+                reason = "Snakemake stopped it; its message is above"
                 run.fail(number, job.rule.name, job.log, reason=reason)
 
 
@@ -351,7 +351,7 @@ def _singles(job: Any) -> list[Any]:
 
 
 def _is_of_rules(error: BaseException) -> bool:
-    """Return whether our rules raised an error as Snakemake's, with words for the user."""
+    """Return whether our rules raised a Snakemake error with a message for the user."""
     raised = traceback.extract_tb(error.__traceback__)
     return (
         type(error).__name__ == "WorkflowError"
@@ -361,5 +361,5 @@ def _is_of_rules(error: BaseException) -> bool:
 
 
 def _quiet(asked: Any) -> set[str]:
-    """Return what the user does not want to be told of (``--quiet``)."""
+    """Return what the user does not want to see (``--quiet``)."""
     return {each.name.lower() for each in asked.quiet or ()}

@@ -1,4 +1,4 @@
-"""What is said of a target that there is not."""
+"""The message for a target that does not exist."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ ASKED = re.compile(r"No rule to produce (.+?) \(if you use input functions")
 
 
 def wrong_target(message: str, rules: Iterable[str]) -> str:
-    """Return what is said of a wrong target, with the one that was probably meant.
+    """Return the message for a wrong target, with the target that was probably meant.
 
     Parameters
     ----------
     message : str
-        Snakemake's.
+        Snakemake's message.
     rules : iterable of str
         The names of all rules.
     """
@@ -28,5 +28,7 @@ def wrong_target(message: str, rules: Iterable[str]) -> str:
     meant = f": did you mean `{near[0]}`?" if near else ""
     said = f"there is no target and no way to make a file {target!r}{meant}"
     if Path(target).is_dir():
-        said += "\nit is a folder here: write targets before --configfile, and files one by one"
+        said += (
+            "\nit is a folder here: write targets before --configfile, and name files one by one"
+        )
     return f"{said}\n`snakemake --list-target-rules` lists the targets"

@@ -1,1 +1,1 @@
-"""How sure the comparisons of a table are: intervals, paired tests, correction for several."""
+"""Uncertainty of a table's comparisons: intervals, paired tests, multiplicity correction."""

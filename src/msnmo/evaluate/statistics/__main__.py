@@ -1,11 +1,11 @@
 """Compare the methods of tables with the joint model: intervals, paired tests, Holm's correction.
 
-The units are subjects. Intervals are bootstrapped over subjects and, where there are several, over
-the trainings' seeds: then the bootstrap tests every difference. With one seed a metric of a scan is
-tested by Wilcoxon's signed rank of the subjects' mean differences, and the shares of scans
-classified right (ACC, SN, SP) by the permutation of the subjects' signs. AUC and volume
-correlation, which no scan has, are tested by the bootstrap of their difference. A share of 0 or
-100 % has an exact interval.
+The units are subjects. Intervals are bootstrapped over subjects and, if there are several, over the
+seeds of the trainings. In that case the bootstrap tests every difference. With one seed, a metric
+of single scans is tested by Wilcoxon's signed rank test of the subjects' mean differences, and the
+shares of scans classified right (ACC, SN, SP) by permutation of the subjects' signs. AUC and volume
+correlation are not defined for a scan. They are tested by the bootstrap of their difference. A
+share of 0 or 100 % has an exact interval.
 """
 
 from __future__ import annotations
@@ -35,20 +35,22 @@ from msnmo.evaluate.statistics.compare import (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the statistics of tables, or join what was written before."""
+    """Write the statistics of tables, or join tables written before."""
     parser = argparse.ArgumentParser(
         prog="python -m msnmo.evaluate.statistics", description=__doc__
     )
     parser.add_argument("--metrics", type=Path, help="table of metrics")
     parser.add_argument("--folds", type=Path, help="folds.tsv")
     parser.add_argument("--tables", nargs="+", choices=TABLE_METRICS, help="their numbers")
-    parser.add_argument("--seed", type=int, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, help="seed of the bootstrap")
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=between_0_and_1, default=0.95, help="of the intervals")
+    parser.add_argument("--confidence", type=between_0_and_1, default=0.95, help="confidence level")
     parser.add_argument(
         "--space", choices=get_args(Space), default="model", help="where masks are compared"
     )
-    parser.add_argument("--combine", nargs="+", type=Path, help="join these tables instead")
+    parser.add_argument(
+        "--combine", nargs="+", type=Path, help="join these tables instead of computing them"
+    )
     parser.add_argument("--out", type=Path, required=True, help="TSV")
     given = parser.parse_args(arguments)
     if given.combine:

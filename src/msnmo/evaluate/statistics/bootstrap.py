@@ -1,11 +1,11 @@
 """Bootstrap of the tables' numbers over subjects and seeds.
 
-A table's number is the mean over folds and seeds of a fold's value. A replicate draws as many
-subjects of each diagnosis as there are, with replacement; a scan counts as often as its subject was
-drawn, in the fold that it was tested in. It also draws as many seeds as there are, with
-replacement. All methods are seen on the same replicates, so that their differences are paired by
-fold and seed. With one seed, what another training would vary by is not drawn: the intervals are
-those of these trained networks. With few seeds it is drawn a little too small.
+A table's number is the mean over folds and seeds of a fold's value. A replicate draws subjects of
+each diagnosis with replacement, as many as there are. A scan counts as often as its subject was
+drawn, in the fold that tested it. Seeds are also drawn with replacement, as many as there are. All
+methods use the same replicates, so their differences are paired by fold and seed. With one seed,
+the variation between trainings is not drawn, and intervals are for these trained networks. With few
+seeds, this variation is slightly underestimated.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from msnmo.core.seeds import derive_seed
 from msnmo.evaluate.metrics import BOOTSTRAP, EXACT
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""From how often each scan of a fold counts, (R, scans), to the fold's value in each, (R,)."""
+"""Maps how often each scan of a fold counts, (R, scans), to the fold's values, (R,)."""
 
 
 def draw_subjects(folds: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
-    """Return how often each subject is drawn.
+    """Return how often each subject is drawn in each replicate.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def draw_subjects(folds: pd.DataFrame, replicates: int, seed: int) -> pd.DataFra
     Returns
     -------
     DataFrame
-        A row per subject (index, sorted), a column per replicate; int. The first column is all
+        One row per subject (index, sorted), one column per replicate; int. The first column is all
         ones: the cohort itself.
     """
     rng = np.random.default_rng(seed)
@@ -50,20 +50,20 @@ def draw_subjects(folds: pd.DataFrame, replicates: int, seed: int) -> pd.DataFra
 
 
 def draw_seeds(seeds: Sequence[int], replicates: int, seed: int) -> pd.DataFrame:
-    """Return how often each seed of the trainings is drawn, as `draw_subjects` does subjects.
+    """Return how often each seed of the trainings is drawn, as `draw_subjects` does for subjects.
 
     Parameters
     ----------
     seeds : sequence of int
-        Of the trainings.
+        Seeds of the trainings.
     replicates : int
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
     DataFrame
-        A row per seed (index), a column per replicate; int. The first column is all ones.
+        One row per seed (index), one column per replicate; int. The first column is all ones.
     """
     rng = np.random.default_rng(seed)
     counts = np.ones((len(seeds), replicates + 1), dtype=np.int64)
@@ -74,12 +74,12 @@ def draw_seeds(seeds: Sequence[int], replicates: int, seed: int) -> pd.DataFrame
 
 @dataclass(frozen=True)
 class Drawn:
-    """How often each subject and each seed counts in the replicates, the first being the cohort.
+    """How often each subject and seed counts in the replicates. The first is the cohort itself.
 
     Parameters
     ----------
     subjects, seeds : DataFrame
-        As `draw_subjects` and `draw_seeds` return.
+        As returned by `draw_subjects` and `draw_seeds`.
     """
 
     subjects: pd.DataFrame
@@ -87,7 +87,7 @@ class Drawn:
 
     @classmethod
     def draw(cls, folds: pd.DataFrame, seeds: Collection[int], replicates: int, seed: int) -> Drawn:
-        """Draw subjects of the folds and seeds of the trainings, in any order, from one seed."""
+        """Draw subjects of the folds and seeds of the trainings from one seed, in any order."""
         return cls(
             draw_subjects(folds, replicates, derive_seed(seed, "bootstrap")),
             draw_seeds(sorted(set(seeds)), replicates, derive_seed(seed, "bootstrap of seeds")),
@@ -95,16 +95,16 @@ class Drawn:
 
 
 def over_seeds(of_seeds: Mapping[int, np.ndarray], drawn: pd.DataFrame) -> np.ndarray:
-    """Return the mean over the seeds drawn of each seed's replicates, (R + 1,).
+    """Return the mean of the replicates over the drawn seeds, (R + 1,).
 
     A seed without a value in a replicate is left out of its mean.
 
     Parameters
     ----------
     of_seeds : mapping of int to (R + 1,) ndarray
-        By seed, what `replicate` returned.
+        By seed, the result of `replicate`.
     drawn : DataFrame
-        As `draw_seeds` returns.
+        As returned by `draw_seeds`.
     """
     values = np.array(list(of_seeds.values()))
     counts = drawn.loc[list(of_seeds)].to_numpy() * ~np.isnan(values)
@@ -112,7 +112,7 @@ def over_seeds(of_seeds: Mapping[int, np.ndarray], drawn: pd.DataFrame) -> np.nd
 
 
 def mean(values: np.ndarray) -> Statistic:
-    """Return the mean over the scans whose value is defined."""
+    """Return the mean over scans with a defined value."""
     defined = ~np.isnan(values)
     known = np.where(defined, values, 0.0)
 
@@ -123,7 +123,7 @@ def mean(values: np.ndarray) -> Statistic:
 
 
 def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None) -> Statistic:
-    """Return the area under the ROC curve: the share of right pairs, a tie counting one half.
+    """Return the area under the ROC curve: the share of right pairs. A tie counts one half.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None)
     p_nmosd : (N,) ndarray of float
         Predicted probability of NMOSD.
     group : (N,) ndarray, optional
-        Only two scans of the same group are a pair; by default all are of one.
+        Only scans of the same group form pairs. By default all are in one group.
     """
     positive, negative = p_nmosd[nmosd], p_nmosd[~nmosd]
     right = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
@@ -149,7 +149,7 @@ def auc(nmosd: np.ndarray, p_nmosd: np.ndarray, group: np.ndarray | None = None)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
-    """Return Pearson's r; undefined for few scans, or where either is the same in all drawn."""
+    """Return Pearson's r. It is undefined for few scans, or if a variable has only one value."""
     few = len(first) < FEWEST_FOR_CORRELATION
 
     def statistic(counts: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> Statistic:
         centred = [each - _divide(counts @ each, total)[:, None] for each in (first, second)]
         product = (counts * centred[0] * centred[1]).sum(axis=1)
         spread = np.prod([(counts * each**2).sum(axis=1) for each in centred], axis=0)
-        # of numbers that are equal but for the last digits there is no spread
+        # numbers that differ only in the last digits have no spread
         varies = (spread > 1e-18) & (not few)
         return _divide(product, np.sqrt(np.where(varies, spread, 0.0)))
 
@@ -170,14 +170,14 @@ def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FoldStatistic:
-    """What a fold's value is made of.
+    """The parts of a fold's value.
 
     Parameters
     ----------
     subjects : (N,) ndarray of str
-        Of the fold's scans.
+        Subjects of the fold's scans.
     statistic : callable
-        Of how often each of these scans counts.
+        Function of how often each of these scans counts.
     """
 
     subjects: np.ndarray
@@ -187,8 +187,8 @@ class FoldStatistic:
 def replicate(folds: list[FoldStatistic], drawn: pd.DataFrame) -> np.ndarray:
     """Return a table's number in the cohort (first) and in each replicate, (R + 1,).
 
-    A fold without a value, such as an AUC of one class, is left out of its replicate's mean; NaN
-    where no fold has one.
+    A fold without a value, such as an AUC with one class, is left out of its replicate's mean. NaN
+    if no fold has one.
     """
     values = np.array([each.statistic(drawn.loc[each.subjects].to_numpy().T) for each in folds])
     defined = ~np.isnan(values)
@@ -196,7 +196,7 @@ def replicate(folds: list[FoldStatistic], drawn: pd.DataFrame) -> np.ndarray:
 
 
 def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return the percentile interval of the replicates that have a value; NaN if none has."""
+    """Return the percentile interval of the replicates with a value; NaN if there are none."""
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return np.nan, np.nan
@@ -208,23 +208,23 @@ def interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
 def share_interval(
     replicates: np.ndarray, subjects: int, confidence: float, whole: float
 ) -> tuple[float, float, str | None]:
-    """Return the interval of a mean of shares, and how it is made: None where there is none.
+    """Return the interval of a mean of shares and how it is made; None if there is none.
 
-    Where each scan has 0, or each the whole, so has every replicate, and the bootstrap's interval
-    has no width. It is then the exact one (Clopper and Pearson 1934) of as many subjects, of whom
-    none, or each, reaches the bound. It holds for the mean, too: those who do not reach the bound
-    are not farther from it than the other bound is.
+    If all scans have 0, or all have the whole, so has every replicate, and the bootstrap's interval
+    has no width. Then the interval is the exact one (Clopper and Pearson 1934) for this number of
+    subjects, of whom none, or all, reach the bound. It also holds for the mean: subjects who do not
+    reach the bound are no farther from it than the other bound is.
 
     Parameters
     ----------
     replicates : (R,) ndarray
         In [0, whole]; NaN where undefined.
     subjects : int
-        That the mean is of.
+        Number of subjects of the mean.
     confidence : float
         Within 0 and 1.
     whole : float
-        What is all of a scan: 1, or 100 in percent.
+        The largest value of a scan: 1, or 100 in percent.
     """
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
@@ -240,9 +240,9 @@ def share_interval(
 
 
 def p_value(differences: np.ndarray) -> float:
-    """Return the two-sided p of no difference: how rarely a replicate falls on zero's other side.
+    """Return the two-sided p of no difference, from the replicates on zero's other side.
 
-    Never 0: the cohort itself counts as one replicate more.
+    It is never 0: the cohort itself counts as one more replicate.
     """
     defined = differences[~np.isnan(differences)]
     if not len(defined):

@@ -52,12 +52,12 @@ def strip(
     try:
         return _run(engine, scan, frac, robust)
     except ValueError as error:
-        remedy = "look at the scan; exclude it if it shows no head"
+        remedy = "check the scan; exclude it if it shows no head"
         raise bad_input(file, "a head scan", str(error), remedy) from error
 
 
 def choose_engine(engine: Engine) -> Engine:
-    """Return the engine that ``auto`` stands for on this machine; any other is returned as is."""
+    """Return the engine that ``auto`` means on this machine. Others are returned unchanged."""
     if engine != "auto":
         return engine
     return "fsl" if shutil.which("bet") else "surface"

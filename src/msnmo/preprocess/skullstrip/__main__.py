@@ -22,7 +22,7 @@ from msnmo.settings.skullstrip import Engine, Implausible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Skull-strip one scan; it stays on its own grid."""
+    """Skull-strip one scan. It stays on its own grid."""
     given = _parser().parse_args(arguments)
     with explain_little_memory(f"skull stripping of {given.flair}, engine {given.engine}"):
         _strip(given)
@@ -58,16 +58,21 @@ def _parser() -> argparse.ArgumentParser:
         help="auto: fsl if found, else surface",
     )
     parser.add_argument(
-        "--stripped", choices=("yes", "no"), default="no", help="yes: the scan arrived stripped"
+        "--stripped",
+        choices=("yes", "no"),
+        default="no",
+        help="yes: the scan arrived skull-stripped",
     )
-    parser.add_argument("--brain", type=Path, help="a brain mask of the scan: no engine is run")
+    parser.add_argument(
+        "--brain", type=Path, help="a brain mask of the scan; with it, no engine is run"
+    )
     parser.add_argument("--frac", type=finite, default=0.4, help="0 to 1; larger = smaller brain")
     parser.add_argument("--robust", action="store_true", help="for scans with much neck")
     parser.add_argument(
         "--implausible",
         choices=get_args(Implausible),
         default="error",
-        help="what a mask outside 0.5 to 2.5 litres is: an error, or a flag in the sidecar",
+        help="what to do with a mask outside 0.5 to 2.5 litres: an error, or a flag in the sidecar",
     )
     return parser
 
@@ -84,12 +89,12 @@ def _brain_and_doubts(scan: Volume, arguments: argparse.Namespace) -> tuple[Extr
 
 
 def _accepted(doubts: list[str], brain: Extraction, arguments: argparse.Namespace) -> list[str]:
-    """Return the doubts as flags if the user wants to live with them; an empty mask never is."""
+    """Return doubts as flags if the user accepts them. An empty mask is never accepted."""
     if not doubts or (arguments.implausible == "flag" and brain.mask.any()):
         return doubts
     if arguments.brain is not None:
         expected = f"a brain mask of 0.5 to 2.5 litres in {arguments.brain}"
-        remedy = "correct the mask, or empty the scan table's column `brain_mask`"
+        remedy = "correct the mask, or leave the scan table's column `brain_mask` empty"
     elif arguments.stripped == "yes":
         expected = "a skull-stripped brain of 0.5 to 2.5 litres on a background of zeros"
         remedy = "the scan table's column `stripped` may be wrong: write `no` if this is a head"

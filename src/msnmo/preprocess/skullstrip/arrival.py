@@ -1,4 +1,4 @@
-"""Scans that arrive with their brain known: skull-stripped as ISBI 2015, or with a brain mask."""
+"""Scans whose brain is already known: skull-stripped like ISBI 2015, or with a brain mask."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def arrived_mask(scan: Volume) -> Extraction:
 
 
 def given_mask(scan: Volume, scan_path: Path, path: Path) -> Extraction:
-    """Return the brain mask that came with the scan.
+    """Return the brain mask given with the scan.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every engine returns."""
+"""The result of every engine."""
 
 from __future__ import annotations
 

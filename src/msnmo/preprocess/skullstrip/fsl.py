@@ -62,7 +62,7 @@ def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extr
 
 
 def _run_bet(folder: Path, frac: float, robust: bool) -> int:
-    """Run BET in the folder; returns its exit code."""
+    """Run BET in the folder. Return its exit code."""
     from nipype.interfaces import fsl  # noqa: PLC0415 (heavy, and phones home unless NO_ET is set)
 
     bet = fsl.BET(
@@ -81,7 +81,7 @@ def _run_bet(folder: Path, frac: float, robust: bool) -> int:
 
 
 def _read_mask(folder: Path, scan: Volume, code: int) -> np.ndarray:
-    """Return the mask BET wrote; that it returned normally does not mean that it did."""
+    """Return the mask that BET wrote. A normal exit does not mean that there is one."""
     if not (folder / MASK).is_file():
         names = sorted(path.name for path in folder.iterdir() if path.name != SCAN)
         raise _failed(f"exit code {code}, no {MASK}; it wrote {', '.join(names) or 'nothing'}")
@@ -97,7 +97,7 @@ def _read_mask(folder: Path, scan: Volume, code: int) -> np.ndarray:
 
 
 def _failed(found: str) -> InputError:
-    remedy = "run `bet` on the scan by hand to see why, or choose the engine `surface`"
+    remedy = "run `bet` on the scan manually to see why, or choose the engine `surface`"
     return bad_input("skull stripping by FSL", "a brain mask from `bet`", found, remedy)
 
 
@@ -118,7 +118,7 @@ def _fsl_home(bet: Path) -> Path:
 
 
 def _version(home: Path, bet: str) -> str:
-    """Return FSL's version, or else what `bet` calls itself."""
+    """Return FSL's version, or the version that `bet` prints."""
     file = home / "etc" / "fslversion"
     if file.is_file():
         return file.read_text(encoding="utf-8").strip()
@@ -129,7 +129,7 @@ def _version(home: Path, bet: str) -> str:
 
 @contextlib.contextmanager
 def _environment(home: Path) -> Iterator[None]:
-    """Set what FSL and nipype read from the environment; put it back afterwards."""
+    """Set the environment variables of FSL and nipype, and restore them afterwards."""
     # Both names keep nipype from asking a server for its newest version
     values = {"FSLDIR": str(home), "FSLOUTPUTTYPE": "NIFTI_GZ", "NO_ET": "1", "NIPYPE_NO_ET": "1"}
     before = {name: os.environ.get(name) for name in values}
@@ -146,7 +146,7 @@ def _environment(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _plain_folder() -> Iterator[Path]:
-    """Yield a temporary folder whose path holds no white space."""
+    """Yield a temporary folder whose path has no white space."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 (mkdtemp makes it private)
     plain = [place for place in places if not any(letter.isspace() for letter in place)]
     with tempfile.TemporaryDirectory(prefix="msnmo-bet-", dir=plain[0]) as folder:

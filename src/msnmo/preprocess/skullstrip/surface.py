@@ -344,4 +344,6 @@ def _refuse_impossible_size(grid: Grid) -> None:
     low, high = _extent(grid)
     if (high - low).max() > LARGEST_MM:
         size = " x ".join(f"{length:.0f}" for length in high - low)
-        raise ValueError(f"the field of view is {size} mm: are the voxel sizes in millimetres?")
+        raise ValueError(
+            f"the field of view is {size} mm; check that the voxel sizes are in millimetres"
+        )

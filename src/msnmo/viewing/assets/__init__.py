@@ -1,4 +1,4 @@
-"""What the pages of a site load: style, scripts, the viewer's library and its licences."""
+"""The files that a site's pages load: style, scripts, the viewer's library and its licences."""
 
 from importlib import resources
 from pathlib import Path
@@ -10,7 +10,7 @@ NAMES = ("report.css", "report.js", "viewer.js", "niivue.umd.js", "niivue-LICENS
 
 
 def write_assets(site: Path) -> list[Path]:
-    """Write what all pages of a site load, the viewer's licences included, to ``site/assets``."""
+    """Write all files that a site's pages load, including the licences, to ``site/assets``."""
     written = []
     for name in NAMES:
         path = site / "assets" / name
