@@ -1,15 +1,15 @@
 """Scans that are drawn when their turn comes: learned from, resumed, written."""
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
-from msnmo.starter.scans import hold_none, scans_to_draw
+from msnmo.starter.__main__ import main as draw
+from msnmo.starter.scans import PASSES, HoldNone, drawings, scans_to_draw
 from msnmo.starter.simulate import main
 from msnmo.train.job import Job
 from msnmo.train.loop import Stopped, train
@@ -32,27 +32,54 @@ def weights(trained):
     return torch.cat([value.flatten() for value in trained.model.state_dict().values()])
 
 
-def test_each_epoch_has_scans_of_its_own_and_both_classes():
-    cohort, _ = hold_none(scans_to_draw(SCANS, SIZE), CPU, "float32")
-    first, second = (list(cohort.batches(job(), epoch)) for epoch in (1, 2))
-    images = [batch.image[n] for batch in [*first, *second] for n in range(2)]
-    assert len(images) == 2 * SCANS
-    assert not any(torch.equal(one, two) for one, two in pairwise(images))
-    assert sorted(torch.cat([batch.label for batch in first]).tolist()) == [0, 0, 1, 1]
-    again = list(cohort.batches(job(), 2))
-    assert torch.equal(again[0].image, second[0].image)
+def images(epoch, store=None):
+    cohort, _ = HoldNone(store)(scans_to_draw(SCANS, SIZE), CPU, "float32")
+    batches = list(cohort.batches(job(), epoch))
+    assert sorted(torch.cat([batch.label for batch in batches]).tolist()) == [0, 0, 1, 1]
+    pairs = [pair for batch in batches for pair in zip(batch.scans, batch.image, strict=True)]
+    return {scan.scan: image for scan, image in pairs}
+
+
+def test_after_each_epoch_every_third_scan_is_replaced():
+    first, second = images(1), images(2)
+    assert len({tuple(image.flatten().tolist()) for image in first.values()}) == SCANS
+    same = {name for name in first if torch.equal(first[name], second[name])}
+    assert same == {"simulated-0000", "simulated-0002", "simulated-0003"}
+    assert PASSES == 3
+    again = images(2)
+    assert all(torch.equal(again[name], second[name]) for name in second)
+
+
+def test_a_store_gives_the_scans_that_would_be_drawn(tmp_path):
+    needed = drawings(job(), scans_to_draw(SCANS, SIZE))
+    assert len(needed) == SCANS + 1
+    config = {
+        "seed": 1,
+        "methods": ["joint_plus"],
+        "resize": {"size": [SIZE] * 3},
+        "train": {"epochs": 2},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    arguments = ["--config", str(tmp_path / "config.yaml"), "--store", str(tmp_path)]
+    draw([*arguments, "--scans", str(SCANS), "--draw", "2"])
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
+    assert {drawing.file_name for drawing in needed} <= kept.keys()
+    fresh, stored = images(1), images(1, tmp_path)
+    assert all(torch.equal(fresh[name], stored[name]) for name in fresh)
+    # nothing was drawn again
+    assert kept == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):
     scans = scans_to_draw(SCANS, SIZE)
-    whole = train(job(), scans, CPU, tmp_path / "whole.pt", held=hold_none)
+    whole = train(job(), scans, CPU, tmp_path / "whole.pt", held=HoldNone())
     asked = iter([False, True])
     try:
-        train(job(), scans, CPU, tmp_path / "cut.pt", lambda: next(asked), held=hold_none)
+        train(job(), scans, CPU, tmp_path / "cut.pt", lambda: next(asked), held=HoldNone())
         raise AssertionError("it was asked to stop")
     except Stopped:
         pass
-    gone_on = train(job(), scans, CPU, tmp_path / "cut.pt", held=hold_none)
+    gone_on = train(job(), scans, CPU, tmp_path / "cut.pt", held=HoldNone())
     assert torch.equal(weights(whole), weights(gone_on))
 
 

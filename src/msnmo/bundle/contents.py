@@ -106,13 +106,9 @@ class Bundle:
     content : dict
         Contents of bundle.json.
     id : str
-<<<<<<< HEAD
-        Digest of bundle.json, which holds the digests of the weights: equal ids, equal bundles.
-    classes : bool
-        Whether classes are asked for, of a bundle that names them on request alone.
-=======
         Digest of bundle.json, which has the digests of the weights. Equal ids mean equal bundles.
->>>>>>> origin/main
+    classes : bool
+        Whether classes are asked for, of a bundle that names them only on request.
     """
 
     path: Path
@@ -217,18 +213,13 @@ class Bundle:
         return [(self.path / each["weights"], common | each) for each in self.content["folds"]]
 
 
-<<<<<<< HEAD
 def read_bundle(
     path: Path | str,
     verify: bool = True,
     signers: Path | str | None = None,
     classes: bool = False,
 ) -> Bundle:
-    """Read a bundle's description and compare its files with their checksums.
-=======
-def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | None = None) -> Bundle:
     """Read a bundle's description, and compare its files with their checksums.
->>>>>>> origin/main
 
     Parameters
     ----------
@@ -237,13 +228,9 @@ def read_bundle(path: Path | str, verify: bool = True, signers: Path | str | Non
     verify : bool
         False reads only the description, as the workflow does at each start.
     signers : Path or str, optional
-<<<<<<< HEAD
-        OpenSSH's file of allowed signers: with it the checksums must be signed by one of them.
-    classes : bool
-        Whether classes are named where the bundle does so on request alone.
-=======
         OpenSSH's file of allowed signers. With it, one of them must have signed the checksums.
->>>>>>> origin/main
+    classes : bool
+        Whether classes are named if the bundle does so only on request.
 
     Raises
     ------

@@ -1,4 +1,8 @@
-"""Train the starter on simulated scans, each drawn once and learned from once."""
+"""Train the starter on simulated scans, which are drawn while it learns.
+
+With --store, drawn scans are kept as files. With --draw as well, several processes only draw
+them: run beside trainings that take them from the same folder, they spare a GPU the waiting.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,22 @@ import pandas as pd
 import yaml
 
 from msnmo.compute.device import device_name, pick_device, precision, prepare
+from msnmo.core.arguments import at_least
 from msnmo.core.command import program
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, write_json, write_tsv
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.config import complete_config, method_settings
-from msnmo.settings.methods import get_method
+from msnmo.settings.methods import METHODS, get_method
 from msnmo.settings.training import Settings
-from msnmo.starter.scans import SIMULATION_VERSION, hold_none, scans_to_draw
+from msnmo.starter.scans import PASSES, SIMULATION_VERSION, HoldNone, drawings, scans_to_draw
+from msnmo.starter.store import draw_all
 from msnmo.train.__main__ import serialise
 from msnmo.train.job import Job, Running
 from msnmo.train.loop import Stopped, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 
-SCANS = 100
-"""Drawn for an epoch."""
 GO_ON = "start the same command again to go on"
 
 
@@ -39,16 +43,21 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     size = config["resize"]["size"]
     if len(set(size)) > 1:
         raise bad_input(given.config, "equal edges of resize.size", str(size), "give a cube")
-    method = get_method(config["methods"][0])
+    method = get_method(given.method or config["methods"][0])
     settings = Settings.from_mapping(method_settings(config, method.name), method)
     job = Job(method.name, 0, config["seed"], settings)
-    scans = scans_to_draw(SCANS, size[0])
+    scans = scans_to_draw(given.scans, size[0])
+    if given.draw:
+        draw_all(drawings(job, scans), given.store, given.draw)
+        return
     device = pick_device(config["compute"]["device"], 1, "train the starter")
     prepare(device, config["compute"]["threads"])
     checkpoint = given.out / "checkpoint.pt"
     given.out.mkdir(parents=True, exist_ok=True)
     running = Running(checkpoint_minutes=config["compute"]["checkpoint_minutes"])
-    trained = train(job, scans, device, checkpoint, stop, running=running, held=hold_none)
+    trained = train(
+        job, scans, device, checkpoint, stop, running=running, held=HoldNone(given.store)
+    )
     weights = serialise(job, trained.model)
     write_tsv(given.out / "history.tsv", pd.DataFrame(trained.history))
     run = {
@@ -57,7 +66,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "seed": job.seed,
         "settings": settings.to_json(),
         "size": size,
-        "training_scans": len(scans) * len(trained.history),
+        "training_scans": len(drawings(job, scans)),
+        "passes": PASSES,
         "simulation_version": SIMULATION_VERSION,
         "epochs": len(trained.history),
         "resumed_from": trained.resumed_from,
@@ -81,9 +91,25 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--config", type=path_argument, required=True, help="as workflow/configs/starter.yaml"
     )
     parser.add_argument(
-        "--out", type=path_argument, required=True, help="folder of weights, history and run.json"
+        "--method", choices=METHODS, help="train this one instead of the config's, to compare"
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--scans", type=at_least(1), default=200, help="scans in an epoch (default: %(default)s)"
+    )
+    parser.add_argument("--store", type=path_argument, help="folder to keep drawn scans in")
+    parser.add_argument(
+        "--draw",
+        type=at_least(1),
+        metavar="PROCESSES",
+        help="only draw all scans of the training into --store, by so many processes",
+    )
+    parser.add_argument("--out", type=path_argument, help="folder of weights, history and run.json")
+    given = parser.parse_args(arguments)
+    if given.draw and not given.store:
+        parser.error("--draw needs --store")
+    if not given.draw and not given.out:
+        parser.error("--out is needed, unless with --draw")
+    return given
 
 
 if __name__ == "__main__":
