@@ -48,13 +48,15 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     job = Job(method.name, 0, config["seed"], settings)
     scans = scans_to_draw(given.scans, size[0])
     if given.draw:
-        draw_all(drawings(job, scans), given.store, given.draw)
+        if not draw_all(drawings(job, scans), given.store, given.draw, stop):
+            raise Stopped("while scans were drawn")
         return
-    device = pick_device(config["compute"]["device"], 1, "train the starter")
-    prepare(device, config["compute"]["threads"])
+    compute = config["compute"]
+    device = pick_device(compute["device"], compute["folds_per_gpu"], "train the starter")
+    prepare(device, compute["threads"])
     checkpoint = given.out / "checkpoint.pt"
     given.out.mkdir(parents=True, exist_ok=True)
-    running = Running(checkpoint_minutes=config["compute"]["checkpoint_minutes"])
+    running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
     trained = train(
         job, scans, device, checkpoint, stop, running=running, held=HoldNone(given.store)
     )
