@@ -48,7 +48,7 @@ benchmark train methods "$(share 60)" "${steps[@]}" --how msnmo --methods unet v
   resnet101 resnet152 densenet121 senet50 only_seg only_cls without_sharing only_local only_global
 benchmark predict predict "$(share 30)" --methods joint
 benchmark train options "$(share 70)" "${steps[@]}" --methods joint \
-  --how msnmo "norm by scan" checkpointed untuned fetched compiled
+  --how msnmo "torch's norm" checkpointed untuned fetched compiled
 benchmark train monai "$(share 100)" "${steps[@]}" --methods attention_unet nnunet_plain \
   --how msnmo "plain fp32" "MONAI's loop"
 echo "JSON: $out"

@@ -8,6 +8,7 @@ from msnmo.core.errors import InputError
 from msnmo.networks.baselines import with_norm, without_norm_of_one_channel
 from msnmo.networks.build import build_network
 from msnmo.networks.losses import joint_loss, segmentation_loss
+from msnmo.networks.norm import InstanceNorm
 from msnmo.settings.baselines import (
     AttentionUNetSettings,
     DynUNetSettings,
@@ -18,7 +19,7 @@ from msnmo.settings.methods import METHODS
 
 SEGMENTERS = ["unet", "vnet", "attention_unet", "nnunet_plain"]
 CLASSIFIERS = ["resnet50", "densenet121", "senet50"]
-NORMS = (nn.BatchNorm3d, nn.InstanceNorm3d, nn.GroupNorm)
+NORMS = (nn.BatchNorm3d, nn.InstanceNorm3d, InstanceNorm, nn.GroupNorm)
 CUBE = (32, 32, 32)
 
 
@@ -41,7 +42,7 @@ def test_segmentation_starts_at_the_lesion_prior(name):
 def test_no_batch_norm_is_left_unless_it_is_asked_for(name):
     kinds = {type(module) for module in build(name).modules()}
     assert nn.BatchNorm3d not in kinds
-    assert kinds & {nn.InstanceNorm3d, nn.GroupNorm}
+    assert kinds & {InstanceNorm, nn.GroupNorm}
     assert nn.BatchNorm3d in {type(module) for module in build(name, norm="batch").modules()}
 
 

@@ -10,7 +10,7 @@ from msnmo.networks import norm
 from msnmo.networks.blocks import conv_block
 from msnmo.networks.build import build_network
 from msnmo.networks.classification import residual_block
-from msnmo.networks.norm import InstanceNorm, moments
+from msnmo.networks.norm import InstanceNorm, VolumeNorm, moments, over_volume
 from msnmo.settings.methods import METHODS, ModelSettings
 
 LAST = torch.channels_last_3d
@@ -101,6 +101,22 @@ def test_moments_are_of_all_voxels_whatever_their_number(edges: tuple[int, ...])
     mean, variance = moments(features)
     torch.testing.assert_close(mean, features.mean((0, 2, 3, 4)))
     torch.testing.assert_close(variance, features.var((0, 2, 3, 4), correction=0))
+
+
+def test_a_volumes_norm_is_torchs_group_norm_of_one_group() -> None:
+    image = _features(2, 1, 12, 10, 6, offset=5.0)
+    torchs = nn.GroupNorm(1, 1)
+    assert torch.equal(VolumeNorm()(image), torchs(image))
+    # how it is computed on a GPU
+    torch.testing.assert_close(over_volume(image, torchs.eps), torchs(image), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_volumes_norm_on_a_gpu_is_the_cpus() -> None:
+    image = _features(2, 1, 40, 40, 40, offset=5.0)
+    ours = VolumeNorm()
+    expected = ours(image)
+    torch.testing.assert_close(ours.cuda()(image.cuda()).cpu(), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_channels_first_are_left_to_torch() -> None:

@@ -23,6 +23,7 @@ from monai.networks.nets import (
 from torch import Tensor, nn
 
 from msnmo.networks.classification import CLASSES
+from msnmo.networks.norm import InstanceNorm
 from msnmo.networks.outputs import Outputs
 from msnmo.settings.baselines import (
     AttentionUNetSettings,
@@ -234,7 +235,7 @@ def without_norm_of_one_channel(block: nn.Module) -> None:
 
 def _norm(norm: Norm, channels: int) -> nn.Module:
     if norm == "instance":
-        return nn.InstanceNorm3d(channels, affine=True)
+        return InstanceNorm(channels)
     return nn.GroupNorm(gcd(GROUPS, channels), channels)
 
 

@@ -48,7 +48,16 @@ def segmentation_loss(
         Dice as in the paper, soft so that it has a gradient, or its sum with the voxels' mean
         cross-entropy.
     """
-    return _SEGMENTATION_LOSSES[kind]([lesion_logits, *supervised_logits], lesion.float())
+    loss, levels = _SEGMENTATION_LOSSES[kind], [lesion_logits, *supervised_logits]
+    # given a list, the loss would start its sum with a tensor from the computer's memory. A GPU
+    # finishes all its work before it takes that.
+    return reduce(
+        add,
+        (
+            weight * loss.get_loss(level.float(), lesion.float())
+            for weight, level in zip(loss.get_weights(len(levels)), levels, strict=True)
+        ),
+    )
 
 
 def cross_task_loss(

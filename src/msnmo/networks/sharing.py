@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from msnmo.networks.blocks import conv_block
 from msnmo.networks.draw import draw_apart
+from msnmo.networks.norm import VolumeNorm
 from msnmo.settings.model import TOKEN, ModelSettings, Size
 
 Sharing = Literal["crossover", "none", "local", "global"]
@@ -20,12 +21,12 @@ class LocalBranch(nn.Sequential):
     """CTX_local = Conv(LN(I)): three 3x3x3 convolutions, strides 2, 1, 1 (equation 3).
 
     (B, 1, X, Y, Z) becomes (B, `channels`, X/2, Y/2, Z/2). LN over the channels of an image that
-    has one channel would be 0 everywhere, so it is taken over the volume (group norm, one group).
+    has one channel would be 0 everywhere, so it is taken over the volume.
     """
 
     def __init__(self, channels: int):
         super().__init__(
-            nn.GroupNorm(num_groups=1, num_channels=1),
+            VolumeNorm(),
             conv_block(1, channels, stride=2),
             conv_block(channels, channels),
             conv_block(channels, channels),
