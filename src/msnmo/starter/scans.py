@@ -20,8 +20,8 @@ from msnmo.train.job import Job
 
 SIMULATION_VERSION = 2
 """Raise it by one when equal seeds are meant to give other scans than before."""
-PASSES = 3
-"""Epochs that learn from a drawn scan. One in so many scans is replaced after each epoch."""
+PASSES = 4
+"""Epochs that learn from a drawn scan. One in so many is replaced after each epoch."""
 
 
 def scans_to_draw(count: int, size: int) -> list[TrainingScan]:
@@ -92,7 +92,7 @@ class HoldNone:
 def drawing(job: Job, epoch: int, scan: TrainingScan) -> Drawing:
     """Return what a stand-in stands for in an epoch, counted from 1."""
     number = int(scan.scan.rpartition("-")[2])
-    # another third of the scans is replaced after each epoch
+    # another quarter of the scans is replaced after each epoch
     seed = derive_seed(job.seed, "simulated", (epoch + number) // PASSES, scan.scan)
     diagnosis: Diagnosis = get_args(Diagnosis)[scan.label]
     return Drawing(seed, diagnosis, scan.image.shape[-1])
