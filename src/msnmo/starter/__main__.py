@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -17,7 +19,7 @@ from msnmo.compute.device import device_name, pick_device, precision, prepare
 from msnmo.core.arguments import at_least
 from msnmo.core.command import program
 from msnmo.core.errors import bad_input, run_command
-from msnmo.core.files import atomic_path, write_json, write_tsv
+from msnmo.core.files import atomic_path, read_json, write_json, write_tsv
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
 from msnmo.settings.config import complete_config, method_settings
@@ -29,6 +31,7 @@ from msnmo.train.__main__ import serialise
 from msnmo.train.job import Job, Running
 from msnmo.train.loop import Stopped, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
+from msnmo.train.start import Taken, read_start
 
 GO_ON = "start the same command again to go on"
 
@@ -57,8 +60,12 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     checkpoint = given.out / "checkpoint.pt"
     given.out.mkdir(parents=True, exist_ok=True)
     running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
+    start = read_start(given.start_from, job.fold) if given.start_from else None
     trained = train(
-        job, scans, device, checkpoint, stop, running=running, held=HoldNone(given.store)
+        *(job, scans, device, checkpoint, stop),
+        running=running,
+        start=start,
+        held=HoldNone(given.store),
     )
     weights = serialise(job, trained.model)
     write_tsv(given.out / "history.tsv", pd.DataFrame(trained.history))
@@ -73,6 +80,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "simulation_version": SIMULATION_VERSION,
         "epochs": len(trained.history),
         "resumed_from": trained.resumed_from,
+        "start": _told(trained.taken, given.start_from) if trained.taken else None,
         "seconds": round(sum(row["seconds"] for row in trained.history), 3),
         "device": device.type,
         "device_name": device_name(device),
@@ -87,6 +95,12 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     trained.checkpoint.remove()
 
 
+def _told(taken: Taken, path: Path) -> dict[str, Any]:
+    """Return where the first weights came from, with the record of their training beside them."""
+    record = path.with_name("run.json")
+    return taken.to_json() | {"run": read_json(record) if record.is_file() else None}
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program("msnmo.starter"), description=__doc__)
     parser.add_argument(
@@ -97,6 +111,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--scans", type=at_least(1), default=200, help="scans in an epoch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--start-from", type=path_argument, help="weights.safetensors of a training to go on from"
     )
     parser.add_argument("--store", type=path_argument, help="folder to keep drawn scans in")
     parser.add_argument(

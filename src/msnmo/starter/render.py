@@ -31,6 +31,40 @@ CHOSEN_SHARE = 0.42
 """Share of lesion, as the scan shows it, from which a reader draws a voxel in."""
 
 
+@dataclass(frozen=True)
+class BrightPlace:
+    """Normal anatomy that is brighter than its surroundings in many people's FLAIR.
+
+    Parameters
+    ----------
+    centre_mm, half_mm : (x, y, z)
+        MNI place and half-axes; mirrored if x is not 0.
+    most : float
+        Highest brightness that is added; white matter's is 1.
+    """
+
+    centre_mm: tuple[float, float, float]
+    half_mm: tuple[float, float, float]
+    most: float
+
+
+BRIGHT = (
+    BrightPlace((27, -43, 7), (6, 8, 6), 1.0),  # choroid plexus in the atrium
+    BrightPlace((30, -26, -12), (4, 10, 4), 0.5),  # choroid plexus in the temporal horn
+    BrightPlace((3, -4, 14), (3, 12, 3), 0.5),  # roof of the third ventricle, fornix
+    BrightPlace((0, -27, 2), (3.5, 4, 3.5), 1.2),  # pineal gland
+    BrightPlace((0, -32, -6), (6, 5, 6), 0.4),  # tectum, around the aqueduct
+    BrightPlace((0, -8, -6), (5, 9, 6), 0.4),  # hypothalamus, walls of the third ventricle
+    BrightPlace((14, -27, 6), (6, 6, 6), 0.3),  # pulvinar
+    BrightPlace((25, -20, 6), (5, 6, 9), 0.25),  # corticospinal tract in the internal capsule
+    BrightPlace((26, -22, -16), (8, 14, 7), 0.35),  # hippocampus
+    BrightPlace((20, -3, -20), (7, 6, 6), 0.3),  # amygdala
+    BrightPlace((0, 4, 18), (4, 14, 3), 0.3),  # septum
+    BrightPlace((0, -48, -32), (5, 5, 5), 0.4),  # floor of the fourth ventricle, vermis
+)
+"""The places are approximate; the brightness is ours."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A simulated scan in model space.
@@ -98,11 +132,12 @@ def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     t1, brain, white = known.fine.at(places)
     ventricle_mm, hull_mm = known.smooth.at(places)
     t1 = _folded(t1, hull_mm, ventricle_mm, fields)
+    head = _Head(places, pose, fields)
     image, tissue, white = _healthy(t1, white, ventricle_mm, fields)
+    image = _with_bright_places(image, head)
     share = torch.zeros_like(image)
     if rng.random() >= HEALTHY:
         drawn = lesions.draw(known, diagnosis, fields.rng("lesions"))
-        head = _Head(places, pose, fields)
         image, share = _with_lesions(image, white, tissue * brain, drawn, head)
     image = _beyond_brain(image, brain, hull_mm, fields)
     mask = _brain_mask(brain, hull_mm, places[..., 2], fields)
@@ -236,6 +271,29 @@ def _healthy(
     return image, tissue, ((t1 - 0.70) / 0.10).clamp(0, 1) * tissue
 
 
+def _with_bright_places(image: torch.Tensor, head: _Head) -> torch.Tensor:
+    """Return the image with some of the places of `BRIGHT` brighter. None of them is a lesion."""
+    rng = head.fields.rng("bright places")
+    uneven = (0.8 + 0.5 * head.fields("bright places", 6.0)).clamp(0, 1.6)
+    for place in BRIGHT:
+        sides = (1.0, -1.0) if place.centre_mm[0] else (1.0,)
+        there, most = rng.random() < 0.7, rng.uniform(0, place.most)
+        for side in sides:
+            centre = np.array(place.centre_mm) * (side, 1, 1) + rng.normal(0, 1.5, size=3)
+            half = np.array(place.half_mm) * rng.uniform(0.6, 1.2)
+            added = most * rng.uniform(0.6, 1.0)
+            if not there:
+                continue
+            box = _box_at(centre, 2 * float(half.max()), head)
+            away = (head.places[box] - _tensor(centre)) / _tensor(half)
+            image[box] += added * uneven[box] * torch.exp(-away.square().sum(dim=-1))
+    return image
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
 def _with_lesions(
     image: torch.Tensor,
     white: torch.Tensor,
@@ -277,11 +335,16 @@ def _small(form: Lesion, rng: np.random.Generator) -> Lesion:
 
 
 def _box_around(form: Lesion | lesions.Placed, head: _Head) -> tuple[slice, ...]:
-    """Return the part of the head's grid that a lesion may reach, wherever anatomy moved it."""
+    """Return the part of the head's grid that a lesion may reach."""
+    return _box_at(lesions.centre_mm(form), lesions.reach_mm(form), head)
+
+
+def _box_at(centre_mm: np.ndarray, reach_mm: float, head: _Head) -> tuple[slice, ...]:
+    """Return the part of the grid so near to an MNI place, wherever anatomy moved it."""
     pose, shape = head.pose, head.fields.shape
-    seen = np.linalg.inv(pose.to_template) @ (lesions.centre_mm(form) - pose.middle_mm)
+    seen = np.linalg.inv(pose.to_template) @ (centre_mm - pose.middle_mm)
     step = pose.size_mm / (np.array(shape) - 1)
-    reach = 1.1 * lesions.reach_mm(form) + 8
+    reach = 1.1 * reach_mm + 8
     low = np.clip(np.floor((seen - pose.low_mm - reach) / step).astype(int), 0, None)
     high = np.clip(np.ceil((seen - pose.low_mm + reach) / step).astype(int) + 1, 1, shape)
     return tuple(slice(min(a, b - 1), b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
