@@ -86,6 +86,20 @@ def test_the_output_block_of_the_vnet_has_no_norm():
     assert not kinds & set(NORMS)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_vnet_learns_whatever_the_sign_of_its_last_weight(sign):
+    """After an activation, a negative weight of the one channel would keep all lesions out."""
+    network = build("vnet").network.eval()
+    with torch.no_grad():
+        network.out_tr.conv2.weight.fill_(0.5 * sign)
+        # evidence of the right sign, as much as one likes
+        network.out_tr.conv_block = nn.Conv3d(32, 1, 1)
+        network.out_tr.conv_block.weight.zero_()
+        network.out_tr.conv_block.bias.fill_(100.0 * sign)
+        logits = network(torch.randn(1, 1, *CUBE))
+    assert (logits > 10).all()
+
+
 def test_the_first_level_of_the_unet_works_at_full_size():
     """Five levels, four halvings: features of full size on the way down and on the way up."""
     network, shapes = build("unet", channels=(4, 5, 6, 7, 8)).eval(), {}

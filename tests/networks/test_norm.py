@@ -116,7 +116,7 @@ def test_a_volumes_norm_on_a_gpu_is_the_cpus() -> None:
     image = _features(2, 1, 40, 40, 40, offset=5.0)
     ours = VolumeNorm()
     expected = ours(image)
-    torch.testing.assert_close(ours.cuda()(image.cuda()).cpu(), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours.cuda()(image.cuda()).cpu(), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_channels_first_are_left_to_torch() -> None:

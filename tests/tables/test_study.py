@@ -14,6 +14,7 @@ from msnmo.tables.study import (
     maps_table,
     methods_table,
     plus_table,
+    without_a_lesion,
 )
 
 SEEDS = (1, 2, 3)
@@ -125,6 +126,17 @@ def test_every_method_has_its_numbers_and_its_difference_to_the_joint_model(stud
     assert joint[3] == ""
     assert local[3].startswith("+10.0 (+10.0 to +10.0), p 0.0")
     assert cells(table, "Only Seg Model")[4:] == ["", "", "", ""]
+
+
+def test_trainings_that_found_nothing_are_counted(study):
+    assert without_a_lesion(study) == ""
+    metrics = study.metrics.copy()
+    failed = (metrics["method"] == "only_local") & (metrics["fold"] == 1) & (metrics["seed"] > 1)
+    metrics.loc[failed & (metrics["metric"] == "DSC"), "value"] = 0.0
+    # one scan with a lesion found is enough
+    some = metrics.index[failed & (metrics["metric"] == "DSC") & (metrics["seed"] == 3)][0]
+    metrics.loc[some, "value"] = 0.1
+    assert without_a_lesion(replace(study, metrics=metrics)) == "`only_local` 1 of 6"
 
 
 def test_the_maps_of_every_method_are_beside_noise(study):

@@ -137,6 +137,8 @@ def build_vnet(settings: VNetSettings, size: Size) -> SegmentationBaseline:
         dropout_prob_up=(settings.dropout, settings.dropout),
     )
     without_norm_of_one_channel(network.out_tr)
+    if settings.output_activation == "none":
+        network.out_tr.act_function1 = nn.Identity()
     return _segmenter(network, settings)
 
 

@@ -61,8 +61,9 @@ class VolumeNorm(nn.GroupNorm):
 
 def over_volume(image: Tensor, eps: float) -> Tensor:
     """Return (B, C, X, Y, Z) scans as float32, each less its mean, over its standard deviation."""
-    variance, mean = torch.var_mean(image.float(), (1, 2, 3, 4), correction=0, keepdim=True)
-    return (image - mean) * (variance + eps).rsqrt()
+    voxels = (1, 2, 3, 4)
+    centred = image.float() - image.mean(voxels, keepdim=True, dtype=torch.float32)
+    return centred * (centred.square().mean(voxels, keepdim=True) + eps).rsqrt()
 
 
 def with_own_norm(block: nn.Module) -> nn.Module:

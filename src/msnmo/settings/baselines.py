@@ -75,6 +75,12 @@ class VNetSettings(SegmentationSettings):
     dropout: Dropout = _dropout(
         "share of whole channels that training drops; 0 as published (MONAI's default is 0.5)"
     )
+    output_activation: Literal["none", "elu"] = key(
+        "none",
+        "activation between the last two convolutions. MONAI's network has ELU there; with one "
+        "channel, it then learns only if the random first value of one weight is positive",
+        "ours",
+    )
 
 
 class DynUNetSettings(SegmentationSettings):

@@ -149,6 +149,17 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return NOTHING if math.isnan(value) else fixed(value, digits, sign)
 
 
+def without_a_lesion(study: Study) -> str:
+    """Return how many trainings of which methods found no lesion in any held-out scan."""
+    metrics = study.metrics
+    shown = (metrics["metric"] == "DSC") & (metrics["space"] == "model")
+    best = metrics[shown].groupby(["method", "fold", "seed"])["value"].max()
+    nothing = (best == 0).groupby("method").sum()
+    trained = best.groupby("method").size()
+    told = [f"`{name}` {nothing[name]} of {trained[name]}" for name in nothing.index[nothing > 0]]
+    return ", ".join(told)
+
+
 def maps_table(study: Study) -> str:
     """Return a row per map: how it lies on lesions, with intervals (Table S2)."""
     if study.maps is None:
@@ -231,6 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.out,
         page.render(
             methods=methods_table(study),
+            without_a_lesion=without_a_lesion(study),
             maps=maps_table(study),
             claims=claims_table(study),
             plus=plus_table(study),
