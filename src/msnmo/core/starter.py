@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msnmo.core.paths import path_argument
+from msnmo.core.paths import expand, path_argument
 
 NAME = "starter"
 """What it is called where a path of a bundle is asked for."""
@@ -15,6 +15,11 @@ SHIPPED = Path(__file__).parents[1] / "bundle" / "starter"
 def bundle_path(text: str) -> Path:
     """Return the path of a bundle's folder; ``starter`` is the one that ships with the package."""
     return SHIPPED if text == NAME else Path(text)
+
+
+def bundle_of_config(text: str) -> str:
+    """Return the path that a key of the config means: of the starter, of a path, or nothing."""
+    return str(SHIPPED) if text == NAME else expand(text) if text else ""
 
 
 def bundle_argument(text: str) -> Path:

@@ -177,6 +177,10 @@ def _read_weights(weights: Path, run: dict[str, Any]) -> dict[str, torch.Tensor]
     return tensors
 
 
+HALF = {torch.float32: torch.float16}
+"""What a bundle may store weights as, to be smaller. They are computed with as they are needed."""
+
+
 def _refuse_other_network(
     weights: Path, method: str, needed: dict[str, torch.Tensor], given: dict[str, torch.Tensor]
 ) -> None:
@@ -184,7 +188,8 @@ def _refuse_other_network(
         name
         for name, tensor in needed.items()
         if name not in given
-        or (given[name].shape, given[name].dtype) != (tensor.shape, tensor.dtype)
+        or given[name].shape != tensor.shape
+        or given[name].dtype not in (tensor.dtype, HALF.get(tensor.dtype))
     ]
     wrong += [name for name in given if name not in needed]
     if wrong:

@@ -19,7 +19,7 @@ from pydantic import (
 
 from msnmo.core.diagnoses import DEFAULT
 from msnmo.core.errors import InputError, bad_input
-from msnmo.core.paths import expand
+from msnmo.core.starter import bundle_of_config
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
     TOGETHER,
@@ -361,7 +361,7 @@ def start_of(config: Mapping[str, Any], name: str) -> str:
     """Return the path of the weights that a method's trainings start from, or nothing."""
     own = config["method_settings"].get(name, {}).get("train", {})
     path = own.get("start_from", config["train"]["start_from"])
-    return expand(path) if path else ""
+    return bundle_of_config(path)
 
 
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

@@ -35,6 +35,7 @@ from msnmo.settings.keys import (
 )
 from msnmo.settings.methods import JOINT, METHODS
 from msnmo.settings.skullstrip import Engine, Implausible
+from msnmo.settings.training import BundleOrNone
 
 if TYPE_CHECKING:
     MethodName = str
@@ -300,10 +301,10 @@ class Predict(Section):
 class Apply(Section):
     """How `snakemake apply` and `evaluate_bundle` apply a bundle to new scans."""
 
-    bundle: PathOrNone = key(
+    bundle: BundleOrNone = key(
         "",
-        "folder of a bundle of trained folds; empty: the folds trained here, applied to the "
-        "scans without a mask",
+        "starter (the bundle that ships with msnmo), or folder of a bundle of trained folds; "
+        "empty: the folds trained here, applied to the scans without a mask",
     )
     locations: bool = key(
         False, "whether lesions of new scans are located by registration to the MNI template"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import AfterValidator, Field
 
 from msnmo.core.errors import bad_input
-from msnmo.core.paths import expand
+from msnmo.core.starter import bundle_of_config
 from msnmo.settings.keys import MOST, Number, Probability, Section, Share, Weight, key, within
 from msnmo.settings.methods import LossWeights, Method
 
@@ -19,10 +19,8 @@ Precision = Literal["auto", "bfloat16", "float32"]
 SegmentationLoss = Literal["dice", "dice_ce"]
 CrossSegmentation = Literal["logits", "probabilities", "lesion_map"]
 Normalisation = Literal["none", "relu_max", "sigmoid", "standardise"]
-PathOrNone = Annotated[
-    str,
-    Field(json_schema_extra={"format": "path"}),
-    AfterValidator(lambda text: expand(text) if text else ""),
+BundleOrNone = Annotated[
+    str, Field(json_schema_extra={"format": "path"}), AfterValidator(bundle_of_config)
 ]
 Eta = Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]
 
@@ -74,9 +72,10 @@ class OptimiserSettings(Section):
         "else float32; some CPUs are faster in bfloat16 too",
         "ours",
     )
-    start_from: PathOrNone = key(
+    start_from: BundleOrNone = key(
         "",
-        "path of a bundle, or of one file of weights (safetensors), that trainings start from: "
+        "what trainings start from: starter (the bundle that ships with msnmo), path of another "
+        "bundle, or of one file of weights (safetensors); "
         "tensors with the same name and shape are used, the others start fresh; empty: all start "
         "fresh. Its networks must not have learned from patients who are tested here",
         "ours",
