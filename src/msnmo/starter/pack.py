@@ -59,13 +59,15 @@ CLASS_NOTE = (
 )
 TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
 MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
-"""Columns of the table of real scans; DSC and LF1 in [0, 1], empty without a true mask."""
+"""Columns of the table of real scans; DSC and LF1 in [0, 1], n/a without a true mask."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the bundle's folder."""
     given = _parse(arguments)
     prepare(CPU, given.threads)
+    # before the minutes of work
+    measured = None if given.measured is None else read_tsv(given.measured, MEASURED)
     run = read_json(given.trained / "run.json")
     config = complete_config(yaml.safe_load(given.config.read_text(encoding="utf-8")))
     weights = _halved(given.trained / "weights.safetensors", run["weights_sha256"])
@@ -76,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = load_model(folder / WEIGHTS, told, CPU)
         threshold, scores = _validate(model, run["seed"], run["size"][0])
         content = _content(run, config, digest, threshold, reference_pass(model))
-        content["accuracy"] = _accuracy(scores, given.measured)
+        content["accuracy"] = _accuracy(scores, measured)
         check_content(given.out / DESCRIPTION, content)
         write_json(folder / DESCRIPTION, content)
         text = yaml.safe_dump(shareable(config), sort_keys=False, allow_unicode=True)
         write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
         parameters = sum(weight.numel() for weight in model.parameters())
-        card = _card(content, run, scores, given.measured, parameters)
+        card = _card(content, run, scores, measured, parameters)
         write_text(folder / "MODEL_CARD.md", card)
         files = sorted(folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
@@ -183,7 +185,7 @@ def _card(
     content: Mapping[str, Any],
     run: Mapping[str, Any],
     scores: pd.DataFrame,
-    measured: Path | None,
+    measured: pd.DataFrame | None,
     parameters: int,
 ) -> str:
     return (
@@ -202,25 +204,26 @@ def _card(
                 "validated": VALIDATED,
                 "class_note": CLASS_NOTE,
                 "simulated_accuracy": _by_load(scores),
-                "measured": [] if measured is None else _real(read_tsv(measured, MEASURED)),
+                "measured": [] if measured is None else _real(measured),
             }
         )
     )
 
 
-def _accuracy(scores: pd.DataFrame, measured: Path | None) -> str:
+def _accuracy(scores: pd.DataFrame, measured: pd.DataFrame | None) -> str:
     """Return in a sentence or two how accurate the network was found to be."""
     told = f"Mean Dice of {VALIDATED} simulated scans: {100 * scores['DSC'].mean():.0f} %."
     if measured is None:
         return f"{told} It was not measured on real scans."
-    table = read_tsv(measured, MEASURED)
-    real = table[table["DSC"].notna()]
+    real = measured[measured["DSC"].notna()]
     each = ", ".join(f"{100 * row.DSC:.0f} % ({row.truth_ml:.1f} ml)" for row in real.itertuples())
-    return f"{told} Dice of {len(real)} real scans: {each}."
+    empty = [f"{row.found_ml:.1f} ml" for row in measured.itertuples() if row.truth_ml == 0]
+    without = f" Found in real heads without lesions: {', '.join(empty)}." if empty else ""
+    return f"{told} Dice of {len(real)} real scans: {each}.{without}"
 
 
 def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
-    """Return means of brains with lesions, by thirds of their load, and of those without."""
+    """Return means of the brains with lesions, by thirds of their load."""
     having = chosen[chosen["load_ml"] > 0]
     thirds = pd.qcut(having["load_ml"], 3)
     return [
