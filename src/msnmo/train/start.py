@@ -15,7 +15,10 @@ from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_json, sha256
 
 DESCRIPTION = "bundle.json"
-REMEDY = "correct train.start_from, or leave it empty to start like the paper"
+REMEDY = (
+    "correct train.start_from, set the method and model.base_channels as they were for these "
+    "weights, or leave train.start_from empty to start like the paper"
+)
 COPY_AGAIN = "copy the bundle again from its source"
 UNKNOWN = (
     "whether they learned from scans that are tested here is unknown for a file of weights; for a "
@@ -50,7 +53,7 @@ class Start:
         Raises
         ------
         InputError
-            Names the file, if none matches.
+            Names the file, if fewer than half of the network's tensors match.
         """
         own = model.state_dict()
         fitting = {
@@ -58,9 +61,9 @@ class Start:
             for name, tensor in self.tensors.items()
             if name in own and own[name].shape == tensor.shape
         }
-        if not fitting:
-            expected = f"some of the network's {len(own)} tensors, by name and shape"
-            found = f"{len(self.tensors)} tensors, none of which fits"
+        if 2 * len(fitting) < len(own):
+            expected = f"at least half of the network's {len(own)} tensors, by name and shape"
+            found = f"{len(self.tensors)} tensors, of which {len(fitting)} fit"
             raise bad_input(self.file, expected, found, REMEDY)
         model.load_state_dict(fitting, strict=False)
         return Taken(self, tuple(sorted(fitting)), tuple(sorted(set(own) - set(fitting))))

@@ -1,0 +1,69 @@
+"""The bundle that ships with the package, and `msnmo apply` without --bundle."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from msnmo.apply.__main__ import main as apply
+from msnmo.bundle.contents import read_bundle
+from msnmo.core.starter import SHIPPED
+from msnmo.demo.cohort import Plan, make_cohort
+from msnmo.settings.config import complete_config, start_of
+from msnmo.train.start import read_start
+from tests.starter.made import network_of
+
+MOST_BYTES = 12e6
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory):
+    """A head, without and with its class, as a user applies the starter on the first day."""
+    folder = tmp_path_factory.mktemp("first day é")
+    plan = Plan(seed=7, ms=1, nmosd=0, follow_ups=0, stripped=1, min_voxel_mm=4.0)
+    make_cohort(folder / "heads", plan)
+    (head,) = (folder / "heads").rglob("*_FLAIR.nii.gz")
+    for name, more in (("plain", ()), ("class", ("--class",))):
+        out = str(folder / name)
+        apply(["--out", out, "--device", "cpu", "--stripped", "--bias-corrected", *more, str(head)])
+    return folder
+
+
+def test_it_is_whole_small_and_says_how_accurate_it_is():
+    bundle = read_bundle(SHIPPED)
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < MOST_BYTES
+    assert "real scans" in bundle.content["accuracy"]
+    assert bundle.content["training_cohort"]["simulated"]["scans"] > 1000
+    weights = load_file(SHIPPED / "fold-0.safetensors").values()
+    assert {weight.dtype for weight in weights if weight.is_floating_point()} == {torch.float16}
+
+
+def test_its_class_is_named_on_request_alone(applied):
+    plain, named = (
+        pd.read_csv(applied / name / "predictions.tsv", sep="\t") for name in ("plain", "class")
+    )
+    assert "class" not in plain
+    assert not [name for name in plain if name.startswith("p_")]
+    assert named["class"].isin(["MS", "NMOSD"]).all()
+    assert plain["load_ml"].equals(named["load_ml"])
+    (run,) = (applied / "plain").rglob("*_run.json")
+    assert json.loads(run.read_text())["class"] is None
+
+
+def test_it_is_named_in_the_config():
+    config = complete_config({"train": {"start_from": "starter"}, "apply": {"bundle": "starter"}})
+    assert config["apply"]["bundle"] == str(SHIPPED)
+    assert start_of(config, "joint_plus") == str(SHIPPED)
+
+
+@pytest.mark.parametrize(("method", "least"), [("joint_plus", 1.0), ("joint", 0.9)])
+def test_trainings_start_from_what_fits(method, least):
+    network = network_of(method)
+    taken = read_start(SHIPPED, fold=3).give_to(network)
+    assert len(taken.taken) >= least * len(network.state_dict())
+    assert len(taken.fresh) < 15
+    stored = load_file(SHIPPED / "fold-0.safetensors")
+    name = taken.taken[0]
+    assert torch.equal(network.state_dict()[name], stored[name].float())
