@@ -11,6 +11,7 @@ from tests.attacks import (
     server,
     tables,
     weights,
+    workflow,
     working_folder,
     writers,
 )
@@ -26,4 +27,5 @@ ATTACKS = [
     *writers.ATTACKS,
     *ended.ATTACKS,
     *working_folder.ATTACKS,
+    *workflow.ATTACKS,
 ]
