@@ -8,6 +8,7 @@ from tests.attacks import (
     ended,
     nifti,
     privacy,
+    runs,
     server,
     tables,
     visits,
@@ -28,6 +29,7 @@ ATTACKS = [
     *privacy.ATTACKS,
     *writers.ATTACKS,
     *ended.ATTACKS,
+    *runs.ATTACKS,
     *working_folder.ATTACKS,
     *workflow.ATTACKS,
 ]
