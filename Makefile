@@ -24,7 +24,7 @@ test: $(READY)
 		$(if $(TORCH),,--without-torch)
 
 test-heavy: $(READY) # every method of the paper, trained in the workflow; registrations
-	$(BIN)/pytest -m heavy
+	$(BIN)/pytest -m 'heavy and not attack'
 
 test-slurm: $(READY) # brings up a cluster of one node: root, Debian's slurm-wlm and munge
 	$(BIN)/pytest -m slurm tests/slurm
@@ -35,7 +35,7 @@ test-conda: $(READY)
 test-faults: $(READY) # as root, disks that fill up or turn read-only as well
 	$(BIN)/pytest -m faults tests/faults
 
-test-attacks: $(READY) # hostile files, requests and kills; loopback alone; as root, full disks as well
+test-attacks: $(READY) # hostile files, requests and kills, half an hour; loopback alone; as root, full disks as well
 	$(BIN)/pytest -m attack tests/attacks
 
 lint: $(READY)

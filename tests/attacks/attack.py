@@ -16,7 +16,7 @@ import stat
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,19 @@ class Place:
         before : callable
             Called in the child first, such as to limit what it may write.
         """
+        with self.watched():
+            words = [str(each) for each in arguments]
+            return _in_child(self.folder, main, words, before, seconds)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """See that what runs within wrote nowhere but in ``out``, and nothing by halves."""
         was = _contents(self.folder)
-        ended = _in_child(self.folder, main, [str(each) for each in arguments], before, seconds)
+        yield
         now = _contents(self.folder)
         changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
         assert not changed, f"written outside of the output folder: {changed[:5]}"
         assert not _scratch(self.out), f"half-written: {_scratch(self.out)[:5]}"
-        return ended
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,15 @@ class Attack:
         Does it, and fails where it does not hold.
     known : str
         Why it does not hold, as SECURITY.md says; empty: it holds.
+    heavy : bool
+        Whether its kind takes minutes.
     """
 
     kind: str
     name: str
     run: Callable[[Place], None]
     known: str = ""
+    heavy: bool = False
 
 
 def refused(ended: Ended, *names: str) -> None:

@@ -94,6 +94,9 @@ DICTIONARIES = "a0: &a0 {k: 1, l: 1, m: 1, n: 1}\n" + "".join(
     f"a{n}: &a{n} {{{', '.join(f'{key}: *a{n - 1}' for key in 'klmnopqrs')}}}\n"
     for n in range(1, 12)
 )
+MERGES = "a0: &a0 {k: 1, l: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12)
+)
 FILES: dict[str, str | bytes] = {
     "an object of Python": "scans: !!python/object/apply:os.system ['touch ran']\n",
     "a module of Python": "scans: !!python/module:os\n",
@@ -107,6 +110,8 @@ FILES: dict[str, str | bytes] = {
     "a billion dictionaries for a number": f"{DICTIONARIES}seed: *a11\n",
     "a billion dictionaries for a section": f"{DICTIONARIES}train: *a11\n",
     "a billion dictionaries for a method's": f"{DICTIONARIES}method_settings: {{unet: *a11}}\n",
+    "a billion merges": MERGES,
+    "a template of Python": "__use_yte__: true\nscans: ?__import__('os').system('touch ran')\n",
     "an alias of itself": "a: &a [*a]\n",
     "nested 10,000 times": "[" * 10_000,
     "a list": "- 1\n",
@@ -127,6 +132,7 @@ FILES: dict[str, str | bytes] = {
     "200 keys that are unknown": "".join(f"k{n}: 1\n" for n in range(200)),
     "two documents": "seed: 1\n---\nseed: 2\n",
     "a date": "seed: 2024-01-01\n",
+    "a date that is none": "seed: 2024-13-41\n",
     "a time in base 60": "seed: 1:1:1:1:1:1:1:1:1:1\n",
     "binary": "scans: !!binary aGVsbG8=\n",
     "a set": "methods: !!set {joint, unet}\n",

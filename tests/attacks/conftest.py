@@ -9,6 +9,7 @@ import pytest
 
 from tests.attacks.attack import Place
 from tests.attacks.ended import Undisturbed, undisturbed
+from tests.attacks.runs import WholeRun, whole_run
 from tests.attacks.server import Served, page_of
 from tests.bundle.made import bundle, config, make_bundle, training  # noqa: F401
 from tests.quality.served import start
@@ -35,6 +36,12 @@ def applied(
     folder = tmp_path_factory.mktemp("applied") / "place"
     folder.mkdir()
     return undisturbed(Place.make(folder, request.getfixturevalue))
+
+
+@pytest.fixture(scope="session")
+def whole_run_of_workflow(tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """What `snakemake` makes of a small cohort where nobody ends it."""
+    return whole_run(tmp_path_factory.mktemp("workflow"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

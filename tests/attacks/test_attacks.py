@@ -10,11 +10,12 @@ from tests.attacks.attack import Attack, Place
 from tests.attacks.registry import ATTACKS
 
 pytestmark = pytest.mark.attack
-FEWEST = 519
+FEWEST = 3400
 
 
 def _as_case(attack: Attack) -> object:
     marks = [pytest.mark.xfail(reason=attack.known, strict=True)] if attack.known else []
+    marks += [pytest.mark.heavy] if attack.heavy else []
     return pytest.param(attack, id=f"{attack.kind}: {ascii(attack.name)[1:-1]}", marks=marks)
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +77,25 @@ def _write_folder(path: Path, number: int) -> None:
 
 
 def _read_folder(path: Path) -> int:
-    texts = {(path / f"{each}.txt").read_text() for each in range(5)}
-    assert sorted(file.name for file in path.iterdir()) == [f"{each}.txt" for each in range(5)]
+    """Read a folder's files; as missing if it was replaced while they were read one by one."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        files = sorted(os.listdir(folder))  # noqa: PTH208 - of this folder, not of its name
+        texts = {_read_within(folder, file) for file in files}
+        if not os.path.samestat(os.fstat(folder), path.stat()):
+            raise FileNotFoundError(path)
+    finally:
+        os.close(folder)
+    assert files == [f"{each}.txt" for each in range(5)]
     (text,) = texts
     number, fill = text.split(" ")
     assert fill == FILL
     return int(number)
+
+
+def _read_within(folder: int, file: str) -> str:
+    with open(file, encoding="utf-8", opener=partial(os.open, dir_fd=folder)) as stream:
+        return stream.read()
 
 
 def _write_volume(path: Path, number: int) -> None:

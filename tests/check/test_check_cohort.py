@@ -57,7 +57,7 @@ def test_disk_and_hours_are_of_the_users_config(cohort, tmp_path, capsys):
     with pytest.raises(InputError, match=r"set folds\.k to at most 2"):
         models("methods: [resnet152]")
     config.write_text("[methods")
-    with pytest.raises(InputError, match="a config in YAML"):
+    with pytest.raises(InputError, match="a config file, YAML"):
         check(cohort, "--configfile", config)
 
 

@@ -186,7 +186,7 @@ BAD_ROWS = [
     ({"flair": '"a\nb.nii"'}, "flair", r"'a\nb.nii'", "control character"),
     ({"flair": "folder.nii.gz"}, "flair", "is a folder", "name the file in it"),
     ({"flair": "scan.mgz"}, "flair", "'scan.mgz'", "dcm2niix"),
-    ({"flair": f"{LONG}.nii"}, "flair", "File name too long", "correct the path"),
+    ({"flair": f"{LONG}.nii"}, "flair", "a name of 304", "give a shorter one"),
     ({"flair": "f0.nii.gz/x.nii"}, "flair", "Not a directory", "correct the path"),
     ({"flair": "f0.nii.gz"}, "flair", "in row 2, column flair too", "its own file"),
     ({"flair": "./f0.nii.gz"}, "flair", "in row 2, column flair too", "its own file"),

@@ -36,6 +36,8 @@ def _home(monkeypatch):
         ("cost$", "cost$"),
         ("5$/x", "5$/x"),
         ("é ü", "é ü"),
+        ("x" * 255, "x" * 255),
+        ("a/" * 512, "a/" * 511 + "a"),
     ],
 )
 def test_home_and_variables_are_put_in_and_empty_slashes_taken_out(written, meant):
@@ -47,6 +49,9 @@ def test_home_and_variables_are_put_in_and_empty_slashes_taken_out(written, mean
     [
         ("", "an empty one"),
         ("  ", "an empty one"),
+        ("a/" + "x" * 256 + "/b", "260 bytes and a name of 256"),
+        ("é" * 128, "256 bytes and a name of 256"),
+        ("a/" * 513, "1025 bytes and a name of 1"),
         ("a\0b", "control character"),
         ("a\nb", "control character"),
         ("a\tb", "control character"),

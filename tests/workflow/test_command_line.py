@@ -34,6 +34,8 @@ def test_what_stands_behind_the_option_is_a_config(words, named):
         ("folder", "", "a folder"),
         ("bad.yaml", b"a:\n\tb: 1\n", "line 2"),
         ("bytes.yaml", b"a: \xff\xfe\n", "no UTF-8"),
+        ("object.yaml", b"seed: !!python/object/apply:os.getpid []\n", "line 1"),
+        ("template.yaml", b"__use_yte__: true\n?print(1): 2\n", "__use_yte__"),
     ],
 )
 def test_each_config_that_cannot_be_read_is_named_with_a_remedy(
@@ -54,7 +56,7 @@ def test_each_config_that_cannot_be_read_is_named_with_a_remedy(
     assert (f"{tmp_path / 'my.yaml'} is there" in written) == (name == "my.yml")
 
 
-@pytest.mark.parametrize("text", ["seed: 1\n", '{\n\t"seed": 1\n}', ""])
+@pytest.mark.parametrize("text", ["seed: 1\n", '{\n\t"seed": 1\n}', "a: &a [1]\nb: *a\n"])
 def test_what_snakemake_reads_is_left_to_it(tmp_path, text):
     path = tmp_path / "my.yaml"
     path.write_text(text)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from msnmo.check.accept import refuse_all_excluded
 from msnmo.check.check_scan import Files, check_scan
@@ -34,6 +33,9 @@ from msnmo.core.files import write_text, write_tsv
 from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_given
 from msnmo.core.paths import path_argument
 from msnmo.settings.config import complete_config
+from msnmo.settings.reading import read_config
+
+GIVE = "give the file that you give snakemake as --configfile"
 
 
 def check_cohort(
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = _parse(arguments)
     use_given(given.diagnoses)
-    config = complete_config(_read_config(given.configfile) if given.configfile else {})
+    config = complete_config(read_config(given.configfile, GIVE) if given.configfile else {})
     masks = config["lesion_masks"]
     words = map(str, masks["labels"]) if masks["labels"] != ANY else [ANY]
     labels = labels_given(list(words) if given.lesion_labels is None else given.lesion_labels)
@@ -145,19 +147,6 @@ def _going_on(given: argparse.Namespace, findings: pd.DataFrame) -> pd.DataFrame
     out = set(findings.loc[findings["severity"] == "error", "scan"])
     out |= set(excluded_by_rater(survey.names, given.decisions)["scan"])
     return survey.cohort[~survey.cohort["scan"].isin(out)]
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    remedy = "give the file that you give snakemake as --configfile"
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("no file, but a folder, a pipe or a device")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise bad_input(path, "a config in YAML", str(error), remedy) from error
-    if not isinstance(content, dict):
-        raise bad_input(path, "a config in YAML", type(content).__name__, remedy)
-    return content
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,6 +12,8 @@ from pathlib import Path, PurePath
 VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([^{}]*)\})")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+LONGEST, LONGEST_NAME = 1024, 255
+"""Bytes of a path, which leave room for what lies below, and of a name, as systems have it."""
 PLAIN = "a path in one line without { } (Snakemake's), that begins with no dash"
 
 
@@ -38,8 +40,8 @@ def expand(text: str) -> str:
     Raises
     ------
     WrongPath
-        If the path is empty or an address on the web, has a control character, a brace or a dash
-        at its start, or names a variable that is not set or a user who is not there.
+        If the path is empty, too long or an address on the web, has a control character, a brace or
+        a dash at its start, or names a variable that is not set or a user who is not there.
     """
     if not text.strip():
         raise WrongPath("a path", "an empty one", "give a path")
@@ -55,7 +57,21 @@ def expand(text: str) -> str:
     path = str(PurePath(re.sub("^/+", "/", path)))
     if path.startswith("-"):
         raise WrongPath(PLAIN, f"'{path}'", "write the whole path, from /, or rename the file")
+    _refuse_long(path)
     return path
+
+
+def _refuse_long(path: str) -> None:
+    bytes_of_name = max(_bytes(name) for name in path.split("/"))
+    if _bytes(path) <= LONGEST and bytes_of_name <= LONGEST_NAME:
+        return
+    expected = f"a path of at most {LONGEST} bytes, each name of at most {LONGEST_NAME}"
+    found = f"{_bytes(path)} bytes and a name of {bytes_of_name}, '{path[:40]}...'"
+    raise WrongPath(expected, found, "give a shorter one")
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _home(path: str) -> str:

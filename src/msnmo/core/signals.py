@@ -12,6 +12,36 @@ from typing import Any, TypeVar
 from msnmo.core.errors import REQUESTS
 
 Made = TypeVar("Made")
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class _Requests:
+    """Requests that are noted instead of heard, from `put_off` to `hear`."""
+
+    def __init__(self) -> None:
+        self.usual: dict[int, Handler] = {}
+        self.came: list[tuple[int, FrameType | None]] = []
+
+    def put_off(self) -> None:
+        for number in (signal.SIGINT, *REQUESTS):
+            if callable(handler := signal.getsignal(number)):
+                self.usual[number] = handler
+                signal.signal(number, self._note)
+
+    def hear(self) -> None:
+        # all handlers first: what comes meanwhile is noted, or heard by its own, and never lost
+        for number, handler in self.usual.items():
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, handler)
+        requests = list(self.came)
+        self.came.clear()
+        for number, frame in requests:
+            # a handler may have changed the others, so that the way out is not broken off
+            if signal.getsignal(number) == self.usual[number]:
+                self.usual[number](number, frame)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came.append((number, frame))
 
 
 @contextlib.contextmanager
@@ -20,27 +50,12 @@ def signals_put_off() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    usual: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    came: list[tuple[int, FrameType | None]] = []
-
-    def hear() -> None:
-        # once: a handler may change the handlers, so that the way out is not broken off
-        handlers, requests = dict(usual), list(came)
-        usual.clear()
-        came.clear()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number, frame in requests:
-            handlers[number](number, frame)
-
-    for number in (signal.SIGINT, *REQUESTS):
-        if callable(handler := signal.getsignal(number)):
-            usual[number] = handler
-            signal.signal(number, lambda *heard: came.append(heard))
+    requests = _Requests()
     try:
-        yield hear
+        requests.put_off()
+        yield requests.hear
     finally:
-        hear()
+        requests.hear()
 
 
 @contextlib.contextmanager

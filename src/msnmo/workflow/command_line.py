@@ -1,23 +1,21 @@
-"""What is said of a config file that Snakemake cannot read, before Snakemake tries to.
+"""What is said of a config file that Snakemake cannot or should not read, before Snakemake does.
 
-Snakemake reads the files of ``--configfile`` before any Snakefile, and ends with a traceback. The
-profiles of the workflow, which it reads earlier, call this.
+Snakemake reads the files of ``--configfile`` before any Snakefile. At what it cannot read it ends
+with a traceback, it waits for a pipe, and it runs the Python of a file that asks for it by
+``__use_yte__``. The profiles of the workflow, which it reads earlier, call this.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from msnmo.core.errors import Finding, InputError
+from msnmo.settings.reading import read_config
 
 OPTIONS = ("--configfile", "--configfiles")
-EXPECTED = "a config file, YAML"
 
 
 def refuse_unreadable_configs(words: Sequence[str]) -> None:
@@ -28,9 +26,12 @@ def refuse_unreadable_configs(words: Sequence[str]) -> None:
     words : sequence of str
         Of the command line.
     """
-    findings = [
-        finding for path in configs_named(words) if (finding := _wrong(Path(path))) is not None
-    ]
+    findings: list[Finding] = []
+    for path in map(Path, configs_named(words)):
+        try:
+            read_config(path, _remedy(path))
+        except InputError as error:
+            findings += error.findings
     if findings:
         print(f"msnmo: error: {InputError(findings)}", file=sys.stderr)
         sys.exit(1)
@@ -48,36 +49,6 @@ def configs_named(words: Sequence[str]) -> Iterator[str]:
                 yield value
         elif within:
             yield word
-
-
-def _wrong(path: Path) -> Finding | None:
-    """Return what is wrong of a config file; None if nothing is that can be said of its text."""
-    if path.is_dir():
-        remedy = "write targets before --configfile, and behind it the path of a file"
-        return Finding(str(path), EXPECTED, "a folder", remedy)
-    try:
-        text = path.read_text(encoding="utf-8")
-        if not _is_json(text):
-            list(yaml.parse(text))
-    except OSError as error:
-        return Finding(str(path), EXPECTED, error.strerror or str(error), _remedy(path))
-    except UnicodeDecodeError:
-        return Finding(str(path), EXPECTED, "bytes that are no UTF-8", "save it as UTF-8 text")
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        found = f"{getattr(error, 'problem', None) or error}{where}"
-        return Finding(str(path), EXPECTED, found, "correct that line; indent by spaces, no tabs")
-    return None
-
-
-def _is_json(text: str) -> bool:
-    """Whether a text is JSON, which Snakemake tries first: with tabs it is no YAML."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _remedy(path: Path) -> str:
