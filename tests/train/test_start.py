@@ -170,7 +170,7 @@ def test_folds_start_from_a_bundles_folds_in_turn(train: Train, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda path: save_file({"other": torch.zeros(3)}, path), "none of which fits"),
+        (lambda path: save_file({"other": torch.zeros(3)}, path), "1 tensors, of which 0 fit"),
         (lambda path: path.write_bytes(b"PK\x03\x04 a pickle"), "weights .safetensors."),
         (lambda path: path.unlink(), "weights .safetensors."),
         (
