@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from msnmo.cohort.simulated import GENERATOR, MANUFACTURER
 from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
@@ -222,7 +223,7 @@ def make_scan(
 
     scanner.save_scan(_scan_path(out, scan, "FLAIR.nii.gz"), acquired, grid, protocol, gain)
     slice_mm = round(float(grid.voxel_mm.max()), 3)
-    sidecar = {"Manufacturer": "simulated", **protocol.sequence, "SliceThickness": slice_mm}
+    sidecar = {"Manufacturer": MANUFACTURER, **protocol.sequence, "SliceThickness": slice_mm}
     write_json(_scan_path(out, scan, "FLAIR.json"), sidecar)
     paths = [_scan_path(out, scan, f"label-lesion_{tag}mask.nii.gz") for tag in masks]
     truth = out / "truth"
@@ -302,7 +303,7 @@ def _description() -> dict[str, Any]:
         "Name": "msnmo demo cohort (simulated)",
         "BIDSVersion": "1.9.0",
         "DatasetType": "raw",
-        "GeneratedBy": [{"Name": "msnmo.demo"}],
+        "GeneratedBy": [{"Name": GENERATOR}],
         "License": "that of the ICBM 2009a template the anatomy is derived from, see README",
     }
 
