@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.apply.classes import labels_of, names_of
+from msnmo.apply.loads import of_all_folds, of_single_folds
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import run_command
@@ -148,10 +149,10 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _loads_in_model_space(lesions: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return how far the folds agree on the volume; of one fold alone there is nothing to tell."""
-    of_folds = lesions["load_ml_of_folds"]
+    of_folds = of_single_folds(lesions)
     if len(of_folds) < 2:
         return []
-    together = lesions.get("load_ml_in_model_space")  # not in a run.json of before
+    together = of_all_folds(lesions)
     begin = "" if together is None else f"{together:.2f} ml by all folds together, "
     return [("lesions in model space", f"{begin}{_range(of_folds)} ml by single folds")]
 
@@ -187,7 +188,7 @@ def _of_folds(run: Mapping[str, Any]) -> pd.DataFrame:
         _, score, _ = names_of(labels_of(run))
         columns[score_in_words(labels_of(run))] = run["class"][f"{score}_of_folds"]
     if run["lesions"]:
-        columns["lesions, ml (model space)"] = run["lesions"]["load_ml_of_folds"]
+        columns["lesions, ml (model space)"] = of_single_folds(run["lesions"])
     table = pd.DataFrame(columns)
     table.insert(0, "network", range(1, len(table) + 1))
     return table
