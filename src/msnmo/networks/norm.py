@@ -1,9 +1,9 @@
-"""Instance norm that leaves channels where they lie: last, as convolutions want them.
+"""Instance norm that keeps the channels-last order, in which convolutions are fastest.
 
-torch's own copies its input to channels first and so makes the next convolution copy it back: of a
-forward pass on a CPU that was a fifth. Batch norm of a single scan is instance norm, and its
-kernels take channels last; but on a CPU they add up a channel's voxels in one float32, which loses
-four digits of a million voxels. So mean and variance are made of parts, in float64.
+torch's own norm copies its input to channels first, and the next convolution copies it back. This
+took a fifth of a forward pass on a CPU. Batch norm of a single scan is instance norm, and its
+kernels take channels last. But on a CPU they sum the voxels of a channel in one float32. This loses
+four digits for a million voxels. So mean and variance are computed from parts, in float64.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 VOXELS = 512
-"""Of a channel, at most about as many are added up in float32."""
+"""About the largest number of voxels of a channel that are summed in float32."""
 BY_SCAN = {"cpu"}
-"""Kinds of device on which a scan at a time is normed, with channels last."""
+"""Types of device on which each scan is normalised by itself, with channels last."""
 
 
 class InstanceNorm(nn.InstanceNorm3d):
-    """Instance norm of (B, C, X, Y, Z) with affine weights; as torch's, and named as there."""
+    """Instance norm of (B, C, X, Y, Z) with affine weights, equal to torch's and with its names."""
 
     def __init__(self, channels: int):
         super().__init__(channels, affine=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features normed, channels lying as they did."""
+        """Return the normalised features, with the input's order of channels."""
         kind = features.device.type
         if kind not in BY_SCAN or not _channels_lie_last(features):
             return super().forward(features)
         one = _norm_on_cpu if kind == "cpu" else _norm
         # torch's own backward pass is wrong on a CPU for one scan whose gradient has channels last,
-        # so that half precision takes this way as well
+        # so half precision is computed in this way too
         exact = features.float() if kind == "cpu" else features
         scans = [one(scan, self.weight, self.bias, self.eps) for scan in exact.split(1)]
         return (scans[0] if len(scans) == 1 else torch.cat(scans)).to(features.dtype)
@@ -88,7 +88,7 @@ class _NormOfScan(torch.autograd.Function):
 
 
 def moments(scan: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance of each channel of a scan whose channels lie last.
+    """Return mean and (biased) variance of each channel of a scan with channels last.
 
     Parameters
     ----------
