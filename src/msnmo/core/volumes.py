@@ -189,7 +189,7 @@ class Volume:
     grid : Grid
         Where the voxels lie.
     behind : int
-        Bytes that the file holds behind the voxels, and no reader looks at.
+        Bytes of the file after the voxels, which no reader uses.
     """
 
     data: np.ndarray
@@ -213,11 +213,11 @@ def load_volume(path: Path | str) -> Volume:
     Raises
     ------
     InputError
-        Naming the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a
-        singular affine, or holds values that are complex, coloured or not finite; if it claims
-        more voxels than a head has, or holds more bytes than it claims.
+        Names the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a singular
+        affine, or holds values that are complex, coloured or not finite. Also if its header gives
+        more voxels than a head has, or the file holds more bytes than the header says.
     MemoryError
-        If there is too little memory to work on it; none has been taken then.
+        If there is too little memory to work on it. Nothing has been allocated then.
     """
     path = Path(path)
     with _open(path) as stream:
@@ -289,9 +289,9 @@ def as_mask(path: Path | str, volume: Volume, remedy: str = THRESHOLD) -> Volume
 def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np.float32) -> None:
     """Write a volume atomically with a fresh header.
 
-    Neither the data type nor the scaling of the scan that the data came from is kept: an int16
-    header with a slope would quantise probabilities. Shape, affine, both forms, their codes and the
-    units are those of `grid`. Equal data give equal bytes (no time stamp in the gzip header).
+    Data type and scaling of the original scan are not kept, because an int16 header with a slope
+    would quantise probabilities. Shape, affine, both forms, their codes and the units are those of
+    `grid`. Equal data give equal bytes (no time stamp in the gzip header).
 
     Parameters
     ----------
@@ -312,9 +312,8 @@ def save_scaled(
 ) -> None:
     """Write a map as whole numbers scaled by the header. It is for viewing, not computing.
 
-    Noise in the last digits of float32 is four fifths of what gzip makes of a map. Whoever needs a
-    mask of it applies the threshold before. 0 stays 0 and signs are kept. Otherwise as
-    `save_volume`.
+    Of a gzipped float32 map, four fifths are noise in the last digits. If you need a mask of the
+    map, apply the threshold before. 0 stays 0 and signs are kept. The rest is as in `save_volume`.
 
     Parameters
     ----------
@@ -325,10 +324,11 @@ def save_scaled(
     grid : Grid
         Where the voxels lie.
     dtype : type
-        numpy integer type on disk: a value is at most half a step off, `top` divided by the
-        largest number of the type being a step.
+        numpy integer type on disk. A step is `top` divided by the largest number of the type, and a
+        value is at most half a step off.
     top : float, optional
-        The largest absolute value there can be, such as 1 of a probability; else that of the data.
+        The largest possible absolute value, such as 1 for a probability; by default that of the
+        data.
 
     Raises
     ------
@@ -348,7 +348,7 @@ def save_scaled(
 def save_probability(path: Path | str, data: np.ndarray, grid: Grid) -> None:
     """Write a map from 0 to 1 in steps of 1/255, as `save_scaled` does.
 
-    One half lies between two steps: what is above it is so in the file too.
+    One half lies between two steps. A value above one half is above it in the file too.
     """
     save_scaled(path, data, grid, np.uint8, top=1.0)
 
@@ -393,7 +393,7 @@ def check_same_grid(
     Raises
     ------
     InputError
-        Naming both files and both grids; or as `check_placed`, as one whose place is a guess must
+        Names both files and both grids. Or as `check_placed`: a volume whose place is a guess must
         not be resampled.
     """
     if volume.grid.matches(reference.grid):
@@ -496,7 +496,7 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
 def _known_kind(path: Path) -> tuple[str, str] | None:
     """Identify a file with a NIfTI name by its first bytes. Return it and the remedy, or None.
 
-    Only files of a wrong name or kind: of damaged ones the reader's own words say more.
+    Only files of a wrong name or kind are found. For damaged files the reader's message says more.
     """
     try:
         with path.open("rb") as stream:
@@ -518,7 +518,7 @@ def _known_kind(path: Path) -> tuple[str, str] | None:
 def _kind(stream: Stream) -> type[nib.Nifti1Image]:
     """Return NIfTI-1 or -2 by the magic string of a single file, and rewind.
 
-    nibabel would take the header of a pair (.hdr, .img) too, and read the header as voxels.
+    nibabel would also accept the header of a pair (.hdr, .img), and read the header as voxels.
     """
     start = stream.read(nib.Nifti2Header.sizeof_hdr)
     stream.seek(0)

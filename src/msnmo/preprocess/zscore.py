@@ -36,7 +36,7 @@ def zscore(image: np.ndarray, brain: np.ndarray, over: Over = "brain") -> np.nda
     Raises
     ------
     ValueError
-        If there is no voxel to take statistics over, or all have one value.
+        If there is no voxel to compute statistics from, or all have the same value.
     """
     voxels = image[brain] if over == "brain" else image.ravel()
     if voxels.size == 0:
