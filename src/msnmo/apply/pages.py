@@ -99,12 +99,18 @@ def write_page(
         tables,
         around=brain.data,
         navigation=NAVIGATION,
-        banner=_banner([run]),
+        banner=banner_of([run]),
     )
 
 
-def _banner(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return what is said above all of networks that learned from simulated scans."""
+def banner_of(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the banner on networks that learned from simulated scans; empty if there are none.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Contents of the scans' run.json.
+    """
     told = {run["bundle"].get("simulated", "") for run in runs}
     return " ".join(sorted(told - {""}))
 
@@ -224,7 +230,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame(title, "Scans", NAVIGATION, "", _banner(runs)),
+        **frame(title, "Scans", NAVIGATION, "", banner_of(runs)),
         facts=told,
         methods_text=METHODS_TEXT,
         tables=[table_of("Scans", shown)],
