@@ -1,7 +1,7 @@
-"""A fold of predictions: the whole job beside its network alone.
+"""The predictions of a fold: the whole job compared with the network alone.
 
-network: the network's pass of one scan, as `msnmo.predict.fold` runs it.
-fold: the job of a fold, from its files to the files that it writes, for each of its scans.
+network: one pass of the network for one scan, as `msnmo.predict.fold` runs it.
+fold: the job of a fold, from reading files to writing files, per scan.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from msnmo.train.loop import fresh_model
 HEAD = (176, 232, 159)
 """Voxels of the made-up scan as it arrived, 1 mm wide."""
 SHARES = 99
-"""Of the GPU: each fold takes one, and this process, which holds one, lets none go."""
+"""Jobs that may share the GPU: each fold needs a place, and this process keeps its own."""
 
 
 class Trained:
@@ -109,7 +109,7 @@ class Trained:
         )
 
     def _scan(self, index: int) -> dict[str, str]:
-        """Write the files of a scan, and return its row."""
+        """Write the files of a scan. Return its row."""
         grid = Grid.from_affine(HEAD, np.eye(4))
         brain = np.zeros(HEAD, dtype=bool)
         brain[15:-15, 20:-20, 15:-15] = True
@@ -130,7 +130,7 @@ class Trained:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure methods, until all is done or time is over."""
+    """Measure methods until all are done or the time is over."""
     given = _parse(arguments)
     device = pick_device(given.device, given.per_gpu, "benchmark predict")
     prepare(device, given.threads)
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(
     trained: Trained, sheet: Sheet, device: torch.device, threads: int, clock: Clock
 ) -> None:
-    """Measure a method's network and its fold, and tell of them."""
+    """Measure a method's network and its fold, and report both."""
     model = move(trained.model, device).eval()
     network, first = seconds_each(
         lambda: fold.predict_scan(model, trained.image, device), clock, times=1, before=1
