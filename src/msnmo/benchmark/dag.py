@@ -134,8 +134,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--scans", type=int, nargs="+", default=[131, 1000], help="in a cohort")
-    parser.add_argument("--rounds", type=int, default=3, help="of each dry run (default: 3)")
+    parser.add_argument(
+        "--scans", type=int, nargs="+", default=[131, 1000], help="scans of each cohort"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="times of each dry run (default: 3)")
     add_arguments(parser)
     return parser.parse_args(arguments)
 

@@ -168,7 +168,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_methods(parser, [JOINT], "the joint model")
-    parser.add_argument("--scans", type=int, default=4, help="in the fold (default: 4)")
+    parser.add_argument("--scans", type=int, default=4, help="scans in the fold (default: 4)")
     add_arguments(parser)
     add_device(parser)
     return parser.parse_args(arguments)

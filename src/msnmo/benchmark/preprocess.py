@@ -95,7 +95,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--flair", type=Path, required=True, help="a head scan (NIfTI)")
-    parser.add_argument("--rounds", type=int, default=3, help="of all steps (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="times of all steps (default: 3)")
     add_arguments(parser)
     return parser.parse_args(arguments)
 

@@ -167,7 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         default=float("inf"),
-        help="stop after these; what was measured by then is kept",
+        help="stop after this many seconds; what was measured is kept",
     )
 
 

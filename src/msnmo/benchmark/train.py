@@ -295,7 +295,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--how", nargs="+", choices=WAYS, default=list(WAYS[:3]), metavar="WAY", help="see above"
     )
     parser.add_argument("--batch", type=int, default=2, help="scans in a step (default: 2)")
-    parser.add_argument("--steps", type=int, default=3, help="in each of three rounds (default: 3)")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="steps in each of three rounds (default: 3)"
+    )
     add_arguments(parser)
     add_device(parser)
     return parser.parse_args(arguments)
