@@ -15,8 +15,9 @@ from msnmo.check.findings import ScanReport
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_json, write_tsv
 from msnmo.core.fingerprint import seal
+from msnmo.core.grid import Grid
 from msnmo.core.names import folder_of
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.saving import save_volume
 from tests.command import run_here
 
 GRID = Grid.from_affine((6, 6, 6), np.diag([1.0, 1.0, 2.0, 1.0]))

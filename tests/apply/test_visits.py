@@ -15,7 +15,9 @@ from msnmo.apply.visits import OUTSIDE, TOO_SMALL, Rules, Visit, compare_lesions
 from msnmo.apply.visits_registration import register_visits
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_json
-from msnmo.core.volumes import Grid, Volume, load_mask, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.demo.cohort import Plan, make_cohort
 
 MOVE = np.eye(4)

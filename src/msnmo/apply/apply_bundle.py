@@ -24,8 +24,10 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
+from msnmo.core.grid import Grid
 from msnmo.core.provenance import git_state, versions
-from msnmo.core.volumes import Grid, load_mask, save_probability, save_volume
+from msnmo.core.saving import save_probability, save_volume
+from msnmo.core.volumes import load_mask
 from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.predict.fold import LoadedScan, load_scans
 

@@ -39,7 +39,9 @@ from msnmo.core.geometry import sample_on_grid
 from msnmo.core.names import folder_of
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.viewing.assets import write_assets
 from msnmo.viewing.pages import Cell
 from msnmo.viewing.viewer import Layer, write_scan_page

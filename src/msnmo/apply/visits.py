@@ -17,7 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from msnmo.apply.lesion_table import label_lesions
 from msnmo.core.counts import counted
 from msnmo.core.geometry import sample_on_grid
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.evaluate.lesion_detection import TOUCH
 
 STATUSES = ("new", "enlarged", "shrunk", "gone", "stable")

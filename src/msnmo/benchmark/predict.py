@@ -37,7 +37,8 @@ from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.predict import fold
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import JOINT, get_method

@@ -23,9 +23,10 @@ import numpy as np
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
+from msnmo.core.grid import Grid, as_shape
 from msnmo.core.nifti import nib
 from msnmo.core.splines import zoom
-from msnmo.core.volumes import Grid, Volume, as_shape
+from msnmo.core.volumes import Volume
 
 Shape = tuple[int, int, int]
 Mode = Literal["stretch", "pad"]

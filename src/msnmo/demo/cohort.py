@@ -18,8 +18,8 @@ from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
 from msnmo.core.names import folder_of, name_of_scan
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import save_volume
 from msnmo.demo import lesions, scanner
 from msnmo.demo.anatomy import BUILD_MM, head_model
 from msnmo.demo.subject import Subject, flair_head, true_brain

@@ -12,7 +12,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from msnmo.core.files import atomic_path
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.demo.anatomy import HeadModel, resample_axis
 from msnmo.demo.subject import GREY, Subject
 

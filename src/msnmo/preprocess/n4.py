@@ -19,7 +19,9 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
 from msnmo.core.geometry import ras_order, reorder, restore
 from msnmo.core.memory import claim, explain_little_memory
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 
 # Arrays of the scan's size that ANTs' images, copies of them and ours take at their most (measured)
 ARRAYS = 15

@@ -11,15 +11,12 @@ import numpy as np
 
 from msnmo.core.errors import InputError, run_command
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.grid import Grid
 from msnmo.core.lesion_labels import Labels, add_lesion_labels, labels_given
 from msnmo.core.lesions import load_lesions
-from msnmo.core.volumes import (
-    Grid,
-    check_placed,
-    check_same_grid,
-    load_volume,
-    save_volume,
-)
+from msnmo.core.same_grid import check_placed, check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 
 How = Literal["intersection", "union", "majority", "staple"]
 

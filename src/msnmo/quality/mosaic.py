@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from msnmo.core.geometry import ras_order
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.viewing.slices import PLANES, Plane, cut, save, upright
 
 COLUMNS = 7

@@ -20,8 +20,10 @@ import torch
 
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_json, write_json, write_tsv
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import load_mask, load_volume
 from msnmo.preprocess import crop, n4, resize, zscore
 from msnmo.preprocess.steps import STEPS
 from msnmo.robustness.conditions import COLUMNS, LIES_ON, TABLE, Condition, conditions_of

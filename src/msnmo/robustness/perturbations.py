@@ -30,8 +30,9 @@ from scipy.spatial.transform import Rotation
 from msnmo.core.errors import InputError
 from msnmo.core.geometry import Resize as ToShape
 from msnmo.core.geometry import ras_order, sample_on_grid
+from msnmo.core.grid import Grid
 from msnmo.core.plausibility import volume_doubts
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip import strip
 from msnmo.robustness.conditions import Condition
 

@@ -21,8 +21,9 @@ from msnmo.core.arguments import between_0_and_1
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_tsv
 from msnmo.core.geometry import sample_on_grid
+from msnmo.core.grid import Grid
 from msnmo.core.names import path_of_scan
-from msnmo.core.volumes import Grid, Volume, load_mask
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.predict.fold import (
     FILES,

@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 
 from msnmo.core.geometry import Crop, ModelSpace, Resize, resample_mask
+from msnmo.core.grid import Grid
 from msnmo.core.nifti import nib
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.volumes import Volume
 
 Kind = Literal["image", "mask", "probability"]
 

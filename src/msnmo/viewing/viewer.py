@@ -18,7 +18,8 @@ import pandas as pd
 
 from msnmo.core.files import write_text
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.viewing.display import (
     Kind,
     display_space,

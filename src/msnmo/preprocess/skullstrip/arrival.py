@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from msnmo.core.files import sha256
-from msnmo.core.volumes import Volume, check_same_grid, load_mask
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.preprocess.skullstrip.extraction import Extraction
 
 ENGINE = "none (stripped on arrival)"

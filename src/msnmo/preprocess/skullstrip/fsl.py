@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from msnmo.core.errors import InputError, bad_input
-from msnmo.core.volumes import Volume, load_mask, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.preprocess.skullstrip.extraction import Extraction
 
 INSTALL = (

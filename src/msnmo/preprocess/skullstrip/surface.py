@@ -40,7 +40,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip.extraction import Extraction
 from msnmo.preprocess.skullstrip.mesh import (
     Topology,
