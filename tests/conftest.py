@@ -23,7 +23,8 @@ from hypothesis import settings
 
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)

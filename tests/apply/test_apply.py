@@ -133,7 +133,7 @@ def test_mask_table_and_run_tell_the_same(applied, heads):
         assert run["lesions"]["count"] == len(table) == labels.max()
         assert run["lesions"]["load_ml"] == pytest.approx(table["volume_ml"].sum(), abs=1e-3)
         assert "location" not in table
-        of_folds = run["lesions"]["load_ml_of_folds"]
+        of_folds = run["lesions"]["load_ml_of_folds_in_model_space"]
         assert len(of_folds) == 3
         # what all folds call lesion, one alone does at least: the mean is over the threshold
         assert run["lesions"]["load_ml_in_model_space"] <= sum(of_folds)

@@ -24,7 +24,7 @@ def run_of(name, of_class):
         "scan": name,
         "bundle": {"id": "id", "method": "joint"},
         "class": of_class,
-        "lesions": {"count": 2, "load_ml": 1.5, "load_ml_of_folds": [1.0, 2.0]},
+        "lesions": {"count": 2, "load_ml": 1.5, "load_ml_of_folds_in_model_space": [1.0, 2.0]},
         "input": {"voxel_mm": [1, 1, 3], "shape": [4, 4, 4], "form_conflict": ""},
         "skullstrip": {},
     }
@@ -73,8 +73,19 @@ def test_volumes_are_compared_within_one_space(tmp_path):
     assert told["lesions in model space"] == (
         "1.75 ml by all folds together, 1.00 to 2.00 ml by single folds"
     )
-    run["lesions"]["load_ml_of_folds"] = [1.0]
+    run["lesions"]["load_ml_of_folds_in_model_space"] = [1.0]
     assert "lesions in model space" not in dict(facts(run)), "one fold has no spread"
+
+
+def test_a_run_that_was_written_before_its_keys_named_the_space_can_be_listed(tmp_path):
+    old, new = run_of("sub-1", None), run_of("sub-2", None)
+    old["lesions"]["load_ml_of_folds"] = old["lesions"].pop("load_ml_of_folds_in_model_space")
+    new["lesions"]["load_ml_in_model_space"] = 1.75
+    table = list_runs([old, new])
+    assert table["model_load_ml_least"].tolist() == [1.0, 1.0]
+    assert table["model_load_ml_most"].tolist() == [2.0, 2.0]
+    assert table["model_load_ml"].isna().tolist() == [True, False]
+    assert dict(facts(old))["lesions in model space"] == "1.00 to 2.00 ml by single folds"
 
 
 def test_a_bundle_that_names_no_class_makes_no_column_of_classes(tmp_path):

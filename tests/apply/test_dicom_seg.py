@@ -7,7 +7,8 @@ import pytest
 from msnmo.apply.arrivals import convert_flair
 from msnmo.apply.dicom_seg import write_segmentation
 from msnmo.core.errors import InputError
-from msnmo.core.volumes import Grid, Volume, load_volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume, load_volume
 from tests.cohort import dicom_forms
 from tests.cohort.dicom_study import (
     ANNA,

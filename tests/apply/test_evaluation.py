@@ -15,8 +15,9 @@ from msnmo.check.findings import ScanReport
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_json, write_tsv
 from msnmo.core.fingerprint import seal
+from msnmo.core.grid import Grid
 from msnmo.core.names import folder_of
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.saving import save_volume
 from tests.command import run_here
 
 GRID = Grid.from_affine((6, 6, 6), np.diag([1.0, 1.0, 2.0, 1.0]))
@@ -162,6 +163,35 @@ def test_all_that_is_written_says_the_same_and_again_in_equal_bytes(applied, eva
     assert "All sites" in markdown
     assert "No scan was excluded." in markdown
     assert "TPR 1, VD 1" in " ".join(page_of(evaluation).notes)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "learned", "said"),
+    [
+        (["yes"] * 6, {"scans": 8, "of": 8}, ["All scans are simulated", "only simulated scans"]),
+        (["no", "yes", *["no"] * 4], {"scans": 0, "of": 8}, ["1 of 6 scans is simulated"]),
+        (["no"] * 6, {"scans": 8, "of": 8}, ["only simulated scans"]),
+        (None, {"scans": 0, "of": 8}, []),
+    ],
+)
+def test_simulated_scans_are_told_in_every_form(applied, tmp_path, simulated, learned, said):
+    folder, cohort = applied
+    marked = cohort if simulated is None else cohort.assign(simulated=simulated)
+    bundle = bundle_with(training_cohort={"simulated": learned})
+    evaluation = evaluated((folder, marked), bundle=bundle)
+    write_evaluation(tmp_path, evaluation)
+    for text, note in zip(said, page_of(evaluation).notes[: len(said)], strict=True):
+        assert text in note
+    for file in ("report/evaluation.html", "evaluation/table.md", "evaluation/table.tex"):
+        content = (tmp_path / file).read_text(encoding="utf-8")
+        assert all(text in content for text in said), file
+        assert ("simulated" in content) == bool(said), file
+    page = (tmp_path / "report/evaluation.html").read_text(encoding="utf-8")
+    assert ('class="banner"' in page) == bool(said)
+    figure = (tmp_path / "evaluation/figure.svg").read_text(encoding="utf-8")
+    assert ("simulated" in figure) == bool(said)
+    in_caption = simulated is not None and "yes" in simulated
+    assert ("simulated" in page_of(evaluation).caption) == in_caption
 
 
 def test_what_is_missing_or_on_another_grid_is_named_at_once(applied, tmp_path):

@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 
 from msnmo.apply.lesion_table import COLUMNS, label_lesions, lesion_table
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 
 SHAPE = (9, 10, 11)
 

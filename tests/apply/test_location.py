@@ -22,7 +22,8 @@ from msnmo.apply.location import (
 )
 from msnmo.apply.template import Region, load_template, regions_in_template
 from msnmo.core.errors import InputError
-from msnmo.core.volumes import Grid, Volume, load_mask, load_volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 
 DATA = os.environ.get("MSNMO_REAL_DATA")
 SCAN = Path("sub-1_FLAIR.nii.gz")

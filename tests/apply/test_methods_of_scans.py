@@ -18,7 +18,7 @@ def run():
     return {
         "bundle": {"id": "b1", "method": "joint", "simulated": "", "threshold": 0.5},
         "class": {"folds": 3, "rule": "uncertain where folds differ", "temperature": 1.0},
-        "lesions": {"load_ml_of_folds": [1.0, 2.0, 3.0]},
+        "lesions": {"load_ml_of_folds_in_model_space": [1.0, 2.0, 3.0]},
         "skullstrip": {"engine": "fsl", "version": "6.0.7", "settings": {"frac": 0.4}},
         "preprocessing": {"bias_correction": n4, **space, "zscore": {"over": "brain"}},
         "device_name": "a processor",
@@ -51,7 +51,7 @@ def test_what_differs_between_scans_is_counted(run):
     other = run | {
         "bundle": run["bundle"] | {"id": "b2", "method": "only_seg", "simulated": "Simulated."},
         "class": None,
-        "lesions": {"load_ml_of_folds": [1.0], "location_rule": "A lesion is here."},
+        "lesions": {"load_ml_of_folds_in_model_space": [1.0], "location_rule": "A lesion is here."},
         "preprocessing": run["preprocessing"]
         | {"bias_correction": {"method": "none (corrected on arrival)"}},
     }

@@ -73,7 +73,7 @@ def run_of(name, digest):
         "device_name": "a processor",
         "versions": dict.fromkeys(("msnmo", "python", "torch", "monai", "numpy"), "1"),
         "git": {"commit": "n/a", "dirty": "n/a"},
-        "lesions": {"count": 1, "load_ml": 0.5, "load_ml_of_folds": [0.4, 0.6]},
+        "lesions": {"count": 1, "load_ml": 0.5, "load_ml_of_folds_in_model_space": [0.4, 0.6]},
     }
 
 

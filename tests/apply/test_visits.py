@@ -1,6 +1,7 @@
 """Two visits whose truth is known: balls on grids that differ, and simulated heads."""
 
 import json
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -13,7 +14,10 @@ from msnmo.apply.compare_visits import main
 from msnmo.apply.visits import OUTSIDE, TOO_SMALL, Rules, Visit, compare_lesions, in_space_of
 from msnmo.apply.visits_registration import register_visits
 from msnmo.core.errors import InputError
-from msnmo.core.volumes import Grid, Volume, load_mask, load_volume, save_volume
+from msnmo.core.files import write_json
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.demo.cohort import Plan, make_cohort
 
 MOVE = np.eye(4)
@@ -207,7 +211,8 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     for name in ("new", "gone"):
         assert (table["status"] == name).sum() == (truth["status"] == name).sum()
     assert run["lesions"]["new"] == (table["status"] == "new").sum()
-    assert run["doubts"] == []
+    assert run["doubts"] == run["scans"] == []
+    assert not run["simulated"]
     for space, session in (("first", "1"), ("second", "2")):
         mask = nib.load(tmp_path / f"out/space-{space}_desc-new_mask.nii.gz")
         scan = nib.load(visits["FLAIR", session])
@@ -221,6 +226,33 @@ def test_a_moved_second_visit_is_found_and_compared(visits, tmp_path, capsys):
     before = {name: (tmp_path / "out" / name).read_bytes() for name in names}
     main(command(visits, tmp_path / "out"))
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in names}
+
+
+def test_what_apply_wrote_is_compared_and_named(visits, tmp_path):
+    simulated = "These networks learned from only simulated scans."
+    for session in "12":
+        anat = tmp_path / f"new/sub-P/ses-{session}/anat"
+        anat.mkdir(parents=True)
+        stem = anat / f"sub-P_ses-{session}"
+        for kind in ("lesion", "brain"):
+            Path(f"{stem}_desc-{kind}_mask.nii.gz").symlink_to(visits[kind, session])
+        write_json(Path(f"{stem}_run.json"), {"bundle": {"simulated": simulated}})
+    scans = [str(visits["FLAIR", session]) for session in "12"]
+    applied = ["--applied", str(tmp_path / "new"), "--ids", "P_ses-1", "P_ses-2"]
+    main([*scans, *applied, "--out", str(tmp_path / "out")])
+    run = json.loads((tmp_path / "out/visits.json").read_text())
+    assert run["scans"] == ["sub-P_ses-1", "sub-P_ses-2"]
+    assert run["simulated"] == simulated
+    page = (tmp_path / "out/report/scans/visits.html").read_text(encoding="utf-8")
+    for said in (simulated, "sub-P_ses-1, then sub-P_ses-2", "away from all lesions"):
+        assert said in page
+    table = pd.read_csv(tmp_path / "out/visits.tsv", sep="\t", keep_default_na=False)
+    new = table[table["status"] == "new"]
+    assert set(new["lesions_first"]) == {"n/a"}
+    assert "n/a" not in set(new["lesions_second"])
+    assert len(re.findall('data-mm="', page)) == len(table)
+    row = table.iloc[0]
+    assert f'data-mm="{row["x_mm"]} {row["y_mm"]} {row["z_mm"]}"' in page
 
 
 def test_what_cannot_be_compared_is_refused(visits, tmp_path, capsys):

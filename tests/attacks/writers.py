@@ -23,7 +23,9 @@ import torch
 from msnmo.cohort.decisions import change_decision, read_decisions
 from msnmo.core.errors import run_command
 from msnmo.core.files import atomic_folder, read_json, read_tsv, write_json, write_text, write_tsv
-from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.train.checkpoint import Checkpoint
 from tests.attacks.attack import Attack, Place, refused
 

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from msnmo.bundle.__main__ import main as pack
 from msnmo.check.findings import ScanReport
 from msnmo.core.files import sha256, write_json, write_tsv
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.aggregate import COLUMNS
 from msnmo.evaluate.metrics import METRICS, metrics_of
 from msnmo.networks.build import build_network

@@ -169,8 +169,44 @@ def test_the_demo_cohort_is_a_dataset_too(imported, tmp_path):
     ]
     write_participants(root, people, ("participant_id", "group"))
     table, _ = imported("bids", root, "--diagnosis-column", "group", out=root / "imported.tsv")
-    assert table["lesion_mask"].tolist() == made["lesion_mask"].tolist()
-    assert table["flair"].tolist() == made["flair"].tolist()
+    for column in ("lesion_mask", "flair", "simulated"):
+        assert table[column].tolist() == made[column].tolist()
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "described", "simulated"),
+    [
+        ({"Manufacturer": " Simulated"}, {}, "yes"),
+        ({"Manufacturer": "Siemens"}, {}, "no"),
+        ({"Manufacturer": "Siemens"}, {"GeneratedBy": [{"Name": "msnmo.demo"}]}, "no"),
+        ({"Manufacturer": ""}, {"GeneratedBy": [{"Name": "msnmo.demo"}]}, "yes"),
+        ({}, {"GeneratedBy": [{"Name": "heudiconv"}, {"Name": "msnmo.demo"}]}, "yes"),
+        ({}, {"GeneratedBy": [{"Name": "msnmo"}]}, "no"),
+        ({"Manufacturer": 7}, {"GeneratedBy": ["msnmo.demo"]}, "no"),
+        ({}, {"GeneratedBy": {"Name": "msnmo.demo"}}, "no"),
+    ],
+)
+def test_simulated_scans_are_told_by_their_json_or_the_datasets(
+    sidecar, described, simulated, dataset, imported
+):
+    write_text(dataset, json.dumps({"Name": "x", "BIDSVersion": "1.9.0"} | described))
+    (dataset / "FLAIR.json").write_text(json.dumps(sidecar))
+    table, _ = imported("bids", dataset, *DIAGNOSES, out=dataset.parent / "scans.tsv")
+    assert set(table["simulated"]) == {simulated}
+
+
+def test_the_json_nearest_to_a_flair_says_whether_it_is_simulated(dataset, imported, tmp_path):
+    (dataset / "FLAIR.json").write_text('{"Manufacturer": "simulated"}')
+    own = dataset / "sub-02/anat/sub-02_FLAIR.json"
+    own.write_text('{"Manufacturer": "GE"}')
+    (dataset / "sub-01/ses-a/anat/sub-01_ses-a_T1w.json").write_text('{"Manufacturer": "GE"}')
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert table["simulated"].tolist() == ["yes", "yes", "no"]
+    assert str(own) not in notes
+    own.write_text("{")
+    table, notes = imported("bids", dataset, *DIAGNOSES, out=tmp_path / "scans.tsv")
+    assert table["simulated"].tolist() == ["yes", "yes", "yes"]
+    assert notes[str(own)] == "no JSON object: sub-02_FLAIR.nii.gz is taken without it"
 
 
 def test_without_a_column_of_diagnoses_the_masks_alone_are_taken(dataset, imported, tmp_path):

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from msnmo.core.errors import InputError
 from msnmo.core.geometry import Crop, ModelSpace, Resize, ras_order, resample, resample_mask
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 
 ORIENTATIONS = [
     "".join(letters)

@@ -76,6 +76,14 @@ def test_another_seed_gives_another_scan(tmp_path):
     assert sha256(one) != sha256(two)
 
 
+def test_every_scan_and_the_dataset_say_in_bids_that_they_are_simulated(cohort):
+    for flair in scans_of(cohort)["flair"]:
+        sidecar = Path(flair.removesuffix(".nii.gz")).with_suffix(".json")
+        assert json.loads(sidecar.read_text())["Manufacturer"] == "simulated"
+    described = json.loads((cohort / "dataset_description.json").read_text())
+    assert described["GeneratedBy"] == [{"Name": "msnmo.demo"}]
+
+
 def test_masks_lie_on_the_grid_of_their_scan(cohort):
     for row in scans_of(cohort).itertuples():
         grid = load_volume(row.flair).grid

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from msnmo.core.files import write_tsv
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 
 MODEL = Grid.from_affine((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0]))
 OBLIQUE = np.array([[-0.9, 0.2, 0.0, 50], [0.2, 0.9, 0.1, -40], [0.0, 0.1, 3.0, 9], [0, 0, 0, 1]])

@@ -13,7 +13,9 @@ from scipy.stats import pearsonr
 from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_tsv
-from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.evaluate import __main__ as command
 from msnmo.evaluate.aggregate import read_metrics
 from msnmo.evaluate.fold import evaluate_fold

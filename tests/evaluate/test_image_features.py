@@ -11,7 +11,9 @@ from scipy import ndimage
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_json, write_tsv
-from msnmo.core.volumes import Grid, Volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume
 from msnmo.evaluate.feature_classifier import main as classify
 from msnmo.evaluate.feature_classifier import predict_folds
 from msnmo.evaluate.image_features import FEATURES, main, measure

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import hmean
 
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.evaluate import lesion_detection
 from msnmo.evaluate.lesion_detection import (
     Lesions,

@@ -11,7 +11,8 @@ import pytest
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.fold import evaluate_fold
 from msnmo.evaluate.lesion_detection import Lesions
 from msnmo.evaluate.lesion_sizes import (

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize, same_extent
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.localisation import main, measure, random_map
 from msnmo.evaluate.maps import (
     AUROC,

@@ -9,7 +9,8 @@ import pytest
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.raters import COLUMNS, agreement, main, mean_lesions
 
 SHAPE = (20, 20, 20)

@@ -11,7 +11,8 @@ import pytest
 
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.verdict import Verdict
 from msnmo.figures.inputs import Inputs
 from tests.measured import with_folds

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.figures.pathway import Slices
 
 

@@ -7,8 +7,10 @@ import pytest
 from scipy import ndimage
 
 from msnmo.core.errors import InputError
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.predict.fill import RIM, fill_lesions, main, widened
 from msnmo.preprocess.zscore import zscore
 

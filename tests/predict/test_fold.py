@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 from msnmo.core.errors import DataLeakageError, DiskError, InputError, MsnmoError
 from msnmo.core.files import sha256, write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, Volume, load_mask, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.evaluate.maps import read_map
 from msnmo.networks.joint import JointModel
 from msnmo.networks.localisation import upsample

@@ -13,7 +13,9 @@ import pytest
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, write_json
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Grid, load_mask, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask, load_volume
 
 SHAPE = (30, 41, 22)
 AFFINE = np.array([[0, 0, 3, -30], [-1.1, 0.1, 0, 20], [0.1, 1.2, 0.2, -9], [0, 0, 0, 1.0]])

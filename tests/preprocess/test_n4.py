@@ -11,7 +11,9 @@ from scipy import ndimage
 
 from msnmo.core import memory
 from msnmo.core.files import read_json
-from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.preprocess.n4 import main
 from tests.command import run_here
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from msnmo.core.errors import InputError
-from msnmo.core.volumes import Grid, load_mask, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask, load_volume
 from msnmo.preprocess import raters
 from msnmo.preprocess.raters import combine_masks, load_raters
 

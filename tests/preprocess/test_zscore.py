@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_json, write_json
-from msnmo.core.volumes import Grid, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.preprocess import zscore as module
 from msnmo.preprocess.zscore import zscore
 

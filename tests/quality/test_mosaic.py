@@ -8,7 +8,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.quality import mosaic
 from msnmo.viewing.slices import PLANES, SAGITTAL
 

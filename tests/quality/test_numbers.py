@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.quality.numbers import RULES, Arrays, bias_field, flags_of, measure
 
 SHAPE = (30, 32, 20)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.evaluate.metrics import TABLE_METRICS
 from msnmo.report import __main__ as site_module
 from msnmo.report import scan_page as scan_module

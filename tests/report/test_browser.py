@@ -455,6 +455,35 @@ def test_a_click_on_a_lesion_s_row_goes_to_the_lesion(browser, tmp_path):
     context.close()
 
 
+def test_a_click_on_a_row_goes_to_a_lesion_of_a_mask_that_is_not_shown(browser, tmp_path):
+    new, stable = np.zeros((2, *GRID.shape), bool)
+    new[10:13, 10:13, 5] = True
+    stable[30:33, 30:33, 15] = True
+    generator = np.random.default_rng(0)
+    layers = [
+        Layer("scan", "scan", "image", Volume(generator.normal(9, 1, GRID.shape), GRID)),
+        Layer("new", "new", "mask", Volume(new, GRID)),
+        Layer("stable", "stable", "mask", Volume(stable, GRID), visible=False),
+    ]
+    wanted = GRID.affine[:3] @ [31.0, 31.0, 15.0, 1.0]
+    table = pd.DataFrame({"row": [Cell("1", 1.0, place=tuple(wanted.tolist()))], "ml": [0.1]})
+    write_assets(tmp_path)
+    page, _ = write_scan_page(tmp_path, "a", "a", layers, [], [("Lesions", table)])
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = Opened(context, page)
+    opened.wait_for_viewer()
+    place = opened.page.locator("#viewer-place")
+    assert "new: yes" in place.inner_text(), "it starts at what is shown"
+    opened.page.locator("tbody tr td").first.click()
+    opened.page.wait_for_timeout(200)
+    sides = [part.split() for part in place.inner_text().partition(" mm")[0].split(", ")]
+    at = np.array([float(n) * (1 if side in "RAS" else -1) for n, side in sides])
+    assert np.linalg.norm(at - wanted) < 6, "within two voxels"
+    assert "new: no" in place.inner_text()
+    assert opened.complaints == []
+    context.close()
+
+
 def test_the_wheel_scrolls_the_page_until_the_picture_is_clicked(viewer):
     page, place = viewer.page, viewer.page.locator("#viewer-place")
     page.locator("h1").click()

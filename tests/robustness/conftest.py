@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.robustness.perturbations import Head
 
 SHAPE = (46, 30, 60)

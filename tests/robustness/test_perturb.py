@@ -14,7 +14,9 @@ import pytest
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_json, write_json
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Grid, Volume, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_volume
 from msnmo.predict.fold import Prediction, load_scans
 from msnmo.preprocess import crop, n4, resize, zscore
 from msnmo.preprocess.steps import STEPS

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from msnmo.core.errors import bad_input
 from msnmo.core.geometry import sample_on_grid
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip.extraction import Extraction
 from msnmo.robustness import perturbations
 from msnmo.robustness.conditions import Condition, conditions_of

@@ -13,7 +13,8 @@ import pytest
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_json, write_json, write_tsv
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import load_volume, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.evaluate.__main__ import main as evaluate_main
 from msnmo.predict.fold import main as predict_main
 from msnmo.robustness.conditions import COLUMNS as CONDITION_COLUMNS

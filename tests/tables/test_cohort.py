@@ -11,7 +11,8 @@ import pytest
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import write_tsv
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.tables.cohort import acquisition, composition, read_cohort, summarise
 from msnmo.tables.render import FORMATS
 

@@ -10,7 +10,8 @@ from msnmo.cohort.parts import read_part
 from msnmo.core.diagnoses import NO_DIAGNOSIS, VARIABLE
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256
-from msnmo.core.volumes import load_mask, load_volume, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask, load_volume
 from msnmo.train.data import UNLABELLED, load_training_scans, refuse_unlabelled
 
 

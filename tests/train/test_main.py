@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256, write_json, write_tsv
-from msnmo.core.volumes import load_volume, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 from msnmo.networks.joint import JointModel
 from msnmo.train.__main__ import main
 from msnmo.train.kept import Kept

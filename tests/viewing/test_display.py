@@ -7,7 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.viewing.display import (
     FINEST_MM,
     LONGEST,

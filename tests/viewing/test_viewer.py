@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.viewing.assets import FOLDER, NAMES, write_assets
 from msnmo.viewing.pages import Cell
 from msnmo.viewing.viewer import Layer, write_scan_page

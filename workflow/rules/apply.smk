@@ -1,4 +1,4 @@
-# Bundles applied to new scans: the product use.
+# Apply bundles to new scans.
 
 BUNDLE = config["apply"]["bundle"] or rules.make_bundle.output[0]
 APPLIED_METHOD = bundle.method.name if config["apply"]["bundle"] else BUNDLED
@@ -118,12 +118,12 @@ rule apply:
         after_check(rules.list_applied.output),
 
 
-# A bundle on a labelled cohort that it never saw.
+# Evaluate a bundle on a labelled cohort that it did not learn from.
 
 EVALUATION = f"{APPLIED}/evaluation"
 
 
-# whether the bundle ever saw a subject is known from the check: nothing is computed before
+# the check's reports show whether the bundle learned from a subject: nothing is computed before
 checkpoint refuse_overlap:
     input:
         bundle=BUNDLE,
@@ -154,7 +154,7 @@ rule evaluate_applied:
         overlap=rules.refuse_overlap.output,
         applied=per_scan(f"{APPLIED}/{{folder}}/anat", labelled=None),
         truths=per_scan(rules.combine_raters.output[0], labelled=True),
-        # the report that the page is added to
+        # the page is added to this report
         listing=rules.list_applied.output,
     output:
         tables=expand(

@@ -1,4 +1,4 @@
-# Trained folds as a bundle, which is applied to new scans without the data they learned from.
+# Pack trained folds into a bundle. It is applied to new scans without the data they learned from.
 
 BUNDLED = config["bundle"]["method"]
 if ONE_CLASS:

@@ -1,4 +1,4 @@
-# The check: every scan and mask opened whole once, before anything is computed from them.
+# The check: every scan and mask is read completely once, before anything is computed from them.
 
 
 REPORT_OF_SCAN = f"{RESULTS}/check/{{folder}}/{{scan}}.json"
@@ -60,7 +60,7 @@ rule list_findings:
         " > {log:q} 2>&1"
 
 
-# What goes on is known when every scan has been opened: jobs that follow are planned then.
+# When every scan has been read it is known which scans go on. Later jobs are planned then.
 checkpoint accept_cohort:
     input:
         scans=config["scans"],
@@ -86,7 +86,7 @@ checkpoint accept_cohort:
         " --out-cohort {output.cohort:q} --out-excluded {output.excluded:q} > {log:q} 2>&1"
 
 
-# whether a run of everything would come to its end; of a bundle that is judged, nothing is trained
+# whether a run of everything would finish; if a bundle is evaluated, nothing is trained
 rule judge_cohort:
     input:
         cohort=rules.accept_cohort.output.cohort,

@@ -1,4 +1,4 @@
-# The cohort as the network meets it.
+# The cohort as the networks see it.
 
 
 rule list_manifest:

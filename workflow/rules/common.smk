@@ -1,4 +1,4 @@
-# What the rules share: the checked config, the scan table, where files lie, what code a rule runs.
+# What the rules share: the checked config, the scan table, paths, and the version of a rule's code.
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 from snakemake.logging import logger
 
-# as a module of another workflow, the main Snakefile lies elsewhere
+# if this is a module of another workflow, the main Snakefile lies elsewhere
 CHECKOUT = Path(workflow.current_basedir).parents[1]
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
@@ -60,7 +60,7 @@ from msnmo.workflow.environment import (
 )
 from msnmo.core.errors import MsnmoError, bad_input
 
-# whose Snakefile it is decides how a run looks, and what is made where nothing is asked for
+# the main Snakefile decides how a run looks on the screen, and what the default target is
 IS_MAIN = Path(workflow.main_snakefile).resolve() == CHECKOUT / "Snakefile"
 if workflow.is_main_process and IS_MAIN:
     screen = Screen.take_over(workflow, logger)
@@ -70,9 +70,9 @@ else:
 try:
     config.update(complete_config(config))
     if config["apply"]["bundle"]:
-        # messages name whole paths; those of rules stay as they are given
+        # messages name absolute paths; rules keep paths as they are given
         bundle = read_bundle(Path(config["apply"]["bundle"]).absolute(), verify=False)
-        # the networks know no other; an engine that the config names stays
+        # the networks need the bundle's preprocessing; but the config may name the engine
         config.update(bundle.preprocessing(config["skull_strip"]["engine"]))
     prepare_jobs(config["compute"]["folds_per_gpu"])
     use_diagnoses(config["diagnoses"])
@@ -90,11 +90,11 @@ try:
             "config: decisions", "a rater's table", found, "correct the path"
         )
     by_rater = excluded_by_rater(survey.names, decisions.absolute())
-    # those that the table gives, whatever the check will say of a scan: if it leaves none of one
-    # of two, the plan of trainings stops and names the scans
+    # the classes of the scan table, whatever the check will say of a scan: if the check leaves no
+    # scan of a class, planning of trainings stops and names the scans
     CLASSES = survey.classes(set(by_rater["scan"]))
     METHODS, LEFT_OUT = config["methods"], []
-    # where there is nothing to learn from, as for `apply`, nothing is said of methods
+    # if there is nothing to learn from, as for `apply`, no message about methods is shown
     ONE_CLASS = len(CLASSES) < len(DEFAULT) and len(learned(survey.cohort)) > 0
     if ONE_CLASS:
         METHODS, LEFT_OUT = trainable(METHODS, CLASSES)
@@ -105,30 +105,30 @@ except MsnmoError as error:
 
 shell.prefix(shell_prefix(SOURCE))
 keep_code(SOURCE, Path(".snakemake", "msnmo", "code.json"))
-# rows that cannot be used are named by the check, with all else that is wrong of the cohort
+# the check names rows that cannot be used, with all other errors of the cohort
 SCANS = survey.cohort[~survey.cohort["scan"].isin(by_rater["scan"])].set_index(
     "scan", drop=False
 )
-# the check opens the scans of these rows all the same, to tell all that is wrong at once
+# the check still reads the scans of these rows, to report all errors at once
 OPENED = survey.opened[~survey.opened["told_as"].isin(by_rater["scan"])].set_index(
     "scan", drop=False
 )
 if survey.findings and workflow.is_main_process:
     rows = "\n".join(f"  {each.finding}" for each in survey.findings)
     logger.warning(f"The check will report rows that cannot be used:\n{rows}")
-# a bundle is judged by diagnoses alone too; what learns here needs masks with them
+# to evaluate a bundle a diagnosis without a mask is enough; training needs masks too
 DIAGNOSIS_ALONE = "--diagnosis-alone" if config["apply"]["bundle"] else ""
 if LEFT_OUT and workflow.is_main_process:
     logger.warning(left_out_note(LEFT_OUT, CLASSES))
-# of the classes' labels, in what is compared: nothing of the paper's
+# the classes' labels in params that Snakemake compares; empty for the paper's labels
 LABELS = [] if tuple(config["diagnoses"]) == DEFAULT else list(config["diagnoses"])
-# pages show heads, and faces with them, unless the config says otherwise
+# pages show heads with their faces, unless the config says otherwise
 DEFACE = "--deface" if config["report"]["deface"] else ""
 DECISIONS = [str(decisions)] if decisions.exists() else []
 RESULTS = config["results"]
-# each repeat of the cross-validation draws other folds, from a seed that is its trainings' too
+# each repeat of the cross-validation draws other folds; its trainings use the same seed
 REPEATS = config["folds"]["repeats"]
-# the seed of each training of a fold, by its place; one alone has no folder of its own
+# the seed of each training of a fold, by its folder; a single seed has no folder
 SEEDS = config["seeds"] or [config["seed"] + repeat for repeat in range(REPEATS)]
 SEED_OF = (
     {f"{os.sep}seed-{seed}": seed for seed in SEEDS}
@@ -143,7 +143,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
 def expected():
-    """Return what trainings and predictions take before one has ended, for the time that is left."""
+    """Return the expected seconds of trainings and predictions, until the first has ended."""
     if config["apply"]["bundle"]:
         return {}
     on_gpu = expects_gpu(config["compute"]["device"], workflow.local_exec)
@@ -163,7 +163,7 @@ onstart:
             hold_results(Path(RESULTS))
     except MsnmoError as error:
         raise WorkflowError(str(error)) from error
-    # of a check, its verdict says it
+    # the verdict of a check says the same
     if not config["apply"]["bundle"] and {*workflow.dag_settings.targets} != {
         "check"
     }:
@@ -194,19 +194,19 @@ def pattern(path):
 
 
 def trainings(output, methods, seeds=SEEDS[:1]):
-    """Return a file of each training of methods, for an input function: folds are known by then.
+    """Return a file of each training of methods, for an input function, when folds are known.
 
-    Tables are of all seeds. Where one training a fold is shown or packed, it is the first's.
+    Tables use all seeds. If one training of a fold is shown or packed, it is the first seed's.
     """
     if not methods:
-        # what shows no method needs no folds, and may be of scans that there are none of
+        # without methods no folds are needed, and perhaps no folds can be made
         return []
     places = [place for place, seed in SEED_OF.items() if seed in seeds]
     return expand(output, method=methods, fold=tested_folds(), seed=places)
 
 
 def of_first_seed(output, **wildcards):
-    """Return a file of a training of the first seed; what is not given is left to the job."""
+    """Return a file of a training of the first seed; other wildcards are left to the job."""
     return expand(output, seed=FIRST_SEED, allow_missing=True, **wildcards)
 
 
@@ -224,7 +224,7 @@ def uncompared(value):
 
 
 def settings_of_method(wildcards):
-    """Return what a method is trained with, and nothing that does not concern it, as JSON."""
+    """Return only those settings that a method is trained with, as JSON."""
     return json.dumps(method_settings(config, wildcards.method), sort_keys=True)
 
 
@@ -234,13 +234,13 @@ def digest_of(text):
 
 
 def code(module, *chosen):
-    """Return the version of a module's code, which reruns its rule when it changes.
+    """Return the version of a module's code. If it changes, the rule runs again.
 
-    `chosen` are the modules that the job imports where its code could import one of several.
+    If the code can import one of several modules, `chosen` are those that the job imports.
     """
     chosen = tuple(f"msnmo.{name}" for name in chosen)
     version = code_version(f"msnmo.{module}", SOURCE, chosen)
-    # the labels are no params of rules, but part of what such a module's code means
+    # labels are no params of rules; they count as a part of the code of modules that use them
     if LABELS and reads("msnmo.core.diagnoses", f"msnmo.{module}", SOURCE, chosen):
         return f"{version} {' '.join(LABELS)}"
     return version

@@ -1,4 +1,4 @@
-# From predictions to long tables of every metric, to the tests between methods and to calibration.
+# Evaluate predictions: long tables of every metric, tests between methods, and calibration.
 
 
 rule evaluate_fold:
@@ -24,7 +24,7 @@ rule evaluate_fold:
         " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
 
 
-# a selection is a table, a figure or all: each waits for the methods that it shows, and no other
+# a selection is a table, a figure or all; each waits only for the methods that it shows
 rule aggregate_metrics:
     input:
         fold_metrics,
@@ -69,7 +69,7 @@ rule compare_methods:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
-# Table S3, of all methods: what each metric is at each site
+# Table S3: each metric at each site, for all methods
 rule compare_sites:
     input:
         metrics=f"{RESULTS}/metrics/all.tsv",
@@ -94,7 +94,7 @@ rule compare_sites:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
-# what the site of a scan tells of its class, without any network
+# how well the site of a scan alone predicts its class, without a network
 rule judge_site_alone:
     input:
         folds=rules.split_folds.output,
@@ -119,7 +119,7 @@ rule judge_site_alone:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
-# one job for all folds: each is scaled by what the held-out scans of the others say
+# one job for all folds: each fold is scaled by the held-out scans of the other folds
 rule calibrate_classes:
     input:
         predictions=lambda wildcards: trainings(rules.predict_fold.output, CLASSIFYING),
@@ -143,7 +143,7 @@ rule calibrate_classes:
         " > {log:q} 2>&1"
 
 
-# where the maps of a training lie; Grad-CAM is of the joint model's first seed
+# where the maps of a training are stored; Grad-CAM is made for the first seed of the joint model
 rule measure_maps:
     input:
         scans=part_of_fold("test"),
@@ -175,7 +175,7 @@ rule measure_maps:
         " --seed {params.seed} --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
 
 
-# the image's intensity and noise, which no training changes
+# maps of intensity and of noise, which do not depend on training
 rule measure_untrained_maps:
     input:
         scans=part_of_fold("test"),
@@ -196,8 +196,8 @@ rule measure_untrained_maps:
         " --fold {wildcards.fold} --out {output:q} > {log:q} 2>&1"
 
 
-# whether they find lesions better than chance: of all seeds for the table, or of the one whose maps
-# are shown, which says so there
+# whether maps find lesions better than chance: for all seeds (the table), or for the first seed,
+# whose maps are shown with this verdict
 rule judge_maps:
     input:
         measured=lambda wildcards: expand(
@@ -230,7 +230,7 @@ rule judge_maps:
         " --confidence {params.settings[confidence]} --out {output:q} > {log:q} 2>&1"
 
 
-# what is found of small and large lesions, by one training
+# how many small and large lesions one training finds
 rule measure_lesions:
     input:
         predictions=rules.predict_fold.output,
@@ -259,7 +259,7 @@ rule measure_lesions:
 AGREEMENT = f"{RESULTS}/raters/{{folder}}/{{scan}}.tsv"
 
 
-# of a scan whose masks are of several raters, which no training changes
+# agreement of the raters of a scan with several masks, which does not depend on training
 rule compare_raters:
     input:
         flair=sources("flair", AGREEMENT),
@@ -285,7 +285,7 @@ rule compare_raters:
         " --smallest-lesion-mm3 {params.smallest_mm3} --out {output:q} > {log:q} 2>&1"
 
 
-# all methods at once: raters stand beside each of them on the same scans
+# all methods at once: raters are compared with each method on the same scans
 rule describe_lesions:
     input:
         measured=measured_lesions,

@@ -1,4 +1,4 @@
-# Every figure of the paper, and what its readers ask for.
+# All figures: those of the paper, and further ones that readers of such papers ask for.
 
 
 rule draw_figure:
@@ -82,7 +82,7 @@ rule figures:
         ),
 
 
-# `snakemake figure_8` trains and predicts what Figure 8 shows, and no more
+# `snakemake figure_8` trains and predicts only what Figure 8 shows
 for name in FIGURES:
 
     rule:

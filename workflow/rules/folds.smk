@@ -10,7 +10,7 @@ rule split_folds:
         f"{LOGS}/split_folds.log",
     benchmark:
         f"{BENCHMARKS}/split_folds.tsv"
-    # folds that cannot be made are told at once, not after hours of preprocessing
+    # it is reported at once if folds cannot be made, and not after hours of preprocessing
     priority: 100
     conda:
         "../../envs/image.yaml"
@@ -24,7 +24,7 @@ rule split_folds:
         " --split {params.split} --seed {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
-# The cohort's table is no input, as it changes with a site's name: the rows themselves are compared.
+# The cohort's table is no input, as it changes with a site's name. Its rows are compared instead.
 rule list_part:
     input:
         files_of_part,
@@ -44,7 +44,7 @@ rule list_part:
         seed=seed_of_folds,
         side=lambda wildcards: PARTS[wildcards.part][0],
         leak="--allow-leak" if config["folds"]["split"] == "random" else "",
-        # of one class may be what the other sites have
+        # the other sites may have scans of only one class
         classes=(
             "--classify" if CLASSIFYING and config["folds"]["split"] == "site" else ""
         ),

@@ -1,4 +1,4 @@
-# One scan from its own grid to model space: crop, resize, z-score; its lesion mask along.
+# Take one scan and its lesion mask from the scan's own grid to model space: crop, resize, z-score.
 
 MODEL_IMAGE = f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz"
 MODEL_SIDECAR = f"{ANAT}_space-model_desc-zscore_FLAIR.json"

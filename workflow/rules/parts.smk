@@ -1,10 +1,10 @@
 # What each fold's jobs read, and how a training is started.
 
 
-# of several repeats each has a folder
+# if there are several repeats, each has its own folder
 NAME_OF_PART = f"fold-{{fold}}{'{seed}' if REPEATS > 1 else ''}/{{part}}"
 PART = f"{RESULTS}/folds/{NAME_OF_PART}.tsv"
-# what jobs of a fold read, and no more of: the side of the fold, and the files of its scans
+# what jobs of a fold read: the side of the fold (training or test), and the files of its scans
 PARTS = {
     "train_images": ("train", {"image": MODEL_IMAGE}),
     "train": ("train", {"image": MODEL_IMAGE, "lesion": MODEL_LESION}),
@@ -17,12 +17,12 @@ PARTS = {
 
 
 def place_of_folds(job):
-    """Return which of several repeats a job is of; one without a seed is of the first."""
+    """Return the repeat that a job belongs to; a job without a seed belongs to the first."""
     return job.get("seed") or FIRST_SEED
 
 
 def seed_of_folds(job):
-    """Return the seed that the folds of a job are drawn from."""
+    """Return the seed of the folds of a job."""
     return config["seed"] if REPEATS == 1 else SEED_OF[place_of_folds(job)]
 
 
@@ -34,7 +34,7 @@ def fold_of_each(scans, seed):
     try:
         return split_folds(cohort, settings["k"], settings["split"], seed)
     except MsnmoError:
-        # the rule split_folds says why there are no folds; a plan without folds has all scans
+        # the rule split_folds reports why there are no folds; the plan then has all scans
         return learned(cohort).assign(fold=-1)
 
 
@@ -94,37 +94,37 @@ def simulated_scans(wildcards):
 
 @cache
 def digest_of_start(path):
-    """Return what tells the weights that trainings start from: a bundle's description has theirs."""
+    """Return the digest of weights that trainings start from, or of a bundle's description."""
     description = Path(path) / "bundle.json"
     return sha256(description if Path(path).is_dir() else path)
 
 
 def checked_start(wildcards):
-    """Return the list that says that a bundle to start from knows no scan of this cohort."""
+    """Return the list which shows that the bundle to start from knows no scan of this cohort."""
     start = start_of(config, wildcards.method)
     if not (start and Path(start).is_dir()):
         return []
-    # made again, it says the same, or the run stops
+    # if it is made again, it has the same content, or the run stops
     return ancient(f"{RESULTS}/folds/start-{wildcards.method}.tsv")
 
 
 def settings_of_training(wildcards):
-    """Return what a method is trained with, and what tells the weights that it starts from, if any."""
+    """Return the settings of a training, and the digest of weights that it starts from."""
     settings, start = settings_of_method(wildcards), start_of(config, wildcards.method)
     if not start:
         return settings
     try:
         return f"{settings} from {digest_of_start(start)}"
     except (MsnmoError, OSError):
-        # the training says what is wrong of it
+        # the training reports what is wrong with it
         return f"{settings} from {start}, which cannot be read"
 
 
 def training(wildcards, input, output):
     """Return the command of a training.
 
-    It is no text of the rule, which Snakemake compares: weights do not follow from device, threads,
-    paths or the form of the command. What they follow from is in the rule's input and params.
+    It is not in the text of the rule, which Snakemake compares: weights do not depend on device,
+    threads, paths or the form of the command. They depend on the rule's input and params.
     """
     folder = Path(output.weights).parent
     options = {
@@ -138,8 +138,8 @@ def training(wildcards, input, output):
         "checkpoint-minutes": config["compute"]["checkpoint_minutes"],
         "held-scans": config["compute"]["held_scans"],
         "simulated-scans": simulated_scans(wildcards),
-        # undeclared, because Snakemake removes the outputs of a failed job: a killed training
-        # goes on from here
+        # not declared, because Snakemake removes the outputs of a failed job; a killed training
+        # continues from this file
         "checkpoint": folder / "checkpoint.pt",
         "out-weights": output.weights,
         "out-history": output.history,
@@ -155,7 +155,7 @@ def training(wildcards, input, output):
         f"--{each.replace('_', '-')}" for each in switches if config["compute"][each]
     ]
     log = rules.train_fold.log[0].format(**wildcards)
-    # a scheduler's request to stop is for the training, which keeps its state, not for the shell
+    # a stop signal of a scheduler must reach the training, which saves its state, and not the shell
     return (
         f"trap '' TERM; python -m msnmo.train {shlex.join(words)}"
         f" >> {shlex.quote(log)} 2>&1"

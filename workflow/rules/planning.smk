@@ -1,8 +1,8 @@
-# What is planned when: the check first, and what follows of the scans that it lets go on.
+# What is planned when: first the check, then the jobs of the scans that go on.
 
 
 def runs_jobs():
-    """Return whether this process is to run jobs: no dry run, no drawing, no job of another run."""
+    """Return whether this process runs jobs: no dry run, no graph, no job of another run."""
     executor = workflow.executor_plugin is not None
     return (
         workflow.is_main_process
@@ -15,8 +15,8 @@ def runs_jobs():
 def accepted():
     """Return the rows of the scans that go on.
 
-    When jobs are run, the check comes first: until it has ended Snakemake plans no more than it,
-    and what follows is then planned by what has changed. A dry run plans all at once.
+    When jobs are run, the check comes first. Until it has ended, Snakemake plans nothing else. What
+    follows is then planned by what has changed. A dry run plans everything at once.
     """
     if runs_jobs():
         checkpoints.accept_cohort.get()
@@ -29,7 +29,7 @@ def accepted():
 def tested_folds():
     """Return the folds that are trained and tested: those that the config names, or all.
 
-    With one fold a site there are as many as the scans that go on have sites.
+    With one fold for each site, their number is that of the sites of the scans that go on.
     """
     refuse_lost(tuple(accepted()["scan"]))
     return folds_among(tuple(accepted()["scan"]))
@@ -37,9 +37,9 @@ def tested_folds():
 
 @cache
 def refuse_lost(scans):
-    """Stop if the check left no scan of one of two classes that methods are to tell apart.
+    """Stop if the check left no scan of one of the two classes of the methods.
 
-    What needs no training, such as preprocessing, goes on.
+    Jobs that need no training, such as preprocessing, go on.
     """
     excluded = Path(RESULTS) / "excluded.tsv"
     if not CLASSIFYING or config["on_bad_scan"] == "stop" or not excluded.exists():
@@ -52,18 +52,18 @@ def refuse_lost(scans):
 
 @cache
 def folds_among(scans):
-    """Return those folds among the scans that go on."""
+    """Return the folds that are trained and tested, for the scans that go on."""
     chosen, split = config["folds"]["only"], config["folds"]["split"]
     count = count_folds(SCANS.loc[list(scans)], config["folds"]["k"], split)
-    # where there is no site, a job of the first fold says so
+    # if there is no site, a job of the first fold reports it
     return chosen or list(range(max(1, count)))
 
 
 def findings_to_judge(wildcards):
-    """Return the table of findings; what was refused is judged again, whatever is asked for.
+    """Return the table of findings. A cohort that was refused is checked again for every target.
 
-    Snakemake records a job that failed as it records one that ended, and makes no file that is
-    missing between others that are there: results of the cohort before would pass for new.
+    Snakemake records a failed job like a finished one. It does not make a missing file if the files
+    that depend on it exist. Results of the earlier cohort would then look current.
     """
     for path in map(IOFile, rules.accept_cohort.output):
         if workflow.persistence.metadata(path) and not Path(path).exists():
@@ -72,7 +72,7 @@ def findings_to_judge(wildcards):
 
 
 def after_check(*files):
-    """Return an input function: files that are planned when the check has ended."""
+    """Return an input function: files that are planned after the check."""
 
     def planned(wildcards):
         accepted()
@@ -89,8 +89,8 @@ def after_check(*files):
 def per_scan(pattern, labelled=None, raters=0):
     """Return an input function: a per-scan file of every scan that goes on.
 
-    Of all scans, or of those with (`labelled`) or without a lesion mask, or with those of at least
-    so many `raters`.
+    These are all scans, or those with (`labelled`) or without a lesion mask, or those with masks of
+    at least that many `raters`.
     """
 
     def files(wildcards):

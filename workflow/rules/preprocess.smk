@@ -1,6 +1,6 @@
-# One scan on its own grid: its lesion mask by the raters, skull strip, N4.
+# Process one scan on its own grid: lesion mask of the raters, skull strip, N4.
 
-# FSL's licence is to be chosen, not met with: its packages come with its engine alone
+# FSL has its own licence, which users must choose: its packages come only with its engine
 SKULLSTRIP_ENV = "../../envs/skullstrip{}.yaml".format(
     "-fsl" if config["skull_strip"]["engine"] == "fsl" else ""
 )

@@ -1,4 +1,4 @@
-# Pictures and numbers to rate each scan's preprocessing by, before a night of GPU is spent on it.
+# Pictures and numbers to rate the preprocessing of each scan, before networks are trained on it.
 
 QUALITY = f"{RESULTS}/quality"
 
@@ -65,7 +65,7 @@ rule list_quality:
     params:
         pictures=pattern(f"{QUALITY}/{{folder}}/{{scan}}.png"),
         numbers=pattern(f"{QUALITY}/{{folder}}/{{scan}}.json"),
-        # the path itself is not a param: `snakemake --report` shows these
+        # the path itself is no param, because `snakemake --report` shows params
         decisions="--decisions" if DECISIONS else "",
         code=code("quality.overview"),
     shell:

@@ -1,19 +1,19 @@
-# One folder to open from disk: everything above, and every scan in a viewer.
+# The report: one folder that opens from disk, with all results and a viewer of every scan.
 
 REPORT = f"{RESULTS}/report"
-# what the page of tables shows, and what it gives to download
+# the tables that the page shows, and the files to download
 SHOWN_AND_KEPT = ["json", "tsv", "tex"]
 
 
-# what every page reads, in one edge each: for an edge to a job Snakemake goes through all that the
-# job reads, and the manifest's reads every scan
+# what every page reads, with one edge each. For each edge to a job Snakemake goes through all
+# inputs of the job, and the manifest reads every scan
 rule list_tables_of_pages:
     input:
         cohort=rules.accept_cohort.output.cohort,
         manifest=rules.list_manifest.output.table,
         quality=rules.list_quality.output.table,
         folds=rules.split_folds.output,
-        # it waits for all predictions; named here, they would be a hundred edges for each scan
+        # it waits for all predictions; as inputs they would be a hundred edges for each scan
         metrics=f"{RESULTS}/metrics/all.tsv",
         localisation=of_first_seed(rules.judge_maps.output, method=WITH_MAPS),
     output:
@@ -92,7 +92,7 @@ rule write_report:
         ),
         robustness_figure=where_made(*rules.draw_robustness.output),
         pathway=rules.draw_pathway.output if OF_BOTH_TASKS else [],
-        # not shown; here, so that the costs are those of the whole run
+        # not shown, but an input, so that the costs are those of the whole run
         others=[
             rules.list_statistics.output,
             rules.list_complexity.output,
@@ -152,6 +152,6 @@ rule report:
     input:
         after_check(
             rules.write_report.output,
-            # deleted ones are predicted again before the pages that show them
+            # deleted predictions are made again before the pages that show them
             lambda wildcards: trainings(rules.predict_fold.output, METHODS),
         ),

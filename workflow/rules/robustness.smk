@@ -1,5 +1,5 @@
-# Held-out scans perturbed at graded severity, and what the trained networks make of them. Not part
-# of `all`.
+# Perturb held-out scans with graded severity and test the trained networks on them. This is not
+# part of `all`.
 
 ROBUSTNESS = f"{RESULTS}/robustness"
 PERTURBED = f"{ROBUSTNESS}/perturbed/{{folder}}/{{scan}}"
@@ -23,7 +23,7 @@ PERTURBING = code(
 )
 
 
-# one scan in every condition; as large as two dozen scans, it lives until its networks have seen it
+# one scan in every condition; this takes the space of 24 scans, and is kept until it is predicted
 rule perturb_scan:
     input:
         flair=sources("flair", PERTURBED),
@@ -52,7 +52,7 @@ rule perturb_scan:
         " --seed {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
-# by the networks of the first seed
+# predicted by the networks of the first seed
 rule predict_perturbed:
     input:
         scans=part_of_fold("test"),

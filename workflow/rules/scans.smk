@@ -1,10 +1,10 @@
-# What a scan's jobs read, run and write: entries of the scan table, files by its name or its folder.
+# What jobs of one scan read, run and write: entries of the scan table, files by its name or folder.
 
 LESION_LABELS = config["lesion_masks"]["labels"]  # a list, or any
 
 
 def sources(column, output):
-    """Return an input function: the files of a scan that a column names, maybe none.
+    """Return an input function: the files of a scan that a column names; there may be none.
 
     Their content decides whether the job is run again (`contents`), not their times: a mask may be
     replaced by an older file, a scan be touched. Times decide where Snakemake has no record of the
@@ -29,7 +29,7 @@ def named(wildcards, *columns):
 
 
 def contents(*columns):
-    """Return a params function: what tells the content of the files that columns name."""
+    """Return a params function: digests of the files that columns name."""
 
     def told(wildcards):
         scan = wildcards.get("scan") or scan_of(wildcards.folder)
@@ -51,7 +51,7 @@ def of_scan(column):
 
 
 def option(name, column):
-    """Return a params function: a command's option where the scan table's column has an entry."""
+    """Return a params function: a command's option, if the scan table's column has an entry."""
 
     def given(wildcards):
         entry = OPENED.loc[wildcards.scan, column]
@@ -61,14 +61,14 @@ def option(name, column):
 
 
 def command(step):
-    """Return the shell line of a step of preprocessing: what `msnmo.apply` runs, too."""
+    """Return the shell line of a step of preprocessing. `msnmo.apply` runs the same steps."""
     return STEPS[step].shell_line()
 
 
 def options(step):
     """Return a params function: a step's options by the config and the scan table."""
 
-    # of the wildcards alone: Snakemake compares no params that could follow from inputs
+    # a function of the wildcards only: Snakemake does not compare params that may depend on inputs
     def given(wildcards):
         known = {name: SCANS.loc[wildcards.scan, name] for name in STEPS[step].of_scan}
         known |= {
@@ -80,7 +80,7 @@ def options(step):
 
 
 def lesions_of_scan(wildcards):
-    """Return a scan's lesion masks as preprocessed, native and in model space, if it has any."""
+    """Return the preprocessed lesion masks of a scan, native and in model space, if it has any."""
     if not SCANS.loc[wildcards.scan, "lesion_mask"]:
         return {}
     return {
@@ -102,10 +102,10 @@ def folder_of_scan(pattern):
 
 
 def new_scans(wildcards):
-    """Return the page of every scan to apply a bundle to; that there is none is said.
+    """Return the page of every scan to apply a bundle to. Stop with a message if there is none.
 
-    Scans with a lesion mask are what the folds trained here learned from; to another bundle all
-    scans are new.
+    The folds trained here learned from the scans with a lesion mask. For another bundle all scans
+    are new.
     """
     which = None if config["apply"]["bundle"] else False
     pages = per_scan(rules.draw_applied.output.page, labelled=which)(wildcards)

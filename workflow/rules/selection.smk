@@ -1,18 +1,18 @@
-# What each table and figure shows of the methods that the config chooses, and so what it waits for.
+# Which methods of the config each table and figure shows, and so which files it waits for.
 
 from msnmo.figures import catalogue
 from msnmo.settings.methods import BOTH_TASKS, JOINT, get_method
 from msnmo.settings.methods import METHODS as REGISTRY
 from msnmo.tables import layout
 
-# under every table of results stands what its folds balance, and what is left out of one class
+# notes under tables of results: what folds balance, and what a cohort of one class leaves out
 HOW_SPLIT = [f"--{name}={config['folds'][name]}" for name in ("split", "k", "repeats")]
 HOW_SPLIT += [f"--left-out={name}" for name in LEFT_OUT]
 FORMATS = ["tsv", "md", "tex", "html"]
 COMPARED = [table for table in layout.CAPTIONS if layout.methods_of(table, METHODS)]
 # the methods whose localisation maps are measured
 WITH_MAPS = layout.methods_of(layout.MAPS, METHODS)
-# the methods whose lesions are told by size
+# the methods whose lesions are counted by size
 SEGMENTING = layout.methods_of(layout.LESIONS, METHODS)
 # classifiers are tested for shortcuts where there is a joint model
 TESTED_FOR_SHORTCUTS = layout.methods_of(layout.SHORTCUTS, METHODS) * (JOINT in METHODS)
@@ -26,7 +26,7 @@ TABLES = [
 FIGURES = catalogue.drawable(METHODS)
 # the methods that both segment and classify: the pathway shows the first
 OF_BOTH_TASKS = [name for name in METHODS if REGISTRY[name].tasks == BOTH_TASKS]
-# the methods whose class probabilities are judged
+# the methods whose class probabilities are evaluated
 CLASSIFYING = [name for name in METHODS if "classification" in REGISTRY[name].tasks]
 
 
@@ -71,7 +71,7 @@ def judged_maps(wildcards):
 
 
 def measured_lesions(wildcards):
-    """Return what every training of every method finds of lesions by their size."""
+    """Return the counts of lesions by size for every training of every method."""
     if not SEGMENTING:
         raise WorkflowError(
             f"table-{layout.LESIONS} shows none of the config's methods"
@@ -90,7 +90,7 @@ def filled_of_fold(wildcards):
 def judged_shortcuts(wildcards):
     """Return whether each method tells classes without lesions: what Table S6 shows.
 
-    Of another table's methods, where they are tested: that table says which do.
+    For another table these are its methods that were tested: its notes say which ones do.
     """
     if "table" not in wildcards.keys():
         methods = layout.methods_of(layout.SHORTCUTS, METHODS)
@@ -121,9 +121,9 @@ def table_files(*tables):
 
 
 def weights_of(selection):
-    """Return an input function: the weights of what a table or figure shows.
+    """Return an input function: the weights of the methods that a table or figure shows.
 
-    Deleted ones are trained again.
+    Deleted weights are trained again.
     """
     return lambda wildcards: trainings(
         rules.train_fold.output.weights, methods_of(selection), seeds_of(selection)
@@ -160,15 +160,15 @@ def figure_options(wildcards):
 
 
 def where_made(*files):
-    """Return an input function: those of the files that have been made by a target of their own.
+    """Return an input function: those of the files that their own target has made before.
 
-    No report makes them; once made, they are kept as current as the report that shows them.
+    A report does not make them. But if they exist, it updates them, because it shows them.
     """
     return lambda wildcards: [file for file in files if Path(file).exists()]
 
 
 def evaluated(wildcards):
-    """Return what an evaluation makes; it is planned when no overlap was found, or it is left out."""
+    """Return the files of an evaluation, planned if no overlap was found or it is left out."""
     if not config["apply"]["bundle"]:
         raise WorkflowError(
             "evaluate_bundle: the folds trained here learned from this very cohort. Name a bundle "

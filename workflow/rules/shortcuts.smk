@@ -1,4 +1,4 @@
-# Whether classifiers tell classes without lesions: lesions filled, and features of the image alone.
+# Test whether classifiers tell classes without lesions: fill lesions, or use image features only.
 
 SHORTCUTS = f"{RESULTS}/shortcuts"
 
@@ -170,7 +170,7 @@ rule write_shortcut_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
-# also without a joint model, where `all` does without
+# this target also works without a joint model, in which case `all` leaves it out
 rule shortcuts:
     input:
         after_check(

@@ -1,6 +1,6 @@
-# Every table of the paper, each of our numbers beside the reported one, and what reviewers ask for.
+# All tables: those of the paper, with our numbers beside the reported ones, and further ones.
 
-# complexity is shown at the size of the config and at the paper's
+# complexity is shown for the size of the config and for the paper's
 SIZES = dict.fromkeys([tuple(config["resize"]["size"]), (160, 160, 160)])
 
 
@@ -52,7 +52,7 @@ rule write_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
-# Table S2, of maps
+# Table S2: maps
 rule write_map_table:
     input:
         judged=judged_maps,
@@ -87,7 +87,7 @@ rule write_map_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
-# Table S3, of sites
+# Table S3: sites
 rule write_site_table:
     input:
         sites=rules.compare_sites.output,
@@ -122,7 +122,7 @@ rule write_site_table:
         " --out-tex {output.tex:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
-# Table S5, of lesions by size and load
+# Table S5: lesions by size and load
 rule write_lesion_table:
     input:
         lesions=rules.describe_lesions.output,
@@ -205,7 +205,7 @@ rule tables:
         ),
 
 
-# `snakemake table_7` trains and evaluates what Table 7 shows, and no more
+# `snakemake table_7` trains and evaluates only what Table 7 shows
 for number in TABLES:
 
     rule:

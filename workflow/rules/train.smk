@@ -1,12 +1,12 @@
-# What a GPU does: train a method on the other folds, predict the scans of this one, Grad-CAM.
-# A training reruns when its data, folds or settings change, not when our code does: nights are long.
+# Jobs of a GPU: train a method on the other folds, predict the scans of this fold, make Grad-CAM.
+# A training runs again if its data, folds or settings change, but not for new code: it takes hours.
 
-# one job at a time holds a GPU; on the CPU alone, jobs run side by side as cores allow
+# only one job at a time uses a GPU; on a CPU, jobs run at the same time if there are enough cores
 GPU = 0 if config["compute"]["device"] == "cpu" else 1
 TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 
 
-# a bundle that learned from scans of this cohort would bring them into the training of every fold
+# if a bundle had learned from scans of this cohort, every fold's training would know them
 rule refuse_start:
     input:
         cohort=rules.accept_cohort.output.cohort,
@@ -21,7 +21,7 @@ rule refuse_start:
         "../../envs/torch-cpu.yaml"
     params:
         bundle=lambda wildcards: start_of(config, wildcards.method),
-        # another bundle of the same path
+        # the path may hold another bundle
         digest=lambda wildcards: digest_of_start(start_of(config, wildcards.method)),
         reports=pattern(REPORT_OF_SCAN),
         code=code("apply.overlap"),
@@ -88,7 +88,7 @@ rule predict_fold:
         " --threads {params.cpu_threads} --out {output:q} > {log:q} 2>&1"
 
 
-# of the joint model, of the scans that its network did not see in training
+# for the joint model and the scans that its network did not see in training
 rule map_gradcam:
     input:
         scans=part_of_fold("test"),

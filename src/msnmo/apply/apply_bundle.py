@@ -15,6 +15,7 @@ import torch
 from msnmo.apply.classes import labels_of, names_of, told_of_labels
 from msnmo.apply.ensemble import Consensus, Ensemble, consult, load_ensemble
 from msnmo.apply.lesion_table import label_lesions, lesion_table
+from msnmo.apply.loads import ALL_FOLDS, SINGLE_FOLDS
 from msnmo.apply.location import RULE, locate, read_regions
 from msnmo.apply.prepared import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
@@ -23,8 +24,10 @@ from msnmo.compute.options import add_arguments
 from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
+from msnmo.core.grid import Grid
 from msnmo.core.provenance import git_state, versions
-from msnmo.core.volumes import Grid, load_mask, save_probability, save_volume
+from msnmo.core.saving import save_probability, save_volume
+from msnmo.core.volumes import load_mask
 from msnmo.evaluate.verdict import NOT_TOLD
 from msnmo.predict.fold import LoadedScan, load_scans
 
@@ -185,8 +188,8 @@ def _told(
 ) -> dict[str, Any] | None:
     """Return number and volume of the lesions, with the spread over folds.
 
-    The volume is of the scan's own grid. Single folds are counted in model space, so that what all
-    say together is told in model space as well: only those two can be compared.
+    The volume is measured on the scan's own grid. Single folds are counted in model space, so the
+    volume of all folds together is given in model space too: only those two can be compared.
     """
     if lesions is None or consensus.lesion_probability is None:
         return None
@@ -195,8 +198,8 @@ def _told(
     told = {
         "count": len(lesions),
         "load_ml": round(float(lesions["volume_ml"].sum()), 4),
-        "load_ml_in_model_space": round(together * voxel_ml, 4),
-        "load_ml_of_folds": [round(count * voxel_ml, 4) for count in consensus.lesion_voxels],
+        ALL_FOLDS: round(together * voxel_ml, 4),
+        SINGLE_FOLDS: [round(count * voxel_ml, 4) for count in consensus.lesion_voxels],
     }
     if regions is not None:
         located = lesions.groupby("location")

@@ -33,7 +33,7 @@ from msnmo.compute.device import pick_device, prepare
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import write_tsv
 from msnmo.core.lesion_labels import Labels, labels_given
-from msnmo.core.volumes import save_volume
+from msnmo.core.saving import save_volume
 from msnmo.preprocess.raters import combine_masks, load_raters
 from msnmo.settings.config import Config
 

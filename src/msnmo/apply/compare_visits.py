@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from msnmo.apply.naming import name_scans
+from msnmo.apply.pages import RUN_ENDING, banner_of
 from msnmo.apply.visits import (
     OUTSIDE,
     STATUSES,
@@ -33,20 +34,23 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.check.masks import brain_doubts, lesion_doubts
 from msnmo.core.command import program
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
-from msnmo.core.files import atomic_folder, sha256, write_json, write_tsv
+from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.geometry import sample_on_grid
 from msnmo.core.names import folder_of
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.viewing.assets import write_assets
+from msnmo.viewing.pages import Cell
 from msnmo.viewing.viewer import Layer, write_scan_page
 
 TABLE, RUN, SITE, PAGE = "visits.tsv", "visits.json", "report", "visits"
 VISITS = ("first", "second")
 NOT_VALIDATED = (
-    "Not validated on patients: new lesions were found in simulated visits alone. A lesion that a "
-    "mask lacks at one visit is new or gone here, whatever the reason. Look at both scans."
+    "Not validated on patients: only simulated visits were tested. If a mask misses a lesion at "
+    "one visit, the lesion is called new or gone. Look at both scans."
 )
 COLOURS = {"new": "#D55E00", "gone": "#56B4E9", "enlarged": "#E69F00", "shrunk": "#009E73"}
 LABELS = {
@@ -61,6 +65,10 @@ LABELS = {
     "lesions_first": "lesions, first",
     "lesions_second": "lesions, second",
 }
+CAPTION = (
+    "Lesions: a click on a row shows its place above; x, y, z are scanner mm of the first visit, "
+    "to the right, front and top"
+)
 DECIMALS = {"change_percent": 1, "x_mm": 3, "y_mm": 3, "z_mm": 3}
 
 
@@ -85,10 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with atomic_folder(given.out) as folder:
         table = found.table.round(
             {name: DECIMALS.get(name, 6) for name in found.table.select_dtypes("number").columns}
-        )
+        ).replace("", None)
         write_tsv(folder / TABLE, table)
         _write_masks(folder, found, scans, rigid)
         run = _describe(given, scans, rigid, found, rules) | {"doubts": doubts}
+        run |= _told_by_apply(given)
         write_json(folder / RUN, run)
         _write_page(folder / SITE, found, scans, rigid, brains[0].data, run, table)
     counts = ", ".join(f"{number} {name}" for name, number in run["lesions"].items() if number)
@@ -101,14 +110,30 @@ def _mask(path: Path, scan_path: Path, scan: Volume) -> Volume:
     return mask
 
 
+def _stems(given: argparse.Namespace) -> list[Path]:
+    """Return how the files of both scans begin in the folder that msnmo apply wrote."""
+    names = name_scans(given.scans, given.ids)
+    return [given.applied / folder_of(name) / "anat" / name for name in names]
+
+
+def _told_by_apply(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the names of both scans, and the note on networks that learned from simulated scans.
+
+    Nothing is known of masks of the user's own.
+    """
+    stems = _stems(given) if given.applied else []
+    runs = [path for stem in stems if (path := Path(f"{stem}{RUN_ENDING}")).is_file()]
+    return {
+        "scans": [stem.name for stem in stems],
+        "simulated": banner_of([read_json(path) for path in runs]),
+    }
+
+
 def _masks(given: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """Return the files of lesion and brain masks."""
     if not given.applied:
         return given.masks, given.brains
-    stems = [
-        given.applied / folder_of(name) / "anat" / name
-        for name in name_scans(given.scans, given.ids)
-    ]
+    stems = _stems(given)
     masks, brains = (
         [Path(f"{stem}_desc-{each}_mask.nii.gz") for stem in stems] for each in ("lesion", "brain")
     )
@@ -249,11 +274,12 @@ def _write_page(  # noqa: PLR0917 - what a page shows
     facts = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("validated", NOT_VALIDATED),
+        *(("scans", ", then ".join(run["scans"])) for _ in run["scans"][:1]),
         *(("doubts", "; ".join(run["doubts"])) for _ in run["doubts"][:1]),
         ("lesions", counts or "none"),
         ("load", " and ".join(f"{load:.2f} ml ({name})" for name, load in run["load_ml"].items())),
         ("rules", run["rules"]["told"]),
-        ("volumes", "counted on each visit's own grid; masks here are resampled to be looked at"),
+        ("volumes", "counted on each visit's own grid; masks are resampled for this page only"),
         (
             "registration",
             f"rigid, turned by {told['turned_degrees']:.2f}°; Dice of brains "
@@ -261,9 +287,20 @@ def _write_page(  # noqa: PLR0917 - what a page shows
         ),
     ]
     write_assets(site)
-    caption = "Lesions; places in scanner mm of the first visit, to the right, front and top"
-    shown = [(caption, table.rename(columns=LABELS))]
-    write_scan_page(site, PAGE, "Two visits", layers, facts, shown, around=brain)
+    shown = [(CAPTION, _listed(table))]
+    banner = run["simulated"]
+    write_scan_page(site, PAGE, "Two visits", layers, facts, shown, around=brain, banner=banner)
+
+
+def _listed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in words; a click on the number of a row shows its place in the viewer."""
+    listed = table.rename(columns=LABELS)
+    places = table[["x_mm", "y_mm", "z_mm"]].astype(float).itertuples(index=False, name=None)
+    listed["row"] = [
+        Cell(str(number), float(number), place=place)
+        for number, place in zip(table["place"], places, strict=True)
+    ]
+    return listed
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from msnmo.apply.pages import RUN_ENDING
 from msnmo.bundle.contents import Bundle
+from msnmo.cohort.simulated import Simulated
 from msnmo.core.diagnoses import diagnoses, probabilities, score
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_json
@@ -78,6 +79,8 @@ class Evaluation:
         n_subjects, estimate, ci_low, ci_high, interval (bootstrap or exact), in the metric's unit.
     excluded : DataFrame
         As `msnmo.cohort.excluded.read_excluded` returns.
+    made_of : Simulated
+        How many scans of the cohort are simulated.
     """
 
     bundle: Bundle
@@ -86,6 +89,7 @@ class Evaluation:
     metrics: pd.DataFrame
     statistics: pd.DataFrame
     excluded: pd.DataFrame
+    made_of: Simulated
 
 
 def evaluate(
@@ -104,7 +108,7 @@ def evaluate(
     ----------
     bundle : Bundle
     cohort : DataFrame
-        Columns of `COHORT_COLUMNS`, missing or empty where nothing is known.
+        Columns of `COHORT_COLUMNS`, missing or empty where nothing is known; maybe simulated.
     overlap : DataFrame
         Of `msnmo.apply.overlap`: scans to leave out.
     applied : Path
@@ -150,7 +154,8 @@ def evaluate(
     metrics = pd.DataFrame(rows, columns=["scan", "metric", "value", "space"])
     metrics = metrics.sort_values("scan", kind="stable", ignore_index=True)
     statistics = statistics_of(metrics, scans, bundle, settings)
-    return Evaluation(bundle, settings, scans, metrics, statistics, excluded)
+    made_of = Simulated.among(cohort)
+    return Evaluation(bundle, settings, scans, metrics, statistics, excluded, made_of)
 
 
 def judged_scans(

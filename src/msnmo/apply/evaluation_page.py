@@ -61,13 +61,18 @@ def write_evaluation(applied: Path, evaluation: Evaluation) -> None:
     for name, render in FORMATS.items():
         write_text(folder / f"table.{name}", render(page))
     figure = draw_outside(*_wide(evaluation))
+    simulated = _of_simulated(evaluation)
     for path in (folder / "figure.png", folder / "figure.svg", applied / SITE / PICTURE):
-        save(figure, path)
+        # one line is all that there is room for: what is said of the scans comes first
+        save(figure, path, "".join(simulated[:1]))
     width, height = (round(side * figure.dpi) for side in figure.get_size_inches())
     text = fill(
         "evaluation.html.jinja",
         __package__,
-        **frame("A bundle on an outside cohort", HERE, (*NAVIGATION, (HERE, PAGE)), ""),
+        **frame(
+            *("A bundle on an outside cohort", HERE, (*NAVIGATION, (HERE, PAGE)), ""),
+            " ".join(simulated),
+        ),
         facts=_facts(evaluation),
         caption=caption_of(page),
         tables=shown_tables(page),
@@ -117,7 +122,15 @@ def page_of(evaluation: Evaluation) -> Page:
         for some in batched([each for each in metrics if METRICS[each].task == task], WIDEST)
     ]
     caption = f"{evaluation.bundle.method.label} on an outside cohort: the mean of its folds"
-    return Page(NUMBER, caption, "Site", "statistic", tuple(panels), tuple(_notes(evaluation)))
+    if evaluation.made_of:
+        caption = f"{caption} ({evaluation.made_of.short})"
+    notes = (*_of_simulated(evaluation), *_notes(evaluation))
+    return Page(NUMBER, caption, "Site", "statistic", tuple(panels), notes)
+
+
+def _of_simulated(evaluation: Evaluation) -> list[str]:
+    """Return the notes on simulated scans: those of the cohort, and those learned from."""
+    return [note for note in (evaluation.made_of.note, evaluation.bundle.simulated) if note]
 
 
 def _label(site: str) -> str:

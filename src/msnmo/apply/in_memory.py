@@ -30,8 +30,10 @@ from msnmo.compute.device import pick_device, prepare
 from msnmo.compute.options import Choice
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_tsv
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.core.starter import SHIPPED
-from msnmo.core.volumes import Grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import load_mask, load_volume
 
 NAME = "sub-image"
 

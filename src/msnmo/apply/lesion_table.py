@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.evaluate.lesion_detection import TOUCH
 
 COLUMNS = {

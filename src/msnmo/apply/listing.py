@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.apply.classes import columns_of, labels_of, names_of
+from msnmo.apply.loads import of_all_folds, of_single_folds
 from msnmo.apply.methods_of_scans import methods_of_scans, told_of
 from msnmo.apply.pages import RUN_ENDING, write_index
 from msnmo.apply.records import lock_listing, read_failures
@@ -109,10 +110,9 @@ def _row(run: dict[str, Any]) -> dict[str, Any]:
         }
         row |= {name: said[name] for name in names_of(labels_of(run))}
     if lesions := run["lesions"]:
-        of_folds = lesions["load_ml_of_folds"]
+        of_folds = of_single_folds(lesions)
         row |= {"lesions": lesions["count"], "load_ml": lesions["load_ml"]}
-        together = lesions.get("load_ml_in_model_space")  # not in a run.json of before
-        numbers = (together, min(of_folds), max(of_folds))
+        numbers = (of_all_folds(lesions), min(of_folds), max(of_folds))
         row |= dict(zip(IN_MODEL_SPACE, numbers, strict=True))
     return row | {"warning": NOT_FOR_DIAGNOSIS}
 

@@ -18,7 +18,10 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import read_json, write_json
 from msnmo.core.geometry import sample_on_grid
-from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.preprocess.n4 import use_one_thread
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msnmo.apply.loads import of_single_folds
 from msnmo.report.methods_text import (
     NETWORKS,
     SOFTWARE,
@@ -73,7 +74,7 @@ def _of_bundle(run: Run) -> dict[str, Any]:
         "id": bundle["id"],
         "label": method.label,
         "key": NETWORKS[method.function],
-        "folds": len(lesions["load_ml_of_folds"]) if lesions else said["folds"],
+        "folds": len(of_single_folds(lesions)) if lesions else said["folds"],
         "lesions": lesions is not None,
         "threshold": bundle.get("threshold"),
         "rule": said["rule"] if said else "",

@@ -20,7 +20,8 @@ from msnmo.apply.template import load_template
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, write_json
-from msnmo.core.volumes import load_mask, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask
 from msnmo.preprocess.n4 import use_one_thread
 
 SPACE = "MNI152NLin2009aSym"

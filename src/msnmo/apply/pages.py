@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from msnmo.apply.classes import labels_of, names_of
+from msnmo.apply.loads import of_all_folds, of_single_folds
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import run_command
@@ -98,12 +99,18 @@ def write_page(
         tables,
         around=brain.data,
         navigation=NAVIGATION,
-        banner=_banner([run]),
+        banner=banner_of([run]),
     )
 
 
-def _banner(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Return what is said above all of networks that learned from simulated scans."""
+def banner_of(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return the banner on networks that learned from simulated scans; empty if there are none.
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        Contents of the scans' run.json.
+    """
     told = {run["bundle"].get("simulated", "") for run in runs}
     return " ".join(sorted(told - {""}))
 
@@ -148,10 +155,10 @@ def facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _loads_in_model_space(lesions: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return how far the folds agree on the volume; of one fold alone there is nothing to tell."""
-    of_folds = lesions["load_ml_of_folds"]
+    of_folds = of_single_folds(lesions)
     if len(of_folds) < 2:
         return []
-    together = lesions.get("load_ml_in_model_space")  # not in a run.json of before
+    together = of_all_folds(lesions)
     begin = "" if together is None else f"{together:.2f} ml by all folds together, "
     return [("lesions in model space", f"{begin}{_range(of_folds)} ml by single folds")]
 
@@ -187,7 +194,7 @@ def _of_folds(run: Mapping[str, Any]) -> pd.DataFrame:
         _, score, _ = names_of(labels_of(run))
         columns[score_in_words(labels_of(run))] = run["class"][f"{score}_of_folds"]
     if run["lesions"]:
-        columns["lesions, ml (model space)"] = run["lesions"]["load_ml_of_folds"]
+        columns["lesions, ml (model space)"] = of_single_folds(run["lesions"])
     table = pd.DataFrame(columns)
     table.insert(0, "network", range(1, len(table) + 1))
     return table
@@ -223,7 +230,7 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     page = site / "index.html"
     text = fill(
         "listing.html.jinja",
-        **frame(title, "Scans", NAVIGATION, "", _banner(runs)),
+        **frame(title, "Scans", NAVIGATION, "", banner_of(runs)),
         facts=told,
         methods_text=METHODS_TEXT,
         tables=[table_of("Scans", shown)],

@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 
 # Fluid is what is more likely neither grey nor white matter. The temporal horns are slits that an
 # average of many brains blurs: there a quarter is enough.

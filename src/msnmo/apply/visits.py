@@ -15,8 +15,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from msnmo.apply.lesion_table import label_lesions
+from msnmo.core.counts import counted
 from msnmo.core.geometry import sample_on_grid
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.evaluate.lesion_detection import TOUCH
 
 STATUSES = ("new", "enlarged", "shrunk", "gone", "stable")
@@ -63,12 +65,12 @@ class Rules:
     @property
     def in_words(self) -> str:
         """The rules as pages tell them."""
+        away = f"more than {counted(self.tolerance_voxels, 'voxel')} away from"
         return (
-            f"New or gone: at one visit alone, from {self.smallest_mm3:g} mm³ on, and not within "
-            f"{self.tolerance_voxels} voxel(s) of a lesion of the other visit. Enlarged or shrunk: "
-            f"by more than {self.growth_percent:g} % of the first visit's volume, and by voxels "
-            f"beyond {self.tolerance_voxels} voxel(s) of the other visit's lesions. Lesions that "
-            "touch, at either visit, are one row."
+            f"New or gone: at one visit only, of at least {self.smallest_mm3:g} mm³, and {away} "
+            "all lesions of the other visit. Enlarged or shrunk: by more than "
+            f"{self.growth_percent:g} % of the first visit's volume, and with voxels {away} the "
+            "other visit's lesions. Lesions that touch at either visit are one row."
         )
 
 

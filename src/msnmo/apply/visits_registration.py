@@ -12,7 +12,8 @@ import numpy as np
 from msnmo.apply.location import SEED, to_ants, world_grid
 from msnmo.core.errors import bad_input
 from msnmo.core.geometry import sample_on_grid
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.n4 import use_one_thread
 
 if TYPE_CHECKING:

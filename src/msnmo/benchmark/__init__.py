@@ -1,1 +1,1 @@
-"""What msnmo costs on this machine, measured beside what it could cost."""
+"""Measure what msnmo costs on this machine, and compare it with what it could cost."""

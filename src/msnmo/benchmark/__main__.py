@@ -1,9 +1,9 @@
-"""Measure what msnmo costs on this machine, beside what it could cost: JSON and a table.
+"""Measure what msnmo costs on this machine, compared with what it could cost: JSON and a table.
 
-train: a training step, beside plain PyTorch and MONAI's loop.
-predict: a fold, beside its network alone.
-preprocess: a head, beside skull strip and N4 alone.
-dag: a dry run, beside bare Snakemake's of as many jobs.
+train: a training step, compared with plain PyTorch and MONAI's loop.
+predict: the predictions of a fold, compared with the network alone.
+preprocess: one head, compared with skull strip and N4 alone.
+dag: a dry run, compared with one of plain Snakemake with the same number of jobs.
 
 Example: msnmo benchmark train --methods joint unet --size 96 --seconds 300 --out figures.json
 """
@@ -21,7 +21,7 @@ PARTS = ("train", "predict", "preprocess", "dag")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one part; the options are its own."""
+    """Run one part, which has its own options."""
     parser = argparse.ArgumentParser(
         prog=program("msnmo.benchmark"),
         description=__doc__,

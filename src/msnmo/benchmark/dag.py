@@ -1,7 +1,7 @@
-"""A dry run of everything, beside bare Snakemake planning as many jobs.
+"""A dry run of everything, compared with plain Snakemake that plans the same number of jobs.
 
-The scans are hard links to those of the example, so that no disk is filled. Bare Snakemake plans
-chains of as many jobs, with one line of shell each and nothing else.
+The scans are hard links to those of the example, which take no space. Plain Snakemake plans chains
+of the same number of jobs. Each job has one line of shell and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from msnmo.core.provenance import git_state, versions
 
 CHECKOUT = Path(__file__).parents[3]
 CHAIN = 10
-"""Jobs of a scan, in a row."""
+"""Number of jobs of a scan, one after the other."""
 BARE = """\
 rule all:
     input:
@@ -55,7 +55,7 @@ rule step_{number}:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure dry runs of cohorts of some sizes."""
+    """Measure dry runs of cohorts of several sizes."""
     given = _parse(arguments)
     clock = Clock(given.seconds)
     sheet = Sheet(given.out, {"versions": versions(), "git": git_state()})
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def workflow(scans: int, folder: Path) -> list[str]:
-    """Return the command of a dry run of everything, of that many scans."""
+    """Return the command of a dry run of everything with this number of scans."""
     example = folder / "example"
     shutil.copytree(CHECKOUT / "example", example)
     rows = read_tsv(example / "scans.tsv", {}).fillna("n/a").astype(str)
@@ -89,7 +89,7 @@ def workflow(scans: int, folder: Path) -> list[str]:
 
 
 def bare(chains: int, folder: Path) -> list[str]:
-    """Write a Snakefile of chains of jobs, and return the options that name it."""
+    """Write a Snakefile with chains of jobs. Return the options that name it."""
     text = BARE.format(last=CHAIN - 1, scans=chains)
     text += "".join(STEP.format(number=each, before=each - 1) for each in range(1, CHAIN))
     path = folder / "Snakefile"
@@ -98,7 +98,7 @@ def bare(chains: int, folder: Path) -> list[str]:
 
 
 def median_of(rounds: int, words: Sequence[str], folder: Path) -> tuple[float, int]:
-    """Return the CPU seconds of a dry run, the median of some, and the jobs that it plans."""
+    """Return the CPU seconds of a dry run (median of several) and the number of its jobs."""
     found = [_dry_run(words, folder) for _ in range(rounds)]
     return median(seconds for seconds, _ in found), found[0][1]
 
@@ -134,8 +134,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--scans", type=int, nargs="+", default=[131, 1000], help="in a cohort")
-    parser.add_argument("--rounds", type=int, default=3, help="of each dry run (default: 3)")
+    parser.add_argument(
+        "--scans", type=int, nargs="+", default=[131, 1000], help="scans of each cohort"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="times of each dry run (default: 3)")
     add_arguments(parser)
     return parser.parse_args(arguments)
 

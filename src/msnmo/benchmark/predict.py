@@ -1,7 +1,7 @@
-"""A fold of predictions: the whole job beside its network alone.
+"""The predictions of a fold: the whole job compared with the network alone.
 
-network: the network's pass of one scan, as `msnmo.predict.fold` runs it.
-fold: the job of a fold, from its files to the files that it writes, for each of its scans.
+network: one pass of the network for one scan, as `msnmo.predict.fold` runs it.
+fold: the job of a fold, from reading files to writing files, per scan.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.geometry import Crop, ModelSpace, Resize
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.predict import fold
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import JOINT, get_method
@@ -49,7 +50,7 @@ from msnmo.train.loop import fresh_model
 HEAD = (176, 232, 159)
 """Voxels of the made-up scan as it arrived, 1 mm wide."""
 SHARES = 99
-"""Of the GPU: each fold takes one, and this process, which holds one, lets none go."""
+"""Jobs that may share the GPU: each fold needs a place, and this process keeps its own."""
 
 
 class Trained:
@@ -109,7 +110,7 @@ class Trained:
         )
 
     def _scan(self, index: int) -> dict[str, str]:
-        """Write the files of a scan, and return its row."""
+        """Write the files of a scan. Return its row."""
         grid = Grid.from_affine(HEAD, np.eye(4))
         brain = np.zeros(HEAD, dtype=bool)
         brain[15:-15, 20:-20, 15:-15] = True
@@ -130,7 +131,7 @@ class Trained:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure methods, until all is done or time is over."""
+    """Measure methods until all are done or the time is over."""
     given = _parse(arguments)
     device = pick_device(given.device, given.per_gpu, "benchmark predict")
     prepare(device, given.threads)
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(
     trained: Trained, sheet: Sheet, device: torch.device, threads: int, clock: Clock
 ) -> None:
-    """Measure a method's network and its fold, and tell of them."""
+    """Measure a method's network and its fold, and report both."""
     model = move(trained.model, device).eval()
     network, first = seconds_each(
         lambda: fold.predict_scan(model, trained.image, device), clock, times=1, before=1
@@ -168,7 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_methods(parser, [JOINT], "the joint model")
-    parser.add_argument("--scans", type=int, default=4, help="in the fold (default: 4)")
+    parser.add_argument("--scans", type=int, default=4, help="scans in the fold (default: 4)")
     add_arguments(parser)
     add_device(parser)
     return parser.parse_args(arguments)

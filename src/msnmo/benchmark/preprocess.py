@@ -1,7 +1,7 @@
-"""Preprocessing of one head: all steps, beside the skull strip and N4 alone.
+"""Preprocessing of one head: all steps, compared with the skull strip and N4 alone.
 
-Each step is the command that the workflow runs, in CPU seconds with its children. Alone means the
-functions themselves, on a head in memory: no start of a process, no files.
+Each step is the command that the workflow runs, in CPU seconds with its child processes. "Alone"
+means the functions themselves on a head in memory, without a new process and without files.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from msnmo.settings.config import complete_config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the steps of one head, and what they are beside."""
+    """Measure the steps of one head, and what they are compared with."""
     given = _parse(arguments)
     clock = Clock(given.seconds)
-    # a brain of an odd size takes as long as another
+    # a brain of an unusual size takes the same time
     config = complete_config({"skull_strip": {"implausible": "flag"}})
     head = load_volume(given.flair)
     size = "x".join(map(str, head.grid.shape))
@@ -66,7 +66,7 @@ def of_steps(flair: Path, config: dict[str, Any]) -> dict[str, float]:
 
 
 def of_filters(head: Volume, flair: Path, config: dict[str, Any]) -> tuple[float, float]:
-    """Return the CPU seconds of skull strip and N4 themselves, their second time."""
+    """Return the CPU seconds of the second call of skull strip and N4."""
     settings = config["skull_strip"]
     brain = strip(head, flair, settings["engine"], settings["frac"], settings["robust"]).mask
     stripped = Volume(np.where(brain, head.data, 0), head.grid)
@@ -95,7 +95,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--flair", type=Path, required=True, help="a head scan (NIfTI)")
-    parser.add_argument("--rounds", type=int, default=3, help="of all steps (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="times of all steps (default: 3)")
     add_arguments(parser)
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""What a benchmark found: a line as soon as a figure is known, JSON, and a table at the end."""
+"""Results of a benchmark: a line for each figure at once, JSON, and a table at the end."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from msnmo.settings.methods import METHODS
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the user set the limit
-    """The seconds that a benchmark may take are over."""
+    """The time limit of a benchmark is over."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The seconds that a benchmark may take in all, from now on."""
+    """The time limit of a benchmark in seconds, which starts now."""
 
     seconds: float = float("inf")
     start: float = field(default_factory=time.monotonic)
 
     @property
     def over(self) -> bool:
-        """Whether they are over."""
+        """Whether the time is over."""
         return time.monotonic() - self.start > self.seconds
 
     def check(self) -> None:
-        """Stop if they are over.
+        """Stop if the time is over.
 
         Raises
         ------
@@ -43,18 +43,18 @@ class Clock:
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing measured.
+    """One measured figure.
 
     Parameters
     ----------
     part : str
-        Of the benchmark, such as train.
+        Part of the benchmark, such as train.
     what : str
-        Such as the method.
+        What was measured, such as the method.
     how : str
-        As msnmo does it, or as something else does.
+        The way in which it was done: that of msnmo or another one.
     values : mapping of str to number
-        By their unit, such as ``s/step``.
+        By unit, such as ``s/step``.
     """
 
     part: str
@@ -74,7 +74,7 @@ class Sheet:
     Parameters
     ----------
     out : Path, optional
-        JSON file, written anew with each figure: a run that is cut off keeps what it found.
+        JSON file. It is written again with each figure, so an interrupted run keeps its results.
     about : mapping of JSON types
         Machine, versions, sizes.
     """
@@ -84,7 +84,7 @@ class Sheet:
         self.figures: list[Figure] = []
 
     def add(self, part: str, what: str, how: str, **values: float) -> None:
-        """Print and keep a figure; of a unit's name ``_per_`` is a stroke, ``_`` a blank."""
+        """Print and keep a figure. In its units ``_per_`` becomes a slash and ``_`` a space."""
         units = {name: name.replace("_per_", "/").replace("_", " ") for name in values}
         figure = Figure(part, what, how, {units[name]: value for name, value in values.items()})
         self.figures.append(figure)
@@ -98,7 +98,7 @@ class Sheet:
         self._write()
 
     def value(self, what: str, how: str, unit: str) -> float | None:
-        """Return a value that was measured before, if it was."""
+        """Return a value that was measured before, if there is one."""
         for figure in self.figures:
             if (figure.what, figure.how) == (what, how):
                 return figure.values.get(unit)
@@ -118,21 +118,21 @@ def seconds_each(
     before: int = 2,
     wait: Callable[[], object] = lambda: None,
 ) -> tuple[float, float]:
-    """Return the seconds that something takes, and those of the first time.
+    """Return the seconds that something takes, and those of the first call.
 
-    The first number is the median of some rounds of several times.
+    The first number is the median of several rounds of several calls.
 
     Parameters
     ----------
     do : callable
     clock : Clock
     times : int
-        Within a round, which is timed as a whole.
+        Calls of a round, which is timed as a whole.
     rounds : int
     before : int
-        At least 1: times before them; caches are cold, and libraries try out what is fastest.
+        Calls before the rounds, at least 1: caches are cold, and libraries choose what is fastest.
     wait : callable
-        Called around each round; of a GPU, until it is done.
+        Called before and after each round. For a GPU it waits until its work is done.
 
     Raises
     ------
@@ -161,18 +161,18 @@ def seconds_each(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a benchmark the options that all of them have."""
+    """Add the options that all benchmarks have."""
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument(
         "--seconds",
         type=float,
         default=float("inf"),
-        help="stop after these; what was measured by then is kept",
+        help="stop after this many seconds; what was measured is kept",
     )
 
 
 def add_methods(parser: argparse.ArgumentParser, default: Sequence[str], words: str) -> None:
-    """Give a benchmark of networks the options that say of which, and of what size of scans."""
+    """Add the options for methods and for the size of scans."""
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -185,7 +185,7 @@ def add_methods(parser: argparse.ArgumentParser, default: Sequence[str], words: 
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Return figures as a Markdown table, a column a unit."""
+    """Return figures as a Markdown table with a column for each unit."""
     units = list(dict.fromkeys(unit for figure in figures for unit in figure.values))
     rows = [["part", "what", "how", *units], ["---"] * (3 + len(units))]
     for figure in figures:

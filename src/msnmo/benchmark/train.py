@@ -1,11 +1,11 @@
-"""A training step: as msnmo takes it, as plain PyTorch does, and what its loader costs.
+"""A training step of msnmo, compared with plain PyTorch, and the cost of its loader.
 
 msnmo: the step on a batch that is on the device (on CUDA bfloat16, channels last, fused Adam).
-plain fp32: the same network and losses in eager float32, contiguous, torch's own Adam, losses read
-at each step, as torch is by default (TF32 in convolutions).
-with loader: the step on batches as the training loop gets them, held on the GPU and augmented.
-fetched: the same, scans fetched ahead from the computer's memory.
-untuned: the step without cuDNN trying its convolutions out, which costs the first step.
+plain fp32: the same network and losses in eager float32, contiguous, with torch's own Adam and
+torch's defaults (TF32 in convolutions). Losses are read at each step.
+with loader: the step on batches of the training loop, which are held on the GPU and augmented.
+fetched: the same, but scans are fetched ahead from the computer's memory.
+untuned: the step without the trials of convolutions by cuDNN, which make the first step slow.
 torch's norm: the step with torch's instance norm, which copies channels last to channels first.
 compiled, checkpointed: with compute.compile, with compute.gradient_checkpointing.
 MONAI's loop: a network of MONAI in the loop of its tutorials: Dataset, RandFlipd and RandRotated,
@@ -56,15 +56,15 @@ WAYS = (
     *("untuned", "compiled", "checkpointed", "torch's norm", "MONAI's loop"),
 )
 UNTUNED = ("plain fp32", "untuned", "MONAI's loop")
-"""Ways in which torch is as it is by default."""
+"""Ways that use torch's defaults."""
 PAPERS = tuple(name for name, method in METHODS.items() if method.paper)
 BATCHES = 3
-"""Of different scans, where the loader is measured."""
+"""Number of batches of different scans for measuring the loader."""
 FORWARD_AND_BACKWARD = 3
-"""Operations of a step over those of its forward pass: the backward pass has twice as many."""
+"""Operations of a step, relative to its forward pass. The backward pass has twice as many."""
 GIB = 2**30
 OF_CUDA = ("fetched", "untuned", "compiled", "torch's norm")
-"""Ways in which nothing is other elsewhere."""
+"""Ways that make a difference only on CUDA."""
 Take = Callable[[], object]
 
 
@@ -90,7 +90,7 @@ class Bench:
         self.gflop = float(measure(name, settings["model"], (size,) * 3)["gflop"])
 
     def way(self, how: str) -> Take:
-        """Return what takes one step in a way of `WAYS`."""
+        """Return a function that takes one step in a way of `WAYS`."""
         match how:
             case "plain fp32":
                 return self._plain()
@@ -118,7 +118,7 @@ class Bench:
 
     def _contiguous(self) -> nn.Module:
         layout = torch.contiguous_format
-        # torch takes both at once, and its stub leaves the layout out
+        # torch accepts both at once, but its stub lacks the memory format
         model = self._model().to(self.device, memory_format=layout)  # type: ignore[call-overload]
         return model.train()
 
@@ -209,7 +209,7 @@ class Bench:
 
 
 def measure_way(bench: Bench, how: str, sheet: Sheet, clock: Clock, steps: int) -> None:
-    """Measure one method in one way, and tell of it."""
+    """Measure one method in one way, and report it."""
     cuda = bench.device.type == "cuda"
     wait = partial(torch.cuda.synchronize, bench.device) if cuda else lambda: None
     tuned, by_scan = torch.backends.cudnn.benchmark, set(norm.BY_SCAN)
@@ -243,7 +243,7 @@ def measure_way(bench: Bench, how: str, sheet: Sheet, clock: Clock, steps: int) 
 
 
 def not_measured(bench: Bench, how: str) -> str:
-    """Return why a way is none of a method's or a device's; nothing if it is."""
+    """Return why a way does not apply to a method or device; empty if it does."""
     if how == "MONAI's loop" and get_method(bench.job.method).tasks != {"segmentation"}:
         return "MONAI's loop is of a network that segments alone"
     if how in OF_CUDA and bench.device.type != "cuda":
@@ -252,7 +252,7 @@ def not_measured(bench: Bench, how: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure methods in the ways asked for, until all is done or time is over."""
+    """Measure methods in the requested ways, until all are done or the time is over."""
     given = _parse(arguments)
     device = pick_device(given.device, given.per_gpu, "benchmark train")
     prepare(device, given.threads)
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def about(device: torch.device, size: int, batch: int) -> dict[str, Any]:
-    """Return what figures are figures of."""
+    """Return what all figures have in common: machine, versions, sizes."""
     return {
         "device": device.type,
         "device_name": device_name(device),
@@ -295,7 +295,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--how", nargs="+", choices=WAYS, default=list(WAYS[:3]), metavar="WAY", help="see above"
     )
     parser.add_argument("--batch", type=int, default=2, help="scans in a step (default: 2)")
-    parser.add_argument("--steps", type=int, default=3, help="in each of three rounds (default: 3)")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="steps in each of three rounds (default: 3)"
+    )
     add_arguments(parser)
     add_device(parser)
     return parser.parse_args(arguments)

@@ -19,15 +19,8 @@ from msnmo.core.lesion_labels import ANY, Labels, add_lesion_labels, labels_give
 from msnmo.core.lesions import load_lesions
 from msnmo.core.memory import MORE_MEMORY, explain_little_memory
 from msnmo.core.reservations import reserve
-from msnmo.core.volumes import (
-    ARRAYS,
-    Volume,
-    check_placed,
-    check_same_grid,
-    load_mask,
-    load_volume,
-    voxels_claimed,
-)
+from msnmo.core.same_grid import check_placed, check_same_grid
+from msnmo.core.volumes import ARRAYS, Volume, load_mask, load_volume, voxels_claimed
 
 FLOAT = 4
 """Bytes per voxel of a scan. A mask has one byte per voxel."""

@@ -36,6 +36,7 @@ LeaveOut = Callable[[LeftOut], None]
 OWN = "the dataset itself"
 MAY_BE_OF = "taken, but by its name it may also belong to"
 NOT_SAID = "a mask, but its name does not mention lesions"
+NO_JSON = "no JSON object"
 TAKES = "; {} takes it all the same"
 CONVERT = "an image in another format: convert it to NIfTI, .nii.gz"
 
@@ -105,7 +106,7 @@ class Masks:
                 if not self._reason(mask, other):
                     leave_out(LeftOut(mask.path, f"{MAY_BE_OF} {other.path.name}"))
             for sidecar in self.sidecars.unreadable(mask):
-                leave_out(LeftOut(sidecar, f"no JSON object: {mask.path.name} is taken without it"))
+                leave_out(LeftOut(sidecar, f"{NO_JSON}: {mask.path.name} is taken without it"))
         return tuple(mask.path for mask in self._raters(flair, chosen, leave_out))
 
     def without_flair(self, visits: Collection[tuple[str, str]], leave_out: LeaveOut) -> None:

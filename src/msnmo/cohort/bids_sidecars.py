@@ -1,4 +1,7 @@
-"""Read from a mask's JSON which image it belongs to. Files higher up apply to those below."""
+"""Read what JSON files say of images: which image a mask belongs to, and whether it is simulated.
+
+Files higher up apply to those below.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 from msnmo.cohort.bids_lesions import FLAIR_SPACES, PICTURE
 from msnmo.cohort.bids_names import CONTRAST, Ids, Named, same
+from msnmo.cohort.simulated import GENERATOR, MANUFACTURER
 from msnmo.cohort.tree import InTree
 
 SPACE, SOURCES = "SpatialReference", ("Sources", "RawSources", "IntendedFor")
@@ -23,7 +27,7 @@ class Sidecars:
     ----------
     files : iterable of InTree
     top : Path
-        The data set. JSON files above a mask count up to this folder.
+        The data set. JSON files above an image count up to this folder.
     ids : Ids
     """
 
@@ -58,23 +62,41 @@ class Sidecars:
         if of_another or (flairs and not any(self._may_be(text, flair) for text in flairs)):
             yield "contrast", f"its JSON names another image ({images[0]}), not {flair.path.name}"
 
-    def unreadable(self, mask: Named) -> list[Path]:
-        """Return a mask's JSON files that hold no valid JSON."""
-        return [path for path in self._paths(mask) if self._content(path) is None]
+    def simulated(self, flair: Named, description: Mapping[str, Any]) -> bool:
+        """Whether a FLAIR is simulated, as the demo's are.
 
-    def _of(self, mask: Named) -> Mapping[str, Any]:
+        Its Manufacturer decides. If its JSON names none, the dataset's GeneratedBy does.
+
+        Parameters
+        ----------
+        flair : Named
+        description : mapping
+            Content of dataset_description.json.
+        """
+        manufacturer = self._of(flair).get("Manufacturer")
+        if isinstance(manufacturer, str) and manufacturer.strip():
+            return manufacturer.strip().lower() == MANUFACTURER
+        made_by = description.get("GeneratedBy")
+        steps = made_by if isinstance(made_by, list) else []
+        return any(isinstance(step, Mapping) and step.get("Name") == GENERATOR for step in steps)
+
+    def unreadable(self, image: Named) -> list[Path]:
+        """Return an image's JSON files that hold no valid JSON."""
+        return [path for path in self._paths(image) if self._content(path) is None]
+
+    def _of(self, image: Named) -> Mapping[str, Any]:
         said: dict[str, Any] = {}
-        for path in self._paths(mask):
+        for path in self._paths(image):
             said |= self._content(path) or {}
         return said
 
-    def _paths(self, mask: Named) -> list[Path]:
-        """Return the JSON files that apply to a mask, the nearest last."""
+    def _paths(self, image: Named) -> list[Path]:
+        """Return the JSON files that apply to an image, the nearest last."""
         return [
             named.path.with_name(f"{named.path.name}.json")
-            for folder in reversed(mask.path.parents)
+            for folder in reversed(image.path.parents)
             for named in sorted(self._by_folder.get(folder, []), key=lambda each: each.path)
-            if _holds_for(named, mask)
+            if _holds_for(named, image)
         ]
 
     def _content(self, path: Path) -> Mapping[str, Any] | None:
@@ -101,12 +123,12 @@ def _named(path: Path, ids: Ids) -> Named:
     return Named.of(InTree(stem, stem.parent, ()), ids)
 
 
-def _holds_for(sidecar: Named, mask: Named) -> bool:
-    """Whether a JSON file applies to a mask by BIDS: same suffix, and only entities of the mask."""
-    ids = (sidecar.subject in {"", mask.subject}) and (sidecar.session in {"", mask.session})
-    entities = sidecar.entities.items() <= mask.entities.items()
-    words = {*sidecar.words} <= {*mask.words}
-    return ids and entities and words and sidecar.suffix == mask.suffix
+def _holds_for(sidecar: Named, image: Named) -> bool:
+    """Whether a JSON file applies to an image by BIDS: same suffix, and only its entities."""
+    ids = (sidecar.subject in {"", image.subject}) and (sidecar.session in {"", image.session})
+    entities = sidecar.entities.items() <= image.entities.items()
+    words = {*sidecar.words} <= {*image.words}
+    return ids and entities and words and sidecar.suffix == image.suffix
 
 
 def _texts(value: object) -> list[str]:

@@ -32,8 +32,8 @@ HELD: list[Held] = []
 def pick_device(choice: Choice, per_gpu: int = 1, job: str = "") -> torch.device:
     """Return the device to run on; ``auto`` takes cuda, else mps, else the CPU.
 
-    Of several CUDA devices it is one that no more than `per_gpu` jobs of this user hold, this one
-    included; it is held until the process ends. `job` is told to those who wait for it.
+    Of several CUDA devices it is one that at most `per_gpu` jobs of this user hold, this job
+    included. It is held until the process ends. Jobs that wait for it are told `job`.
 
     Raises
     ------
@@ -66,10 +66,10 @@ def _hold_cuda(per_gpu: int, job: str) -> torch.device:
 def prepare(device: torch.device, threads: int) -> None:
     """Make this process's results repeatable as far as the device allows.
 
-    On the CPU equal inputs give equal bytes, at an equal number of threads (sums over parts differ
-    in the last bit when the parts do) and on the same kind of processor. CUDA has no deterministic
-    form of some 3D operations, so it is left free to choose the fastest: cuDNN tries its
-    convolutions out, once for each shape, and all scans have one.
+    On the CPU equal inputs give equal bytes with the same number of threads (sums over other parts
+    differ in the last bit) and the same kind of processor. CUDA has no deterministic form of some
+    3D operations, so it may choose the fastest. cuDNN tries its convolutions once for each shape,
+    and all scans have the same shape.
 
     Parameters
     ----------

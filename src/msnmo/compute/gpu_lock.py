@@ -37,9 +37,9 @@ class Held:
     Parameters
     ----------
     index : int
-        Among the devices that the process sees.
+        Index among the devices that the process sees.
     lock : BaseFileLock
-        Held as long as this object lives; the system lets go of it when the process ends, however.
+        Held as long as this object exists. The system releases it when the process ends in any way.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Held:
 def lock_folder() -> Path:
     """Return the folder of the locks: one for each user and machine.
 
-    Where each job has even a /tmp of its own, it is the scheduler that gives it a GPU.
+    If each job has its own /tmp, it is the scheduler that gives a GPU to each job.
     """
     return of_user("gpus")
 
@@ -57,19 +57,19 @@ def lock_folder() -> Path:
 def hold_gpu(devices: Sequence[str], per_gpu: int, folder: Path, job: str = "") -> Held:
     """Take a GPU that fewer than `per_gpu` jobs hold. Wait for one if there is none.
 
-    A GPU gets its second job only when each has its first.
+    A GPU gets a second job only when each GPU has one.
 
     Parameters
     ----------
     devices : sequence of str
-        A name of each device that the process sees, the same in all processes: its UUID, as CUDA
-        numbers the devices of ``CUDA_VISIBLE_DEVICES`` anew in each.
+        A name of each device that the process sees, the same in all processes. It is the UUID,
+        because each process numbers the devices of ``CUDA_VISIBLE_DEVICES`` itself.
     per_gpu : int
         Jobs that may share a GPU, at least 1.
     folder : Path
         Where the locks are; made if it is missing.
     job : str
-        What this process does with the GPU: told to those who wait for it.
+        What this process does with the GPU, for the message to jobs that wait for it.
 
     Raises
     ------

@@ -19,10 +19,10 @@ Call = Callable[..., None]
 def in_background(threads: int = THREADS, waiting: int = WAITING) -> Iterator[Call]:
     """Yield a function that runs another function with its arguments on a thread.
 
-    It returns at once, unless as many calls as may wait do so already. When the block ends, all are
-    done. The first error of a call is raised by a later one, or at the block's end; what has not
-    begun then is left undone, and what runs has ended before the error goes on: whoever removes
-    what was written meets no writer.
+    It returns at once, unless the largest number of calls is already waiting. When the block ends,
+    all calls are done. If a call fails, its error is raised by a later call or at the end of the
+    block. Calls that have not begun are then dropped, and running ones end before the error is
+    raised. So no call still writes when the caller removes what was written.
 
     Parameters
     ----------

@@ -35,9 +35,10 @@ def show_directions(text: str) -> str:
 def show_hidden(text: str) -> str:
     """Return text with visible names for all invisible characters, such as ``[U+200B]``.
 
-    Two ids, or a word and its misspelling, look alike with one of them between their letters. In
-    the scripts that need some of them they are named too: for messages, not for tables. Of control
-    characters, which move and colour what a terminal shows, the tab and the line end stay.
+    With such a character between its letters, an id or a word looks like another one. Some scripts
+    need these characters. They are named there too, so this is for messages and not for tables. All
+    control characters but tab and line end are named, because they move and colour the text of a
+    terminal.
     """
     return HIDDEN.sub(_named_if_hidden, text)
 
@@ -51,10 +52,10 @@ def _named_if_hidden(match: re.Match[str]) -> str:
 def as_cell(text: str) -> str:
     """Return text as a cell that a spreadsheet shows but does not compute.
 
-    What would be a formula is given an apostrophe before it, which spreadsheets read as "this is
-    text". Numbers, and text that is safe, stay as they are; so does what was returned before. Text
-    with a slash may be a path: its characters stay, or the file would not be found; but for control
-    characters, with which no path is taken.
+    A formula gets an apostrophe before it, which spreadsheets read as "this is text". Numbers and
+    safe text do not change, nor does what this function returned before. Text with a slash may be a
+    path. It keeps its characters, or the file would not be found; only control characters are
+    replaced, because no path with them is accepted.
     """
     text = text.translate(CONTROLS)
     text = text if "/" in text else show_directions(text)

@@ -1,8 +1,8 @@
-"""What tells the content of a scan's file, so that work follows content and not file times.
+"""Hashes of the contents of scans' files, so that jobs depend on contents and not on file times.
 
-A file that was only touched or copied has the same content, a corrected mask may bear an older
-time. The check hashes every file it opens and records size and time with the hash; as long as these
-two are as recorded, the hash is known without reading the file.
+A file that was only touched or copied has the same content, and a corrected mask may have an older
+time. The check hashes every file that it opens, and records size and time with the hash. As long as
+both are the same, the hash is known without reading the file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MOST_BYTES = 16 * 2**30
 def record(path: Path) -> dict[str, Any]:
     """Return size (bytes), time of change (ns) and SHA-256 of a file.
 
-    Of a file that the check refuses, because it is too large or its disk does not give it, that
-    stands in the place of the SHA-256.
+    If the check refuses a file, because it is too large or its disk does not give it, the reason
+    takes the place of the SHA-256.
     """
     status = path.stat()
     known = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
@@ -31,7 +31,7 @@ def record(path: Path) -> dict[str, Any]:
 
 
 def content(path: Path, report: Path) -> str:
-    """Return the SHA-256 of a file, as `record` has it; read only where the report knows it not.
+    """Return the SHA-256 of a file, as `record` has it; read it from the report if possible.
 
     Parameters
     ----------

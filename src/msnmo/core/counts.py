@@ -10,8 +10,8 @@ def counted(count: int, noun: str, several: str = "") -> str:
     ----------
     count : int
     noun : str
-        Of one.
+        In the singular.
     several : str, optional
-        Of several, where it is not made with an s.
+        In the plural, if it is not the singular with an s.
     """
     return f"{count} {noun if count == 1 else several or f'{noun}s'}"

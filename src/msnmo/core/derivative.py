@@ -29,12 +29,12 @@ def describe_derivative(
     Parameters
     ----------
     folder : Path
-        That holds sub-*.
+        The folder that holds sub-*.
     name : str
-        Of the dataset.
+        Name of the dataset.
     sidecars : mapping of str to mapping
-        By the end of a file's name, such as ``desc-brain_mask``: what holds of all files whose
-        names end so. BIDS takes it from the top folder. Of each there must be a file.
+        Metadata of all files whose names have one ending, such as ``desc-brain_mask``. BIDS reads
+        it from the top folder. There must be a file with each ending.
     ignored : iterable of str
         Patterns of files that BIDS does not know.
     **more

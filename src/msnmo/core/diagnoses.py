@@ -1,7 +1,7 @@
 """The labels of the two classes: MS and NMOSD, or what the config says (`diagnoses`).
 
-All processes of a run have the same two, so they are no option of each: the workflow sets a
-variable for its jobs, as `compute.gpu_lock` has one. Names of columns and metrics follow from them.
+All processes of a run have the same two labels, so they are no option of a command. The workflow
+sets a variable of the environment for its jobs. Names of columns and metrics follow from them.
 """
 
 from __future__ import annotations

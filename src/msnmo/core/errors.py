@@ -99,7 +99,7 @@ class DiskError(MsnmoError):
 
 @contextlib.contextmanager
 def explain_refusal(path: Path | str) -> Iterator[None]:
-    """Name the file that a full, read-only or foreign disk did not accept.
+    """Raise an error that names the file if a full, read-only or foreign disk refused it.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def bad_input(file: object, expected: str, found: str, remedy: str) -> InputErro
 def run_command(main: Callable[[], None]) -> NoReturn:
     """Run a module's `main` and exit with the right exit code.
 
-    0 is success, 1 an error the user can mend (its message alone is printed), 2 a wrong command
+    0 is success, 1 an error that the user can mend (only its message is printed), 2 a wrong command
     line (argparse), 130 Ctrl-C, 143 and 129 a request to end (SIGTERM, SIGHUP). Anything else is a
     bug and keeps its traceback (exit code 1).
     """
@@ -190,8 +190,8 @@ def run_command(main: Callable[[], None]) -> NoReturn:
 def leaving_on_request() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into a normal exit, so that temporary files are removed.
 
-    By default they end Python there and then: images of patients would stay in TMPDIR, and the
-    processes that were started would go on. Who ignores a signal (`nohup`) goes on ignoring it.
+    By default they end Python at once. Images of patients would stay in TMPDIR, and processes that
+    were started would go on. A signal that is ignored (`nohup`) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

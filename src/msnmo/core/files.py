@@ -46,9 +46,9 @@ NOT_A_NUMBER = re.compile(rb"(?<![^\t\n])[-+]?(?:nan|inf|infinity)(?![^\t\r\n])"
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`. Rename it to `path` when the block succeeds.
 
-    The temporary keeps the name's ending, because writers such as nibabel choose the format by it.
-    On an error the temporary is removed and `path` is left as it was. What a killed write of `path`
-    left is removed by the next.
+    The temporary file keeps the ending of the name, because writers such as nibabel choose the
+    format by it. On an error it is removed, and `path` is not changed. The next write of `path`
+    removes what a killed one left.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ def _remove_what_killed_writes_left(path: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`. Rename it to `path` when the block succeeds.
 
-    A folder of that name is replaced as a whole; on an error it is left as it was. What killed
-    writes of `path` left (``.tmp-*-<name>``) is removed by the next. Of several that write it at
-    once the last one's folder stays, whole.
+    A folder of that name is replaced as a whole. On an error it is not changed. The next write of
+    `path` removes what killed ones left (``.tmp-*-<name>``). If several processes write it at once,
+    the last one's whole folder stays.
 
     Raises
     ------
@@ -217,8 +217,8 @@ def read_json(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, is not JSON, holds no object or what is no number, or is so large or
-        so deep that it cannot be what it should.
+        If the file is missing, is not JSON, holds no object, has NaN or infinity, is too large, or
+        is too deeply nested.
     """
     try:
         content = loads_finite(_text_of(Path(path)))
@@ -235,7 +235,7 @@ def loads_finite(text: str) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, or has a number that is none.
+        If it is no JSON, or has NaN or infinity.
     RecursionError
         If it is nested too deeply.
     """
@@ -260,8 +260,8 @@ def _text_of(path: Path) -> str:
 def write_tsv(path: Path | str, table: pd.DataFrame) -> None:
     """Write a table atomically: tab-separated, no index, missing values as ``n/a`` (BIDS).
 
-    Text that a spreadsheet would execute, or that would turn the direction of what is read, is
-    made harmless (`msnmo.core.cells`).
+    Text that a spreadsheet would execute, or that would change the direction of reading, is made
+    harmless (`msnmo.core.cells`).
     """
     with atomic_path(path) as temporary:
         _harmless(table).to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
@@ -298,8 +298,8 @@ def read_tsv(
     Raises
     ------
     InputError
-        If the file cannot be read or breaks off within a line, a column is missing or a value has
-        another type; NaN and infinity are no numbers, a missing one is ``n/a``.
+        If the file cannot be read or ends within a line, a column is missing, or a value has
+        another type. NaN and infinity are refused; a missing number is ``n/a``.
     """
     import pandas as pd  # noqa: PLC0415 - half a second that steps without tables need not pay
 

@@ -1,10 +1,10 @@
-"""What tells one picture from another, and a seal of it that only who holds the picture can check.
+"""Digests of images, and seals: salted digests that only someone with the image can check.
 
-A bundle holds seals of the scans that its folds learned from. A seal is made of every voxel: nobody
-can work back from it to a picture, and there is no short list of pictures to try, as there would be
-of names or hospital numbers. Whoever holds a scan can make its seal and see whether the bundle has
-it; that is all that can be learned, and what seals are for. The salt is another in each bundle, so
-that two bundles do not tell whether they have scans in common.
+A bundle holds seals of the scans that its folds learned from. A seal is made of every voxel. Nobody
+can compute the image from it, and there is no short list of images to try, as there would be for
+names or hospital numbers. Someone who has a scan can make its seal and see whether the bundle has
+it. This is what seals are for, and nothing else can be learned from them. Each bundle has its own
+salt, so that two bundles do not show whether they have scans in common.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from msnmo.core.volumes import Volume
 def fingerprint(volume: Volume) -> str:
     """Return a digest of the voxels in RAS+ order. It is the same however an image is stored.
 
-    File name, compression, header text, number type and order of the axes are of no consequence;
-    a voxel whose value is another is.
+    It does not depend on file name, compression, header text, number type and order of the axes.
+    If the value of a voxel differs, the digest differs.
 
     Parameters
     ----------

@@ -1,15 +1,15 @@
-"""There and back: from a scan's own grid to model space, and from model space to the scan's grid.
+"""From a scan's own grid to model space, and back.
 
-A scan goes to model space by whole-voxel steps and one resampling:
+A scan is taken to model space by steps of whole voxels and one resampling:
 
-1. axes permuted and flipped to the closest RAS+ order, so that every scan meets the network the
-   same way up, whatever order its file stores (an oblique rotation is left in: no resampling);
-2. cropped to the bounding box of the brain;
-3. resized to the model's size, along the voxel axes.
+1. axes are permuted and flipped to the closest RAS+ order, so that the network sees every scan in
+   the same orientation (an oblique rotation is kept: nothing is resampled);
+2. the image is cropped to the bounding box of the brain;
+3. it is resized to the model's size, along the voxel axes.
 
-`ModelSpace` holds the numbers of all three and inverts them: a map in model space comes back on the
-grid of the scan as it arrived. Voxel centres map by the edge-aligned rule: with s input voxels to
-one output voxel, output index m lies at input index ``(m + 0.5) * s - 0.5``.
+`ModelSpace` holds the numbers of all three steps and inverts them: it returns a map in model space
+on the grid of the scan as it arrived. Voxel centres map by the edge-aligned rule: with s input
+voxels to one output voxel, output index m lies at input index ``(m + 0.5) * s - 0.5``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ import numpy as np
 
 from msnmo.core.errors import bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json
+from msnmo.core.grid import Grid, as_shape
 from msnmo.core.nifti import nib
 from msnmo.core.splines import zoom
-from msnmo.core.volumes import Grid, Volume, as_shape
+from msnmo.core.volumes import Volume
 
 Shape = tuple[int, int, int]
 Mode = Literal["stretch", "pad"]
@@ -246,8 +247,8 @@ class ModelSpace:
     def to_native(self, data: np.ndarray) -> np.ndarray:
         """Return a map in model space (X, Y, Z) on the native grid (I, J, K).
 
-        Linear, so that probabilities stay in [0, 1]: threshold the result, never the map before.
-        0 outside the crop. float32.
+        Interpolation is linear, so that probabilities stay in [0, 1]. Apply a threshold to the
+        result and not to the map in model space. The result is float32, and 0 outside the crop.
         """
         return self.crop.invert(self.resize.invert(data))
 
@@ -299,8 +300,8 @@ def ras_order(affine: np.ndarray) -> tuple[Shape, tuple[bool, bool, bool]]:
 def resample(data: np.ndarray, shape: Shape, order: int) -> np.ndarray:
     """Resample to another shape over the same extent, edges aligned, float32.
 
-    Where an axis shrinks, a Gaussian of ``sigma = (factor - 1) / 2`` input voxels goes before, so
-    that fine detail does not alias (the rule of ``skimage.transform.resize``).
+    An axis that shrinks is smoothed first by a Gaussian of ``sigma = (factor - 1) / 2`` input
+    voxels, so that fine detail does not alias (the rule of ``skimage.transform.resize``).
 
     Parameters
     ----------
@@ -333,8 +334,8 @@ def same_extent(grid: Grid, shape: Shape) -> Grid:
 def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray:
     """Return a binary mask (cropped grid) in model space, as bool.
 
-    ``linear`` resamples the 0/1 mask linearly and keeps voxels of at least 0.5, which loses fewer
-    pin-point lesions than ``nearest``.
+    ``linear`` resamples the 0/1 mask linearly and keeps voxels of at least 0.5. It loses fewer
+    punctate lesions than ``nearest``.
     """
     order = {"linear": 1, "nearest": 0}[how]
     return resize.apply(mask, order) >= 0.5
@@ -343,8 +344,8 @@ def resample_mask(mask: np.ndarray, resize: Resize, how: MaskRule) -> np.ndarray
 def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
     """Return a binary mask resampled to another grid by places in scanner mm.
 
-    Linear, voxels of at least 0.5 kept. Where the new voxels are larger than the mask's own, the
-    mask is smoothed first, so that a voxel is kept where half of it is marked.
+    Interpolation is linear, and voxels of at least 0.5 are kept. If the new voxels are larger than
+    the mask's own, the mask is smoothed first. Then a voxel is kept if half of it is marked.
     """
     return Volume(sample_on_grid(mask.data, mask.grid, grid) >= 0.5, grid)
 
@@ -352,7 +353,7 @@ def resample_to_grid(mask: Volume, grid: Grid) -> Volume:
 def sample_on_grid(data: np.ndarray, grid: Grid, to: Grid) -> np.ndarray:
     """Return values resampled to another grid by places in scanner mm: linear, 0 outside.
 
-    Smoothed first along the axes of `grid` on which voxels grow, so that they do not alias.
+    They are smoothed first along the axes of `grid` on which voxels grow, to avoid aliasing.
     """
     from scipy import ndimage  # noqa: PLC0415 - as in `resample`
 

@@ -1,8 +1,8 @@
 """Which values of a mask are lesion: one, or those of a label map that are named.
 
-Readers and tools write 0 and 1, 0 and 255, or a label for each kind or place of lesion: LST-AI's
-annotated map has 1 to 4, that of the WMH challenge 2 for what is no lesion. What a label means no
-file says.
+Readers and tools write 0 and 1, 0 and 255, or a label for each kind or place of lesion. The
+annotated map of LST-AI has labels 1 to 4. In the WMH challenge label 2 is no lesion. No file says
+what a label means.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Lesions:
     volume : Volume
         Of bool.
     values : tuple of int
-        Those above 0, ascending; none where no label is asked for.
+        The values above 0, ascending; none if no labels are requested.
     """
 
     volume: Volume

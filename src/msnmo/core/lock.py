@@ -1,8 +1,9 @@
-"""One writer at a time: a lock is a file in the results, which every machine that has them sees.
+"""One writer at a time: a lock is a file in the results, which all machines with this disk see.
 
-Who creates the file has the lock; what is in it tells who that is. The system's own locks are not
-asked: there are network disks without. What a killed process of this machine left is taken over; of
-a process of another machine nobody here knows whether it lives, so the user is told whose it is.
+The process that creates the file has the lock, and the file says which process that is. Locks of
+the operating system are not used, because some network disks lack them. A lock that a killed
+process of this machine left is taken over. Nobody here knows whether a process of another machine
+still runs, so the user is told whose lock it is.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ class Holder:
     Parameters
     ----------
     what : str
-        What it does, for those who are told.
+        What it does, for messages.
     user, host : str
     namespace : str
-        Of the host's process ids: two containers of one name count theirs each.
+        Namespace of the process ids: two containers of one name have separate ids.
     pid : int
     started : str
-        Tells the process from a later one of the same id; empty where the system does not say.
+        Distinguishes the process from a later one of the same id; empty if it is not known.
     since : str
     token : str
-        Tells this lock from any other.
+        Distinguishes this lock from all others.
     """
 
     what: str
@@ -103,14 +104,14 @@ def hold(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     path : Path
         The lock's file; its folder is made if it is missing.
     what : str
-        What this process does, told to those who find the lock taken.
+        What this process does, for the message to others that wait for the lock.
     patience : float
         Seconds to wait for it.
 
     Raises
     ------
     InUseError
-        Naming who has it, and what to do if that process is gone.
+        Names who has it, and what to do if that process is gone.
     DiskError
         If the folder cannot be written.
     """
@@ -192,7 +193,7 @@ def _read(path: Path) -> Holder | None:
 def _clear_if_left(path: Path) -> bool:
     """Remove a lock whose process was killed. Return whether to try again at once.
 
-    Of those who find it left one alone may remove it, lest the next one's lock be taken for it.
+    If several processes find it, only one may remove it. Else one could remove a newer lock.
     """
     holder = _read(path)
     if not (_is_wordless(path) if holder is None else holder.is_gone):

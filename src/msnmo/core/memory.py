@@ -56,7 +56,7 @@ def explain_little_memory(
     is_full : callable
         Whether an error is that of the memory meant: by default the machine's.
     where : callable
-        Asked where memory ran out, if it did: nothing of the machine's.
+        Returns where memory ran out; empty for the machine's own.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def claim(needed: int, of: object) -> None:
     Raises
     ------
     MemoryError
-        If there are fewer, as far as that can be known.
+        If fewer are free, as far as that is known.
     """
     there = available()
     if there is not None and needed > there:
@@ -96,8 +96,8 @@ def claim(needed: int, of: object) -> None:
 def available() -> int | None:
     """Return how many bytes this process may still take; None if the system does not say.
 
-    The least of what the machine has, what the limit of the process leaves (``ulimit -v``), and
-    what the limit of its control group leaves (of Slurm, of a container).
+    This is the least of: free memory of the machine, what the limit of the process leaves
+    (``ulimit -v``), and what the limit of its control group leaves (Slurm, containers).
     """
     known = [each for each in (_machine(), _limit(), *_groups()) if each is not None]
     return min(known, default=None)

@@ -1,9 +1,9 @@
 """The one place that turns a number into text.
 
-Tables for machines have twelve digits of a number, and what people are shown is rounded from these,
-once: a number that was rounded to four decimals and then to two can differ in the last from the
-same number beside it. What lies beyond twelve digits is no result: it depends on the order in which
-a processor adds.
+Tables for machines have twelve digits of a number. Numbers for people are rounded from these, once.
+A number that is rounded to four decimals and then to two can differ in the last digit from the same
+number rounded once. Digits after the twelfth are no result: they depend on the order in which a
+processor adds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def as_text(table: pd.DataFrame, numbers: Iterable[str]) -> pd.DataFrame:
     ----------
     table : DataFrame
     numbers : iterable of str
-        The columns that `plain` makes text of; what is missing stays so.
+        The columns that `plain` turns into text. Missing numbers stay missing.
     """
     text = table.astype(object)
     for name in numbers:
@@ -59,10 +59,10 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     Parameters
     ----------
     value : float
-        Not rounded before, or read from what `plain` wrote: the text is the same.
+        Not rounded before, or read from what `plain` wrote. Both give the same text.
     decimals : int
     sign : {"", "+"}
-        Whether numbers above 0 have a plus. What is shown as 0 has no sign.
+        Whether numbers above 0 have a plus. A number that is shown as 0 has no sign.
     """
     shown = rounded(value, decimals)
     text = f"{abs(shown):.{decimals}f}"

@@ -34,14 +34,14 @@ class WrongPath(ValueError):  # noqa: N818 - said of the path
 def expand(text: str) -> str:
     """Return a path with ``~`` and variables replaced, without redundant slashes.
 
-    ``~`` and ``~user`` stand for home folders at the start of a path, ``$NAME`` and ``${NAME}`` for
-    variables of the environment anywhere. A relative path stays relative, ``..`` stays.
+    ``~`` and ``~user`` at the start of a path are home folders. ``$NAME`` and ``${NAME}`` anywhere
+    are variables of the environment. A relative path stays relative, and ``..`` stays.
 
     Raises
     ------
     WrongPath
-        If the path is empty, too long or an address on the web, has a control character, a brace or
-        a dash at its start, or names a variable that is not set or a user who is not there.
+        If the path is empty, too long or a web address, has a control character or a brace, starts
+        with a dash, or names a variable that is not set or a user that does not exist.
     """
     if not text.strip():
         raise WrongPath("a path", "an empty one", "give a path")
@@ -94,7 +94,7 @@ def _variable(match: re.Match[str]) -> str:
 def locate(text: str, folder: Path = Path()) -> Path:
     """Resolve a path from a scan table or an option.
 
-    What is there just as it is written is taken so: programs and shells write names as they are.
+    If a file of exactly this name exists, it is taken: programs and shells write names as they are.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def not_a_folder(path: str) -> Path | None:
 def of_user(kind: str) -> Path:
     """Return a folder where all jobs of this user on this machine meet, such as that of GPUs.
 
-    It follows from no variable: schedulers give each job a TMPDIR of its own, and XDG_RUNTIME_DIR
-    to some alone. It is not in the home folder, which the machines of a cluster share.
+    It depends on no variable: schedulers give each job its own TMPDIR, and set XDG_RUNTIME_DIR for
+    some jobs only. It is not in the home folder, which the machines of a cluster share.
     """
     return Path(f"/tmp/msnmo-{kind}-{os.getuid()}")  # noqa: S108 - its owner is checked
 

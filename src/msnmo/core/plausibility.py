@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 
 # Litres; the range of adult intracranial volumes with a wide margin on both sides
 LEAST_LITRES, MOST_LITRES = 0.5, 2.5

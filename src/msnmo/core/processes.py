@@ -62,7 +62,7 @@ def ask(
     environment : mapping or None
         Variables over those of this process.
     given : Path, optional
-        A file that is its standard input; nothing is, without it.
+        A file for its standard input, which is empty without it.
     """
     try:
         with Path(given or os.devnull).open("rb") as stdin:
@@ -89,8 +89,8 @@ def ask(
 def run(command: Sequence[str], environment: Mapping[str, str]) -> Answer:
     """Run a program to its end without a time limit, and return its output.
 
-    If this process is to leave first, by Ctrl-C or a request to end, so is the program with all
-    that it started: first asked, so that it can remove what is temporary, then killed.
+    If this process is ended before, by Ctrl-C or a signal, the program and all its children are
+    ended too. They are first asked to end, so that they can remove temporary files, then killed.
 
     Parameters
     ----------

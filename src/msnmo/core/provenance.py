@@ -16,7 +16,7 @@ SECONDS_FOR_GIT = 30
 def versions() -> dict[str, str]:
     """Return the versions of Python, of this package and of the libraries results depend on.
 
-    They are read from the installed packages' metadata, so that nothing heavy is imported.
+    They are read from the metadata of installed packages, so that no large package is imported.
     """
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
@@ -39,8 +39,8 @@ def git_state(source: Path = Path(__file__)) -> dict[str, str | bool]:
     Returns
     -------
     dict
-        ``commit`` (hexadecimal) and ``dirty``. Both ``n/a`` where the file is not tracked by git:
-        outside a repository, and for a package that is installed within somebody else's.
+        ``commit`` (hexadecimal) and ``dirty``. Both are ``n/a`` if git does not track the file:
+        outside a repository, or for a package that is installed within another repository.
     """
     commit = _git(source, "rev-parse", "HEAD")
     if commit is None or _git(source, "ls-files", "--error-unmatch", source.name) is None:

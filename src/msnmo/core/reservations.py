@@ -1,9 +1,9 @@
-"""Memory that jobs of ours side by side have said they will take: none counts on another's.
+"""Reservations of memory by jobs of msnmo that run at the same time.
 
-What is free is known, but not what a job that has just begun will fill: two that start at once
-would each see room for itself alone. So a job says what it needs, and waits as long as that and
-what others have yet to fill is more than there is. One alone never waits: what is too much for the
-machine is refused by `msnmo.core.memory.claim`.
+Free memory is known, but not how much a job that has just started will take. If two jobs start at
+once, each of them sees enough memory for itself. So each job states what it needs. It waits while
+this and the reserved memory that others have not yet taken is more than there is. A single job
+never waits: `msnmo.core.memory.claim` refuses what is too much for the machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def reserve(needed: int, of: object, kept: Path | None = None) -> Iterator[None]
     needed : int
         Bytes that the block takes at most.
     of : object
-        What needs them: told where it has to wait.
+        What needs them, for the message if it has to wait.
     kept : Path, optional
         The folder of reservations; `folder` unless given.
     """

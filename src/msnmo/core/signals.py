@@ -60,13 +60,13 @@ def signals_put_off() -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def made_and_removed(make: Callable[[], Made], remove: Callable[[Made], None]) -> Iterator[Made]:
-    """Yield what one function makes and the other removes; no request to end comes between.
+    """Yield what one function makes and another removes, also if a signal ends the process.
 
     Parameters
     ----------
     make : callable
     remove : callable
-        Takes what was made. Called once more where a request broke off the way to it.
+        Takes what was made. It is called once more if a signal interrupted the way to it.
     """
     with signals_put_off() as hear:
         made = make()

@@ -1,7 +1,7 @@
 """Resampling along the axes: `scipy.ndimage.zoom` of a volume, in an eighth of its time.
 
-Splines of a volume are products of splines along its axes. ndimage sums 64 products for each voxel
-of a cubic one; three axes, one after the other, take 4 each.
+Splines of a volume are products of splines along its axes. For cubic splines ndimage sums 64
+products for each voxel. One axis after the other needs only 4 products for each of three axes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PADDING = 12
 def zoom(data: np.ndarray, shape: tuple[int, int, int], order: int) -> np.ndarray:
     """Return values at another number of voxels over the same extent, edges aligned.
 
-    Equal to ``ndimage.zoom(..., mode="nearest", grid_mode=True)`` but for the order of sums: in the
-    last digit of float32.
+    Equal to ``ndimage.zoom(..., mode="nearest", grid_mode=True)`` but for the order of sums, which
+    changes the last digit of float32.
 
     Parameters
     ----------

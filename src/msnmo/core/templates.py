@@ -16,16 +16,16 @@ def _shown(value: Any) -> Any:
 def templates(*packages: str, **settings: Any) -> Environment:
     """Return the environment of the templates of some packages.
 
-    Text is escaped in templates whose name ends in ``html.jinja``; in all, characters that would
-    turn its direction are named. A name that a template uses and
-    nobody gives is an error.
+    Text is escaped in templates whose name ends in ``html.jinja``. In all templates, characters
+    that would change the direction of text are named. A name that a template uses and nobody gives
+    is an error.
 
     Parameters
     ----------
     *packages : str
-        Such as ``msnmo.tables``; the first that has a template gives it.
+        Such as ``msnmo.tables``. A template is taken from the first package that has it.
     **settings
-        Of Jinja's environment, beside those of the house.
+        Further settings of Jinja's environment.
     """
     return Environment(
         loader=ChoiceLoader([PackageLoader(package, "") for package in packages]),

@@ -1,4 +1,4 @@
-"""Reading and writing NIfTI volumes: one place that trusts no header."""
+"""Reading NIfTI volumes and masks: one place that trusts no header."""
 
 from __future__ import annotations
 
@@ -15,20 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 
 from msnmo.core.counts import counted
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.fetched import not_fetched
-from msnmo.core.files import atomic_path
+from msnmo.core.grid import Grid
 from msnmo.core.memory import claim
 from msnmo.core.nifti import nib
 
-# Two affines are the same grid when no corner voxel moves by more than this (mm): far below any
-# voxel, far above the rounding of a float32 header.
-SAME_GRID_MM = 0.01
-# A qform is a float32 quaternion: at 200 mm from the origin it is off by a few 0.01 mm at best.
-SAME_FORM_MM = 0.1
 # Voxel axes shorter than this (mm), or longer than its inverse, are no header of a scan; nor are
 # axes that span less than this share of the box they would span at right angles
 SHORTEST_AXIS_MM, FLATTEST = 1e-4, 0.01
@@ -48,9 +43,6 @@ FOREIGN = (
     (0, b"<", ("a web page or XML", "download the file again, logged in")),
 )
 Stream = gzip.GzipFile | BufferedReader
-# of ISA-L: a fifteenth of the time of zlib's level 1, nibabel's, and no larger; with a gzip header,
-# whose time stamp is 0
-GZIP_LEVEL, GZIP = 2, 31
 # gzip packs at most this many bytes into one (RFC 1951: 258 bytes in two bits)
 MOST_DEFLATED = 1032
 # No scan of a head has more voxels, no header more bytes; what writers leave behind the voxels is
@@ -60,122 +52,6 @@ MOST_VOXELS, MOST_HEADER, MOST_BEHIND = 1024**3, 2**26, 2**20
 ARRAYS = 4
 # Bytes that are read at a time
 PIECE = 2**24
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The voxel grid of a volume, with all that its NIfTI header says about it.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Voxels along i, j, k.
-    affine : (4, 4) ndarray
-        Voxel index to scanner mm (RAS+): the sform where its code is set, else the qform, else the
-        voxel sizes alone.
-    sform, qform : (4, 4) ndarray
-        As in the header.
-    sform_code, qform_code : int
-        NIfTI codes, 0 = unknown.
-    xyzt_units : int
-        NIfTI unit code as stored (10 = mm and s).
-    """
-
-    shape: tuple[int, int, int]
-    affine: np.ndarray
-    sform: np.ndarray
-    qform: np.ndarray
-    sform_code: int = 1
-    qform_code: int = 1
-    xyzt_units: int = 10
-
-    @classmethod
-    def from_affine(cls, shape: tuple[int, ...], affine: np.ndarray) -> Grid:
-        """Return the grid of a volume that we make: sform and qform agree."""
-        affine = np.asarray(affine, dtype=np.float64)
-        return cls(as_shape(shape), affine, affine, affine)
-
-    @classmethod
-    def from_header(cls, header: nib.Nifti1Header) -> Grid:
-        """Return the grid a NIfTI header describes.
-
-        ======== ======== ============= ==========================================
-        sform    qform    used          `form_conflict`
-        ======== ======== ============= ==========================================
-        code > 0 code > 0 sform         says so where they differ by over 0.1 mm
-        code > 0 code = 0 sform         none
-        code = 0 code > 0 qform         none
-        code = 0 code = 0 voxel sizes   says that the orientation is a guess
-        ======== ======== ============= ==========================================
-
-        This is the order of the NIfTI standard's readers (nibabel, ITK from 5.4, niworkflows).
-        """
-        affine = header.get_best_affine()
-        return cls(
-            as_shape(header.get_data_shape()[:3]),
-            affine,
-            _form(header, "sform", affine),
-            _form(header, "qform", affine),
-            int(header["sform_code"]),
-            int(header["qform_code"]),
-            int(header["xyzt_units"]),
-        )
-
-    @property
-    def voxel_mm(self) -> np.ndarray:
-        """(3,) voxel sizes in mm, along i, j, k."""
-        return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
-
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-
-    @property
-    def is_placed(self) -> bool:
-        """Whether the header gives the volume's place in the scanner."""
-        return self.sform_code != 0 or self.qform_code != 0
-
-    @property
-    def form_conflict(self) -> str | None:
-        """A doubt about the header's orientation, or None."""
-        if not self.is_placed:
-            return "neither sform nor qform is set: orientation assumed from voxel sizes alone"
-        both = self.sform_code > 0 and self.qform_code > 0
-        distance = _largest_shift(self.shape, self.sform, self.qform) if both else 0.0
-        if distance > SAME_FORM_MM:
-            return f"sform and qform differ by up to {distance:.2f} mm: the sform is used"
-        return None
-
-    def matches(self, other: Grid, tolerance_mm: float = SAME_GRID_MM) -> bool:
-        """Whether both grids have the same shape and put every voxel in the same place."""
-        same_shape = self.shape == other.shape
-        return same_shape and _largest_shift(self.shape, self.affine, other.affine) <= tolerance_mm
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the grid as JSON types; `from_json` inverts it exactly."""
-        return {
-            "shape": list(self.shape),
-            "affine": self.affine.tolist(),
-            "sform": self.sform.tolist(),
-            "sform_code": self.sform_code,
-            "qform": self.qform.tolist(),
-            "qform_code": self.qform_code,
-            "xyzt_units": self.xyzt_units,
-        }
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Grid:
-        """Return the grid that `to_json` described."""
-        return cls(
-            shape=as_shape(content["shape"]),
-            affine=np.array(content["affine"]),
-            sform=np.array(content["sform"]),
-            qform=np.array(content["qform"]),
-            sform_code=int(content["sform_code"]),
-            qform_code=int(content["qform_code"]),
-            xyzt_units=int(content["xyzt_units"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +65,7 @@ class Volume:
     grid : Grid
         Where the voxels lie.
     behind : int
-        Bytes that the file holds behind the voxels, and no reader looks at.
+        Bytes of the file after the voxels, which no reader uses.
     """
 
     data: np.ndarray
@@ -213,11 +89,11 @@ def load_volume(path: Path | str) -> Volume:
     Raises
     ------
     InputError
-        Naming the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a
-        singular affine, or holds values that are complex, coloured or not finite; if it claims
-        more voxels than a head has, or holds more bytes than it claims.
+        Names the file, if it is missing, truncated, no NIfTI, not three-dimensional, has a singular
+        affine, or holds values that are complex, coloured or not finite. Also if its header gives
+        more voxels than a head has, or the file holds more bytes than the header says.
     MemoryError
-        If there is too little memory to work on it; none has been taken then.
+        If there is too little memory to work on it. Nothing has been allocated then.
     """
     path = Path(path)
     with _open(path) as stream:
@@ -286,182 +162,6 @@ def as_mask(path: Path | str, volume: Volume, remedy: str = THRESHOLD) -> Volume
     return Volume(near_top & (top > 0), volume.grid, volume.behind)
 
 
-def save_volume(path: Path | str, data: np.ndarray, grid: Grid, dtype: type = np.float32) -> None:
-    """Write a volume atomically with a fresh header.
-
-    Neither the data type nor the scaling of the scan that the data came from is kept: an int16
-    header with a slope would quantise probabilities. Shape, affine, both forms, their codes and the
-    units are those of `grid`. Equal data give equal bytes (no time stamp in the gzip header).
-
-    Parameters
-    ----------
-    path : Path or str
-        Ends in `.nii` or `.nii.gz`.
-    data : (I, J, K) ndarray
-        Values; must have the grid's shape.
-    grid : Grid
-        Where the voxels lie.
-    dtype : type
-        numpy type on disk: float32 for images and maps, uint8 for masks.
-    """
-    _write(path, np.ascontiguousarray(data, dtype=dtype), grid, slope=1.0)
-
-
-def save_scaled(
-    path: Path | str, data: np.ndarray, grid: Grid, dtype: type, top: float | None = None
-) -> None:
-    """Write a map as whole numbers scaled by the header. It is for viewing, not computing.
-
-    Noise in the last digits of float32 is four fifths of what gzip makes of a map. Whoever needs a
-    mask of it applies the threshold before. 0 stays 0 and signs are kept. Otherwise as
-    `save_volume`.
-
-    Parameters
-    ----------
-    path : Path or str
-        Ends in `.nii` or `.nii.gz`.
-    data : (I, J, K) ndarray of float
-        Values; at least 0 where `dtype` has no sign.
-    grid : Grid
-        Where the voxels lie.
-    dtype : type
-        numpy integer type on disk: a value is at most half a step off, `top` divided by the
-        largest number of the type being a step.
-    top : float, optional
-        The largest absolute value there can be, such as 1 of a probability; else that of the data.
-
-    Raises
-    ------
-    ValueError
-        If the type cannot hold the values, or the shapes differ.
-    """
-    highest = float(np.abs(data).max()) if top is None else top
-    most = np.iinfo(dtype).max
-    # rounded down, so that no value that is read exceeds the highest
-    slope = float(np.nextafter(np.float32(highest / most), np.float32(0))) or 1.0
-    steps = np.rint(data.astype(np.float64) / slope)
-    if steps.min() < np.iinfo(dtype).min or steps.max() > most + 1:
-        raise ValueError(f"{np.dtype(dtype)} cannot hold {data.min():g} to {data.max():g}")
-    _write(path, np.minimum(steps, most).astype(dtype), grid, slope)
-
-
-def save_probability(path: Path | str, data: np.ndarray, grid: Grid) -> None:
-    """Write a map from 0 to 1 in steps of 1/255, as `save_scaled` does.
-
-    One half lies between two steps: what is above it is so in the file too.
-    """
-    save_scaled(path, data, grid, np.uint8, top=1.0)
-
-
-def _write(path: Path | str, data: np.ndarray, grid: Grid, slope: float) -> None:
-    """Write the numbers as they will be on disk."""
-    if tuple(data.shape) != grid.shape:
-        raise ValueError(f"data of shape {data.shape} cannot lie on a grid of {grid.shape}")
-    header = nib.Nifti1Header()
-    header.set_data_shape(data.shape)
-    header.set_data_dtype(data.dtype)
-    header.set_zooms(grid.voxel_mm)
-    header.set_qform(grid.qform, grid.qform_code, strip_shears=True)
-    header.set_sform(grid.sform, grid.sform_code)
-    header["xyzt_units"] = grid.xyzt_units
-    header.set_slope_inter(slope, 0)
-    header.set_data_offset(header.single_vox_offset)
-    # nibabel's own images forget the slope, or divide by it
-    no_extensions = bytes(header.single_vox_offset - header.sizeof_hdr)
-    whole = header.binaryblock + no_extensions + data.tobytes(order="F")
-    with atomic_path(path) as temporary:
-        if temporary.name.endswith(".gz"):
-            whole = isal_zlib.compress(whole, GZIP_LEVEL, GZIP)
-        temporary.write_bytes(whole)
-
-
-RESAMPLE = (
-    "give a mask drawn on this scan, or resample it to the scan's grid "
-    "(antsApplyTransforms -n GenericLabel, flirt -applyxfm -usesqform)"
-)
-
-
-def check_same_grid(
-    path: Path | str,
-    volume: Volume,
-    reference_path: Path | str,
-    reference: Volume,
-    remedy: str = RESAMPLE,
-) -> None:
-    """Refuse a volume that is not on the grid of another.
-
-    Raises
-    ------
-    InputError
-        Naming both files and both grids; or as `check_placed`, as one whose place is a guess must
-        not be resampled.
-    """
-    if volume.grid.matches(reference.grid):
-        return
-    if remedy is RESAMPLE:
-        check_placed(path, volume, reference_path, reference)
-    raise bad_input(
-        path,
-        f"the grid of {reference_path}: {_describe(reference.grid)}",
-        _describe(volume.grid),
-        remedy,
-    )
-
-
-def check_placed(
-    path: Path | str, volume: Volume, reference_path: Path | str, reference: Volume
-) -> None:
-    """Refuse to resample a volume to another grid if either place in the scanner is a guess.
-
-    Raises
-    ------
-    InputError
-        Naming the file that has neither sform nor qform.
-    """
-    for file, each in ((path, volume), (reference_path, reference)):
-        if not each.grid.is_placed:
-            found = f"{each.grid.form_conflict}, so {path} cannot be resampled"
-            remedy = "convert it again with its orientation"
-            if volume.grid.shape == reference.grid.shape:
-                remedy += (
-                    "; for a mask drawn on this scan, copy the scan's header (fslcpgeom "
-                    f"{reference_path} {path})"
-                )
-            raise bad_input(file, "a header with sform or qform", found, remedy)
-
-
-def _describe(grid: Grid) -> str:
-    return f"shape {grid.shape}, affine {np.round(grid.affine[:3], 3).tolist()}"
-
-
-def _form(header: nib.Nifti1Header, name: str, affine: np.ndarray) -> np.ndarray:
-    """Return the sform or qform; the affine if its code is 0 and its content is unusable."""
-    read = getattr(header, f"get_{name}")
-    if int(header[f"{name}_code"]) > 0:
-        return read()
-    try:
-        form = read()
-    except (
-        nib.spatialimages.HeaderDataError,
-        ValueError,
-    ):  # a quaternion that was never set may be none
-        return affine
-    return form if np.isfinite(form).all() else affine
-
-
-def as_shape(shape: Any) -> tuple[int, int, int]:
-    """Return three lengths as whole numbers."""
-    i, j, k = (int(length) for length in shape)
-    return i, j, k
-
-
-def _largest_shift(shape: tuple[int, ...], one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest distance (mm) between two affines' places of a corner voxel."""
-    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1)
-    difference = np.asarray(one) - np.asarray(other)
-    return float(np.linalg.norm(difference[:3, :3] @ corners + difference[:3, 3:], axis=0).max())
-
-
 def _open(path: Path) -> Stream:
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan to NIfTI (e.g. dcm2niix)"
@@ -496,7 +196,7 @@ def _parse(path: Path, stream: Stream) -> nib.Nifti1Image:
 def _known_kind(path: Path) -> tuple[str, str] | None:
     """Identify a file with a NIfTI name by its first bytes. Return it and the remedy, or None.
 
-    Only files of a wrong name or kind: of damaged ones the reader's own words say more.
+    Only files of a wrong name or kind are found. For damaged files the reader's message says more.
     """
     try:
         with path.open("rb") as stream:
@@ -518,7 +218,7 @@ def _known_kind(path: Path) -> tuple[str, str] | None:
 def _kind(stream: Stream) -> type[nib.Nifti1Image]:
     """Return NIfTI-1 or -2 by the magic string of a single file, and rewind.
 
-    nibabel would take the header of a pair (.hdr, .img) too, and read the header as voxels.
+    nibabel would also accept the header of a pair (.hdr, .img), and read the header as voxels.
     """
     start = stream.read(nib.Nifti2Header.sizeof_hdr)
     stream.seek(0)

@@ -1,5 +1,5 @@
 """The demo cohort: simulated T2-FLAIR head scans, to run the whole workflow without patients.
 
-What is learned from them says nothing about patients: the lesions are drawn from priors that are
-simpler than the literature they follow (see `msnmo.demo.lesions`).
+Nothing that is learned from them says anything about patients: the priors of the lesions are much
+simpler than the literature that they follow (see `msnmo.demo.lesions`).
 """

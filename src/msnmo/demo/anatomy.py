@@ -3,8 +3,8 @@
 The brain is the T1-weighted ICBM 2009a nonlinear symmetric average that nilearn carries
 (Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
 Institute, McGill University; free for any purpose provided this notice appears). That template is
-skull-stripped, so the head is modelled: subarachnoid space, skull with diploe, scalp, orbits,
-sinuses, muscles, neck. All coordinates are MNI millimetres (RAS+).
+skull-stripped, so the rest of the head is modelled: subarachnoid space, skull with diploe, scalp,
+orbits, sinuses, muscles, neck. All coordinates are MNI millimetres (RAS+).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class HeadModel:
 def head_model(spacing_mm: int) -> HeadModel:
     """Return the head model at 1 or 2 mm; built once per process.
 
-    The template carries no licence file within nilearn; its terms stand in this module's docstring.
+    nilearn has no licence file for the template. Its terms are in this module's docstring.
     """
     t1, white, brain = (_boxed(volume) for volume in _template())
     rough_t1 = _halved(t1)
@@ -174,7 +174,7 @@ def _halved(volume: np.ndarray) -> np.ndarray:
 
 
 def resample_axis(field: np.ndarray, position: np.ndarray, axis: int) -> np.ndarray:
-    """Return a field linearly interpolated along one axis; beyond its ends it stays constant.
+    """Return a field linearly interpolated along one axis, constant outside its ends.
 
     Parameters
     ----------

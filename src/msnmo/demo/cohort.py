@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from msnmo.cohort.simulated import GENERATOR, MANUFACTURER
 from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
 from msnmo.core.names import folder_of, name_of_scan
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import save_volume
 from msnmo.demo import lesions, scanner
 from msnmo.demo.anatomy import BUILD_MM, head_model
 from msnmo.demo.subject import Subject, flair_head, true_brain
@@ -55,14 +56,14 @@ class Plan:
     stripped : int
         Subjects per class whose scans arrive skull-stripped and bias-corrected.
     raters : int
-        Every how many-th subject has masks of two raters instead of one (0: none).
+        With n, every n-th subject has masks of two raters instead of one (0: none).
     min_voxel_mm : float
-        No voxel side is shorter.
+        The shortest side of a voxel.
     class_from : {"lesions", "site"}
-        lesions: those of each class have priors of their own, sites are spread over both classes
-        alike. site: lesions are drawn from either class's prior, half of each class, and most
-        subjects of a class are at one site, those of the other at another, on scanners as unlike
-        as `scanner.UNLIKE`.
+        lesions: each class has its own prior of lesions, and both classes have the same sites.
+        site: in each class, half of the subjects have lesions from the prior of either class. Most
+        subjects of one class are at one site, and most of the other at another. Their scanners
+        differ as `scanner.UNLIKE` says.
     """
 
     seed: int = 0
@@ -156,8 +157,8 @@ def _protocol(plan: Plan, diagnosis: lesions.Diagnosis, number: int) -> str:
 def _lesions_of(plan: Plan, diagnosis: lesions.Diagnosis, number: int) -> lesions.Diagnosis:
     """Return whose prior a subject's lesions are drawn from.
 
-    Where they must not tell the class, a coin says it for each two subjects of a class and site:
-    one has lesions of MS, one of NMOSD. So lesions tell the site no more than the class.
+    If lesions must not tell the class, a random draw decides for every two subjects of a class and
+    site: one has lesions of MS, the other of NMOSD. So lesions tell neither the class nor the site.
     """
     if plan.class_from == "lesions":
         return diagnosis
@@ -179,7 +180,7 @@ def make_cohort(out: Path, plan: Plan, workers: int = 1) -> pd.DataFrame:
     plan : Plan
         What to make.
     workers : int
-        Processes; the files do not depend on it.
+        Number of processes. The files do not depend on it.
     """
     scans = plan_scans(plan)
     jobs = [(out, plan, scan) for scan in scans]
@@ -222,7 +223,7 @@ def make_scan(
 
     scanner.save_scan(_scan_path(out, scan, "FLAIR.nii.gz"), acquired, grid, protocol, gain)
     slice_mm = round(float(grid.voxel_mm.max()), 3)
-    sidecar = {"Manufacturer": "simulated", **protocol.sequence, "SliceThickness": slice_mm}
+    sidecar = {"Manufacturer": MANUFACTURER, **protocol.sequence, "SliceThickness": slice_mm}
     write_json(_scan_path(out, scan, "FLAIR.json"), sidecar)
     paths = [_scan_path(out, scan, f"label-lesion_{tag}mask.nii.gz") for tag in masks]
     truth = out / "truth"
@@ -302,7 +303,7 @@ def _description() -> dict[str, Any]:
         "Name": "msnmo demo cohort (simulated)",
         "BIDSVersion": "1.9.0",
         "DatasetType": "raw",
-        "GeneratedBy": [{"Name": "msnmo.demo"}],
+        "GeneratedBy": [{"Name": GENERATOR}],
         "License": "that of the ICBM 2009a template the anatomy is derived from, see README",
     }
 

@@ -1,6 +1,6 @@
 """Lesions of multiple sclerosis (MS) and neuromyelitis optica spectrum disorder (NMOSD).
 
-Where lesions lie and what shape they have follows, much simplified, what the literature states:
+Places and shapes of lesions follow the literature, much simplified:
 
 - MS: ovoid periventricular lesions perpendicular to the lateral ventricles ("Dawson's fingers"),
   callosal-septal, juxtacortical and infratentorial lesions (Filippi et al., Brain 2019, 142:1858;
@@ -9,12 +9,12 @@ Where lesions lie and what shape they have follows, much simplified, what the li
   thalamus, dorsal medulla and area postrema, along the corticospinal tract, large hemispheric white
   matter lesions, long callosal lesions, and unspecific punctate ones (Kim et al., Neurology 2015,
   84:1165; Wingerchuk et al., Neurology 2015, 85:177; Pittock et al., Arch. Neurol. 2006, 63:390).
-- Both: lesions next to the body of a lateral ventricle, of the U-fibres or of Dawson's type are
-  what tells MS from NMOSD (Matthews et al., Neurology 2013, 80:1330), but some NMOSD have them and
-  some MS have brainstem or tumefactive lesions, so the classes overlap here as well.
+- Both: lesions next to the body of a lateral ventricle, of the U-fibres or of Dawson's type
+  distinguish MS from NMOSD (Matthews et al., Neurology 2013, 80:1330). But some people with NMOSD
+  have them, and some with MS have brainstem or tumefactive lesions. So the classes overlap here.
 
-The probabilities and counts in `PRIORS` are ours, chosen so that class is learnable but not
-trivial; they are no epidemiology.
+The probabilities and counts in `PRIORS` are ours. They were chosen so that the class can be learned
+but is not trivial. They are no epidemiology.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Kind:
     Parameters
     ----------
     places : tuple of (x, y, z)
-        Fixed MNI places, mirrored to a random side and jittered; empty: drawn by `site`.
+        Fixed MNI places, mirrored to a random side and jittered. If empty, places come from `site`.
     site : str
         Name of a candidate map (`candidates`), for kinds without fixed places.
     radius_mm : (low, high)
-        Range of the half-axis across.
+        Range of the short half-axes.
     elongation : (low, high)
-        Range of the half-axis along, relative to across.
+        Range of the long half-axis, relative to the short ones.
     along : "ventricle" or (x, y, z)
         Direction of the long half-axis: away from the ventricle, or fixed (mirrored with the side).
     confine : "white" or "tissue"

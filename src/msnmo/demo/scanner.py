@@ -12,7 +12,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from msnmo.core.files import atomic_path
-from msnmo.core.volumes import Grid, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
 from msnmo.demo.anatomy import HeadModel, resample_axis
 from msnmo.demo.subject import GREY, Subject
 
@@ -33,11 +34,11 @@ class Protocol:
     voxel_mm : tuple of 3 float
         Sizes along left-right, back-front, foot-head.
     codes : tuple of str
-        Storage orientations the site uses (axis codes, first voxel to last).
+        Storage orientations that the site uses (axis codes, first voxel to last).
     tilt_deg : float
         Standard deviation of the acquisition box's rotation (0: not oblique).
     bottom_mm : float
-        Where the box ends towards the feet; 2D scans are shorter.
+        Where the box ends towards the feet. 2D scans are shorter.
     integers : bool
         int16 with slope and intercept, or float32.
     noise : (low, high)
@@ -168,7 +169,7 @@ def draw_acquisition(
     Parameters
     ----------
     min_voxel_mm : float
-        No voxel side is shorter; large values make tiny scans for tests.
+        The shortest side of a voxel. Large values make tiny scans for tests.
     """
     voxel = np.maximum(np.array(protocol.voxel_mm) * rng.uniform(0.97, 1.08), min_voxel_mm)
     turn = Rotation.from_euler("xyz", rng.normal(0, (5, 3, 4)), degrees=True).as_matrix()
@@ -196,9 +197,9 @@ def _reoriented(shape: np.ndarray, affine: np.ndarray, codes: str) -> Grid:
 def sample(
     subject: Subject, acquisition: Acquisition, volumes: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """Return volumes of the model's grid as the scan's voxels see them.
+    """Return volumes of the model's grid sampled at the scan's voxels.
 
-    Thick slices average what lies in them: about one sample each 1.6 mm.
+    Thick slices are averages of about one sample per 1.6 mm.
     """
     grid = acquisition.grid
     thick = int(np.argmax(grid.voxel_mm))

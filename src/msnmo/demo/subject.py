@@ -51,7 +51,7 @@ class Contrast:
         Parameters
         ----------
         grey : (low, high)
-            Range of grey matter: how strongly a sequence tells it from white differs by scanner.
+            Range of grey matter relative to white. This contrast differs between scanners.
         """
         suppressed = rng.random() < 0.5
         return cls(
@@ -96,9 +96,10 @@ class Subject:
     def displacement(self) -> np.ndarray:
         """(3, A, B, C) displacement in mm on the `FIELD_MM` lattice of the head's box.
 
-        A point p of this person, at template size, shows the template's point p + u(p). Two scales:
-        2 mm over lobes, 0.6 mm over gyri; and the ventricles made wider (atrophy) or narrower. Each
-        scale moves far less than it spans, so that the Jacobian determinant stays positive.
+        A point p of this person, at template size, shows the template's point p + u(p). There are
+        two scales: 2 mm over lobes and 0.6 mm over gyri. Ventricles become wider (atrophy) or
+        narrower. Displacements are much smaller than the scale, so that the Jacobian determinant
+        stays positive.
         """
         rng = self.rng("displacement")
         waves = ((1.9, 26.0), (0.6, 9.0))
@@ -191,8 +192,9 @@ def _brain_contrast(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the brain's FLAIR intensity, and its tissue share (the rest is fluid).
 
-    The template's T1 intensity orders fluid, cortex, deep grey and white matter; FLAIR turns that
-    order round above fluid. Where fluid ends and how thick the cortex is varies smoothly.
+    T1 intensities of the template are in the order fluid, cortex, deep grey, white matter. In FLAIR
+    fluid is still darkest, and the order of the others is reversed. The border of fluid and the
+    thickness of the cortex vary smoothly.
     """
     edge = 0.5 * (T1_CSF + T1_GREY) + 0.05 + 0.025 * noise["edge"]
     tissue = _ramp((model.t1 - edge) / 0.09)

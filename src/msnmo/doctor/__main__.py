@@ -53,7 +53,7 @@ def examine(results: Path, seconds: float) -> Iterator[Line]:
     Parameters
     ----------
     results : Path
-        Folder of results, whose disk is looked at if it exists.
+        Folder of results. Its disk is checked if the folder exists.
     seconds : float
         How long the training step may take.
     """

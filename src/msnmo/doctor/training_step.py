@@ -1,6 +1,6 @@
 """Train a small joint model for two steps, on the device of `auto`, and print JSON.
 
-A process of its own: where a driver is broken or memory is full, this ends and the doctor does not.
+It runs in a separate process. If a driver is broken or memory is full, only this process ends.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _describe(index: int) -> dict[str, Any]:
 def _device() -> torch.device:
     """Return the device that `auto` means.
 
-    No GPU is locked: its holder is reported, not awaited.
+    No GPU is locked. If a job holds the GPU, this is reported, and nothing waits for it.
     """
     if torch.cuda.is_available():
         return torch.device("cuda", 0)

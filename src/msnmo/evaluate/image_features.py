@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, write_json
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.predict.fill import RIM, widened
 
 FEATURES = (

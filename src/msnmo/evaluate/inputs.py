@@ -13,7 +13,8 @@ import pandas as pd
 from msnmo.core.diagnoses import probabilities
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import PREDICT_AGAIN, read_tsv
-from msnmo.core.volumes import Grid, load_mask
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import load_mask
 from msnmo.evaluate.metrics import Space
 from msnmo.settings.methods import Task
 

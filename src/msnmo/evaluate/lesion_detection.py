@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from msnmo.core.grid import Grid
 from msnmo.core.numbers import FEWEST_FOR_CORRELATION
-from msnmo.core.volumes import Grid
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 MM3_DECIMALS = 3

@@ -21,8 +21,8 @@ from msnmo.cohort.parts import read_part
 from msnmo.core.arguments import finite
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.grid import Grid
 from msnmo.core.numbers import as_text
-from msnmo.core.volumes import Grid
 from msnmo.evaluate.inputs import TRUTH_COLUMNS, mask_pairs
 from msnmo.evaluate.lesion_detection import MM3_DECIMALS, Lesions, lesion_rates
 from msnmo.evaluate.segmentation import overlap_metrics

@@ -20,8 +20,9 @@ from msnmo.cohort.parts import read_part
 from msnmo.core.errors import Finding, InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, write_tsv
 from msnmo.core.numbers import as_text
+from msnmo.core.same_grid import check_same_grid
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.evaluate.maps import (
     AUROC,
     CAM,

@@ -9,7 +9,9 @@ import numpy as np
 
 from msnmo.core.files import PREDICT_AGAIN
 from msnmo.core.geometry import ModelSpace, resample, resample_mask, same_extent
-from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.grid import Grid
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 
 CAM, GRADCAM_MAP, INTENSITY, RANDOM = "cam", "gradcam", "intensity", "random"
 """Maps: the sum of V_1 to V_3, Grad-CAM, the z-scored image, noise."""

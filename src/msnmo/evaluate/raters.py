@@ -16,9 +16,9 @@ import pandas as pd
 from msnmo.core.arguments import finite
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_tsv
+from msnmo.core.grid import Grid
 from msnmo.core.lesion_labels import add_lesion_labels, labels_given
 from msnmo.core.numbers import as_text, fixed
-from msnmo.core.volumes import Grid
 from msnmo.evaluate.lesion_detection import Lesions, lesion_metrics
 from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.preprocess.raters import load_raters

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from msnmo.core.errors import bad_input
 from msnmo.core.numbers import fixed
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.evaluate.maps import brain_in_model_space
 from msnmo.figures.inputs import Inputs
 from msnmo.figures.style import SMALL, WIDTH, constrain, wrapped

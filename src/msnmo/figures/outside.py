@@ -28,6 +28,7 @@ from msnmo.figures.style import (
 HEIGHT = 3.4
 STRIP = 0.3
 """Spread of a site's points to either side. Sites are 1 apart."""
+NO_CURVE = "no curve: scans of one diagnosis"
 MOST_UPRIGHT = 5
 """With more sites than this, their names are rotated."""
 
@@ -60,7 +61,7 @@ def draw_outside(masks: pd.DataFrame, classes: pd.DataFrame) -> Figure:
         if len(classes):
             curve = roc(classes)
             _draw_roc(next(free), curve)
-            area = "no curve: scans of one diagnosis" if curve is None else f"AUC {_area(curve)}"
+            area = NO_CURVE if curve is None else f"AUC {_area(curve)}"
             notes.append(
                 f"ROC of all sites, {positive()} positive, {area}; {count_scans([classes])}."
             )
@@ -108,7 +109,10 @@ def _handles(masks: pd.DataFrame) -> list[Line2D]:
 
 def _draw_roc(axes: Axes, curve: Roc | None) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, label="chance")
-    if curve is not None:
+    if curve is None:
+        said = "\n".join(NO_CURVE.split(": "))
+        axes.text(0.7, 0.25, said, ha="center", va="center", fontsize=SMALL)
+    else:
         axes.plot(curve.fpr, curve.tpr, color=BLACK, linewidth=1.3, label="ensemble")
     axes.set(
         title=" against ".join(reversed(diagnoses())),

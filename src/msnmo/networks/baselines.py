@@ -1,4 +1,4 @@
-"""The networks that the joint model is compared with: MONAI's, in the form that all methods share.
+"""MONAI's networks that the joint model is compared with, in the form that all methods share.
 
 Each takes an image (B, 1, X, Y, Z) and returns `Outputs` of its one task.
 """
@@ -38,7 +38,7 @@ from msnmo.settings.baselines import (
 from msnmo.settings.model import Size, check_size
 
 GROUPS = 32
-"""Of group norm, where the channels can be shared out so (Wu & He 2018)."""
+"""Number of groups of group norm (Wu & He 2018); fewer if it does not divide the channels."""
 SWIN_EDGES = {"multiple": 32, "least": 64}
 """Swin UNETR halves a scan five times, and its last instance norm needs two voxels."""
 RESNETS = {"50": resnet50, "101": resnet101, "152": resnet152}
@@ -51,8 +51,8 @@ class SegmentationBaseline(nn.Module):
     Parameters
     ----------
     network : Module
-        From (B, 1, X, Y, Z) to logits of that shape; in training perhaps (B, 1 + n, 1, X, Y, Z):
-        the logits and n deeply supervised maps.
+        From (B, 1, X, Y, Z) to logits of that shape. In training it may return
+        (B, 1 + n, 1, X, Y, Z): the logits and n deeply supervised maps.
     heads : sequence of Module
         The last convolutions, whose bias starts at the lesion prior.
     prior_logit : float
@@ -105,7 +105,7 @@ def build_unet(settings: UNetSettings, size: Size) -> SegmentationBaseline:
     network = BasicUNet(
         **IMAGE,
         out_channels=1,
-        # the last is of the decoder's full-size level
+        # the last number is for the decoder's full-size level
         features=(*settings.channels, settings.channels[0]),
         act="relu",
         norm="batch",
@@ -179,8 +179,8 @@ def build_swin_unetr(settings: SwinUNETRSettings, size: Size) -> SegmentationBas
 def build_resnet(settings: ClassifierSettings, size: Size, depth: str) -> ClassificationBaseline:
     """Return the ResNet of 50, 101 or 152 layers (He et al. 2016) with fresh weights."""
     check_size(size)
-    # as published, the stem halves twice; MONAI's default stride of 1 makes all maps 8 times as
-    # large
+    # as published, the stem halves the size twice; with MONAI's default stride of 1 all maps would
+    # be 8 times as large
     network = RESNETS[depth](n_input_channels=1, num_classes=CLASSES, conv1_t_stride=2)
     return ClassificationBaseline(with_norm(network, settings.norm), "fc")
 
@@ -202,7 +202,7 @@ def build_senet50(settings: ClassifierSettings, size: Size) -> ClassificationBas
 def _segmenter(
     network: nn.Module, settings: SegmentationSettings, *outputs: nn.Module
 ) -> SegmentationBaseline:
-    """Return a network with the norm of its settings; `outputs` hold its last convolutions."""
+    """Return a network with the norm of its settings. `outputs` hold its last convolutions."""
     heads = [_last_convolution(block) for block in outputs or [network]]
     return SegmentationBaseline(
         with_norm(network, settings.norm), heads, settings.lesion_prior_logit
@@ -212,7 +212,7 @@ def _segmenter(
 def with_norm(network: nn.Module, norm: Norm) -> nn.Module:
     """Return the network with every batch norm replaced, in place.
 
-    Several of MONAI's networks are made with batch norm whatever is asked for.
+    Several of MONAI's networks always have batch norm.
     """
     if norm == "batch":
         return network
@@ -224,10 +224,10 @@ def with_norm(network: nn.Module, norm: Norm) -> nn.Module:
 
 
 def without_norm_of_one_channel(block: nn.Module) -> None:
-    """Take the batch norms of one channel out of a block, in place.
+    """Remove the batch norms of one channel from a block, in place.
 
-    At the output such a norm would standardise the evidence for lesions within each scan, so that
-    a scan of few lesions gets as much of it as one of many.
+    At the output such a norm would standardise the evidence for lesions within each scan. A scan
+    with few lesions would then show as much evidence as a scan with many.
     """
     for module in list(block.modules()):
         for name, child in list(module.named_children()):

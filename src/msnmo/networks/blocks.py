@@ -15,7 +15,7 @@ ACTIVATION = ("relu", {"inplace": True})
 def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
     """Return a 3x3x3 convolution, instance norm and ReLU.
 
-    The convolution has no bias: the norm would take it away again.
+    The convolution has no bias, because the norm would remove it.
     """
     return with_own_norm(
         Convolution(

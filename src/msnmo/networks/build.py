@@ -1,7 +1,7 @@
 """The network of a method, built by the module that the list of methods names.
 
-That module alone is imported, and the versions of code that rerun a rule follow it: a change of one
-network predicts no other method again.
+Only that module is imported. Whether a rule runs again follows from the code that it imports. So a
+change of one network does not make other methods run again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def build_network(method: Method, settings: Section, size: Size) -> nn.Module:
     Returns
     -------
     Module
-        From (B, 1, X, Y, Z) to `Outputs`; one that classifies has its last layer's bias as
-        `class_bias`. Its channels lie as a CPU computes them fastest.
+        From (B, 1, X, Y, Z) to `Outputs`. A network that classifies has the bias of its last layer
+        as `class_bias`. Weights are in the order of channels in which a CPU is fastest.
 
     Raises
     ------

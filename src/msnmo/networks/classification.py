@@ -16,8 +16,8 @@ CLASSES = 2
 def residual_block(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """Return a residual block of two 3x3x3 convolutions.
 
-    The shortcut is a plain 1x1x1 convolution: an instance norm there as well would take from
-    every channel its mean, which is what global average pooling reads.
+    The shortcut is a plain 1x1x1 convolution. An instance norm there as well would remove the mean
+    of every channel, and global average pooling reads these means.
     """
     shortcut = nn.Conv3d(in_channels, out_channels, kernel_size=1, stride=stride)
     return with_own_norm(
@@ -28,7 +28,7 @@ def residual_block(in_channels: int, out_channels: int, stride: int) -> nn.Modul
 
 
 class Classification(nn.Module):
-    """From the joint features J to the logits of MS and NMOSD (equation 6).
+    """Compute the logits of MS and NMOSD from the joint features J (equation 6).
 
     Parameters
     ----------

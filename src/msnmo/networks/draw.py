@@ -1,7 +1,7 @@
-"""Fresh weights that follow from what a part is, never from the method that it is a part of.
+"""Fresh weights that depend on what a part is, and not on the method that it belongs to.
 
-So a variant of one part, or its absence, leaves the start of all others as it is: an ablation
-differs from the joint model in that part alone, and not by another draw of random numbers.
+If a part is left out or is another variant, all other parts still start with the same weights. So
+an ablation differs from the joint model in that part only, and not by other random numbers.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ def draw_apart(name: str, make: Callable[[], Part]) -> Part:
     Parameters
     ----------
     name : str
-        What the part is. Parts of one name and shape start with the same weights, in whichever
-        network they are; a part that is made within another's `make` has a name within that one's.
+        What the part is. Parts of the same name and shape start with the same weights in every
+        network. If a part is made within the `make` of another, its weights depend on both names.
     make : callable
-        Builds the part from torch's global generator, which is afterwards as it was before.
+        Builds the part with torch's global generator, whose state is restored afterwards.
 
     Returns
     -------
     Module
-        Its weights follow from torch's seed (`torch.manual_seed`) and the name.
+        Its weights depend on torch's seed (`torch.manual_seed`) and the name.
     """
     seed = derive_seed(torch.initial_seed(), name)
     with torch.random.fork_rng(devices=[]):

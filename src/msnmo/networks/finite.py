@@ -1,4 +1,4 @@
-"""Whether a network's tensors are numbers: NaN weights would say "no lesion" and name a class."""
+"""Check tensors of a network for NaN: with NaN weights it finds no lesion, but names a class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msnmo.networks.outputs import Outputs
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str:
-    """Return in words which tensors hold NaN or infinity; nothing if none does.
+    """Return a text that names tensors with NaN or infinity; empty if there are none.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def not_finite(tensors: Mapping[str, Tensor]) -> str:
 
 
 def outputs_not_finite(outputs: Outputs) -> str:
-    """Return in words which outputs of a network hold NaN or infinity; nothing if none does.
+    """Return a text that names a network's outputs with NaN or infinity; empty if there are none.
 
-    The coarser lesion maps are left out: they are of training alone.
+    The coarser lesion maps are left out, because only training uses them.
     """
     named = {"lesion_logits": outputs.lesion_logits, "class_logits": outputs.class_logits}
     given = {name: tensor for name, tensor in named.items() if tensor is not None}

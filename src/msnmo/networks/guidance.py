@@ -15,7 +15,7 @@ Variant = Literal["none", "dot", "concat", "add", "full"]
 
 
 class LesionGuidance(nn.Module):
-    """From the lesion map P and f_cls = D to the joint features J (equations 7 to 9).
+    """Compute the joint features J from the lesion map P and f_cls = D (equations 7 to 9).
 
     With P' = f_P(P), alpha = activation(P') and D' = alpha * D, the variants of Table 8 are
 
@@ -27,7 +27,7 @@ class LesionGuidance(nn.Module):
     full       J = f_1x1(concat(f_3x3(P'), f_3x3(D')))
     =========  ========================================================
 
-    The text gives the f_3x3 a stride of 2, yet says that J has D's size: the stride is 1 here.
+    The paper gives f_3x3 a stride of 2, but says that J has the size of D. Here the stride is 1.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class LesionGuidance(nn.Module):
         Channels of D and J.
     variant : {"none", "dot", "concat", "add", "full"}
     activation : {"sigmoid", "softmax_spatial"}
-        Equation 7 says softmax, its sentence sigmoid; the choice is ours. Over the one channel of
-        P' a softmax is constant, so ``softmax_spatial`` takes it over the volume.
+        Equation 7 has softmax, but the sentence about it says sigmoid. The choice is ours. P' has
+        one channel, over which softmax is constant. ``softmax_spatial`` takes it over the volume.
     start : {"lesion_map", "random"}
         How f_P starts (`start_as_lesion_map`).
     """
@@ -82,11 +82,11 @@ class LesionGuidance(nn.Module):
 
 
 def start_as_lesion_map(convolution: nn.Conv3d) -> None:
-    """Let f_P start as the mean of P over its kernel, so that alpha starts as the lesion map.
+    """Make f_P start as the mean of P over its kernel, so that alpha starts as the lesion map.
 
-    Without lesions P' starts at -`GUIDANCE_LOGIT`, within a lesion at +`GUIDANCE_LOGIT`: alpha is
-    0.02 and 0.98. From a random start alpha is about 0.5 everywhere, and on small cohorts
-    classification learns the anatomy of the training scans by heart instead of their lesions.
+    P' starts at -`GUIDANCE_LOGIT` outside lesions and at +`GUIDANCE_LOGIT` within them. Alpha
+    is then 0.02 and 0.98. With a random start alpha is about 0.5 everywhere. On small cohorts
+    classification then memorises the anatomy of the training scans instead of using their lesions.
     """
     nn.init.constant_(convolution.weight, 2 * GUIDANCE_LOGIT / convolution.weight.numel())
     nn.init.constant_(convolution.get_parameter("bias"), -GUIDANCE_LOGIT)

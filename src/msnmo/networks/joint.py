@@ -14,7 +14,7 @@ from msnmo.settings.model import GuidanceGradient, ModelSettings, Size, check_si
 
 
 class JointModel(nn.Module):
-    """Segment lesions and tell MS from NMOSD, each task guiding the other.
+    """Segment lesions and tell MS from NMOSD. Each task guides the other.
 
     Parameters
     ----------
@@ -27,7 +27,8 @@ class JointModel(nn.Module):
     classification : Classification
         From the joint features to the class logits and F_1 to F_3.
     guidance_gradient : {"through", "detached"}
-        Whether the classification's loss reaches the segmentation by way of the lesion map.
+        Whether the gradient of the classification's loss flows through the lesion map into the
+        segmentation.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Lesion localisation maps: which voxels speak for a class (CAM, section 3.3.2)."""
+"""Lesion localisation maps: which voxels are evidence for a class (CAM, section 3.3.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msnmo.networks.outputs import Outputs
 from msnmo.settings.training import Normalisation
 
 SMALLEST_MAXIMUM = 1e-6
-"""A map whose maximum is below this shows no evidence; it is not blown up to 1."""
+"""A map whose maximum is below this shows no evidence. It is not scaled to a maximum of 1."""
 
 
 def localisation_maps(outputs: Outputs, classes: Tensor) -> tuple[Tensor, ...]:
@@ -67,19 +67,19 @@ def normalise(localisation: Tensor, how: Normalisation) -> Tensor:
 
 
 def standardise(maps: Tensor) -> Tensor:
-    """Return maps (B, 1, x, y, z) of mean 0 and standard deviation 1 a scan; flat ones are 0."""
+    """Return maps (B, 1, x, y, z) with mean 0 and standard deviation 1 a scan; flat maps are 0."""
     return F.layer_norm(maps, maps.shape[1:], eps=SMALLEST_MAXIMUM**2)
 
 
 def evidence(outputs: Outputs, size: tuple[int, int, int]) -> Tensor:
-    """Return what speaks for MS and for NMOSD: of each the sum of V_1 to V_3 (equation 10).
+    """Return the evidence for MS and for NMOSD: the sum of V_1 to V_3 for each (equation 10).
 
     Its mean is the class's logit without its bias.
 
     Returns
     -------
     (2, X, Y, Z) Tensor of float32
-        Of the first scan of the batch; X, Y, Z are `size`.
+        For the first scan of the batch; X, Y, Z are `size`.
     """
     of_classes = []
     for label in range(2):

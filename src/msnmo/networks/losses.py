@@ -18,8 +18,8 @@ from msnmo.settings.training import CrossSegmentation, LossSettings, Segmentatio
 
 __all__ = ["LossWeights", "cross_task_loss", "joint_loss", "segmentation_loss"]
 
-# Dice: 1 - (2 sum(xy) + 1e-5) / (sum(x) + sum(y) + 1e-5), a scan at a time, mean over the batch.
-# With deep supervision, a level's weight is half the finer one's (nnU-Net).
+# Dice: 1 - (2 sum(xy) + 1e-5) / (sum(x) + sum(y) + 1e-5) of each scan, then the mean of the batch.
+# With deep supervision, the weight of a level is half that of the next finer level (nnU-Net).
 _SEGMENTATION_LOSSES: dict[SegmentationLoss, DeepSupervisionLoss] = {
     "dice": DeepSupervisionLoss(DiceLoss(sigmoid=True), weight_mode="exp"),
     "dice_ce": DeepSupervisionLoss(DiceCELoss(sigmoid=True), weight_mode="exp"),
@@ -42,11 +42,11 @@ def segmentation_loss(
     lesion : (B, 1, X, Y, Z) Tensor of float
         Lesion mask, 0 or 1.
     supervised_logits : tuple of (B, 1, X, Y, Z) Tensor
-        Maps trained beside the first, fine to coarse: their losses are added with weights 1/2,
-        1/4 and so on.
+        Further maps that are trained, fine to coarse. Their losses are added with weights 1/2, 1/4
+        and so on.
     kind : {"dice", "dice_ce"}
-        Dice as in the paper, soft so that it has a gradient, or its sum with the voxels' mean
-        cross-entropy.
+        Dice as in the paper, soft so that it has a gradient; or the sum of Dice and the mean
+        cross-entropy of the voxels.
     """
     loss, levels = _SEGMENTATION_LOSSES[kind], [lesion_logits, *supervised_logits]
     # given a list, the loss would start its sum with a tensor from the computer's memory. A GPU
@@ -63,10 +63,10 @@ def segmentation_loss(
 def cross_task_loss(
     outputs: Outputs, lesion: Tensor, label: Tensor, settings: LossSettings = DEFAULTS
 ) -> Tensor:
-    """Return how far segmentation and localisation maps are apart (equation 11).
+    """Return the difference between segmentation and localisation maps (equation 11).
 
-    sum_i eta_i mean((s(S_i) - n(V_i))^2), paired by size; `settings` say what s, n and the mean
-    are, of which class V_i is, and which side learns.
+    sum_i eta_i mean((s(S_i) - n(V_i))^2), paired by size. `settings` say what s, n and the mean
+    are, which class V_i belongs to, and which side learns.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def cross_task_loss(
 
 
 def _segmented(outputs: Outputs, what: CrossSegmentation) -> list[Tensor]:
-    """Return what the segmentation says at the sizes of S_1 to S_3.
+    """Return the segmentation's maps at the sizes of S_1 to S_3.
 
-    The lesion map is reduced by its maximum, so that a small lesion is not averaged away.
+    The lesion map is reduced by its maximum. An average would remove small lesions.
     """
     scales = [each.float() for each in outputs.scale_logits[:-1]]
     if what == "logits":
@@ -132,10 +132,10 @@ def _apart(
 
 
 def _balance(lesion: Tensor, size: torch.Size) -> Tensor:
-    """Return weights of mean 1 by which lesion and background count the same.
+    """Return weights with mean 1 that give lesion and background the same total weight.
 
-    A voxel of a coarse map is lesion where any voxel within it is; a scan without lesion, or
-    without background, has the weight 1 everywhere.
+    A voxel of a coarse map is lesion if any voxel within it is. A scan without lesions or without
+    background has weight 1 everywhere.
     """
     inside = F.adaptive_max_pool3d(lesion.float(), size)
     share = inside.mean(dim=(1, 2, 3, 4), keepdim=True)
@@ -159,7 +159,7 @@ def joint_loss(
     Parameters
     ----------
     outputs : Outputs
-        Of one forward pass; what is None or empty in it has no loss.
+        Of one forward pass. An output that is None or empty has no loss.
     lesion : (B, 1, X, Y, Z) Tensor of float
         Lesion mask, 0 or 1.
     label : (B,) Tensor of int64

@@ -1,4 +1,4 @@
-"""Instance norm that leaves channels where they lie: last, as convolutions want them.
+"""Instance norm that keeps the channels-last order, in which convolutions are fastest.
 
 torch's own copies its input to channels first, so the next convolution copies it back. This was a
 fifth of a forward pass on a CPU. On a GPU it also gives each channel to one block of threads, so
@@ -18,25 +18,25 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 VOXELS = 512
-"""Of a channel, at most about as many are added up in float32."""
+"""About the largest number of voxels of a channel that are summed in float32."""
 BY_SCAN = {"cpu", "cuda"}
-"""Kinds of device on which one scan at a time is normed, with channels last."""
+"""Types of device on which each scan is normalised by itself, with channels last."""
 
 
 class InstanceNorm(nn.InstanceNorm3d):
-    """Instance norm of (B, C, X, Y, Z) with affine weights; as torch's, and named as there."""
+    """Instance norm of (B, C, X, Y, Z) with affine weights, equal to torch's and with its names."""
 
     def __init__(self, channels: int):
         super().__init__(channels, affine=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features normed, channels lying as they did."""
+        """Return the normalised features, with the input's order of channels."""
         kind = features.device.type
         if kind not in BY_SCAN or not _channels_lie_last(features):
             return super().forward(features)
         one = _norm_on_cpu if kind == "cpu" else _norm
         # torch's own backward pass is wrong on a CPU for one scan whose gradient has channels last,
-        # so that half precision takes this way as well
+        # so half precision is computed in this way too
         exact = features.float() if kind == "cpu" else features
         scans = [one(scan, self.weight, self.bias, self.eps) for scan in exact.split(1)]
         return (scans[0] if len(scans) == 1 else torch.cat(scans)).to(features.dtype)
@@ -114,7 +114,7 @@ class _NormOfScan(torch.autograd.Function):
 
 
 def moments(scan: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance of each channel of a scan whose channels lie last.
+    """Return mean and (biased) variance of each channel of a scan with channels last.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: activations computed twice, so that a training takes less memory."""
+"""Gradient checkpointing: activations are computed twice, so training takes less memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LISTS = (nn.ModuleList, nn.ModuleDict)
 
 
 def recompute_blocks(network: nn.Module) -> list[str]:
-    """Let a network keep the inputs of its blocks alone in training, in place.
+    """Make a network keep only the inputs of its blocks during training, in place.
 
-    A block is a module of two convolutions or more that has none within it. In the backward pass
-    what lies between its convolutions is computed again: the same numbers, a third more time. Names
-    and weights stay as they are.
+    A block is a module with two or more convolutions that contains no other block. The backward
+    pass computes the activations within a block again. The numbers are the same, and a step takes a
+    third more time. Names and weights stay the same.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def recompute_blocks(network: nn.Module) -> list[str]:
     """
     blocks = [(name, module) for name, module in network.named_modules() if _is_block(module)]
     for _, module in blocks:
-        # an attribute over the method: a wrapper would rename the weights
+        # an attribute hides the method; a wrapper would rename the weights
         module.forward = partial(checkpoint, module.forward, use_reentrant=False)
     return [name for name, _ in blocks]
 

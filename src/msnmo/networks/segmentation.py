@@ -22,7 +22,8 @@ class Expansion(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, skip_channels: int):
         super().__init__()
         self.up = nn.ConvTranspose3d(in_channels, out_channels, kernel_size=2, stride=2)
-        # drawn before the first, which a skip widens: it starts alike with and without one
+        # drawn before the first block, which a skip makes wider: so this one starts with the same
+        # weights with and without a skip
         second = conv_block(out_channels, out_channels)
         self.decode = nn.Sequential(conv_block(out_channels + skip_channels, out_channels), second)
 
@@ -33,14 +34,14 @@ class Expansion(nn.Module):
 
 
 class Segmentation(nn.Module):
-    """From f_seg to the lesion map and the maps of four scales it is made of.
+    """Compute the lesion map from f_seg, and the maps of four scales that it is made of.
 
     Parameters
     ----------
     channels : int
-        Channels of f_seg; the paths have 1, 2 and 4 times as many, the full-size map half.
+        Channels of f_seg. The paths have 1, 2 and 4 times as many, the full-size map has half.
     prior_logit : float
-        Bias that the heads start with, so that the lesion map starts at the lesion prior.
+        Initial bias of the heads, so that the lesion map starts at the lesion prior.
     image_skip : bool
         Whether the last decoding block sees the image itself, at full size. The paper's skips come
         from the contraction path alone, which starts at half the size.
@@ -72,7 +73,7 @@ class Segmentation(nn.Module):
         ----------
         f_seg : (B, channels, X/2, Y/2, Z/2) Tensor
         image : (B, 1, X, Y, Z) Tensor
-            That f_seg was made of; used where `image_skip` is set.
+            The image that f_seg was made of. It is used only if `image_skip` is set.
 
         Returns
         -------

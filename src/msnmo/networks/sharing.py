@@ -20,8 +20,8 @@ Sharing = Literal["crossover", "none", "local", "global"]
 class LocalBranch(nn.Sequential):
     """CTX_local = Conv(LN(I)): three 3x3x3 convolutions, strides 2, 1, 1 (equation 3).
 
-    (B, 1, X, Y, Z) becomes (B, `channels`, X/2, Y/2, Z/2). LN over the channels of an image that
-    has one channel would be 0 everywhere, so it is taken over the volume.
+    (B, 1, X, Y, Z) becomes (B, `channels`, X/2, Y/2, Z/2). The image has one channel, so LN over
+    channels would be 0 everywhere. It is taken over the volume.
     """
 
     def __init__(self, channels: int):
@@ -46,8 +46,8 @@ class PatchEmbedding(nn.Sequential):
 class GlobalBranch(nn.Module):
     """CTX_global = UP(ST(LN(PE(I)))) (equations 1 and 2).
 
-    ST is two Swin transformer layers, the second with shifted and masked windows. Where the token
-    grid is smaller than a window, the window is the grid and nothing is left to shift.
+    ST is two Swin transformer layers, the second with shifted and masked windows. If the token grid
+    is smaller than a window, the window is the whole grid and nothing is shifted.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class GlobalBranch(nn.Module):
             dim=settings.embedding,
             depth=2,
             num_heads=settings.heads,
-            # clamped here: left to the layer, the position bias would keep the full window's
-            # geometry and no longer tell neighbours apart
+            # clamped here: if the layer did it, the position bias would keep the geometry of the
+            # full window, and could not tell neighbours apart
             window_size=tuple(min(settings.window, edge // TOKEN) for edge in size),
             drop_path=[0.0, 0.0],
             mlp_ratio=settings.mlp_ratio,
@@ -143,8 +143,8 @@ class SeparateStems(nn.Module):
 class GlobalSharing(nn.Module):
     """The global branch is all that is shared, beside a stem for each task ("Only global").
 
-    The stems stand where the joint model has the local branch: the crossover mixes each with the
-    global branch. Without them no mask could come of it: tokens are 16 voxels wide.
+    The stems replace the local branch of the joint model. The crossover mixes each of them with the
+    global branch. Without stems no mask could be made, because tokens are 16 voxels wide.
     """
 
     def __init__(self, settings: ModelSettings, size: Size):
@@ -163,12 +163,12 @@ class GlobalSharing(nn.Module):
 
 
 def draw_local_branch(settings: ModelSettings) -> LocalBranch:
-    """Return a local branch, or a task's stem: all of a fold and a seed start alike."""
+    """Return a local branch or a task's stem; all of a fold and seed start with equal weights."""
     return draw_apart("local branch", lambda: LocalBranch(settings.base_channels))
 
 
 def draw_global_branch(settings: ModelSettings, size: Size) -> GlobalBranch:
-    """Return a global branch: all of a fold and a seed start alike."""
+    """Return a global branch; all of a fold and seed start with equal weights."""
     return draw_apart("global branch", lambda: GlobalBranch(settings, size))
 
 

@@ -1,9 +1,9 @@
-"""Convolutions over maps smaller than their kernel, which a CPU gets wrong in bfloat16.
+"""Convolutions over maps smaller than their kernel, which are wrong on a CPU in bfloat16.
 
-There, PyTorch 2.13's gradient of the weights holds memory that nobody wrote: of 25 gradients of a
-5 x 5 x 5 kernel over 3 x 3 x 3 voxels 13 had NaN, of a 3 x 3 x 3 kernel over 2 x 2 x 2 voxels 5. Of
-kernels no larger than their map none had. So the former are computed in float32. It costs nothing
-that can be measured: these maps are the smallest of a network.
+The gradient of the weights by PyTorch 2.13 then contains uninitialised memory. With a 5 x 5 x 5
+kernel over 3 x 3 x 3 voxels, 13 of 25 gradients had NaN. With a 3 x 3 x 3 kernel over 2 x 2 x 2
+voxels, 5 had NaN. With kernels that are not larger than their map, none had. So these convolutions
+are computed in float32. The cost is too small to measure: these maps are the smallest of a network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class SmallMapConv3d(nn.Conv3d):
-    """A convolution that leaves autocast on a CPU where its kernel is larger than its map."""
+    """A convolution that runs without autocast on a CPU if its kernel is larger than its map."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
         if not self._is_small(input):

@@ -25,8 +25,10 @@ from scipy.sparse.linalg import cg
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import load_mask, load_volume
 from msnmo.preprocess.zscore import Over, zscore
 
 SEED = 0

@@ -40,15 +40,9 @@ from msnmo.core.errors import (
 )
 from msnmo.core.files import atomic_folder, loads_finite, read_json, sha256, write_tsv
 from msnmo.core.geometry import ModelSpace, same_extent
-from msnmo.core.volumes import (
-    Volume,
-    as_shape,
-    load_mask,
-    load_volume,
-    save_probability,
-    save_scaled,
-    save_volume,
-)
+from msnmo.core.grid import as_shape
+from msnmo.core.saving import save_probability, save_scaled, save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.networks.build import build_network
 from msnmo.networks.finite import not_finite, outputs_not_finite
 from msnmo.networks.localisation import localisation_maps

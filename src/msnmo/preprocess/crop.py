@@ -11,7 +11,9 @@ import numpy as np
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
 from msnmo.core.geometry import Crop
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 
 
 def crop_around(path: Path, brain: Volume) -> Crop:

@@ -11,7 +11,8 @@ import numpy as np
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.geometry import MaskRule, ModelSpace, resample_mask
-from msnmo.core.volumes import load_mask, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,9 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import write_json
 from msnmo.core.geometry import ras_order, reorder, restore
 from msnmo.core.memory import claim, explain_little_memory
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 
 # Arrays of the scan's size that ANTs' images, copies of them and ours take at their most (measured)
 ARRAYS = 15
@@ -40,9 +42,9 @@ def correct_bias(
 
     One ITK thread: sums of floats over two threads differ in the last digits from run to run of
     another thread count, and two are no faster. The field is estimated over brain voxels of
-    positive intensity (N4 works on logarithms) and divided out of the whole brain. N4 meets every
-    scan with its axes in RAS+ order: which voxels it shrinks to depends on where an axis begins, so
-    that a scan stored the other way round would be corrected otherwise.
+    positive intensity (N4 works on logarithms) and divided out of the whole brain. N4 runs on the
+    scan with its axes in RAS+ order. It shrinks an image from the stored start of each axis, so a
+    scan that is stored flipped would have another shrunken grid and another result.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def correct_bias(
     """
     axes, flips = ras_order(scan.grid.affine)
     image, within = reorder(scan.data, axes, flips), reorder(brain, axes, flips)
-    # what a header rounds depends on the order too, and would go on into every voxel
+    # how a header rounds voxel sizes depends on the order of axes, and would change every voxel
     voxel_mm = np.array([float(f"{size:.5g}") for size in scan.grid.voxel_mm[list(axes)]])
     field = estimate_field(image, within & (image > 0), voxel_mm, shrink, iterations, tolerance)
     corrected = np.where(within, image / field, 0).astype(np.float32)

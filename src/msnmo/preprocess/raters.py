@@ -11,15 +11,12 @@ import numpy as np
 
 from msnmo.core.errors import InputError, run_command
 from msnmo.core.geometry import resample_to_grid
+from msnmo.core.grid import Grid
 from msnmo.core.lesion_labels import Labels, add_lesion_labels, labels_given
 from msnmo.core.lesions import load_lesions
-from msnmo.core.volumes import (
-    Grid,
-    check_placed,
-    check_same_grid,
-    load_volume,
-    save_volume,
-)
+from msnmo.core.same_grid import check_placed, check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_volume
 
 How = Literal["intersection", "union", "majority", "staple"]
 
@@ -32,12 +29,12 @@ def combine_masks(masks: Sequence[np.ndarray], how: How = "intersection") -> np.
     masks : sequence of (I, J, K) ndarray of bool
         One mask a rater, all of one shape.
     how : {"intersection", "union", "majority", "staple"}
-        ``intersection`` is the paper's for its hospital's scans (section 3.1.1). ``majority`` takes
-        voxels marked by more than half of the raters, so a tie is no lesion, and two raters give
-        the intersection. ``staple`` takes voxels whose probability of lesion is over 0.5 (Warfield
-        et al. 2004, IEEE Trans. Med. Imaging 23:903; SimpleITK, over the whole volume). It needs
-        three raters or more: two who differ do not tell which of them is right. Raters who agree
-        everywhere, or one rater alone, are taken at their word whatever the choice.
+        ``intersection`` is what the paper uses for the hospital's scans (section 3.1.1).
+        ``majority`` takes voxels marked by more than half of the raters. So a tie is no lesion, and
+        two raters give the intersection. ``staple`` takes voxels whose probability of lesion is
+        over 0.5 (Warfield et al. 2004, IEEE Trans. Med. Imaging 23:903; SimpleITK, over the whole
+        volume). It needs three or more raters: if two differ, nothing tells which one is right. For
+        one rater, or raters that agree everywhere, all choices give the same mask.
 
     Returns
     -------
@@ -80,9 +77,9 @@ def load_raters(
     flair : Path or str
         The scan as it arrived.
     masks : sequence of Path or str
-        On the scan's grid; with 0 and one positive value, but for `labels`.
+        On the scan's grid, with 0 and one positive value unless there are `labels`.
     resample : bool
-        Whether masks on another grid are brought to the scan's, not refused.
+        Whether masks on another grid are resampled to the scan's grid and not refused.
     labels : "any" or tuple of int
         The values that are lesion.
 
@@ -94,7 +91,7 @@ def load_raters(
     Raises
     ------
     InputError
-        With every file that cannot be read, has other values or lies on another grid.
+        Names every file that cannot be read, has other values or lies on another grid.
     """
     scan, findings, arrays = load_volume(flair), [], []
     for path in masks:

@@ -12,8 +12,10 @@ import numpy as np
 from msnmo.core.errors import run_command
 from msnmo.core.files import write_json
 from msnmo.core.geometry import Crop, MaskRule, Mode, ModelSpace, Resize, resample_mask
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
 from msnmo.core.sizes import Size, check_size
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import load_mask, load_volume
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """The steps of preprocessing and their commands, run by the rules and by `msnmo.apply`.
 
-Of a step this tells its module, its files and its options, once. Importing it is cheap, since the
-workflow does so at each of its starts.
+It is the one place that has the module, the files and the options of each step. Importing it is
+fast, because the workflow does so at each start.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class Step:
     module : str
         Within the package.
     inputs, outputs : tuple of str
-        Its files; ``image`` is given as ``--image`` or ``--out-image``.
+        Its files. The option of ``image`` is ``--image`` or ``--out-image``.
     perhaps : tuple of str
         Inputs that not every scan has.
     of_scan : tuple of str
-        What is known of a scan as it arrived (yes or no), by the scan table's columns.
+        Columns of the scan table that say (yes or no) how the scan arrived.
     section : str
-        Of the config, with the settings.
+        Section of the config that has the settings.
     settings : mapping of str to str
-        The section's key of each option.
+        For each option, the key of the section.
     environment : mapping of str to str
-        Variables that it is run with.
+        Variables of its environment.
     """
 
     module: str
@@ -44,7 +44,7 @@ class Step:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def options(self, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-        """Return the words of all options but those of the files that each scan has.
+        """Return the words of all options except for files that each scan has.
 
         Parameters
         ----------
@@ -58,14 +58,14 @@ class Step:
         return [word for name, value in given.items() for word in _option(name, value)]
 
     def command(self, files: Mapping[str, object], options: list[str]) -> list[str]:
-        """Return the words of the command, but for the interpreter.
+        """Return the words of the command without the interpreter.
 
         Parameters
         ----------
         files : mapping of str to path
-            Inputs by their name, outputs by theirs with ``out_`` before it.
+            Inputs by name, outputs by name with ``out_`` before it.
         options : list of str
-            Of `options`.
+            As `options` returns.
         """
         inputs = [word for name in self.inputs for word in (_flag(name), str(files[name]))]
         places = [f"out_{name}" for name in self.outputs]
@@ -75,8 +75,8 @@ class Step:
     def shell_line(self) -> str:
         """Return the command as a rule's shell line; Snakemake fills in and quotes the files.
 
-        The rule's inputs and outputs have the names that they have here; where the step has
-        options, the rule's parameter ``options`` holds those of `options`.
+        The rule's inputs and outputs have the same names as here. If the step has options, the
+        rule's parameter ``options`` holds what `options` returns.
         """
         files = {name: f"{{input.{name}:q}}" for name in self.inputs}
         files |= {f"out_{name}": f"{{output.{name}:q}}" for name in self.outputs}

@@ -11,7 +11,9 @@ import numpy as np
 
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import read_json, write_json
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import load_mask, load_volume
 
 Over = Literal["brain", "whole_volume"]
 
@@ -36,7 +38,7 @@ def zscore(image: np.ndarray, brain: np.ndarray, over: Over = "brain") -> np.nda
     Raises
     ------
     ValueError
-        If there is no voxel to take statistics over, or all have one value.
+        If there is no voxel to compute statistics from, or all have the same value.
     """
     voxels = image[brain] if over == "brain" else image.ravel()
     if voxels.size == 0:

@@ -12,7 +12,9 @@ import numpy as np
 
 from msnmo.core.errors import run_command
 from msnmo.core.files import read_json, write_json
-from msnmo.core.volumes import Grid, Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.grid import Grid
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.quality.mosaic import Strip, draw, paint
 from msnmo.quality.numbers import Arrays, bias_field, measure, to_json
 from msnmo.viewing.display import brain_alone

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from msnmo.core.geometry import ras_order
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 from msnmo.viewing.slices import PLANES, Plane, cut, save, upright
 
 COLUMNS = 7
@@ -61,8 +61,8 @@ def paint(
 ) -> list[np.ndarray]:
     """Return one row of slices for each plane of the scan.
 
-    The planes are the scan's own (an oblique scan is not resampled); pixels are square in mm, so
-    that thick slices look as thick as they are.
+    The planes are those of the scan (an oblique scan is not resampled). Pixels are square in mm, so
+    that thick slices have their true thickness.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ def paint(
         Where the voxels lie.
     planes : sequence of Plane
     shade : callable
-        Intensities to values in [0, 1], of the whole volume.
+        Turns intensities of the whole volume into values in [0, 1].
     colours : callable
-        Values of a slice to RGB.
+        Turns values of a slice into RGB.
     prefer : (I, J, K) ndarray of bool, optional
-        Of the slices that stand for one part of the scan, that with most of these voxels is shown.
+        For each part of the scan, the slice with most of these voxels is shown.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from msnmo.core.volumes import Grid
+from msnmo.core.grid import Grid
 
 TOUCH = np.ones((3, 3, 3), dtype=bool)
 Numbers = Mapping[str, float | None]

@@ -98,7 +98,7 @@ class Rating:
         Raises
         ------
         ValueError
-            If it is not a decision on a scan of this page.
+            If it is no decision about a scan of this page.
         MsnmoError, OSError
             If the table cannot be read or written. It then stays as it was.
         """

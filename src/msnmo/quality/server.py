@@ -46,7 +46,7 @@ POLICY = (
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one page on 127.0.0.1; silent connections are ended and cannot crowd out others.
+    """Serves one page on 127.0.0.1. Idle connections are closed, so that they cannot block others.
 
     Parameters
     ----------
@@ -175,9 +175,9 @@ class Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def _host(self) -> str | None:
-        """Return the port by which the browser came, or None if it asked for another machine.
+        """Return the port that the browser asked for, or None if it asked for another machine.
 
-        The page of another site, whose name was made to lead here, is refused by this.
+        This refuses the page of another site whose name resolves to this machine.
         """
         hosts = self.headers.get_all("Host", [])
         match = HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None

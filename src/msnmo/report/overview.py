@@ -15,7 +15,8 @@ from sklearn.metrics import roc_curve
 from msnmo.core.diagnoses import positive, score, score_in_words
 from msnmo.core.geometry import ras_order, reorder
 from msnmo.core.numbers import fixed
-from msnmo.core.volumes import Volume, check_same_grid, load_mask, load_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.figures.style import house_style
 from msnmo.report.results import Results
 from msnmo.report.scatter import TOP

@@ -1,7 +1,7 @@
 """Perturb one scan in every condition, and take each to model space by the steps of preprocessing.
 
-Steps run within this process, with the options that the workflow's rules give them, so that a scan
-as it is comes out with the very bytes of the workflow.
+Steps run within this process, with the options that the workflow's rules give them. So an
+unperturbed scan has exactly the bytes of the workflow.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import torch
 
 from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, atomic_folder, read_json, write_json, write_tsv
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume, save_volume
+from msnmo.core.volumes import load_mask, load_volume
 from msnmo.preprocess import crop, n4, resize, zscore
 from msnmo.preprocess.steps import STEPS
 from msnmo.robustness.conditions import COLUMNS, LIES_ON, TABLE, Condition, conditions_of
@@ -42,7 +44,7 @@ def prepare(
     ----------
     head : Head
     stem : Path
-        How the names of its files begin.
+        Start of the names of its files.
     settings : mapping
         The steps' sections of the config.
     bias_corrected : {"yes", "no"}
@@ -118,7 +120,7 @@ def perturb_all(
     head : Head
         As it arrived.
     seed_of : callable
-        From a condition to the seed of what is drawn.
+        Returns the seed of a condition's random numbers.
     folder : Path
     settings : mapping
         The config's sections `robustness` and of preprocessing.
@@ -127,7 +129,7 @@ def perturb_all(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`; names of files are within the folder.
+        Columns `COLUMNS`. File names are relative to the folder.
     """
     rows = []
     for condition in conditions_of(settings["robustness"]):

@@ -1,7 +1,7 @@
 """The perturbations of a head scan and its brain mask, on the scan's own grid.
 
-All act on the scan as it arrived, before N4, crop, resizing and z-score, which are run anew on what
-they make. The brain mask stays the scan's own, but for the two that are about it.
+All of them change the scan as it arrived. N4, crop, resizing and z-score then run again on the
+result. The brain mask is not changed, except by the two perturbations of the brain mask itself.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from scipy.spatial.transform import Rotation
 from msnmo.core.errors import InputError
 from msnmo.core.geometry import Resize as ToShape
 from msnmo.core.geometry import ras_order, sample_on_grid
+from msnmo.core.grid import Grid
 from msnmo.core.plausibility import volume_doubts
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip import strip
 from msnmo.robustness.conditions import Condition
 
@@ -54,18 +55,18 @@ class Head:
     Parameters
     ----------
     scan : Volume
-        As the pipeline meets it.
+        As the pipeline gets it.
     brain : (I, J, K) ndarray of bool
         Brain mask on its grid.
     lies_on : Grid
-        Where its voxels lie in the head as it arrived: of another place than `scan.grid` says, if
-        the head was turned.
+        Where its voxels lie in the head as it arrived. If the head was turned, this differs from
+        what `scan.grid` says.
     file : Path
-        Of the scan as it arrived, for messages.
+        File of the scan as it arrived, for messages.
     stripped : bool
         Whether it arrived without its skull.
     engine : str
-        What its brain mask was made by.
+        The engine that made its brain mask.
     """
 
     scan: Volume
@@ -88,7 +89,7 @@ def add_bias_field(head: Head, ratio: float, seed: int) -> Head:
     ----------
     head : Head
     ratio : float
-        The field's 95th over its 5th centile in the brain; its logarithm has mean 0 there.
+        95th centile of the field in the brain over its 5th. Its logarithm has mean 0 there.
     seed : int
     """
     draw = RandBiasField(degree=3, coeff_range=(-1.0, 1.0), prob=1.0)
@@ -107,7 +108,7 @@ def add_noise(head: Head, share: float, seed: int) -> Head:
     ----------
     head : Head
     share : float
-        Standard deviation in each channel over the brain's mean intensity.
+        Standard deviation in each channel, relative to the mean intensity of the brain.
     seed : int
     """
     spread = share * float(head.scan.data[head.brain].mean(dtype=np.float64))
@@ -119,13 +120,13 @@ def add_noise(head: Head, share: float, seed: int) -> Head:
 def thicken_slices(head: Head, thickness_mm: float) -> Head:
     """Average to slices of the requested thickness, and keep their coarser grid.
 
-    Slices are along the longest side of a voxel; where sides are alike, they are axial. The
-    thickness is the nearest that parts the field of view into whole slices.
+    Slices are along the longest side of a voxel; if sides are about equal, they are axial. The
+    thickness is the nearest one that divides the field of view into whole slices.
 
     Raises
     ------
     LeftOut
-        If slices are hardly thinner than that, or thicker.
+        If slices are not clearly thinner than that.
     """
     grid = head.scan.grid
     axis = through_plane(grid)
@@ -160,9 +161,9 @@ def change_gamma(head: Head, gamma: float) -> Head:
 def turn(head: Head, degrees: float, seed: int) -> Head:
     """Return the head as scanned in the same field of view, turned about its brain's centre.
 
-    The axis is drawn at random, uniformly over all directions; the angle is in scanner space, so
-    that anatomy keeps its shape whatever the voxels. Intensities by cubic splines, 0 outside the
-    field of view; the mask linear, then >= 0.5.
+    The axis is drawn uniformly over all directions. The angle is in scanner space, so that anatomy
+    keeps its shape for all voxel sizes. Intensities are interpolated by cubic splines and are 0
+    outside the field of view. The mask is interpolated linearly, then >= 0.5.
     """
     grid = head.scan.grid
     axis = np.random.default_rng(seed).normal(size=3)
@@ -185,8 +186,8 @@ def resize_mask(head: Head, mm: float) -> Head:
     Raises
     ------
     LeftOut
-        If a scan that arrived without its skull would be given more of what is not there, or its
-        voxels are larger than the step.
+        If the mask of a scan that arrived without its skull would be dilated, or if the voxels are
+        larger than the step.
     """
     if mm > 0 and head.stripped:
         raise LeftOut("arrived without its skull: nothing lies outside the mask")
@@ -213,8 +214,8 @@ def strip_again(head: Head, engine: Any, settings: Mapping[str, Any]) -> Head:
     Raises
     ------
     LeftOut
-        If the scan arrived without its skull, was stripped by this engine, the engine is not
-        installed, or finds no brain.
+        If the scan arrived without its skull or was stripped by this engine, or if the engine is
+        not installed or finds no brain.
     """
     if head.stripped:
         raise LeftOut("arrived without its skull")
@@ -262,7 +263,7 @@ def perturb(head: Head, condition: Condition, seed: int, skull_strip: Mapping[st
         As it arrived.
     condition : Condition
     seed : int
-        Of what is drawn.
+        Seed of the random numbers.
     skull_strip : mapping
         The config's section of that name.
 

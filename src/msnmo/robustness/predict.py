@@ -1,8 +1,8 @@
 """Predict the perturbed test scans of a fold by its trained network.
 
-The network, and how it is asked, are those of `msnmo.predict.fold`. Its map is taken back to where
-the perturbed voxels lie in the head as it arrived, thresholded on the scan's own grid and compared
-with the readers' mask there, which no perturbation touches.
+The network runs as in `msnmo.predict.fold`. Its map is taken back to where the perturbed voxels lie
+in the head as it arrived, and thresholded on the scan's own grid. There it is compared with the
+readers' mask, which no perturbation changes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from msnmo.core.arguments import between_0_and_1
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import MAKE_AGAIN, read_json, read_tsv, write_tsv
 from msnmo.core.geometry import sample_on_grid
+from msnmo.core.grid import Grid
 from msnmo.core.names import path_of_scan
-from msnmo.core.volumes import Grid, Volume, load_mask
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.predict.fold import (
     FILES,
@@ -53,7 +54,7 @@ def to_own_grid(probability: np.ndarray, scan: LoadedScan, lies_on: Grid, own: G
     probability : (X, Y, Z) ndarray of float32
         In model space.
     scan : LoadedScan
-        The perturbed one.
+        The perturbed scan.
     lies_on : Grid
         Where its voxels lie in the head as it arrived.
     own : Grid
@@ -80,14 +81,14 @@ def measure(
     truth : Volume or None
         The readers' mask on the grid of the scan as it arrived; None if there is none.
     predict : callable
-        The network, of a z-scored scan in model space.
+        Applies the network to a z-scored scan in model space.
     threshold : float
-        A voxel is lesion where its probability is above this.
+        A voxel is lesion if its probability is above this.
 
     Returns
     -------
     dict of str to float
-        dsc, in native space, and p_nmosd; NaN where the method or the readers say nothing.
+        dsc, in native space, and p_nmosd; NaN if the method or the readers give none.
     """
     prediction = predict(scan.image.data)
     dsc = p_nmosd = np.nan

@@ -1,9 +1,9 @@
 """How much perturbations change a method's results, over folds and subjects.
 
-Each condition is compared with the same scans as they are, by the same networks. DSC is in native
-space: mean over the scans of a fold, then over folds, and the interval of its difference is
-bootstrapped over subjects, as in the other tables. A class flips where the likelier class is
-another; the share is of all scans together, its interval Wilson's.
+Each condition is compared with the same scans without perturbation, by the same networks. DSC is in
+native space: the mean over the scans of a fold, then over folds. The interval of its difference is
+bootstrapped over subjects, as in the other tables. A class flips if the more likely class changes.
+The share of flips is that of all scans together, with Wilson's interval.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def judge(measured: pd.DataFrame, drawn: Drawn, confidence: float) -> pd.DataFra
         As `read_measured` returns, with a column subject.
     drawn : Drawn
     confidence : float
-        Of the intervals, within 0 and 1.
+        Confidence of the intervals, between 0 and 1.
 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`. n_scans are those that the condition could be made of; n_left_out are the
-        others, and left_out says why, with how many. dsc and flips are NaN where the method does
-        not segment, or classify.
+        Columns `COLUMNS`. n_scans counts the scans that the condition could be made of. n_left_out
+        counts the others, and left_out has the reasons with their numbers. dsc is NaN if the method
+        does not segment, flips if it does not classify.
     """
     key = ["perturbation", "severity"]
     conditions = [
@@ -170,8 +170,8 @@ def read_measured(paths: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFram
     Raises
     ------
     InputError
-        If a file cannot be read, they are not of one method, seed and the same scans, or a scan
-        lacks a condition that others have.
+        If a file cannot be read, if files differ in method, seed or scans, or if a scan lacks a
+        condition that others have.
     """
     where = ", ".join(map(str, paths))
     table = pd.concat([read_tsv(path, MEASURED_COLUMNS) for path in paths], ignore_index=True)

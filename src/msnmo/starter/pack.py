@@ -33,11 +33,11 @@ from msnmo.core.command import program
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
+from msnmo.core.grid import Grid
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.seeds import derive_seed
 from msnmo.core.templates import templates
-from msnmo.core.volumes import Grid
 from msnmo.demo.lesions import Diagnosis
 from msnmo.evaluate.lesion_detection import lesion_metrics
 from msnmo.evaluate.segmentation import overlap_metrics

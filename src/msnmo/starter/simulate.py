@@ -20,9 +20,10 @@ from msnmo.core.counts import counted
 from msnmo.core.errors import run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.files import write_json, write_tsv
+from msnmo.core.grid import Grid
 from msnmo.core.paths import path_argument
+from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
-from msnmo.core.volumes import Grid, save_volume
 from msnmo.demo.lesions import Diagnosis
 from msnmo.starter.render import Scan, simulate
 

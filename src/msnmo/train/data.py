@@ -14,7 +14,8 @@ import torch
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import sha256
-from msnmo.core.volumes import check_same_grid, load_mask, load_volume
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import load_mask, load_volume
 
 UNLABELLED = -1
 """The label of a scan with only a lesion mask, used to train segmentation."""

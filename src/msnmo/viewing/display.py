@@ -1,8 +1,8 @@
 """Volumes small enough for a page: cropped, no finer than needed, one byte per voxel.
 
-All volumes of a page lie on one grid. `msnmo.core.geometry` makes it as it makes model space: axes
-in RAS+ order, a box, a resampling over the same extent; so every voxel stays where it was in
-scanner mm.
+All volumes of a page lie on one grid. `msnmo.core.geometry` makes it in the same way as model
+space: axes in RAS+ order, cropped to a box, resampled over the same extent. So every voxel keeps
+its place in scanner mm.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 
 from msnmo.core.geometry import Crop, ModelSpace, Resize, resample_mask
+from msnmo.core.grid import Grid
 from msnmo.core.nifti import nib
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.volumes import Volume
 
 Kind = Literal["image", "mask", "probability"]
 
@@ -45,7 +46,7 @@ def display_space(native: Grid, around: np.ndarray | None) -> ModelSpace:
     native : Grid
         Of the scan as it arrived.
     around : (I, J, K) ndarray of bool, optional
-        What the box is drawn around, such as the brain; the whole scan if None or empty.
+        The box encloses this, such as the brain; it is the whole scan if None or empty.
     """
     if around is None or not around.any():
         around = np.ones(native.shape, dtype=bool)
@@ -66,7 +67,7 @@ def display_space(native: Grid, around: np.ndarray | None) -> ModelSpace:
 def to_display(space: ModelSpace, data: np.ndarray, kind: Kind) -> np.ndarray:
     """Return native (I, J, K) data on the display grid (X, Y, Z), float32.
 
-    Smoothed before it is made coarser, so that it does not alias; a voxel of a mask is kept where
+    Data are smoothed before they are made coarser, to avoid aliasing. A voxel of a mask is kept if
     half of it is marked.
     """
     if kind == "mask":
@@ -93,7 +94,7 @@ def encode(shown: np.ndarray, grid: Grid, kind: Kind) -> str:
     grid : Grid
         Of the display.
     kind : {"image", "mask", "probability"}
-        An image is cut off at its percentiles, a probability at 0 and 1; the header's scaling gives
+        An image is clipped at its percentiles, a probability at 0 and 1. The header's scaling gives
         the values back, to within half a level.
     """
     low, high = shown_range(shown, kind)

@@ -36,13 +36,13 @@ class Cell:
     text : str
         As shown.
     value : float, optional
-        What a column of numbers is sorted by; without it the cell comes last.
+        The number that a column is sorted by. A cell without it comes last.
     href : str
-        Where it leads, relative to the page; empty: nowhere.
+        Address that it links to, relative to the page; empty: none.
     rank : int, optional
         1 for the best of a column, 2 for the second best.
     name : str
-        What links lead to it by; empty: none.
+        Anchor that links can lead to; empty: none.
     place : tuple of float, optional
         Scanner mm (RAS+) that the viewer of the page goes to when the row is clicked.
     """
@@ -72,7 +72,7 @@ class Table:
     ----------
     caption : str
     columns : tuple of Column
-        Columns of one group stand side by side.
+        Columns of one group are side by side.
     rows : tuple of tuples of Cell
     notes : tuple of str
         Sentences below it.
@@ -109,7 +109,7 @@ def table_of(caption: str, frame: pd.DataFrame, notes: Sequence[str] = ()) -> Ta
 def to_cells(values: Sequence[Any]) -> list[Cell]:
     """Return a column's values as shown: numbers in one format, a dash if there is none.
 
-    Fractions have as many decimals as give the largest of them three digits.
+    Fractions have so many decimals that the largest has three digits.
     """
     fractions = [abs(each) for each in values if isinstance(each, float) and math.isfinite(each)]
     largest = max(fractions, default=0.0)
@@ -135,11 +135,11 @@ def fill(template: str, *packages: str, **content: Any) -> str:
     Parameters
     ----------
     template : str
-        Name of one of this package or of `packages`.
+        Name of a template of this package or of `packages`.
     *packages : str
-        Such as ``msnmo.report``, that have templates of their own.
+        Packages with templates, such as ``msnmo.report``.
     **content
-        What it shows; text is escaped.
+        What the page shows. Text is escaped.
     """
     environment = templates(__package__, *packages, keep_trailing_newline=True)
     environment.filters["abbreviations"] = abbreviations_in
@@ -161,7 +161,7 @@ def frame(
     up : str
         From the page to the site's folder: empty or "../".
     banner : str
-        A sentence above all else of the page, such as that its scans are simulated; empty: none.
+        A sentence at the top of the page, such as that its scans are simulated; empty: none.
     """
     return {
         "title": title,

@@ -1,8 +1,8 @@
-"""Slices of scans as pictures: one convention, true proportions, the same bytes every time.
+"""Slices of scans as pictures, in one convention, with true proportions and reproducible bytes.
 
-Radiological convention: the patient's right is at the left of axial and coronal slices; sagittal
-slices look to the left. A slice that `cut` returns is as it is seen: rows from the top, columns
-from the left.
+Radiological convention: the patient's right is on the left of axial and coronal slices. On sagittal
+slices the face is on the left. The array that `cut` returns is as it is seen: rows from the top,
+columns from the left.
 """
 
 from __future__ import annotations
@@ -178,12 +178,12 @@ def save(figure: Figure, path: Path, stamp: str = "") -> None:
     Parameters
     ----------
     figure : Figure
-        Its layout is final. Its label is its caption, and kept in the file.
+        Its layout is final. Its label is its caption, which is kept in the file.
     path : Path
-        Of a PNG or SVG, by its ending.
+        PNG or SVG, by its ending.
     stamp : str
-        A sentence under the picture, which grows by a line; a picture is copied without its
-        caption.
+        A sentence in an extra line under the picture. It is part of the picture, because pictures
+        are copied without their captions.
     """
     form = path.suffix.removeprefix(".")
     # the default metadata would name the version of matplotlib, an SVG the time as well

@@ -1,8 +1,8 @@
 """One page per scan with an interactive viewer, for volumes on one native grid.
 
-Nothing here knows of folds, methods or truth: `assets.write_assets` once for a site, then
-`write_scan_page` for each scan. A page opens from disk: browsers let scripts read no files there,
-so its volumes come as a script.
+Call `assets.write_assets` once for a site, then `write_scan_page` for each scan. Nothing here
+depends on folds or methods. A page must open from disk, where browsers do not let scripts read
+files. So its volumes are in a script.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pandas as pd
 
 from msnmo.core.files import write_text
 from msnmo.core.geometry import ModelSpace
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.viewing.display import (
     Kind,
     display_space,
@@ -58,11 +59,11 @@ class Layer:
     label : str
         What the reader sees.
     kind : {"image", "mask", "probability"}
-        A probability runs from 0 to 1.
+        A probability is from 0 to 1.
     volume : Volume
-        On the native grid of the scan, as all layers of a page.
+        On the native grid of the scan, like all layers of a page.
     colour : str
-        Of a mask, as #RRGGBB.
+        Colour of a mask, as #RRGGBB.
     visible : bool
         Whether it is shown when the page opens.
     truth : bool
@@ -100,27 +101,27 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     site : Path
         Folder of the site; `write_assets` fills its assets.
     name : str
-        Of the two files, without an ending.
+        Name of the two files, without an ending.
     title : str
         Heading of the page.
     layers : sequence of Layer
-        The first lies at the bottom and is an image.
+        The first one is an image, and is drawn below the others.
     facts : sequence of (term, detail)
-        What is said of the scan.
+        Facts about the scan.
     tables : sequence of (caption, DataFrame)
         Numbers of the scan, sortable; cells are plain values or `msnmo.viewing.pages.Cell`.
     around : (I, J, K) ndarray of bool, optional
-        What the volumes are cropped around, such as the brain; not cropped without it.
+        The volumes are cropped to a box around this, such as the brain; without it they are whole.
     navigation : sequence of (label, address)
-        Of the header, relative to the site's folder; may be empty.
+        Links of the header, relative to the site's folder; may be empty.
     siblings : sequence of (label, address)
         Links above the viewer to pages like this one, relative to the page.
     elsewhere : sequence of (label, address)
-        Links to what other pages say of the scan, relative to the page.
+        Links to other pages about the scan, relative to the page.
     banner : str
-        A sentence above all else of the page; empty: none.
+        A sentence at the top of the page; empty: none.
     warning : str
-        A sentence above the viewer, of this scan alone; empty: none.
+        A sentence above the viewer about this scan; empty: none.
 
     Returns
     -------
@@ -130,8 +131,8 @@ def write_scan_page(  # noqa: PLR0917 - in the order of the page
     Raises
     ------
     ValueError
-        If there is no image to start with, a name is used twice or no file can be called so, or a
-        layer does not lie on the grid of the first.
+        If the first layer is no image, a name is used twice or is no valid file name, or a layer is
+        not on the grid of the first.
     """
     _refuse(name, layers)
     space = display_space(layers[0].volume.grid, around)

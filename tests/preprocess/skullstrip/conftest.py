@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 
 BRAIN_MM = np.array([65.0, 80.0, 60.0])
 FIELD_MM = np.array([190.0, 220.0, 180.0])

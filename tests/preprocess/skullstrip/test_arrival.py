@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from msnmo.core.grid import Grid
 from msnmo.core.plausibility import background_doubts, volume_doubts
-from msnmo.core.volumes import Grid, Volume, load_volume
+from msnmo.core.volumes import Volume, load_volume
 from msnmo.preprocess.skullstrip.arrival import ENGINE, arrived_mask
 
 DATA = os.environ.get("MSNMO_REAL_DATA")

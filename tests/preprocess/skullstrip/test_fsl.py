@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from msnmo.core.errors import InputError
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip import fsl
 
 # What the call sets for its own time

@@ -16,7 +16,9 @@ import pytest
 from msnmo.core import memory
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256
-from msnmo.core.volumes import Grid, Volume, load_mask, load_volume, save_volume
+from msnmo.core.grid import Grid
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.preprocess import skullstrip
 from msnmo.preprocess.skullstrip import __main__ as command
 from msnmo.preprocess.skullstrip import surface

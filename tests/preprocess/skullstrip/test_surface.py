@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from msnmo.core.volumes import Grid, Volume, load_mask, load_volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume, load_mask, load_volume
 from msnmo.preprocess.skullstrip import surface
 
 MakeGrid = Callable[..., Grid]

@@ -1,8 +1,9 @@
 """Skull stripping: which voxels of a head scan are brain.
 
-Engines, each in its own module and imported only when used: `fsl` (BET, the tool that the paper
-names; through nipype), `surface` (the embedded one, after the article that describes BET), `hd-bet`
-(a neural network, optional extra). A scan that arrives skull-stripped needs none: see `arrival`.
+Each engine has its own module, which is imported only when it is used. `fsl` is BET, the tool that
+the paper names, run through nipype. `surface` is our own, after the article that describes BET.
+`hd-bet` is a neural network and an optional extra. A scan that arrives skull-stripped needs no
+engine: see `arrival`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ def strip(
     file : Path
         Its file, for messages.
     engine : {"auto", "fsl", "surface", "hd-bet"}
-        With ``auto`` FSL where `bet` is on the PATH, else ``surface``.
+        ``auto`` is ``fsl`` if `bet` is on the PATH, else ``surface``.
     frac : float
         Fractional intensity threshold of ``fsl`` and ``surface``, in [0, 1]; larger gives a smaller
         brain. ``hd-bet`` has none.
     robust : bool
-        ``fsl`` and ``surface``: find the brain's centre by repetition.
+        For ``fsl`` and ``surface``: repeat the search for the centre of the brain.
 
     Raises
     ------

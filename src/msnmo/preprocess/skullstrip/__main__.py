@@ -14,7 +14,8 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import sha256, write_json
 from msnmo.core.memory import explain_little_memory
 from msnmo.core.plausibility import background_doubts, volume_doubts
-from msnmo.core.volumes import Volume, load_volume, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_volume
 from msnmo.preprocess.skullstrip import strip
 from msnmo.preprocess.skullstrip.arrival import arrived_mask, given_mask
 from msnmo.preprocess.skullstrip.extraction import Extraction

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from msnmo.core.files import sha256
-from msnmo.core.volumes import Volume, check_same_grid, load_mask
+from msnmo.core.same_grid import check_same_grid
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.preprocess.skullstrip.extraction import Extraction
 
 ENGINE = "none (stripped on arrival)"
@@ -18,11 +19,11 @@ MASK_GIVEN = "none (brain mask given)"
 def arrived_mask(scan: Volume) -> Extraction:
     """Return the voxels that are not zero, without islands and holes.
 
-    Any value but zero counts, negative ones included: interpolation overshoots at the brain's edge
-    (4 % of the outermost voxels of two MNI-space FLAIRs). Zero voxels that the brain encloses are
-    brain: fluid, or intensities clipped to zero. Of several pieces the largest is kept (voxels that
-    touch at a corner belong together), since a speck far away would widen the crop; what was left
-    out is flagged.
+    All values except zero count, also negative ones: interpolation overshoots at the edge of the
+    brain (4 % of the outermost voxels of two MNI-space FLAIRs). Zero voxels enclosed by the brain
+    are brain: fluid, or intensities clipped to zero. If there are several pieces, only the largest
+    is kept, because a distant speck would enlarge the crop (voxels that touch at a corner belong
+    together). Pieces that were left out are flagged.
     """
     nonzero = scan.data != 0
     mask, islands = _largest_piece(nonzero)

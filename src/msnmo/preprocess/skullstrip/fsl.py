@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from msnmo.core.errors import InputError, bad_input
-from msnmo.core.volumes import Volume, load_mask, save_volume
+from msnmo.core.saving import save_volume
+from msnmo.core.volumes import Volume, load_mask
 from msnmo.preprocess.skullstrip.extraction import Extraction
 
 INSTALL = (
@@ -30,15 +31,15 @@ MASK = "brain_mask.nii.gz"
 def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extraction:
     """Return BET's brain mask on the grid of the scan.
 
-    BET runs in a temporary folder whose path holds no space, on a plain copy of the scan: with a
-    space in a path `bet` fails and nipype reports success. For the run FSLOUTPUTTYPE is NIFTI_GZ
-    and FSLDIR, where unset, follows from where `bet` lies; the environment is as before afterwards.
+    BET runs on a plain copy of the scan in a temporary folder whose path has no space. With a space
+    in a path `bet` fails and nipype reports success. During the run FSLOUTPUTTYPE is NIFTI_GZ. If
+    FSLDIR is not set, it follows from the place of `bet`. The environment is restored afterwards.
 
     Parameters
     ----------
     scan : Volume
     frac : float
-        BET's ``-f``, in [0, 1] (nipype lets other values through).
+        BET's ``-f``, in [0, 1] (nipype does not check it).
     robust : bool
         BET's ``-R``.
 

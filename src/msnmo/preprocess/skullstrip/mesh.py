@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 @dataclass(frozen=True)
 class Topology:
-    """Who is whose neighbour in a mesh of N vertices, E edges and F triangles.
+    """Neighbours in a mesh of N vertices, E edges and F triangles.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class Topology:
     edges : (E, 2) ndarray of int
         Each edge once.
     neighbour_mean : (N, N) sparse array
-        Times the vertices: the mean position of each vertex's neighbours.
+        Multiplied by the vertices it gives the mean position of the neighbours of each vertex.
     face_sum : (N, F) sparse array
-        Times the triangles' values: their sum around each vertex.
+        Multiplied by values of the triangles it gives their sum around each vertex.
     """
 
     faces: np.ndarray
@@ -39,7 +39,7 @@ def icosphere(subdivisions: int) -> tuple[np.ndarray, Topology]:
     Parameters
     ----------
     subdivisions : int
-        How often each triangle is cut into four; 4 gives 2562 vertices, the paper's number.
+        How often each triangle is divided into four. 4 gives 2562 vertices, as in the paper.
 
     Returns
     -------
@@ -91,13 +91,13 @@ def self_intersects(vertices: np.ndarray, topology: Topology) -> bool:
 def fill(voxel_vertices: np.ndarray, topology: Topology, shape: tuple[int, ...]) -> np.ndarray:
     """Return the voxels whose centre lies inside a closed mesh.
 
-    Along every line of voxels of the third axis, the triangles it passes are counted: plus one on
-    the way in, minus one on the way out, so that a fold in the mesh makes no hole.
+    Along every line of voxels of the third axis, the triangles that it crosses are counted: plus 1
+    on the way in, minus 1 on the way out. So a fold in the mesh makes no hole.
 
     Parameters
     ----------
     voxel_vertices : (N, 3) ndarray
-        Vertices in voxel indices; may lie outside the volume.
+        Vertices in voxel indices. They may lie outside the volume.
     topology : Topology
     shape : tuple of int
         Shape of the volume.

@@ -1,4 +1,4 @@
-"""Brain extraction by a deformable surface: the embedded engine, in numpy and scipy alone.
+"""Brain extraction by a deformable surface: our own engine, which needs only numpy and scipy.
 
 Our own implementation of the method published by Smith (2002), "Fast robust automated brain
 extraction", Human Brain Mapping 17:143-155, written from the paper's description; no line of FSL
@@ -14,22 +14,22 @@ Where we differ from the paper, and why:
 - The search inwards reads a copy of the scan resampled to 1.5 mm cubes along the scanner's axes, so
   that slices of 4 mm, any orientation and any obliqueness are treated alike and the cost does not
   grow with the scan.
-- Beyond the field of view the scan continues as its outermost voxels: in 2D FLAIR the brain often
-  ends at the last slice, and a drop to zero there is no edge of the brain. In a slab that holds a
-  part of the brain only, the surface grows far out of it and then mostly crosses itself, which is
-  flagged; within the slab the mask is still a good one.
+- Outside the field of view the outermost voxels are repeated. In 2D FLAIR the brain often ends at
+  the last slice, and a drop to zero there is no edge of the brain. If a slab shows only a part of
+  the brain, the surface grows far out of it and then mostly crosses itself, which is flagged.
+  Within the slab the mask is still good.
 - b_t = 0.45 + frac / 2. As in BET a larger frac gives a smaller brain, and the workflow's frac of
   0.4 (the best setting of FSL's BET on FLAIR) is b_t = 0.65. With the paper's d_1 and d_2 its
   b_t = 0.5 takes in meninges and orbital tissue in FLAIR, where fluid is dark and these are not;
   from 0.55 to 0.7 the masks differ little; from 0.85 (frac 0.8) the surface begins to fold, and at
   0.95 it collapses.
-- The voxels that the surface itself passes count as brain: it is moved outwards by 1 mm before
-  filling. The masks then have the extent of those of FSL's BET.
+- The voxels that the surface crosses count as brain: it is moved outwards by 1 mm before filling.
+  The masks then have the extent of those of FSL's BET.
 - `robust`, which the paper does not have, starts again from the centre of the brain found, as the
   option of that name of FSL's BET is said to do in its user guide.
 
-The line from frac to b_t and the 1 mm were chosen on five FLAIRs of three people, the same for all
-five; the figures of the engine on them are therefore not those of unseen scans.
+The relation of frac and b_t and the 1 mm were chosen on five FLAIRs of three people, the same for
+all five. So the results of the engine on these scans are not those of unseen scans.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from msnmo.core.volumes import Grid, Volume
+from msnmo.core.grid import Grid
+from msnmo.core.volumes import Volume
 from msnmo.preprocess.skullstrip.extraction import Extraction
 from msnmo.preprocess.skullstrip.mesh import (
     Topology,
@@ -110,8 +111,8 @@ def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extr
     frac : float
         In [0, 1]; larger gives a smaller brain. b_t of the paper is ``0.45 + frac / 2``.
     robust : bool
-        Start again, up to twice, from the centre of the brain found until it stays in place: for
-        scans with much neck, whose centre of gravity lies below the brain.
+        Start again from the centre of the brain that was found, up to twice, until the centre stays
+        the same. This is for scans with much neck, whose centre of gravity lies below the brain.
 
     Returns
     -------
@@ -150,7 +151,8 @@ def extract_brain(scan: Volume, frac: float = 0.4, robust: bool = False) -> Extr
 def resample(scan: Volume) -> WorkingGrid:
     """Return the scan, linearly interpolated, on 1.5 mm cubes that cover its field of view.
 
-    Beyond the field of view (the corners, where the scan is oblique) its outermost voxels go on.
+    Outside the field of view (in the corners, if the scan is oblique) its outermost voxels are
+    repeated.
     """
     low, high = _extent(scan.grid)
     shape = tuple(int(n) for n in np.ceil((high - low) / WORKING_MM) + 1)
@@ -171,8 +173,8 @@ def resample(scan: Volume) -> WorkingGrid:
 def head_sphere(scan: Volume, t2: float, t98: float) -> Sphere:
     """Return the head's centre of gravity and mean radius.
 
-    Every voxel above the threshold t counts, weighed by its intensity, which is capped at t_98;
-    the radius is that of a sphere with the volume of these voxels.
+    Every voxel above the threshold t counts, weighted by its intensity up to t_98. The radius is
+    that of a sphere with the volume of these voxels.
     """
     head = scan.data > t2 + THRESHOLD * (t98 - t2)
     mass = np.minimum(scan.data, np.float32(t98))
@@ -216,7 +218,7 @@ def deform(
     bt: float,
     smoothing: float = 1.0,
 ) -> np.ndarray:
-    """Let a surface grow to the brain's edge; returns its (N, 3) vertices in mm.
+    """Let a surface grow to the edge of the brain. Return its (N, 3) vertices in mm.
 
     Parameters
     ----------
@@ -229,7 +231,7 @@ def deform(
         Fraction b_t of the local intensity range at which the brain ends.
     smoothing : float
         Factor on the smoothness of concave parts for the first three quarters of the iterations,
-        falling linearly to 1 over the rest (the paper's cure of self-intersection).
+        falling linearly to 1 over the rest (the paper's remedy for self-intersection).
     """
     search = _Search(working, intensities)
     for factor in _smoothing_schedule(smoothing):
@@ -250,7 +252,7 @@ def deform(
 
 
 def smoothness(along: np.ndarray, edge: float, factor: float = 1.0) -> np.ndarray:
-    """Return f_2, the share of the normal pull that is followed, by radius of curvature.
+    """Return f_2, the share of the normal component that is applied, by radius of curvature.
 
     r = l^2 / (2 |s_n|); f_2 = (1 + tanh(F (1/r - E))) / 2 with E = (1/r_min + 1/r_max) / 2 and
     F = 6 / (1/r_min - 1/r_max): near 0 for bends wider than r_max, near 1 for tighter than r_min.

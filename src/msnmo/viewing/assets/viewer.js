@@ -274,11 +274,11 @@ function tellContrast(viewer) {
     each.setAttribute("aria-pressed", String(Number(each.dataset.low) === low && Number(each.dataset.high) === high));
 }
 
-// the middle of a curved lesion may lie outside it: go to its marked voxel nearest there
+// the middle of a curved lesion may lie outside it: go to the nearest marked voxel of any mask
 function nearestMarked(viewer, voxel) {
-  const layer = msnmoLayers.find(each => each.mask && !each.truth) || {}, sides = dims(viewer);
+  const sides = dims(viewer);
   let best = voxel, least = Infinity;
-  if (layer.mask)
+  for (const layer of msnmoLayers.filter(each => each.mask && !each.truth))
     for (let at = 0; at < layer.mask.length; at++) {
       if (!layer.mask[at]) continue;
       const place = [at % sides[0], Math.floor(at / sides[0]) % sides[1], Math.floor(at / (sides[0] * sides[1]))];
@@ -288,7 +288,9 @@ function nearestMarked(viewer, voxel) {
   return best;
 }
 
-function goTo(viewer, mm) {
+async function goTo(viewer, mm) {
+  for (const [index, layer] of msnmoLayers.entries())
+    if (layer.kind === "mask") await load(viewer, index);
   const voxel = nearestMarked(viewer, voxelOf(viewer, viewer.mm2frac(mm)));
   voxel.forEach((value, axis) => { axes[axis].value = value; });
   go(viewer);
