@@ -23,7 +23,7 @@ def test_captions_and_notes_say_how_many_are_simulated(given, short, note):
     told = Simulated.among(cohort(*given))
     assert told.short == short
     assert told.note.startswith(note)
-    assert bool(told.note) == bool(note) == bool(told) == bool(told.of_networks)
+    assert bool(told.note) == bool(note) == bool(told) == bool(told.of_networks())
 
 
 def test_a_table_made_before_the_column_existed_has_no_simulated_scans():
@@ -32,5 +32,6 @@ def test_a_table_made_before_the_column_existed_has_no_simulated_scans():
 
 def test_networks_are_said_to_have_learned_from_simulated_scans():
     alone, some = Simulated(8, 8), Simulated(2, 8)
-    assert "only simulated scans" in alone.of_networks
-    assert "2 of 8" in some.of_networks
+    assert "only simulated scans" in alone.of_networks()
+    assert "2 of 8" in some.of_networks()
+    assert some.of_networks("Dice .7.").endswith("simulated. Dice .7.")

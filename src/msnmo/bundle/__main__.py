@@ -327,7 +327,7 @@ def _card(content: Mapping[str, Any], metrics: pd.DataFrame, maps: Verdict | Non
                 "method": get_method(content["method"]),
                 "rule": content["uncertain_rule"],
                 "cohort": content["training_cohort"],
-                "simulated": Simulated(**content["training_cohort"]["simulated"]).of_networks,
+                "simulated": Simulated(**content["training_cohort"]["simulated"]).of_networks(),
                 "performance": summarise(metrics),
                 "maps": maps,
                 "diseases": [DISEASES.get(label, label) for label in content["labels"].values()],

@@ -177,7 +177,8 @@ class Bundle:
     def simulated(self) -> str:
         """The note on networks trained on simulated scans; empty if there are none."""
         told = self.content.get("training_cohort", {}).get("simulated")
-        return "" if told is None else Simulated(**told).of_networks
+        accuracy = self.content.get("accuracy", "")
+        return "" if told is None else Simulated(**told).of_networks(accuracy)
 
     @property
     def training_seals(self) -> Seals | None:

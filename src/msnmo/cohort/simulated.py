@@ -60,9 +60,14 @@ class Simulated:
             "them out before you report numbers."
         )
 
-    @property
-    def of_networks(self) -> str:
-        """The note on networks trained on the scans; empty if none is simulated."""
+    def of_networks(self, accuracy: str = "") -> str:
+        """Return the note on networks trained on the scans; empty if none is simulated.
+
+        Parameters
+        ----------
+        accuracy : str
+            How well they work, if that was measured.
+        """
         if not self:
             return ""
         learned = (
@@ -70,9 +75,8 @@ class Simulated:
             if self.scans == self.of
             else f"scans of which {self.scans} of {self.of} {self._are} simulated"
         )
-        return (
-            f"These networks learned from {learned}. How well they work on patients is not known."
-        )
+        known = accuracy or "How well they work on patients is not known."
+        return f"These networks learned from {learned}. {known}"
 
     @property
     def _some(self) -> str:
