@@ -61,7 +61,7 @@ def test_a_store_gives_the_scans_that_would_be_drawn(tmp_path):
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     arguments = ["--config", str(tmp_path / "config.yaml"), "--store", str(tmp_path)]
-    draw([*arguments, "--scans", str(SCANS), "--draw", "2"])
+    draw([*arguments, "--scans", str(SCANS), "--draw", "1"])
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     assert {drawing.file_name for drawing in needed} <= kept.keys()
     fresh, stored = images(1), images(1, tmp_path)
