@@ -42,6 +42,7 @@ OPTIONS = argparse.Namespace(
     mni=False,
     dicom_seg=False,
     deface=False,
+    classes=False,
     again=False,
     truth=None,
 )
@@ -140,6 +141,7 @@ def test_what_is_done_is_done_with_these_inputs_and_options(stood_in, given, tmp
         ({"engine": "surface"}, "--engine was auto, is surface"),
         ({"locations": True}, "--locations was not given, is given"),
         ({"mni": True}, "--mni was not given, is given"),
+        ({"classes": True}, "--class was not given, is given"),
     ):
         assert apply(stood_in, scan, given, **changed) is None
         told = capsys.readouterr().err

@@ -13,10 +13,12 @@ from typing import Any
 
 from msnmo.cohort.bids_lesions import FLAIR_SPACES, PICTURE
 from msnmo.cohort.bids_names import CONTRAST, Ids, Named, same
-from msnmo.cohort.simulated import GENERATOR, MANUFACTURER
+from msnmo.cohort.simulated import MANUFACTURER
 from msnmo.cohort.tree import InTree
 
 SPACE, SOURCES = "SpatialReference", ("Sources", "RawSources", "IntendedFor")
+DEMO, SIMULATE = "msnmo.demo", "msnmo simulate"
+"""What BIDS's key GeneratedBy names in the description of a simulated dataset."""
 OTHER_TYPES = ("Brain", "Face", "ROI")  # of masks, besides Lesion
 
 
@@ -78,7 +80,9 @@ class Sidecars:
             return manufacturer.strip().lower() == MANUFACTURER
         made_by = description.get("GeneratedBy")
         steps = made_by if isinstance(made_by, list) else []
-        return any(isinstance(step, Mapping) and step.get("Name") == GENERATOR for step in steps)
+        return any(
+            isinstance(step, Mapping) and step.get("Name") in (DEMO, SIMULATE) for step in steps
+        )
 
     def unreadable(self, image: Named) -> list[Path]:
         """Return an image's JSON files that hold no valid JSON."""

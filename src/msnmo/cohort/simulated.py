@@ -10,8 +10,6 @@ COLUMN = "simulated"
 """Column of the scan table and of cohort.tsv: yes or no. Older tables lack it."""
 MANUFACTURER = "simulated"
 """What BIDS's key Manufacturer says in the JSON of a simulated scan."""
-GENERATOR = "msnmo.demo"
-"""What BIDS's key GeneratedBy names in the description of a simulated dataset."""
 
 
 @dataclass(frozen=True)

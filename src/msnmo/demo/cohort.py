@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from msnmo.cohort.simulated import GENERATOR, MANUFACTURER
+from msnmo.cohort.bids_sidecars import DEMO
+from msnmo.cohort.simulated import MANUFACTURER
 from msnmo.core.derivative import DESCRIPTION
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_json, write_text, write_tsv
@@ -303,7 +304,7 @@ def _description() -> dict[str, Any]:
         "Name": "msnmo demo cohort (simulated)",
         "BIDSVersion": "1.9.0",
         "DatasetType": "raw",
-        "GeneratedBy": [{"Name": GENERATOR}],
+        "GeneratedBy": [{"Name": DEMO}],
         "License": "that of the ICBM 2009a template the anatomy is derived from, see README",
     }
 

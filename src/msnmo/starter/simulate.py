@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from msnmo.cohort.bids_sidecars import SIMULATE
 from msnmo.core.arguments import at_least
 from msnmo.core.command import program
 from msnmo.core.counts import counted
@@ -56,7 +57,7 @@ def write_scans(out: Path, count: int, size: int, seed: int) -> pd.DataFrame:
             "Name": "simulated FLAIR brains of msnmo",
             "BIDSVersion": "1.9.0",
             "DatasetType": "raw",
-            "GeneratedBy": [{"Name": "msnmo simulate"}],
+            "GeneratedBy": [{"Name": SIMULATE}],
         },
     )
     write_tsv(out / "scans.tsv", table)
