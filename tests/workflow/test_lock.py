@@ -164,10 +164,19 @@ def test_workflow_and_tests_declare_what_they_import_and_no_more():
 
 
 def test_all_data_of_the_package_are_files_that_go_into_a_wheel():
-    (patterns,) = PYPROJECT["tool"]["setuptools"]["package-data"].values()
+    declared = dict(PYPROJECT["tool"]["setuptools"]["package-data"])
+    anywhere = declared.pop("*")
+    of_packages = [
+        (ROOT / "src" / package.replace(".", "/"), pattern)
+        for package, patterns in declared.items()
+        for pattern in patterns
+    ]
     files = [path for path in (ROOT / "src/msnmo").rglob("*") if path.is_file()]
     data = [path for path in files if path.suffix not in {".py", ".pyc"}]
     assert len(data) > 20
     for path in data:
         assert not path.is_symlink(), path
-        assert any(path.match(pattern) for pattern in patterns), path
+        goes = any(path.match(pattern) for pattern in anywhere) or any(
+            path in folder.glob(pattern) for folder, pattern in of_packages
+        )
+        assert goes, path
