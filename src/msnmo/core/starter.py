@@ -12,16 +12,11 @@ SHIPPED = Path(__file__).parents[1] / "bundle" / "starter"
 """Its folder."""
 
 
-def bundle_path(text: str) -> Path:
-    """Return the path of a bundle's folder; ``starter`` is the one that ships with the package."""
-    return SHIPPED if text == NAME else Path(text)
-
-
 def bundle_of_config(text: str) -> str:
     """Return the path that a key of the config means: of the starter, of a path, or nothing."""
     return str(SHIPPED) if text == NAME else expand(text) if text else ""
 
 
 def bundle_argument(text: str) -> Path:
-    """Return a bundle's path on a command line, as `bundle_path`."""
+    """Return a bundle's path on a command line, ``starter`` being the one that ships."""
     return SHIPPED if text == NAME else path_argument(text)
