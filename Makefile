@@ -39,8 +39,8 @@ test-attacks: $(READY) # hostile files, requests and kills, half an hour; loopba
 	$(BIN)/pytest -m attack tests/attacks
 
 lint: $(READY)
-	$(BIN)/ruff check src tests docs
-	$(BIN)/ruff format --check src tests docs
+	$(BIN)/ruff check src tests docs benchmarks
+	$(BIN)/ruff format --check src tests docs benchmarks
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

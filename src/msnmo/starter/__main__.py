@@ -31,7 +31,7 @@ from msnmo.train.__main__ import serialise
 from msnmo.train.job import Job, Running
 from msnmo.train.loop import Stopped, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
-from msnmo.train.start import Taken, read_start
+from msnmo.train.start import DESCRIPTION, Taken, read_start
 
 GO_ON = "start the same command again to go on"
 
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "settings": settings.to_json(),
         "size": size,
         "training_scans": len(drawings(job, scans)),
+        "scans_per_epoch": given.scans,
         "passes": PASSES,
         "simulation_version": SIMULATION_VERSION,
         "epochs": len(trained.history),
@@ -97,8 +98,11 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
 
 def _told(taken: Taken, path: Path) -> dict[str, Any]:
     """Return where the first weights came from, with the record of their training beside them."""
-    record = path.with_name("run.json")
-    return taken.to_json() | {"run": read_json(record) if record.is_file() else None}
+    folder = path if path.is_dir() else path.parent
+    for record in (folder / "run.json", folder / DESCRIPTION):
+        if record.is_file():
+            return taken.to_json() | {"run": read_json(record)}
+    return taken.to_json() | {"run": None}
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -113,7 +117,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--scans", type=at_least(1), default=200, help="scans in an epoch (default: %(default)s)"
     )
     parser.add_argument(
-        "--start-from", type=path_argument, help="weights.safetensors of a training to go on from"
+        "--start-from",
+        type=path_argument,
+        help="weights to go on from: a weights.safetensors, or the folder of a bundle",
     )
     parser.add_argument("--store", type=path_argument, help="folder to keep drawn scans in")
     parser.add_argument(

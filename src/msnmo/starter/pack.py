@@ -46,7 +46,6 @@ from msnmo.predict.fold import infer, load_model
 from msnmo.settings.config import complete_config, shareable
 from msnmo.settings.methods import get_method
 from msnmo.starter.render import Scan, simulate
-from msnmo.starter.scans import SIMULATION_VERSION
 
 CPU = torch.device("cpu")
 WEIGHTS = "fold-0.safetensors"
@@ -58,6 +57,17 @@ CLASS_NOTE = (
     "not validated: it has never seen a patient."
 )
 TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
+PART = (
+    "seed",
+    "epochs",
+    "scans_per_epoch",
+    "training_scans",
+    "simulation_version",
+    "device_name",
+    "weights_sha256",
+    "git",
+)
+"""What a bundle tells of each part of its training, from run.json."""
 MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
 """Columns of the table of real scans; DSC and LF1 in [0, 1], n/a without a true mask."""
 
@@ -147,6 +157,7 @@ def _content(
 ) -> dict[str, Any]:
     fold = {key: run[key] for key in ("fold", "seed", "settings", "epochs", "size")}
     certain_from = config["bundle"]["certain_from"]
+    scans = sum(part["training_scans"] for part in _parts(run))
     return {
         "format": FORMAT,
         "network_version": NETWORK_VERSION,
@@ -172,13 +183,25 @@ def _content(
             }
         ],
         "training_cohort": {
-            "simulated": {"scans": run["training_scans"], "of": run["training_scans"]},
-            "simulation_version": SIMULATION_VERSION,
+            "simulated": {"scans": scans, "of": scans},
+            "simulation_version": run["simulation_version"],
+            "parts": _parts(run),
         },
         "versions": run["versions"],
         "git": run["git"],
         "packed_by": {"versions": versions(), "git": git_state()},
     }
+
+
+def _parts(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts of the training in their order: each but the first went on from another."""
+    own = {key: run[key] for key in PART} | {"hours": round(run["seconds"] / 3600, 1)}
+    before = (run["start"] or {}).get("run")
+    if before is None:
+        return [own]
+    if "training_cohort" in before:  # it went on from a bundle
+        return [*before["training_cohort"]["parts"], own]
+    return [*_parts(before), own]
 
 
 def _card(
@@ -196,11 +219,7 @@ def _card(
             | {
                 "method": get_method(run["method"]),
                 "parameters": parameters,
-                "scans": run["training_scans"],
-                "epochs": run["epochs"],
                 "seed": run["seed"],
-                "hours": f"{run['seconds'] / 3600:.1f}",
-                "device_name": run["device_name"],
                 "validated": VALIDATED,
                 "class_note": CLASS_NOTE,
                 "simulated_accuracy": _by_load(scores),

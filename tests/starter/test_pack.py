@@ -1,0 +1,67 @@
+"""A training in two parts, packed: the bundle tells both, and a bundle can be gone on from."""
+
+import pytest
+import yaml
+
+from msnmo.bundle.contents import read_bundle
+from msnmo.core.files import read_json, write_json
+from msnmo.starter import pack
+from msnmo.starter.__main__ import main as train
+from msnmo.starter.scans import SIMULATION_VERSION
+
+SIZE, SCANS = 32, 2
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The first part, its bundle, and a second part that goes on from the bundle."""
+    folder = tmp_path_factory.mktemp("starter")
+    content = {
+        "methods": ["joint_plus"],
+        "resize": {"size": [SIZE] * 3},
+        "model": {"base_channels": 4},
+        "train": {"epochs": 1},
+        "compute": {"device": "cpu", "threads": 1},
+    }
+    for seed in (1, 2):
+        (folder / f"{seed}.yaml").write_text(yaml.safe_dump(content | {"seed": seed}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "VALIDATED", 4)
+        _train(folder, 1)
+        # as if an older generator had drawn its scans
+        run = read_json(folder / "part-1/run.json")
+        write_json(folder / "part-1/run.json", run | {"simulation_version": 1})
+        _pack(folder, 1)
+        _train(folder, 2, "--start-from", str(folder / "bundle-1"))
+        _pack(folder, 2)
+    return folder
+
+
+def _train(folder, number, *more):
+    arguments = ["--config", str(folder / f"{number}.yaml"), "--scans", str(SCANS)]
+    train([*arguments, "--out", str(folder / f"part-{number}"), *more])
+
+
+def _pack(folder, number):
+    arguments = ["--trained", str(folder / f"part-{number}"), "--threads", "1"]
+    config, out = folder / f"{number}.yaml", folder / f"bundle-{number}"
+    pack.main([*arguments, "--config", str(config), "--out", str(out)])
+
+
+def test_each_part_is_told_as_it_was_trained(made):
+    cohort = read_bundle(made / "bundle-2").content["training_cohort"]
+    assert cohort["simulated"] == {"scans": 2 * SCANS, "of": 2 * SCANS}
+    told = [
+        (part["seed"], part["training_scans"], part["simulation_version"])
+        for part in cohort["parts"]
+    ]
+    assert told == [(1, SCANS, 1), (2, SCANS, SIMULATION_VERSION)]
+    card = (made / "bundle-2/MODEL_CARD.md").read_text()
+    assert f"learned from\n{2 * SCANS} simulated scans" in card
+    assert "trained in\n2 parts" in card
+
+
+def test_the_second_part_started_from_the_packed_weights(made):
+    start = read_json(made / "part-2/run.json")["start"]
+    assert start["sha256"] == read_bundle(made / "bundle-1").content["folds"][0]["weights_sha256"]
+    assert not start["fresh"]
