@@ -6,7 +6,6 @@
 #   benchmarks/start_from.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-run() { snakemake --configfile workflow/configs/start_from.yaml --cores all "$@"; }
 
 cohort=start_from/cohort
 [ -f "$cohort/scans.tsv" ] || msnmo demo --out "$cohort" --ms 24 --nmosd 24 --follow-ups 0 --stripped 0 --seed 3 --workers 2
@@ -18,8 +17,9 @@ for scans in 6 12 24; do
   for start in "" starter; do
     kept="start_from/${start:-random}-$scans.tsv"
     [ -f "$kept" ] && continue
-    run start_from/results/metrics/all.tsv \
-      --config scans="$cohort/scans-$scans.tsv" train="{epochs: $((384 / scans)), start_from: '$start'}"
+    own="start_from/run.yaml"
+    echo "{scans: $cohort/scans-$scans.tsv, train: {epochs: $((384 / scans)), start_from: '$start'}}" >"$own"
+    snakemake --configfile workflow/configs/start_from.yaml "$own" --cores all -- start_from/results/metrics/all.tsv
     cp start_from/results/metrics/all.tsv "$kept"
   done
 done

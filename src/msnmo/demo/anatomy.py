@@ -118,11 +118,8 @@ def head_model(spacing_mm: int) -> HeadModel:
 
     nilearn has no licence file for the template. Its terms are in this module's docstring.
     """
-    t1, white, brain = (_boxed(volume) for volume in _template())
-    rough_t1 = _halved(t1)
-    # the template's mask has thin spurs along nerves and vessels, which no skull stripping keeps
-    brain = np.clip((ndimage.gaussian_filter(brain, 1.8) - 0.5) * 2.5 + 0.5, 0, 1)
-    rough_brain = _halved(brain)
+    t1, white, brain = template_maps()
+    rough_t1, rough_brain = _halved(t1), _halved(brain)
     hull_mm = _hull_distance(rough_brain > 0.5)
     skin_mm = _skin_distance(hull_mm)
     ventricles = _lateral_ventricles(rough_t1, rough_brain > 0.5)
@@ -137,6 +134,14 @@ def head_model(spacing_mm: int) -> HeadModel:
     return HeadModel(
         spacing_mm, t1, brain, structures, hull_mm, skin_mm, ventricle_mm, cortex_mm, white
     )
+
+
+@lru_cache(maxsize=1)
+def template_maps() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return t1, white and brain of `HeadModel` at 1 mm."""
+    t1, white, brain = (_boxed(volume) for volume in _template())
+    # the template's mask has thin spurs along nerves and vessels, which no skull stripping keeps
+    return t1, white, np.clip((ndimage.gaussian_filter(brain, 1.8) - 0.5) * 2.5 + 0.5, 0, 1)
 
 
 def _template() -> list[tuple[np.ndarray, np.ndarray]]:

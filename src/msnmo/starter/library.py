@@ -9,7 +9,7 @@ them: the starter's accuracy is measured on their scans.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +32,31 @@ class Shape:
         Number of the patient whose mask it is of, from 0.
     corner_mm : (3,) ndarray
         MNI place of the box's first voxel (RAS+, 1 mm).
-    depth_mm : (X, Y, Z) ndarray of float32
-        Signed distance to the edge; positive inside.
-    volume_mm3 : int
-        Of the lesion.
+    inside : (X, Y, Z) ndarray of bool
+        The lesion's voxels, with `PAD` voxels of background on each side.
     """
 
     patient: int
     corner_mm: np.ndarray
-    depth_mm: np.ndarray
-    volume_mm3: int
+    inside: np.ndarray
+
+    @property
+    def volume_mm3(self) -> int:
+        """Volume of the lesion."""
+        return int(self.inside.sum())
 
     @property
     def centre_mm(self) -> np.ndarray:
         """(3,) MNI place of the box's centre."""
-        return self.corner_mm + (np.array(self.depth_mm.shape) - 1) / 2
+        return self.corner_mm + (np.array(self.inside.shape) - 1) / 2
+
+    @cached_property
+    def depth_mm(self) -> np.ndarray:
+        """(X, Y, Z) float32, signed distance to the edge; positive inside."""
+        within, beyond = map(ndimage.distance_transform_edt, (self.inside, ~self.inside))
+        depth = within - beyond
+        # half a voxel: the edge lies between the last voxel inside and the first outside
+        return (depth - 0.5 * np.sign(depth)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -58,18 +68,9 @@ def shapes() -> tuple[Shape, ...]:
     ends = np.cumsum(sizes.astype(int).prod(axis=1))
     pieces = np.split(bits[: ends[-1]].astype(bool), ends[:-1])
     return tuple(
-        _shape(int(patient), corner, piece.reshape(size))
+        Shape(int(patient), corner.astype(np.float64) - PAD, np.pad(piece.reshape(size), PAD))
         for patient, corner, size, piece in zip(patients, corners, sizes, pieces, strict=True)
     )
-
-
-def _shape(patient: int, corner: np.ndarray, inside: np.ndarray) -> Shape:
-    padded = np.pad(inside, PAD)
-    # half a voxel: the edge lies between the last voxel inside and the first outside
-    depth = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
-    depth -= 0.5 * np.sign(depth)
-    place = corner.astype(np.float64) - PAD
-    return Shape(patient, place, depth.astype(np.float32), int(inside.sum()))
 
 
 def collect(masks: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from msnmo.demo.anatomy import BUILD_MM, HeadModel, head_model
+from msnmo.demo.anatomy import BUILD_MM, HeadModel, head_model, template_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,12 @@ class Template:
 @lru_cache(maxsize=1)
 def template() -> Template:
     """Return the template's maps; made once per process."""
-    model, rough = head_model(1), head_model(BUILD_MM)
-    fine = np.stack([model.t1, model.brain, model.white])
+    rough = head_model(BUILD_MM)
+    t1, white, brain = template_maps()
+    fine = np.stack([t1, brain, white])
     smooth = np.stack([rough.ventricle_mm, rough.brain_mm])
     return Template(
         rough,
-        Maps(torch.from_numpy(fine)[None], model.origin_mm, 1.0),
+        Maps(torch.from_numpy(fine)[None], rough.origin_mm, 1.0),
         Maps(torch.from_numpy(smooth)[None], rough.origin_mm, float(BUILD_MM)),
     )
