@@ -1,5 +1,6 @@
 """The bundle that ships with the package, and `msnmo apply` without --bundle."""
 
+import contextlib
 import json
 
 import pandas as pd
@@ -25,9 +26,11 @@ def applied(tmp_path_factory):
     plan = Plan(seed=7, ms=1, nmosd=0, follow_ups=0, stripped=1, min_voxel_mm=4.0)
     make_cohort(folder / "heads", plan)
     (head,) = (folder / "heads").rglob("*_FLAIR.nii.gz")
-    for name, more in (("plain", ()), ("class", ("--class",))):
-        out = str(folder / name)
-        apply(["--out", out, "--device", "cpu", "--stripped", "--bias-corrected", *more, str(head)])
+    known = ["--device", "cpu", "--stripped", "--bias-corrected", str(head)]
+    with contextlib.chdir(folder):
+        apply(known)
+    apply(["--out", str(folder / "class"), "--class", *known])
+    (folder / "msnmo-results").rename(folder / "plain")  # where results go unless told
     return folder
 
 

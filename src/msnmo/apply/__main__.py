@@ -26,6 +26,7 @@ from msnmo.settings.skullstrip import Engine
 
 COMBINE = ("intersection", "union", "majority", "staple")
 """As of `msnmo.preprocess.raters`, which is not imported for its libraries' sake."""
+OUT = "msnmo-results"
 OTHER_OUT = "give an --out on another disk (TMPDIR is where steps work); then run the command again"
 
 
@@ -130,7 +131,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="OpenSSH's file of allowed signers: the bundle must be signed by one of them",
     )
     parser.add_argument(
-        *("-o", "--out"), type=path_argument, required=True, help="folder of the results"
+        *("-o", "--out"),
+        type=path_argument,
+        default=OUT,
+        help="folder of the results (default: %(default)s)",
     )
     parser.add_argument(
         "--ids",

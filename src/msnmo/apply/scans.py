@@ -40,6 +40,7 @@ from msnmo.apply.writable import require_writable
 from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare
+from msnmo.core.counts import counted
 from msnmo.core.errors import InputError, MsnmoError
 from msnmo.core.files import sha256
 from msnmo.core.starter import SHIPPED
@@ -186,7 +187,7 @@ def _apply(ensemble: Ensemble, scan: Arrived, given: argparse.Namespace) -> None
             tell("  registration to the MNI template")
             registered = register(prepared, Path(scratch), with_transforms=given.mni)
         regions = registered.regions if registered and given.locations else None
-        tell(f"  {len(ensemble.models)} networks")
+        tell(f"  {counted(len(ensemble.models), 'network')}")
         start_anew(given.out, scan.name)
         run = apply_to_scan(ensemble, prepared, folder, regions)
         if given.dicom_seg and scan.dicom and run["lesions"]:
