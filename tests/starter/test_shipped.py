@@ -53,6 +53,11 @@ def test_its_class_is_named_on_request_alone(applied):
     assert plain["load_ml"].equals(named["load_ml"])
     (run,) = (applied / "plain").rglob("*_run.json")
     assert json.loads(run.read_text())["class"] is None
+    pages = [
+        (applied / name / "report/index.html").read_text(encoding="utf-8")
+        for name in ("plain", "class")
+    ]
+    assert ["named only with --class" in page for page in pages] == [True, False]
 
 
 def test_it_is_named_in_the_config():

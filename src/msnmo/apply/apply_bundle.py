@@ -94,6 +94,7 @@ def apply_to_scan(
                 "method": ensemble.bundle.method.name,
                 "simulated": ensemble.bundle.simulated,
                 "threshold": ensemble.bundle.threshold,
+                "class_unasked": ensemble.bundle.unasked,
             },
             "class": _class(ensemble.bundle, consensus),
             "lesions": _told(lesions, consensus, scan, ensemble.bundle.threshold, regions),

@@ -218,12 +218,13 @@ def write_index(site: Path, runs: Sequence[Mapping[str, Any]], table: pd.DataFra
     bundles = sorted({run["bundle"]["id"] for run in runs})
     rules = sorted({run["class"]["rule"] for run in runs if run["class"]})
     nameless = bool(runs) and not rules
+    unnamed = sorted({run["bundle"].get("class_unasked") or NO_CLASS for run in runs})
     judged = sorted({run["localisation"]["told"] for run in runs if run.get("localisation")})
     told = [
         ("use", NOT_FOR_DIAGNOSIS),
         ("scans", str(len(runs))),
         ("bundles", ", ".join(bundles)),
-        *(("a class is", rule) for rule in ([NO_CLASS] if nameless else rules)),
+        *(("a class is", rule) for rule in (unnamed if nameless else rules)),
         *(("localisation maps", said) for said in judged),
     ]
     title = f"Lesions{'' if nameless else ' and class'} of new scans"

@@ -129,6 +129,13 @@ class Bundle:
         return self.method.tasks
 
     @property
+    def unasked(self) -> str | None:
+        """Why no class is named, of a bundle that names classes on request and was not asked."""
+        if self.tasks == self.method.tasks:
+            return None
+        return f"named only with --class. {self.content['classes_on_request']}"
+
+    @property
     def labels(self) -> tuple[str, str]:
         """The labels of class 0 and of class 1."""
         return self.content["labels"]["0"], self.content["labels"]["1"]
