@@ -103,7 +103,7 @@ def apply_to_cohort(given: argparse.Namespace) -> None:
         )
     write_evaluation(given.out, evaluation)
     tell(in_words(evaluation))
-    tell(f"done: {given.out / FOLDER / 'table.tsv'}, {given.out / SITE / PAGE}")
+    tell(f"written: {given.out / FOLDER / 'table.tsv'}, {given.out / SITE / PAGE}")
 
 
 def _resamples(given: argparse.Namespace) -> bool:

@@ -92,7 +92,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
             failed |= apply_all(load_ensemble(bundle, device), sound, given)
     note_failures(given.out, failed, sources)
     write_listing(given.out)
-    tell(f"done: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
+    tell(f"written: {given.out / 'predictions.tsv'}, {given.out / SITE / 'index.html'}")
     refuse_failed(failed, len(sources))
 
 
