@@ -9,8 +9,8 @@ import pytest
 
 from msnmo.apply.evaluation import ALL_SITES, COHORT_COLUMNS, Settings, evaluate
 from msnmo.apply.evaluation_page import in_words, page_of, write_evaluation
-from msnmo.apply.overlap import find_overlap, main
-from msnmo.bundle.contents import Bundle
+from msnmo.apply.overlap import NO_SEALS, find_overlap, main, refuse_start
+from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.findings import ScanReport
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_tsv, write_json, write_tsv
@@ -231,6 +231,13 @@ def test_a_bundle_of_before_finds_no_overlap_and_says_that_it_is_not_known(appli
     assert "is not known" in " ".join(page_of(evaluated(applied, bundle=old)).notes)
 
 
+def test_of_networks_that_learned_from_no_person_no_overlap_is_to_be_known():
+    nobody = pd.DataFrame({"scan": [], "subject": [], "flair": []})
+    drawn = {"training_cohort": {"simulated": {"scans": 3, "of": 3}}}
+    assert refuse_start(bundle_with(training_seals=None, **drawn), nobody, "") == ""
+    assert NO_SEALS in refuse_start(bundle_with(training_seals=None), nobody, "")
+
+
 def test_the_rule_refuses_all_overlap_at_once_or_lists_it(bundle, tmp_path):
     """The bundle's folds learned from two scans, and this cohort has copies of both."""
     names = ["sub-1", "sub-2", "sub-3"]
@@ -246,9 +253,10 @@ def test_the_rule_refuses_all_overlap_at_once_or_lists_it(bundle, tmp_path):
     for text in ("a (sub-1)", "b (sub-2)", "expected:", "found:", "--leave-out-overlap"):
         assert text in done.stderr
     assert not (tmp_path / "overlap.tsv").exists()
-    start = run_here(main, *options, "--start")
-    assert start.returncode == 1
-    assert "a fold would be tested on scans that its network has learned from" in start.stderr
+    with pytest.raises(InputError, match="a fold would be tested on scans") as refused:
+        refuse_start(read_bundle(bundle), cohort, f"{tmp_path}/{{scan}}.json")
+    assert len(refused.value.findings) == 2
+    assert refuse_start(read_bundle(bundle), cohort.iloc[2:], f"{tmp_path}/{{scan}}.json") == ""
     assert run_here(main, *options, "--leave-out").returncode == 0
     assert read_tsv(tmp_path / "overlap.tsv", {"scan": str})["scan"].tolist() == names[:2]
     content = json.loads((bundle / "bundle.json").read_text())

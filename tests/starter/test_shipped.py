@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 
 from msnmo.apply.__main__ import main as apply
 from msnmo.bundle.contents import read_bundle
+from msnmo.core.errors import InputError
 from msnmo.core.starter import SHIPPED
 from msnmo.demo.cohort import Plan, make_cohort
-from msnmo.settings.config import complete_config, start_of
+from msnmo.settings.config import complete_config, refuse_missing_starts, start_of
 from msnmo.train.start import read_start
 from tests.starter.made import network_of
 
@@ -64,6 +65,16 @@ def test_it_is_named_in_the_config():
     config = complete_config({"train": {"start_from": "starter"}, "apply": {"bundle": "starter"}})
     assert config["apply"]["bundle"] == str(SHIPPED)
     assert start_of(config, "joint_plus") == str(SHIPPED)
+
+
+def test_weights_that_are_not_there_are_refused_before_anything_is_done():
+    own = {"joint": {"train": {"start_from": "/no where"}}}
+    config = {"methods": ["joint", "unet"], "train": {"start_from": "starter"}}
+    refuse_missing_starts(complete_config(config))
+    with pytest.raises(InputError, match="/no where: no such file or folder"):
+        refuse_missing_starts(complete_config(config | {"method_settings": own}))
+    # a method that is not trained starts from nothing
+    refuse_missing_starts(complete_config(config | {"method_settings": own, "methods": ["unet"]}))
 
 
 @pytest.mark.parametrize(("method", "least"), [("joint_plus", 1.0), ("joint", 0.9)])

@@ -146,8 +146,7 @@ OF_OTHER_TARGETS = {
 }
 # rules that the run may have no job of: each is started and asked for its help
 MAY_NOT_RUN = {
-    *("judge_cohort", "refuse_start"),
-    *("map_regions", "refuse_overlap", "evaluate_applied"),
+    *("judge_cohort", "map_regions", "refuse_overlap", "evaluate_applied"),
 }
 # files that rules rerun for although no job of the run needed them
 CAN_NEED = {

@@ -177,6 +177,17 @@ def test_a_plan_that_is_refused_after_the_check_says_what_is_kept(tmp_path):
     assert "once that is fixed" in lines[1]
 
 
+def test_a_plan_that_an_error_breaks_off_after_the_check_is_not_done(tmp_path):
+    broken = "    params: lambda wildcards: Path('results/cohort.tsv').exists() and None.x\n"
+    write(tmp_path, jobs=JOBS.replace("rule compare:\n", f"rule compare:\n{broken}"))
+    code, output = run(tmp_path, "results/statistics/table-3.tsv")
+    assert code == 1
+    assert "AttributeError" in output
+    assert "Done." not in output
+    assert "Not done: what follows could not be planned" in output
+    assert "the same command continues from here, once that is fixed" in output
+
+
 def test_a_job_that_ends_well_when_tried_again_has_not_failed(tmp_path):
     tried = "tried-{wildcards.scan}"
     command = f"if [ ! -e {tried} ]; then touch {tried}; exit 1; fi; touch {{output}}"

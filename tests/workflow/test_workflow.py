@@ -1,6 +1,7 @@
 """The real DAG on a tiny cohort: it ends, it is reproducible, and it survives being killed."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -251,6 +252,32 @@ def test_one_methods_learning_rate_trains_that_method_alone(undisturbed):
     counts = jobs(output)
     assert counts["predict_fold"] == counts["evaluate_fold"] == 2
     assert counts["write_table"] == 2, "Tables 3 and S1 show it"
+
+
+def test_other_weights_to_start_from_train_again_beside_an_older_list_of_their_check(undisturbed):
+    results, config = undisturbed
+    listed = results / "folds/start-joint.tsv"
+    listed.write_text("left by a run that started from them, of other scans\n", encoding="utf-8")
+    os.utime(listed, (1e9, 1e9))
+    joint = {"train": SETTINGS["joint"]["train"] | {"start_from": "starter"}}
+    config = changed(config, method_settings=SETTINGS | {"joint": joint})
+    try:
+        _, output = run(results.parent, config, "--dry-run", "table_3")
+    finally:
+        listed.unlink()
+    assert trained(output) == [("joint", "0"), ("joint", "1")]
+
+
+def test_nothing_is_trained_from_a_bundle_that_has_learned_from_a_tested_scan(undisturbed, packed):
+    results, config = undisturbed
+    joint = {"train": SETTINGS["joint"]["train"] | {"start_from": str(packed)}}
+    config = changed(config, method_settings=SETTINGS | {"joint": joint})
+    code, output = run(results.parent, config, "table_3")
+    assert code == 1
+    assert "its network has learned from" in output
+    assert trained(output) == []
+    # the networks of before are kept
+    assert len(list(results.glob("models/joint/fold-*/weights.safetensors"))) == 2
 
 
 def test_every_other_method_of_the_paper_is_trained_when_it_is_asked_for(undisturbed):

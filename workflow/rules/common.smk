@@ -18,6 +18,7 @@ CHECKOUT = Path(workflow.current_basedir).parents[1]
 SOURCE = CHECKOUT / "src"
 sys.path.insert(0, str(SOURCE))
 
+from msnmo.apply.overlap import refuse_start
 from msnmo.bundle.contents import read_bundle
 from msnmo.check.costs import tell_of_cohort
 from msnmo.workflow.code_version import code_version, reads
@@ -45,6 +46,7 @@ from msnmo.settings.config import (
     complete_config,
     method_settings,
     nameless,
+    refuse_missing_starts,
     shareable,
     start_of,
 )
@@ -69,6 +71,7 @@ else:
 
 try:
     config.update(complete_config(config))
+    refuse_missing_starts(config)
     if config["apply"]["bundle"]:
         # messages name absolute paths; rules keep paths as they are given
         bundle = read_bundle(Path(config["apply"]["bundle"]).absolute(), verify=False)

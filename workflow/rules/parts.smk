@@ -99,13 +99,13 @@ def digest_of_start(path):
     return sha256(description if Path(path).is_dir() else path)
 
 
-def checked_start(wildcards):
-    """Return the list which shows that the bundle to start from knows no scan of this cohort."""
+def parts_of_training(wildcards):
+    """Return the list of what a training reads, unless what it starts from knows a tested scan."""
+    listed = part_of_fold(training_part)(wildcards)
     start = start_of(config, wildcards.method)
-    if not (start and Path(start).is_dir()):
-        return []
-    # if it is made again, it has the same content, or the run stops
-    return ancient(f"{RESULTS}/folds/start-{wildcards.method}.tsv")
+    if runs_jobs() and start and Path(start).is_dir():
+        refuse_known_start(start, tuple(accepted()["scan"]))
+    return listed
 
 
 def settings_of_training(wildcards):

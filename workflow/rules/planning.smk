@@ -51,6 +51,24 @@ def refuse_lost(scans):
 
 
 @cache
+def refuse_known_start(bundle, scans):
+    """Stop if a bundle to start from has learned from a subject that is tested here.
+
+    It is no job. If trainings read what a job writes, they would run again each time it runs.
+    Snakemake's `ancient` does not help: it then plans no training for other weights to start from
+    if that job runs as well.
+    """
+    try:
+        unknown = refuse_start(
+            read_bundle(bundle), SCANS.loc[list(scans)], REPORT_OF_SCAN
+        )
+    except MsnmoError as error:
+        raise WorkflowError(str(error)) from error
+    if unknown:
+        logger.warning(unknown)
+
+
+@cache
 def folds_among(scans):
     """Return the folds that are trained and tested, for the scans that go on."""
     chosen, split = config["folds"]["only"], config["folds"]["split"]

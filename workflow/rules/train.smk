@@ -6,34 +6,9 @@ GPU = 0 if config["compute"]["device"] == "cpu" else 1
 TORCH_ENV = f"../../envs/torch-{'gpu' if GPU else 'cpu'}.yaml"
 
 
-# if a bundle had learned from scans of this cohort, every fold's training would know them
-rule refuse_start:
-    input:
-        cohort=rules.accept_cohort.output.cohort,
-        reports=per_scan(rules.check_scan.output[0]),
-    output:
-        f"{RESULTS}/folds/start-{{method}}.tsv",
-    log:
-        f"{LOGS}/refuse_start/{{method}}.log",
-    benchmark:
-        f"{BENCHMARKS}/refuse_start/{{method}}.tsv"
-    conda:
-        "../../envs/torch-cpu.yaml"
-    params:
-        bundle=lambda wildcards: start_of(config, wildcards.method),
-        # the path may hold another bundle
-        digest=lambda wildcards: digest_of_start(start_of(config, wildcards.method)),
-        reports=pattern(REPORT_OF_SCAN),
-        code=code("apply.overlap"),
-    shell:
-        "python -m msnmo.apply.overlap --bundle {params.bundle:q} --cohort {input.cohort:q}"
-        " --reports {params.reports:q} --start --out {output:q} > {log:q} 2>&1"
-
-
 rule train_fold:
     input:
-        scans=part_of_fold(training_part),
-        start=checked_start,
+        scans=parts_of_training,
     output:
         weights=f"{MODEL}/weights.safetensors",
         history=f"{MODEL}/history.tsv",

@@ -89,6 +89,48 @@ def findings_of(
     ]
 
 
+def refuse_start(bundle: Bundle, cohort: pd.DataFrame, reports: str) -> str:
+    """Refuse to start trainings from a bundle whose folds learned from subjects of the cohort.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    cohort : DataFrame
+        Columns scan, subject, flair.
+    reports : str
+        JSON of the check of a scan, with {scan} and {folder}.
+
+    Returns
+    -------
+    str
+        A warning, if it cannot be known.
+
+    Raises
+    ------
+    InputError
+        Names every scan of such a subject.
+    """
+    overlap = find_overlap(bundle, cohort, _fingerprints(reports, cohort))
+    if len(overlap):
+        raise InputError(findings_of(overlap, cohort, START_ELSEWHERE))
+    return _unknown(bundle)
+
+
+def _fingerprints(reports: str, cohort: pd.DataFrame) -> dict[str, str]:
+    return fingerprints_of(
+        [ScanReport.read(path_of_scan(reports, scan)) for scan in cohort["scan"]]
+    )
+
+
+def _unknown(bundle: Bundle) -> str:
+    """Return a warning, if no overlap with a bundle could be found."""
+    drawn = bundle.content.get("training_cohort", {}).get("simulated", {})
+    # no scan of anybody: all were drawn
+    if bundle.training_seals is not None or (drawn and drawn["scans"] == drawn["of"]):
+        return ""
+    return f"warning: {bundle.path}: {NO_SEALS}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the scans to leave out; refuse all of them at once, unless they are to be left out."""
     parser = argparse.ArgumentParser(prog="python -m msnmo.apply.overlap", description=__doc__)
@@ -97,22 +139,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--reports", required=True, help="JSON of the check of a scan, with {scan} and {folder}"
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--leave-out", action="store_true", help="do not refuse them")
-    what.add_argument(
-        "--start", action="store_true", help="trainings are to start from the bundle's weights"
-    )
+    parser.add_argument("--leave-out", action="store_true", help="do not refuse them")
     parser.add_argument("--out", type=Path, required=True, help="TSV: scan and reason")
     given = parser.parse_args(arguments)
     bundle = read_bundle(given.bundle)
     cohort = read_tsv(given.cohort, COHORT_COLUMNS)
-    reports = [ScanReport.read(path_of_scan(given.reports, scan)) for scan in cohort["scan"]]
-    overlap = find_overlap(bundle, cohort, fingerprints_of(reports))
-    if bundle.training_seals is None:
-        print(f"warning: {bundle.path}: {NO_SEALS}")
+    overlap = find_overlap(bundle, cohort, _fingerprints(given.reports, cohort))
+    if unknown := _unknown(bundle):
+        print(unknown)
     if len(overlap) and not given.leave_out:
-        remedy = START_ELSEWHERE if given.start else LEAVE_OUT
-        raise InputError(findings_of(overlap, cohort, remedy))
+        raise InputError(findings_of(overlap, cohort))
     print(f"{len(overlap)} of {len(cohort)} scans are of subjects that the folds learned from")
     write_tsv(given.out, overlap)
 

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -36,11 +37,19 @@ SECONDS_ON_A_TERMINAL, SECONDS_IN_A_FILE = 1.0, 60.0
 SECONDS_BETWEEN_ESTIMATES = 5.0
 SHARE_OF_TIME = 50
 """Shortest time between two estimates of the time left, as a multiple of their cost."""
+UNPLANNED = (
+    "Not done: what follows could not be planned; the message is above. What was made is kept"
+)
 NOTHING = "Nothing to be done"
 OURS = (".smk", "Snakefile")
 """Endings of the names of files with rules."""
 # Python's words for a failed command, and for one ended by a signal
 STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
+# an `InputError` from a function of a rule, in Snakemake's frame
+FRAMED = re.compile(
+    r"^Error:\n  \w+:\n( +\d+ input problems?:\n.*?)\n(?:Wildcards|Traceback):",
+    re.DOTALL | re.MULTILINE,
+)
 # Snakemake's words for a failed run; our own come at the end
 OUTWORN = (
     "Exiting because a job execution failed",
@@ -95,6 +104,7 @@ class Screen(logging.Handler):
         self.nothing_to_do = False
         self.stopped = False
         self.refused = False
+        self.broken_off = False
         self.statuses: dict[int | None, str] = {}
         self._draws = "progress" not in _quiet(workflow.output_settings)
         self._drawn = ""
@@ -148,8 +158,11 @@ class Screen(logging.Handler):
         if not self._runs():
             return
         event = getattr(record, "event", None)
-        if event == "error" and (found := STATUS.search(message)):
-            self.statuses[record.thread] = found[1] or found[2]
+        if event == "error":
+            if found := STATUS.search(message):
+                self.statuses[record.thread] = found[1] or found[2]
+            else:
+                self.broken_off = True
         elif take := self._takers.get(str(event)):
             take(record)
 
@@ -235,7 +248,9 @@ class Screen(logging.Handler):
             if isinstance(error, MsnmoError) or _is_of_rules(error):
                 return str(error)
             error = error.__cause__ or error.__context__
-        return None
+        # raised again within Snakemake, it has lost what caused it: only the text is left
+        framed = FRAMED.search(record.getMessage())
+        return textwrap.dedent(framed[1]).strip() if framed else None
 
     def _draw_again_and_again(self) -> None:
         pause = SECONDS_ON_A_TERMINAL if self.on_terminal else SECONDS_IN_A_FILE
@@ -321,12 +336,14 @@ class Screen(logging.Handler):
             return
         logs = self.workflow.logger_manager.get_logfile()
         log = f"Snakemake's log: {logs[-1]}" if logs else "Snakemake keeps no log"
-        if run.left:
+        if run.left or self.broken_off:
             if not self.stopped:
                 self._add_those_without_output(run)
-            mended = ", once that is fixed" if run.failed or self.refused else ""
+            wrong = run.failed or self.refused or self.broken_off
+            mended = ", once that is fixed" if wrong else ""
             again = f"the same command continues from here{'' if self.stopped else mended}"
-            lines = [*failure(run, self.stopped), f"{took(run)}; {again}; {log}"]
+            told = failure(run, self.stopped) if run.left else [UNPLANNED]
+            lines = [*told, f"{took(run)}; {again}; {log}"]
         else:
             said = f"{NOTHING}: all requested files exist." if self.nothing_to_do else "Done."
             lines = success(dag, self.about.results, self.about.confidence, said)
