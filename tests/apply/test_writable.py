@@ -14,7 +14,7 @@ from msnmo.apply.arrivals import receive
 from msnmo.apply.naming import is_folder
 from msnmo.apply.remedies import as_options
 from msnmo.apply.writable import require_writable
-from msnmo.core.errors import DiskError, InputError, other_disk
+from msnmo.core.errors import DiskError, InputError, explain_refusal, other_disk
 
 SOURCE = Path(writable.__file__).parents[1]
 
@@ -48,7 +48,7 @@ def test_what_takes_no_file_is_named_with_no_remedy_of_a_config(
 
 def test_other_remedies_come_back_after_the_block(tmp_path):
     def refused():
-        with pytest.raises(DiskError) as caught, writable.explain_refusal(tmp_path):
+        with pytest.raises(DiskError) as caught, explain_refusal(tmp_path):
             raise OSError(errno.ENOSPC, "full")
         return str(caught.value)
 

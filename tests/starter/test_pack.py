@@ -4,10 +4,11 @@ import pytest
 import yaml
 
 from msnmo.bundle.contents import read_bundle
+from msnmo.core.errors import InputError
 from msnmo.core.files import read_json, write_json
 from msnmo.starter import pack
 from msnmo.starter.__main__ import main as train
-from msnmo.starter.scans import SIMULATION_VERSION
+from msnmo.starter.render import SIMULATION_VERSION
 
 SIZE, SCANS = 32, 2
 
@@ -65,3 +66,17 @@ def test_the_second_part_started_from_the_packed_weights(made):
     start = read_json(made / "part-2/run.json")["start"]
     assert start["sha256"] == read_bundle(made / "bundle-1").content["folds"][0]["weights_sha256"]
     assert not start["fresh"]
+
+
+def test_a_folder_that_holds_something_is_not_replaced(made):
+    with pytest.raises(InputError, match=r"MODEL_CARD\.md is in it"):
+        _pack(made, 1)
+
+
+def test_what_is_no_training_is_named(made, tmp_path):
+    for content, found in (("{}", "no device_name"), ("[]", "list")):
+        (tmp_path / "run.json").write_text(content)
+        arguments = ["--trained", str(tmp_path), "--config", str(made / "1.yaml")]
+        with pytest.raises(InputError, match=found) as refused:
+            pack.main([*arguments, "--out", str(tmp_path / "out")])
+        assert "train the starter again" in str(refused.value)

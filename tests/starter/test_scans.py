@@ -2,15 +2,19 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
+from msnmo.core.errors import InputError
 from msnmo.core.volumes import load_mask, load_volume
 from msnmo.settings.methods import get_method
 from msnmo.settings.training import Settings
 from msnmo.starter.__main__ import main as draw
 from msnmo.starter.scans import PASSES, HoldNone, drawings, scans_to_draw
 from msnmo.starter.simulate import main
+from msnmo.starter.store import drawn
 from msnmo.train.job import Job
 from msnmo.train.loop import Stopped, train
 
@@ -68,6 +72,41 @@ def test_a_store_gives_the_scans_that_would_be_drawn(tmp_path):
     assert all(torch.equal(fresh[name], stored[name]) for name in fresh)
     # nothing was drawn again
     assert kept == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
+
+
+def _stored(path, image=None, lesion=None):
+    shape = (1, SIZE, SIZE, SIZE)
+    image = torch.zeros(shape) if image is None else image
+    save_file({"image": image, "lesion": lesion or torch.zeros(shape, dtype=torch.bool)}, path)
+
+
+@pytest.mark.parametrize("kind", ["cut", "text", "other shape", "other type", "not finite"])
+def test_a_damaged_file_of_a_store_is_named(tmp_path, kind):
+    drawing = drawings(job(), scans_to_draw(SCANS, SIZE))[0]
+    path = tmp_path / drawing.file_name
+    _stored(path)
+    assert not drawn(drawing, tmp_path)[1].any()
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif kind == "text":
+        path.write_text("no scan")
+    else:
+        shape = (1, 16, 16, 16) if kind == "other shape" else (1, SIZE, SIZE, SIZE)
+        filled = float("nan") if kind == "not finite" else 0.0
+        number = torch.float64 if kind == "other type" else torch.float32
+        _stored(path, torch.full(shape, filled, dtype=number))
+    with pytest.raises(InputError, match=path.name) as refused:
+        drawn(drawing, tmp_path)
+    assert "delete it: it is drawn again" in str(refused.value)
+
+
+def test_scans_are_not_mixed_with_others(tmp_path):
+    (tmp_path / "scans.tsv").write_text("mine")
+    with pytest.raises(InputError, match=r"scans\.tsv is in it"):
+        main(["--out", str(tmp_path), "--scans", "2", "--size", "32"])
+    with pytest.raises(InputError, match="a folder for results"):
+        main(["--out", str(tmp_path / "scans.tsv/x")])
+    assert [path.name for path in tmp_path.iterdir()] == ["scans.tsv"]
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path):

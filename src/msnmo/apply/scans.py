@@ -111,8 +111,8 @@ def tell_of(bundle: Bundle) -> None:
     """Say what is to be known of a bundle before its masks are believed."""
     if bundle.path == SHIPPED:
         tell(
-            "no --bundle is given, so the starter is used. It has learned from simulated scans "
-            f"alone. {bundle.content['accuracy']}"
+            "the starter is used (--bundle names another bundle). It has learned from simulated "
+            f"scans alone. {bundle.content['accuracy']}"
         )
     if bundle.unverified:
         tell(f"warning: {bundle.unverified}")

@@ -211,8 +211,14 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> dict[str, Any]:
+def read_json(path: Path | str, remedy: str = MAKE_AGAIN) -> dict[str, Any]:
     """Read a JSON object of finite numbers. Errors name the file.
+
+    Parameters
+    ----------
+    path : Path or str
+    remedy : str
+        What the user can do about a damaged one.
 
     Raises
     ------
@@ -223,9 +229,9 @@ def read_json(path: Path | str) -> dict[str, Any]:
     try:
         content = loads_finite(_text_of(Path(path)))
     except (OSError, ValueError, RecursionError) as error:
-        raise bad_input(path, "a readable JSON object", str(error), MAKE_AGAIN) from error
+        raise bad_input(path, "a readable JSON object", str(error), remedy) from error
     if not isinstance(content, dict):
-        raise bad_input(path, "a JSON object", type(content).__name__, MAKE_AGAIN)
+        raise bad_input(path, "a JSON object", type(content).__name__, remedy)
     return content
 
 

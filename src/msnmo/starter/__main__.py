@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from msnmo.compute.device import device_name, pick_device, precision, prepare
 from msnmo.core.arguments import at_least
@@ -22,10 +21,13 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, read_json, write_json, write_tsv
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
+from msnmo.core.writable import require_folder
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import METHODS, get_method
+from msnmo.settings.reading import read_config
 from msnmo.settings.training import Settings
-from msnmo.starter.scans import PASSES, SIMULATION_VERSION, HoldNone, drawings, scans_to_draw
+from msnmo.starter.render import SIMULATION_VERSION
+from msnmo.starter.scans import PASSES, HoldNone, drawings, scans_to_draw
 from msnmo.starter.store import draw_all
 from msnmo.train.__main__ import serialise
 from msnmo.train.job import Job, Running
@@ -33,13 +35,14 @@ from msnmo.train.loop import Stopped, train
 from msnmo.train.sigterm import leave, stop_on_sigterm
 from msnmo.train.start import DESCRIPTION, Taken, read_start
 
+AS_SHIPPED = "give a config like workflow/configs/starter.yaml"
 GO_ON = "start the same command again to go on"
 
 
 def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lambda: False) -> None:
     """Train; a state is kept in the folder, and gone on from."""
     given = _parse(arguments)
-    config = complete_config(yaml.safe_load(given.config.read_text(encoding="utf-8")))
+    config = complete_config(read_config(given.config, AS_SHIPPED))
     if len(config["methods"]) != 1:
         found = ", ".join(config["methods"])
         raise bad_input(given.config, "one method", found, "name the one to train under methods")
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     settings = Settings.from_mapping(method_settings(config, method.name), method)
     job = Job(method.name, 0, config["seed"], settings)
     scans = scans_to_draw(given.scans, size[0])
+    for folder in filter(None, (given.store, given.out)):
+        require_folder(folder, "rename it, or give another folder")
     if given.draw:
         if not draw_all(drawings(job, scans), given.store, given.draw, stop):
             raise Stopped("while scans were drawn")

@@ -38,6 +38,7 @@ from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
 from msnmo.core.seeds import derive_seed
 from msnmo.core.templates import templates
+from msnmo.core.writable import require_empty
 from msnmo.demo.lesions import Diagnosis
 from msnmo.evaluate.lesion_detection import lesion_metrics
 from msnmo.evaluate.segmentation import overlap_metrics
@@ -45,6 +46,7 @@ from msnmo.networks import NETWORK_VERSION
 from msnmo.predict.fold import infer, load_model
 from msnmo.settings.config import complete_config, shareable
 from msnmo.settings.methods import get_method
+from msnmo.settings.reading import read_config
 from msnmo.starter.render import Scan, simulate
 
 CPU = torch.device("cpu")
@@ -56,6 +58,7 @@ CLASS_NOTE = (
     "The network also tells MS from NMOSD. It learned this from simulated lesions alone. It was "
     "not validated: it has never seen a patient."
 )
+CORRECT_CONFIG = "give the config that the starter was trained with"
 TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
 PART = (
     "seed",
@@ -70,6 +73,7 @@ PART = (
 """What a bundle tells of each part of its training, from run.json."""
 MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
 """Columns of the table of real scans; DSC and LF1 in [0, 1], n/a without a true mask."""
+WRITE_TABLE = f"write a table (TSV) with the columns {', '.join(MEASURED)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,9 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parse(arguments)
     prepare(CPU, given.threads)
     # before the minutes of work
-    measured = None if given.measured is None else read_tsv(given.measured, MEASURED)
-    run = read_json(given.trained / "run.json")
-    config = complete_config(yaml.safe_load(given.config.read_text(encoding="utf-8")))
+    require_empty(given.out)
+    measured = None if given.measured is None else read_tsv(given.measured, MEASURED, WRITE_TABLE)
+    run = _run_of(given.trained)
+    config = complete_config(read_config(given.config, CORRECT_CONFIG))
     weights = _halved(given.trained / "weights.safetensors", run["weights_sha256"])
     digest = hashlib.sha256(weights).hexdigest()
     with atomic_folder(given.out) as folder:
@@ -100,6 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
         write_text(folder / CHECKSUMS, sums)
     print(f"{given.out}: threshold {threshold:g}, {len(weights) / 1e6:.1f} MB of weights")
+
+
+def _run_of(trained: Path) -> dict[str, Any]:
+    """Return what a training tells of itself."""
+    path = trained / "run.json"
+    run = read_json(path, TRAIN_AGAIN)
+    needed = {*PART, "method", "fold", "settings", "size", "start", "seconds", "versions"}
+    if missing := sorted(needed - set(run)):
+        raise bad_input(path, "the record of a training", f"no {missing[0]}", TRAIN_AGAIN)
+    return run
 
 
 def _halved(path: Path, digest: str) -> bytes:

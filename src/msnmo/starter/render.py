@@ -19,6 +19,8 @@ from msnmo.demo.subject import MEAN_SIZE
 from msnmo.starter import lesions
 from msnmo.starter.template import Template, template
 
+SIMULATION_VERSION = 3
+"""Raise it by one when equal seeds are meant to give other scans than before."""
 OVERSAMPLED = 1.25
 """Voxels of the simulated head along an edge, for each of the network's."""
 MARGIN_MM = 7.0

@@ -13,13 +13,12 @@ import torch
 from msnmo.core.seeds import derive_seed
 from msnmo.demo.lesions import Diagnosis
 from msnmo.settings.sections import HeldScans
+from msnmo.starter.render import SIMULATION_VERSION
 from msnmo.starter.store import Drawing, drawn
 from msnmo.train.batches import Batch, Cohort, ahead, collate, order
 from msnmo.train.data import TrainingScan
 from msnmo.train.job import Job
 
-SIMULATION_VERSION = 3
-"""Raise it by one when equal seeds are meant to give other scans than before."""
 PASSES = 4
 """Epochs that learn from a drawn scan. One in so many is replaced after each epoch."""
 

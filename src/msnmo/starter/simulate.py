@@ -25,6 +25,7 @@ from msnmo.core.grid import Grid
 from msnmo.core.paths import path_argument
 from msnmo.core.saving import save_volume
 from msnmo.core.seeds import derive_seed
+from msnmo.core.writable import require_empty
 from msnmo.demo.lesions import Diagnosis
 from msnmo.starter.render import Scan, simulate
 
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.size > LARGEST:
         parser.error(f"argument --size: {LARGEST} at most")
+    require_empty(given.out)
     require_extra("locations", "msnmo simulate")  # its brains are made from the MNI template
     table = write_scans(given.out, given.scans, given.size, given.seed)
     print(f"{counted(len(table), 'scan')}: {given.out / 'scans.tsv'}")

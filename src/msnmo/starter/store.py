@@ -11,11 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from msnmo.core.errors import bad_input
 from msnmo.core.files import atomic_path
 from msnmo.demo.lesions import Diagnosis
-from msnmo.starter.render import simulate
+from msnmo.starter.render import SIMULATION_VERSION, simulate
+
+DRAW_AGAIN = "delete it: it is drawn again"
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Drawing:
 
     @property
     def file_name(self) -> str:
-        """Name of its file in a store."""
-        return f"{self.diagnosis}-{self.size}-{self.seed}.safetensors"
+        """Name of its file in a store; other generators draw other scans."""
+        return f"v{SIMULATION_VERSION}-{self.diagnosis}-{self.size}-{self.seed}.safetensors"
 
 
 def drawn(drawing: Drawing, store: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,16 +59,36 @@ def drawn(drawing: Drawing, store: Path | None = None) -> tuple[torch.Tensor, to
         The image, z-scored.
     (1, S, S, S) tensor of bool
         The lesions.
+
+    Raises
+    ------
+    InputError
+        Names a file of the store that is no such scan.
     """
     path = store and store / drawing.file_name
     if path and path.is_file():
-        kept = load_file(path)
-        return kept["image"], kept["lesion"]
+        return _kept(path, drawing.size)
     scan = simulate(drawing.seed, drawing.diagnosis, drawing.size)
     if path:
         with atomic_path(path) as temporary:
             temporary.write_bytes(save({"image": scan.image, "lesion": scan.lesion}))
     return scan.image, scan.lesion
+
+
+def _kept(path: Path, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return image and lesions of a file in a store."""
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise bad_input(path, "a drawn scan (safetensors)", str(error), DRAW_AGAIN) from error
+    shape = (1, size, size, size)
+    wanted = {"image": (shape, torch.float32), "lesion": (shape, torch.bool)}
+    there = {name: (tuple(each.shape), each.dtype) for name, each in tensors.items()}
+    if there != wanted:
+        raise bad_input(path, f"tensors {wanted}", str(there), DRAW_AGAIN)
+    if not tensors["image"].isfinite().all():
+        raise bad_input(path, "finite intensities", "NaN or infinity", DRAW_AGAIN)
+    return tensors["image"], tensors["lesion"]
 
 
 def draw_all(

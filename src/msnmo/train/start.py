@@ -59,7 +59,9 @@ class Start:
         fitting = {
             name: tensor
             for name, tensor in self.tensors.items()
-            if name in own and own[name].shape == tensor.shape
+            if name in own
+            and own[name].shape == tensor.shape
+            and own[name].is_floating_point() == tensor.is_floating_point()
         }
         if 2 * len(fitting) < len(own):
             expected = f"at least half of the network's {len(own)} tensors, by name and shape"
@@ -123,7 +125,7 @@ def read_start(path: Path, fold: int) -> Start:
     if not description.is_file():
         expected = "the folder of a bundle, or a file of weights (safetensors)"
         raise bad_input(path, expected, f"no {DESCRIPTION} in it", REMEDY)
-    content = read_json(description)
+    content = read_json(description, COPY_AGAIN)
     try:
         folds = content["folds"]
         chosen = folds[fold % len(folds)]
@@ -143,6 +145,11 @@ def _told_of(labels: tuple[str, ...]) -> str:
     return f"its classes were {' and '.join(labels)}, here they are {' and '.join(diagnoses())}"
 
 
+def _is_odd(tensor: torch.Tensor) -> bool:
+    common = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype not in common)
+
+
 def _read(file: Path, note: str) -> Start:
     try:
         with safe_open(file, framework="pt") as opened:
@@ -151,6 +158,10 @@ def _read(file: Path, note: str) -> Start:
     except (OSError, SafetensorError, InputError) as error:
         found = f"{type(error).__name__}: {error}"
         raise bad_input(file, "weights (safetensors) to start from", found, REMEDY) from error
+    odd = [f"{name} ({tensor.dtype})" for name, tensor in tensors.items() if _is_odd(tensor)]
+    if odd:
+        expected = "tensors of float16, bfloat16, float32 or float64, and whole numbers"
+        raise bad_input(file, expected, f"{len(odd)} others, such as {odd[0]}", REMEDY)
     wrong = [
         name
         for name, tensor in tensors.items()
