@@ -22,6 +22,7 @@ from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
 from msnmo.compute.options import add_arguments
 from msnmo.core.diagnoses import score_in_words
+from msnmo.core.counts import counted
 from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.grid import Grid
@@ -270,7 +271,8 @@ def in_words(run: Mapping[str, Any]) -> str:
     """Return what was found of a scan, in a line."""
     parts = []
     if run["lesions"]:
-        parts.append(f"{run['lesions']['count']} lesions, {run['lesions']['load_ml']:.2f} ml")
+        count, load_ml = run["lesions"]["count"], run["lesions"]["load_ml"]
+        parts.append(f"{counted(count, 'lesion')}, {load_ml:.2f} ml")
     if said := run["class"]:
         doubt = f", uncertain: {'; '.join(said['doubts'])}" if said["uncertain"] else ""
         labels = labels_of(run)
