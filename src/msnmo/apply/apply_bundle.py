@@ -21,8 +21,8 @@ from msnmo.apply.prepared import Prepared
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS, Bundle, read_bundle
 from msnmo.compute.device import device_name, peak_memory, pick_device, prepare
 from msnmo.compute.options import add_arguments
-from msnmo.core.diagnoses import score_in_words
 from msnmo.core.counts import counted
+from msnmo.core.diagnoses import score_in_words
 from msnmo.core.errors import MsnmoError, run_command
 from msnmo.core.files import atomic_folder, read_json, sha256, write_json, write_tsv
 from msnmo.core.grid import Grid
