@@ -118,3 +118,27 @@ def test_weights_that_were_swapped_are_named(bundle, tmp_path):
     shutil.copy(bundle / "fold-1.safetensors", swapped / "fold-0.safetensors")
     with pytest.raises(InputError, match=r"fold-0\.safetensors"):
         load_ensemble(Bundle(swapped, content, "id"), CPU)
+
+
+def test_a_mirrored_answer_is_the_mean_of_both_sides(ensemble, image):
+    """Turned back, so that left stays left; the networks themselves know left from right."""
+    bundle = ensemble.bundle
+    both = Bundle(bundle.path, bundle.content | {"mirrored": True}, bundle.id)
+    together = consult(load_ensemble(both, CPU), image, BRAIN)
+    upright = consult(ensemble, image, BRAIN)
+    mirror = consult(ensemble, image[::-1].copy(), BRAIN[::-1])
+    turned = mirror.lesion_probability[::-1]
+    assert not np.allclose(upright.lesion_probability, turned, atol=1e-3)
+    mean = (upright.lesion_probability + turned) / 2
+    np.testing.assert_allclose(together.lesion_probability, mean, atol=1e-6)
+    classes = (upright.class_probabilities + mirror.class_probabilities) / 2
+    np.testing.assert_allclose(together.class_probabilities, classes, atol=1e-6)
+
+
+def test_a_mirrored_answer_of_the_mirror_image_is_its_mirror_image(ensemble, image):
+    bundle = ensemble.bundle
+    both = load_ensemble(Bundle(bundle.path, bundle.content | {"mirrored": True}, "id"), CPU)
+    one, other = consult(both, image, BRAIN), consult(both, image[::-1].copy(), BRAIN[::-1])
+    np.testing.assert_allclose(other.lesion_probability[::-1], one.lesion_probability, atol=1e-5)
+    np.testing.assert_allclose(other.class_probabilities, one.class_probabilities, atol=1e-5)
+    np.testing.assert_allclose(other.localisation[::-1], one.localisation, atol=1e-4)

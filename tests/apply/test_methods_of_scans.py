@@ -47,6 +47,13 @@ def test_what_was_done_to_scans_is_told(run):
         assert other not in text, other
 
 
+def test_a_mirrored_answer_is_told(run):
+    said = "(Joint Model; Huang L. et al. 2024), as it is and with left and right exchanged"
+    assert said not in methods_of_scans([run])
+    run["bundle"]["mirrored"] = True
+    assert said in methods_of_scans([run])
+
+
 def test_what_differs_between_scans_is_counted(run):
     other = run | {
         "bundle": run["bundle"] | {"id": "b2", "method": "only_seg", "simulated": "Simulated."},

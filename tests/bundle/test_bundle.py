@@ -228,6 +228,7 @@ def test_all_missing_files_are_named_at_once(broken: Path) -> None:
         ({"format": 2}, "a newer one needs a newer msnmo"),
         ({"method": "none_such"}, r"bundle\.json(.|\n)*none_such(.|\n)*copy the bundle again"),
         ({"threshold": 2}, "threshold"),
+        ({"mirrored": "yes"}, "true if answers for the scan and for its mirror image"),
         ({"threshold": float("nan")}, "NaN instead of a finite number"),
         ({"temperature": float("inf")}, "Infinity instead of a finite number"),
         ({"certain_from": float("nan")}, "NaN instead of a finite number"),

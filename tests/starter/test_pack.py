@@ -1,16 +1,23 @@
 """A training in two parts, packed: the bundle tells both, and a bundle can be gone on from."""
 
+from typing import get_args
+
+import numpy as np
 import pytest
 import yaml
 
+from msnmo.apply.ensemble import Said
 from msnmo.bundle.contents import read_bundle
 from msnmo.core.errors import InputError
 from msnmo.core.files import read_json, write_json
+from msnmo.core.seeds import derive_seed
+from msnmo.demo.lesions import Diagnosis
 from msnmo.starter import pack
 from msnmo.starter.__main__ import main as train
 from msnmo.starter.render import SIMULATION_VERSION
 
 SIZE, SCANS = 32, 2
+CLASSES = get_args(Diagnosis)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +87,42 @@ def test_what_is_no_training_is_named(made, tmp_path):
         with pytest.raises(InputError, match=found) as refused:
             pack.main([*arguments, "--out", str(tmp_path / "out")])
         assert "train the starter again" in str(refused.value)
+
+
+def test_the_way_of_the_best_mean_dice_is_taken(made, tmp_path, monkeypatch):
+    """The mirror image's answer is worth more here, and a low threshold is."""
+
+    def ask(model, image, device, *, mirrored, names_class):
+        assert not names_class
+        truth = truths[image.tobytes()]
+        return Said(np.where(truth, 0.4 if mirrored else 0.1, 0).astype(np.float32), None, None)
+
+    drawn = [pack.simulate(derive_seed(2, "validation", n), d, SIZE) for n, d in enumerate(CLASSES)]
+    truths = {scan.image[0].numpy().tobytes(): scan.lesion[0].numpy() for scan in drawn}
+    monkeypatch.setattr(pack, "VALIDATED", len(CLASSES))
+    monkeypatch.setattr(pack, "ask", ask)
+    arguments = ["--trained", str(made / "part-2"), "--config", str(made / "2.yaml")]
+    pack.main([*arguments, "--out", str(tmp_path / "bundle")])
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.mirrored
+    assert bundle.threshold == min(pack.THRESHOLDS)
+    assert "once with left and right exchanged" in (bundle.path / "MODEL_CARD.md").read_text()
+
+
+def test_a_network_that_segments_alone_is_packed_without_a_class(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "VALIDATED", 4)
+    config = made / "1.yaml"
+    arguments = ["--config", str(config), "--method", "only_seg", "--scans", "1"]
+    train([*arguments, "--out", str(tmp_path / "trained")])
+    trained = ["--trained", str(tmp_path / "trained"), "--config", str(config)]
+    pack.main([*trained, "--out", str(tmp_path / "bundle")])
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.unasked is None
+    assert "## The class" not in (bundle.path / "MODEL_CARD.md").read_text()
+    only_cls = ["--config", str(config), "--method", "only_cls", "--scans", "1"]
+    train([*only_cls, "--out", str(tmp_path / "class")])
+    with pytest.raises(InputError, match="a method that segments lesions"):
+        pack.main(
+            [*("--trained", str(tmp_path / "class")), *trained[2:], "--out", str(tmp_path / "no")]
+        )
+    assert not (tmp_path / "no").exists()

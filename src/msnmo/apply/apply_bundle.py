@@ -95,6 +95,7 @@ def apply_to_scan(
                 "method": ensemble.bundle.method.name,
                 "simulated": ensemble.bundle.simulated,
                 "threshold": ensemble.bundle.threshold,
+                "mirrored": ensemble.bundle.mirrored,
                 "class_unasked": ensemble.bundle.unasked,
             },
             "class": _class(ensemble.bundle, consensus),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from msnmo.networks.localisation import evidence
 from msnmo.predict.fold import infer, load_model
 
 CPU = torch.device("cpu")
+AVERAGING = ("averaging the folds' maps", "free memory")
+"""What runs out of memory, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,25 @@ class Ensemble:
     bundle: Bundle
     models: tuple[nn.Module, ...]
     device: torch.device
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one network says of one scan, in model space.
+
+    Parameters
+    ----------
+    lesion_probability : (X, Y, Z) ndarray of float32, optional
+        0 to 1; None if the method does not segment.
+    class_probabilities : (2,) ndarray of float64, optional
+        Of class 0 and 1 (MS and NMOSD); None if the method does not classify or was not asked.
+    evidence : (2, X, Y, Z) ndarray of float32, optional
+        For each class; None if the method has no localisation maps or was not asked.
+    """
+
+    lesion_probability: np.ndarray | None
+    class_probabilities: np.ndarray | None
+    evidence: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,6 @@ def refuse_changed(model: nn.Module, weights: Path, run: Mapping[str, Any], bund
         raise bad_input(weights, expected, changed, bundle.remedy)
 
 
-@torch.inference_mode()
 def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consensus:
     """Return the consensus of the folds on one z-scored scan in model space (X, Y, Z).
 
@@ -120,34 +140,95 @@ def consult(ensemble: Ensemble, image: np.ndarray, brain: np.ndarray) -> Consens
     MsnmoError
         If memory runs out, or a fold's network says NaN or infinity; its weights are named.
     """
-    threshold = ensemble.bundle.threshold
-    names_class = "classification" in ensemble.bundle.tasks
+    bundle, device = ensemble.bundle, ensemble.device
+    names_class = "classification" in bundle.tasks
     lesion, total = None, None
     voxels, classes = [], []
-    for model, (weights, _) in zip(ensemble.models, ensemble.bundle.runs, strict=True):
+    for model, (weights, _) in zip(ensemble.models, bundle.runs, strict=True):
         try:
-            outputs = infer(model, image, ensemble.device)
+            said = ask(model, image, device, mirrored=bundle.mirrored, names_class=names_class)
         except MsnmoError as error:
             raise MsnmoError(f"{weights}: {error}") from error
-        with explain_full_memory(ensemble.device, "averaging the folds' maps", "free memory"):
-            if outputs.lesion_logits is not None:
-                probability = outputs.lesion_probability[0, 0].float().cpu().numpy()
-                voxels.append(int((probability > threshold).sum()))
-                lesion = probability if lesion is None else lesion + probability
-            if outputs.class_logits is not None and names_class:
-                classes.append(outputs.class_probabilities[0].double().cpu().numpy())
-            if outputs.features and names_class:
-                fold = evidence(outputs, image.shape).cpu().numpy()
-                total = fold if total is None else total + fold
+        with explain_full_memory(device, *AVERAGING):
+            if said.lesion_probability is not None:
+                voxels.append(int((said.lesion_probability > bundle.threshold).sum()))
+            if said.class_probabilities is not None:
+                classes.append(said.class_probabilities)
+            lesion = _sum(lesion, said.lesion_probability)
+            total = _sum(total, said.evidence)
     folds = len(ensemble.models)
-    probabilities = _scaled(classes, ensemble.bundle.temperature) if classes else None
+    probabilities = _scaled(classes, bundle.temperature) if classes else None
     consensus = Consensus(
         None if lesion is None else lesion / np.float32(folds), tuple(voxels), probabilities, None
     )
     if total is None or consensus.named is None:
         return consensus
     share = as_share(np.where(brain, total[consensus.named] / np.float32(folds), np.float32(0)))
-    return Consensus(consensus.lesion_probability, tuple(voxels), probabilities, share)
+    return replace(consensus, localisation=share)
+
+
+def ask(
+    model: nn.Module,
+    image: np.ndarray,
+    device: torch.device,
+    *,
+    mirrored: bool = False,
+    names_class: bool = True,
+) -> Said:
+    """Return what a network says of one z-scored scan in model space (X, Y, Z).
+
+    Parameters
+    ----------
+    model : Module
+    image : (X, Y, Z) ndarray of float32
+        X runs from the left to the right of the head.
+    device : torch.device
+    mirrored : bool
+        Whether the scan is also asked for with left and right exchanged, and both answers averaged
+        (the mirror image's maps turned back).
+    names_class : bool
+        Whether classes and evidence are asked for.
+
+    Raises
+    ------
+    MsnmoError
+        If memory runs out, or the network says NaN or infinity.
+    """
+    upright = _ask_once(model, image, device, names_class)
+    if not mirrored:
+        return upright
+    mirror = _ask_once(model, image[::-1], device, names_class)
+    with explain_full_memory(device, *AVERAGING):
+        lesion, evidence = mirror.lesion_probability, mirror.evidence
+        return Said(
+            _mean(upright.lesion_probability, None if lesion is None else lesion[::-1]),
+            _mean(upright.class_probabilities, mirror.class_probabilities),
+            _mean(upright.evidence, None if evidence is None else evidence[:, ::-1]),
+        )
+
+
+@torch.inference_mode()
+def _ask_once(model: nn.Module, image: np.ndarray, device: torch.device, names_class: bool) -> Said:
+    outputs = infer(model, image, device)
+    lesion = classes = maps = None
+    with explain_full_memory(device, *AVERAGING):
+        if outputs.lesion_logits is not None:
+            lesion = outputs.lesion_probability[0, 0].float().cpu().numpy()
+        if outputs.class_logits is not None and names_class:
+            classes = outputs.class_probabilities[0].double().cpu().numpy()
+        if outputs.features and names_class:
+            maps = evidence(outputs, image.shape).cpu().numpy()
+    return Said(lesion, classes, maps)
+
+
+def _sum(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
+
+
+def _mean(one: np.ndarray | None, other: np.ndarray | None) -> np.ndarray | None:
+    return None if one is None or other is None else (one + other) / one.dtype.type(2)
 
 
 def _scaled(classes: list[np.ndarray], temperature: float) -> np.ndarray:

@@ -77,6 +77,7 @@ def _of_bundle(run: Run) -> dict[str, Any]:
         "folds": len(of_single_folds(lesions)) if lesions else said["folds"],
         "lesions": lesions is not None,
         "threshold": bundle.get("threshold"),
+        "mirrored": bundle.get("mirrored", False),
         "rule": said["rule"] if said else "",
         "temperature": said["temperature"] if said else 1,
     }

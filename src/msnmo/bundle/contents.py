@@ -165,6 +165,11 @@ class Bundle:
         return self.content["threshold"]
 
     @property
+    def mirrored(self) -> bool:
+        """Whether a scan is also shown with left and right exchanged, and both answers averaged."""
+        return self.content.get("mirrored", False)
+
+    @property
     def temperature(self) -> float:
         """The divisor of the class logits; 1 if they are not calibrated."""
         return self.content["temperature"]

@@ -1,15 +1,18 @@
 """Pack the trained starter as a bundle: half-precision weights, a threshold, a model card.
 
-The threshold is chosen on simulated scans that were not learned from. Numbers on real scans are
-told as they are given, and choose nothing.
+The threshold, and whether the answer for the mirror image is averaged in, are chosen on simulated
+scans that were not learned from. Numbers on real scans are told as they are given, and choose
+nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +22,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save
 
+from msnmo.apply.ensemble import ask
 from msnmo.bundle.contents import (
     CHECKSUMS,
     DESCRIPTION,
@@ -43,7 +47,7 @@ from msnmo.demo.lesions import Diagnosis
 from msnmo.evaluate.lesion_detection import lesion_metrics
 from msnmo.evaluate.segmentation import overlap_metrics
 from msnmo.networks import NETWORK_VERSION
-from msnmo.predict.fold import infer, load_model
+from msnmo.predict.fold import load_model
 from msnmo.settings.config import complete_config, shareable
 from msnmo.settings.methods import get_method
 from msnmo.settings.reading import read_config
@@ -76,6 +80,21 @@ MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF
 WRITE_TABLE = f"write a table (TSV) with the columns {', '.join(MEASURED)}"
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How a mask is made: with the mirror image's probabilities or without, and above which."""
+
+    mirrored: bool
+    threshold: float
+
+    def mask(self, found: Mapping[bool, np.ndarray]) -> np.ndarray:
+        return found[self.mirrored] > self.threshold
+
+    def __str__(self) -> str:
+        mean = "mean of scan and mirror image" if self.mirrored else "scan alone"
+        return f"{mean}, threshold {self.threshold:g}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the bundle's folder."""
     given = _parse(arguments)
@@ -91,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (folder / WEIGHTS).write_bytes(weights)
         told = run | {"weights_sha256": digest}
         model = load_model(folder / WEIGHTS, told, CPU)
-        threshold, scores = _validate(model, run["seed"], run["size"][0])
-        content = _content(run, config, digest, threshold, reference_pass(model))
+        way, scores = _validate(model, run["seed"], run["size"][0])
+        content = _content(run, config, digest, way, reference_pass(model))
         content["accuracy"] = _accuracy(scores, measured)
         check_content(given.out / DESCRIPTION, content)
         write_json(folder / DESCRIPTION, content)
@@ -104,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         files = sorted(folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
         write_text(folder / CHECKSUMS, sums)
-    print(f"{given.out}: threshold {threshold:g}, {len(weights) / 1e6:.1f} MB of weights")
+    print(f"{given.out}: {way}, {len(weights) / 1e6:.1f} MB of weights")
 
 
 def _run_of(trained: Path) -> dict[str, Any]:
@@ -134,23 +153,37 @@ def _halved(path: Path, digest: str) -> bytes:
     return save(tensors, metadata={"msnmo": json.dumps(origin)})
 
 
-def _validate(model: torch.nn.Module, seed: int, size: int) -> tuple[float, pd.DataFrame]:
-    """Return the threshold of the highest mean DSC, and with it load, DSC and LF1 of each scan.
+def _validate(model: torch.nn.Module, seed: int, size: int) -> tuple[_Way, pd.DataFrame]:
+    """Return the way of the highest mean DSC, and with it load, DSC and LF1 of each scan.
 
     The scans are simulated, and all is in model space.
     """
-    scans: list[tuple[Scan, np.ndarray]] = []
+    scans: list[tuple[Scan, dict[bool, np.ndarray]]] = []
     for number in range(VALIDATED):
         diagnosis: Diagnosis = get_args(Diagnosis)[number % 2]
         scan = simulate(derive_seed(seed, "validation", number), diagnosis, size)
-        found = infer(model, scan.image[0].numpy(), CPU).lesion_probability[0, 0].numpy()
-        scans.append((scan, found))
+        scans.append(
+            (scan, {mirrored: _found(model, scan, mirrored) for mirrored in (False, True)})
+        )
     mean = {
-        cut: np.mean([overlap_metrics(p > cut, s.lesion[0].numpy())["DSC"] for s, p in scans])
-        for cut in THRESHOLDS
+        way: np.mean(
+            [
+                overlap_metrics(way.mask(found), scan.lesion[0].numpy())["DSC"]
+                for scan, found in scans
+            ]
+        )
+        for way in (_Way(*each) for each in itertools.product((False, True), THRESHOLDS))
     }
-    threshold = max(THRESHOLDS, key=mean.__getitem__)
-    return threshold, pd.DataFrame([_scores(scan, found > threshold) for scan, found in scans])
+    best = max(mean, key=mean.__getitem__)
+    return best, pd.DataFrame([_scores(scan, best.mask(found)) for scan, found in scans])
+
+
+def _found(model: torch.nn.Module, scan: Scan, mirrored: bool) -> np.ndarray:
+    said = ask(model, scan.image[0].numpy(), CPU, mirrored=mirrored, names_class=False)
+    if said.lesion_probability is None:
+        remedy = "train a method that does, such as joint_plus"
+        raise bad_input("the starter's method", "a method that segments lesions", "none", remedy)
+    return said.lesion_probability
 
 
 def _scores(scan: Scan, found: np.ndarray) -> dict[str, float]:
@@ -167,20 +200,22 @@ def _content(
     run: Mapping[str, Any],
     config: Mapping[str, Any],
     digest: str,
-    threshold: float,
+    way: _Way,
     reference: Mapping[str, list[float]],
 ) -> dict[str, Any]:
     fold = {key: run[key] for key in ("fold", "seed", "settings", "epochs", "size")}
     certain_from = config["bundle"]["certain_from"]
     scans = sum(part["training_scans"] for part in _parts(run))
+    classifies = "classification" in get_method(run["method"]).tasks
     return {
         "format": FORMAT,
         "network_version": NETWORK_VERSION,
         "warning": NOT_FOR_DIAGNOSIS,
         "method": run["method"],
         "labels": {str(label): name for label, name in enumerate(diagnoses())},
-        "classes_on_request": CLASS_NOTE,
-        "threshold": threshold,
+        **({"classes_on_request": CLASS_NOTE} if classifies else {}),
+        "threshold": way.threshold,
+        "mirrored": way.mirrored,
         "temperature": 1.0,
         "temperature_note": "probabilities as the network gives them",
         "certain_from": certain_from,
@@ -236,7 +271,6 @@ def _card(
                 "parameters": parameters,
                 "seed": run["seed"],
                 "validated": VALIDATED,
-                "class_note": CLASS_NOTE,
                 "simulated_accuracy": _by_load(scores),
                 "measured": [] if measured is None else _real(measured),
             }
