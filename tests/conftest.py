@@ -15,6 +15,8 @@ from threading import current_thread, main_thread
 # before libraries read them: several workers share the cores, and small arrays gain nothing
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+# networks that are given two threads: one that waits for the other lets another worker compute
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import numpy as np
 import pandas as pd
