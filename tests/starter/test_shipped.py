@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from msnmo.apply.__main__ import main as apply
@@ -14,6 +15,7 @@ from msnmo.core.errors import InputError
 from msnmo.core.starter import SHIPPED
 from msnmo.demo.cohort import Plan, make_cohort
 from msnmo.settings.config import complete_config, refuse_missing_starts, start_of
+from msnmo.starter.__main__ import main as train
 from msnmo.train.start import read_start
 from tests.starter.made import network_of
 
@@ -86,3 +88,23 @@ def test_trainings_start_from_what_fits(method, least):
     stored = load_file(SHIPPED / "fold-0.safetensors")
     name = taken.taken[0]
     assert torch.equal(network.state_dict()[name], stored[name].float())
+
+
+@pytest.mark.parametrize("read", [read_bundle, lambda path: read_start(path, 0)])
+def test_an_own_folder_of_its_name_is_told_from_it(tmp_path, read):
+    (tmp_path / "starter").mkdir()
+    with pytest.raises(InputError, match="or write starter alone for the one that ships"):
+        read(tmp_path / "starter")
+
+
+def test_a_training_that_it_does_not_fit_names_the_option(tmp_path):
+    narrow = {
+        "methods": ["joint_plus"],
+        "resize": {"size": [32] * 3},
+        "model": {"base_channels": 4},
+    }
+    (tmp_path / "narrow.yaml").write_text(yaml.safe_dump(narrow))
+    given = ["--config", str(tmp_path / "narrow.yaml"), "--out", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="correct --start-from") as refused:
+        train([*given, "--scans", "1", "--start-from", "starter"])
+    assert str(SHIPPED) in refused.value.findings[0].file

@@ -19,6 +19,7 @@ from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.fingerprint import seal
 from msnmo.core.provenance import NOT_KNOWN
+from msnmo.core.starter import or_the_shipped
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
 from msnmo.settings.methods import CLASSIFICATION, Method, Task, get_method
@@ -254,7 +255,7 @@ def read_bundle(
     path = Path(path)
     description = path / DESCRIPTION
     if not description.is_file():
-        remedy = "give the folder that `snakemake bundle` wrote"
+        remedy = f"give the folder that `snakemake bundle` wrote{or_the_shipped(path)}"
         raise bad_input(path, "the folder of a bundle", f"no {DESCRIPTION} in it", remedy)
     _refuse_links([description])
     try:

@@ -20,3 +20,8 @@ def bundle_of_config(text: str) -> str:
 def bundle_argument(text: str) -> Path:
     """Return a bundle's path on a command line, ``starter`` being the one that ships."""
     return SHIPPED if text == NAME else path_argument(text)
+
+
+def or_the_shipped(path: Path) -> str:
+    """Return the end of a remedy: how the shipped one is named, where a folder has its name."""
+    return f", or write {NAME} alone for the one that ships" if path.name == NAME else ""

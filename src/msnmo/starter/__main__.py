@@ -21,6 +21,7 @@ from msnmo.core.errors import bad_input, run_command
 from msnmo.core.files import atomic_path, read_json, write_json, write_tsv
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
+from msnmo.core.starter import bundle_argument
 from msnmo.core.writable import require_folder
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import METHODS, get_method
@@ -36,6 +37,10 @@ from msnmo.train.sigterm import leave, stop_on_sigterm
 from msnmo.train.start import DESCRIPTION, Taken, read_start
 
 AS_SHIPPED = "give a config like workflow/configs/starter.yaml"
+FITTING = (
+    "correct --start-from, or give a --config with the method and the model.base_channels of these "
+    "weights"
+)
 GO_ON = "start the same command again to go on"
 
 
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     checkpoint = given.out / "checkpoint.pt"
     given.out.mkdir(parents=True, exist_ok=True)
     running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
-    start = read_start(given.start_from, job.fold) if given.start_from else None
+    start = read_start(given.start_from, job.fold, FITTING) if given.start_from else None
     trained = train(
         *(job, scans, device, checkpoint, stop),
         running=running,
@@ -123,8 +128,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--start-from",
-        type=path_argument,
-        help="weights to go on from: a weights.safetensors, or the folder of a bundle",
+        type=bundle_argument,
+        help="weights to go on from: a weights.safetensors, the folder of a bundle, or starter for "
+        "the bundle that ships",
     )
     parser.add_argument("--store", type=path_argument, help="folder to keep drawn scans in")
     parser.add_argument(

@@ -13,6 +13,7 @@ from torch import nn
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_json, sha256
+from msnmo.core.starter import or_the_shipped
 
 DESCRIPTION = "bundle.json"
 REMEDY = (
@@ -40,12 +41,15 @@ class Start:
         On the CPU.
     note : str
         A note about it, if any.
+    remedy : str
+        What to do if it does not fit.
     """
 
     file: Path
     sha256: str
     tensors: dict[str, torch.Tensor]
     note: str = ""
+    remedy: str = REMEDY
 
     def give_to(self, model: nn.Module) -> Taken:
         """Copy the tensors that match the network's by name and shape into it.
@@ -66,7 +70,7 @@ class Start:
         if 2 * len(fitting) < len(own):
             expected = f"at least half of the network's {len(own)} tensors, by name and shape"
             found = f"{len(self.tensors)} tensors, of which {len(fitting)} fit"
-            raise bad_input(self.file, expected, found, REMEDY)
+            raise bad_input(self.file, expected, found, self.remedy)
         model.load_state_dict(fitting, strict=False)
         return Taken(self, tuple(sorted(fitting)), tuple(sorted(set(own) - set(fitting))))
 
@@ -104,7 +108,7 @@ class Taken:
         }
 
 
-def read_start(path: Path, fold: int) -> Start:
+def read_start(path: Path, fold: int, remedy: str = REMEDY) -> Start:
     """Return the weights that a fold's training starts from.
 
     Parameters
@@ -113,6 +117,8 @@ def read_start(path: Path, fold: int) -> Start:
         A safetensors file, or the folder of a bundle. A bundle's folds are used in turn: fold k
         starts from the one at place k, and counting starts again when there are no more.
     fold : int
+    remedy : str
+        What to do if the weights cannot be used; by default, what to change in the config.
 
     Raises
     ------
@@ -120,11 +126,12 @@ def read_start(path: Path, fold: int) -> Start:
         Names the file that is missing, damaged or has values that are not finite.
     """
     if not path.is_dir():
-        return _read(path, UNKNOWN)
+        return _read(path, UNKNOWN, remedy)
     description = path / DESCRIPTION
     if not description.is_file():
         expected = "the folder of a bundle, or a file of weights (safetensors)"
-        raise bad_input(path, expected, f"no {DESCRIPTION} in it", REMEDY)
+        instead = f"{remedy}{or_the_shipped(path)}"
+        raise bad_input(path, expected, f"no {DESCRIPTION} in it", instead)
     content = read_json(description, COPY_AGAIN)
     try:
         folds = content["folds"]
@@ -133,7 +140,7 @@ def read_start(path: Path, fold: int) -> Start:
         labels = tuple(content["labels"][each] for each in ("0", "1"))
     except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
         raise bad_input(description, "the folds of a bundle", repr(error), COPY_AGAIN) from error
-    start = _read(path / name, _told_of(labels))
+    start = _read(path / name, _told_of(labels), remedy)
     if start.sha256 != digest:
         raise bad_input(start.file, f"SHA-256 {digest}", start.sha256, COPY_AGAIN)
     return start
@@ -150,18 +157,18 @@ def _is_odd(tensor: torch.Tensor) -> bool:
     return tensor.is_complex() or (tensor.is_floating_point() and tensor.dtype not in common)
 
 
-def _read(file: Path, note: str) -> Start:
+def _read(file: Path, note: str, remedy: str) -> Start:
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         digest = sha256(file)
     except (OSError, SafetensorError, InputError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise bad_input(file, "weights (safetensors) to start from", found, REMEDY) from error
+        raise bad_input(file, "weights (safetensors) to start from", found, remedy) from error
     odd = [f"{name} ({tensor.dtype})" for name, tensor in tensors.items() if _is_odd(tensor)]
     if odd:
         expected = "tensors of float16, bfloat16, float32 or float64, and whole numbers"
-        raise bad_input(file, expected, f"{len(odd)} others, such as {odd[0]}", REMEDY)
+        raise bad_input(file, expected, f"{len(odd)} others, such as {odd[0]}", remedy)
     wrong = [
         name
         for name, tensor in tensors.items()
@@ -169,5 +176,5 @@ def _read(file: Path, note: str) -> Start:
     ]
     if wrong:
         found = f"{len(wrong)} tensors with others, such as {wrong[0]}"
-        raise bad_input(file, "weights that are finite numbers", found, REMEDY)
-    return Start(file, digest, tensors, note)
+        raise bad_input(file, "weights that are finite numbers", found, remedy)
+    return Start(file, digest, tensors, note, remedy)
