@@ -37,6 +37,12 @@ def test_results_that_cannot_be_written_are_named(tmp_path, monkeypatch):
         require_writable(tmp_path)
 
 
+def test_a_file_in_the_place_of_results_is_named(tmp_path):
+    (tmp_path / "notes").write_text("")
+    with pytest.raises(InputError, match="name another folder under results: in the config"):
+        require_writable(tmp_path / "notes" / "results")
+
+
 def test_a_command_keeps_a_way_to_the_terminal_when_its_stderr_goes_to_a_log(tmp_path):
     command = (
         shell_prefix(tmp_path)

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import site
 import sys
-import tempfile
 from pathlib import Path
 
 import filelock
@@ -17,6 +16,7 @@ from msnmo.compute.gpu_lock import PER_GPU
 from msnmo.core.errors import SPARE_STDERR, bad_input, explain_refusal
 from msnmo.core.lock import Holder, release, take
 from msnmo.core.processes import ask
+from msnmo.core.writable import require_folder
 
 EXAMPLE = "example/scans.tsv"
 """The scan table of config.yaml, for a look at what would run."""
@@ -105,10 +105,12 @@ def require_writable(results: Path) -> None:
     ------
     DiskError
         Names the folder, the system's reason and a remedy.
+    InputError
+        If a file is in its place, or the place takes no files.
     """
+    require_folder(results, "rename it, or name another folder under results: in the config")
     with explain_refusal(results):
         results.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=results).close()
 
 
 def hold_results(results: Path) -> None:
