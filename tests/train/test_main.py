@@ -118,9 +118,9 @@ def test_a_killed_training_goes_on_to_the_same_bytes(
 
 def _run_until(command: list[str], line: str, stop: signal.Signals) -> tuple[int, str]:
     """Run the command, send it a signal in the epoch after a line, return exit code and stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "msnmo.train", *command], stderr=subprocess.PIPE, text=True
-    )
+    # yields to this process, which would else read the line when all epochs are over
+    yielding = ["nice", "-n", "19", sys.executable, "-m", "msnmo.train", *command]
+    process = subprocess.Popen(yielding, stderr=subprocess.PIPE, text=True)
     said = []
     for text in process.stderr:
         said.append(text)
