@@ -54,6 +54,14 @@ def test_a_mirrored_answer_is_told(run):
     assert said in methods_of_scans([run])
 
 
+def test_one_network_has_no_others_to_average_with(run):
+    run["lesions"] = {"load_ml_of_folds_in_model_space": [1.0]}
+    run["class"] = None
+    text = methods_of_scans([run])
+    assert "Each scan was shown to the network of the bundle b1" in text
+    assert "Its lesion probabilities were taken back to the grid" in text
+
+
 def test_what_differs_between_scans_is_counted(run):
     other = run | {
         "bundle": run["bundle"] | {"id": "b2", "method": "only_seg", "simulated": "Simulated."},
@@ -66,7 +74,7 @@ def test_what_differs_between_scans_is_counted(run):
     assert "**Simulated.**" in text
     assert "## Lesions and class (bundle b1)\n\nThis was done with 2 scans." in text
     assert "## Lesions (bundle b2)\n\nThis was done with 1 scan." in text
-    assert "shown to the 1 network of the bundle b2 (Only Seg Model;" in text
+    assert "shown to the network of the bundle b2 (Only Seg Model;" in text
     assert "1 scan arrived bias corrected and was not corrected again." in text
     assert "Intensity inhomogeneity of 2 scans was corrected" in text
     assert "Places of the lesions of 1 scan follow from a registration to the MNI" in text
