@@ -52,6 +52,16 @@ class Said:
     class_probabilities: np.ndarray | None
     evidence: np.ndarray | None
 
+    @property
+    def turned(self) -> Said:
+        """The same with the maps' left and right exchanged."""
+        lesion, maps = self.lesion_probability, self.evidence
+        return replace(
+            self,
+            lesion_probability=None if lesion is None else lesion[::-1],
+            evidence=None if maps is None else maps[:, ::-1],
+        )
+
 
 @dataclass(frozen=True)
 class Consensus:
@@ -199,11 +209,11 @@ def ask(
         return upright
     mirror = _ask_once(model, image[::-1], device, names_class)
     with explain_full_memory(device, *AVERAGING):
-        lesion, evidence = mirror.lesion_probability, mirror.evidence
+        turned = mirror.turned
         return Said(
-            _mean(upright.lesion_probability, None if lesion is None else lesion[::-1]),
-            _mean(upright.class_probabilities, mirror.class_probabilities),
-            _mean(upright.evidence, None if evidence is None else evidence[:, ::-1]),
+            _mean(upright.lesion_probability, turned.lesion_probability),
+            _mean(upright.class_probabilities, turned.class_probabilities),
+            _mean(upright.evidence, turned.evidence),
         )
 
 
