@@ -14,7 +14,8 @@ from msnmo.bundle.contents import read_bundle
 from msnmo.core.errors import InputError
 from msnmo.core.starter import SHIPPED
 from msnmo.demo.cohort import Plan, make_cohort
-from msnmo.settings.config import complete_config, refuse_missing_starts, start_of
+from msnmo.settings.config import complete_config
+from msnmo.settings.starts import refuse_starts, start_of
 from msnmo.starter.__main__ import main as train
 from msnmo.train.start import read_start
 from tests.starter.made import network_of
@@ -69,14 +70,55 @@ def test_it_is_named_in_the_config():
     assert start_of(config, "joint_plus") == str(SHIPPED)
 
 
-def test_weights_that_are_not_there_are_refused_before_anything_is_done():
-    own = {"joint": {"train": {"start_from": "/no where"}}}
-    config = {"methods": ["joint", "unet"], "train": {"start_from": "starter"}}
-    refuse_missing_starts(complete_config(config))
-    with pytest.raises(InputError, match="/no where: no such file or folder"):
-        refuse_missing_starts(complete_config(config | {"method_settings": own}))
+def _starting(*methods, width=16, own=None):
+    """Return a config whose trainings start from the starter, or from a place of their own."""
+    places = {name: {"train": {"start_from": place}} for name, place in (own or {}).items()}
+    return complete_config(
+        {
+            "methods": methods,
+            "train": {"start_from": "starter"},
+            "model": {"base_channels": width},
+            "method_settings": places,
+        }
+    )
+
+
+def test_starts_are_refused_before_anything_is_done_if_they_are_not_there_or_fit_no_network():
+    refuse_starts(_starting("joint", "only_seg", "unet", own={"unet": ""}))
+    with pytest.raises(InputError) as caught:
+        refuse_starts(_starting("joint", "unet", "vnet", width=32, own={"vnet": "/no where"}))
+    files = [finding.file for finding in caught.value.findings]
+    assert files == [
+        "config: model.base_channels, of joint",
+        "config: train.start_from, of unet",
+        "config: train.start_from",
+    ]
+    wide, other, gone = caught.value.findings
+    assert (wide.found, wide.remedy[:27]) == ("32", "set model.base_channels: 16")
+    assert other.found == f"{SHIPPED}: weights of joint_plus"
+    assert gone.found == "/no where: no such file or folder"
     # a method that is not trained starts from nothing
-    refuse_missing_starts(complete_config(config | {"method_settings": own, "methods": ["unet"]}))
+    refuse_starts(_starting("joint", own={"vnet": "/no where"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["joint", "only_seg", "only_cls", "without_sharing", "unet", "densenet121"]
+)
+def test_what_is_refused_when_planning_is_what_a_training_would_refuse(name):
+    start = read_start(SHIPPED, fold=0)
+    refusals = (
+        lambda: refuse_starts(_starting(name)),
+        lambda: start.give_to(network_of(name)),
+    )
+    assert len({_refuses(refusal) for refusal in refusals}) == 1
+
+
+def _refuses(call):
+    try:
+        call()
+    except InputError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(("method", "least"), [("joint_plus", 1.0), ("joint", 0.9)])

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from msnmo.core.errors import InputError
 from msnmo.core.files import sha256, write_json
-from msnmo.settings.config import complete_config, method_settings, shareable, start_of
+from msnmo.settings.config import complete_config, method_settings, shareable
+from msnmo.settings.starts import start_of
 from msnmo.train.__main__ import main
 from msnmo.train.kept import FOLDER, STATE
 from msnmo.train.start import read_start

@@ -46,10 +46,9 @@ from msnmo.settings.config import (
     complete_config,
     method_settings,
     nameless,
-    refuse_missing_starts,
     shareable,
-    start_of,
 )
+from msnmo.settings.starts import refuse_starts, start_of
 from msnmo.workflow.environment import (
     find_scans,
     hold_results,
@@ -71,7 +70,7 @@ else:
 
 try:
     config.update(complete_config(config))
-    refuse_missing_starts(config)
+    refuse_starts(config)
     if config["apply"]["bundle"]:
         # messages name absolute paths; rules keep paths as they are given
         bundle = read_bundle(Path(config["apply"]["bundle"]).absolute(), verify=False)

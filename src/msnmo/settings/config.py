@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,8 +18,7 @@ from pydantic import (
 )
 
 from msnmo.core.diagnoses import DEFAULT
-from msnmo.core.errors import Finding, InputError, bad_input
-from msnmo.core.starter import bundle_of_config
+from msnmo.core.errors import InputError, bad_input
 from msnmo.settings.findings import findings_of
 from msnmo.settings.keys import (
     TOGETHER,
@@ -357,39 +356,13 @@ def _without_start(train: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in train.items() if key != "start_from"}
 
 
-def start_of(config: Mapping[str, Any], name: str) -> str:
-    """Return the path of the weights that a method's trainings start from, or nothing."""
-    own = config["method_settings"].get(name, {}).get("train", {})
-    path = own.get("start_from", config["train"]["start_from"])
-    return bundle_of_config(path)
-
-
-def refuse_missing_starts(config: Mapping[str, Any]) -> None:
-    """Refuse weights to start from that are not there, before anything is done.
-
-    Raises
-    ------
-    InputError
-        Names the keys and paths.
-    """
-    named = {start_of(config, name) for name in config["methods"]}
-    missing = {path for path in named if path and not Path(path).exists()}
-    if missing:
-        remedy = "correct the path, or leave the key empty to start like the paper"
-        expected = "the folder of a bundle, or a file of weights (safetensors)"
-        raise InputError(
-            Finding("config: train.start_from", expected, f"{path}: no such file or folder", remedy)
-            for path in sorted(missing)
-        )
-
-
 def method_settings(config: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
     """Return the settings that a method is trained with, by section.
 
     They come from the config's sections train and augment, from loss for a method of both tasks,
     and from model for the joint model and its ablations. A method's own settings override them. So
     a change retrains only the methods that it concerns. The path of the start weights is left out
-    (see `start_of`), as moving a file changes nothing.
+    (see `msnmo.settings.starts`), as moving a file changes nothing.
     """
     own = config["method_settings"].get(name, {})
     common = {section: config[section] for section in _common_sections(METHODS[name])}
