@@ -89,18 +89,26 @@ def test_what_is_no_training_is_named(made, tmp_path):
         assert "train the starter again" in str(refused.value)
 
 
-def test_the_way_of_the_best_mean_dice_is_taken(made, tmp_path, monkeypatch):
+def test_the_way_of_the_best_mean_of_dice_and_lesion_wise_f1_is_taken(made, tmp_path, monkeypatch):
     """The mirror image's answer is worth more here, and a low threshold is."""
 
-    def ask(model, image, device, *, mirrored, names_class):
-        assert not names_class
+    def says(image, probability):
         truth = truths[image.tobytes()]
-        return Said(np.where(truth, 0.4 if mirrored else 0.1, 0).astype(np.float32), None, None)
+        return Said(np.where(truth, probability, 0).astype(np.float32), None, None)
+
+    def ask(model, image, device, *, names_class):
+        assert not names_class
+        return says(image, 0.1)
+
+    def ask_for_mirror(upright, model, image, device, *, names_class):
+        assert not names_class
+        return says(image, 0.4)
 
     drawn = [pack.simulate(derive_seed(2, "validation", n), d, SIZE) for n, d in enumerate(CLASSES)]
     truths = {scan.image[0].numpy().tobytes(): scan.lesion[0].numpy() for scan in drawn}
     monkeypatch.setattr(pack, "VALIDATED", len(CLASSES))
     monkeypatch.setattr(pack, "ask", ask)
+    monkeypatch.setattr(pack, "ask_for_mirror", ask_for_mirror)
     arguments = ["--trained", str(made / "part-2"), "--config", str(made / "2.yaml")]
     pack.main([*arguments, "--out", str(tmp_path / "bundle")])
     bundle = read_bundle(tmp_path / "bundle")

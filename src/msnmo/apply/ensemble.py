@@ -207,6 +207,21 @@ def ask(
     upright = _ask_once(model, image, device, names_class)
     if not mirrored:
         return upright
+    return ask_for_mirror(upright, model, image, device, names_class=names_class)
+
+
+def ask_for_mirror(
+    upright: Said, model: nn.Module, image: np.ndarray, device: torch.device, *, names_class: bool
+) -> Said:
+    """Return the mean of what a network says of a scan and of its mirror image, as `ask` does.
+
+    Parameters
+    ----------
+    upright : Said
+        What it says of the scan.
+    model, image, device, names_class
+        As for `ask`.
+    """
     mirror = _ask_once(model, image[::-1], device, names_class)
     with explain_full_memory(device, *AVERAGING):
         turned = mirror.turned

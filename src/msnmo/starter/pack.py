@@ -22,7 +22,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save
 
-from msnmo.apply.ensemble import ask
+from msnmo.apply.ensemble import ask, ask_for_mirror
 from msnmo.bundle.contents import (
     CHECKSUMS,
     DESCRIPTION,
@@ -110,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (folder / WEIGHTS).write_bytes(weights)
         told = run | {"weights_sha256": digest}
         model = load_model(folder / WEIGHTS, told, CPU)
-        way, scores = _validate(model, run["seed"], run["size"][0])
+        smallest = config["metrics"]["smallest_lesion_mm3"]
+        way, scores = _validate(model, run["seed"], run["size"][0], smallest)
         content = _content(run, config, digest, way, reference_pass(model))
         content["accuracy"] = _accuracy(scores, measured)
         check_content(given.out / DESCRIPTION, content)
@@ -153,47 +154,43 @@ def _halved(path: Path, digest: str) -> bytes:
     return save(tensors, metadata={"msnmo": json.dumps(origin)})
 
 
-def _validate(model: torch.nn.Module, seed: int, size: int) -> tuple[_Way, pd.DataFrame]:
-    """Return the way of the highest mean DSC, and with it load, DSC and LF1 of each scan.
+def _validate(
+    model: torch.nn.Module, seed: int, size: int, smallest_mm3: float
+) -> tuple[_Way, pd.DataFrame]:
+    """Return the best way, and with it load, DSC and LF1 of each scan.
 
-    The scans are simulated, and all is in model space.
+    The best has the highest mean of DSC and LF1. The scans are simulated, and all is in model
+    space.
     """
-    scans: list[tuple[Scan, dict[bool, np.ndarray]]] = []
+    ways = [_Way(*each) for each in itertools.product((False, True), THRESHOLDS)]
+    rows: dict[_Way, list[dict[str, float]]] = {way: [] for way in ways}
     for number in range(VALIDATED):
         diagnosis: Diagnosis = get_args(Diagnosis)[number % 2]
         scan = simulate(derive_seed(seed, "validation", number), diagnosis, size)
-        scans.append(
-            (scan, {mirrored: _found(model, scan, mirrored) for mirrored in (False, True)})
-        )
-    mean = {
-        way: np.mean(
-            [
-                overlap_metrics(way.mask(found), scan.lesion[0].numpy())["DSC"]
-                for scan, found in scans
-            ]
-        )
-        for way in (_Way(*each) for each in itertools.product((False, True), THRESHOLDS))
-    }
-    best = max(mean, key=mean.__getitem__)
-    return best, pd.DataFrame([_scores(scan, best.mask(found)) for scan, found in scans])
+        found = _found(model, scan)
+        for way in ways:
+            rows[way].append(_scores(scan, way.mask(found), smallest_mm3))
+    scores = {way: pd.DataFrame(each) for way, each in rows.items()}
+    best = max(ways, key=lambda way: scores[way][["DSC", "LF1"]].to_numpy().mean())
+    return best, scores[best]
 
 
-def _found(model: torch.nn.Module, scan: Scan, mirrored: bool) -> np.ndarray:
-    said = ask(model, scan.image[0].numpy(), CPU, mirrored=mirrored, names_class=False)
-    if said.lesion_probability is None:
+def _found(model: torch.nn.Module, scan: Scan) -> dict[bool, np.ndarray]:
+    """Return the probabilities of lesion without and with the mirror image."""
+    image = scan.image[0].numpy()
+    alone = ask(model, image, CPU, names_class=False)
+    both = ask_for_mirror(alone, model, image, CPU, names_class=False)
+    if alone.lesion_probability is None or both.lesion_probability is None:
         remedy = "train a method that does, such as joint_plus"
         raise bad_input("the starter's method", "a method that segments lesions", "none", remedy)
-    return said.lesion_probability
+    return {False: alone.lesion_probability, True: both.lesion_probability}
 
 
-def _scores(scan: Scan, found: np.ndarray) -> dict[str, float]:
+def _scores(scan: Scan, found: np.ndarray, smallest_mm3: float) -> dict[str, float]:
     truth = scan.lesion[0].numpy()
     grid = Grid.from_affine(truth.shape, np.diag([*scan.voxel_mm, 1.0]))
-    return {
-        "load_ml": scan.lesion_ml,
-        "DSC": overlap_metrics(found, truth)["DSC"],
-        "LF1": lesion_metrics(found, truth, grid, 3.0)["LF1"],
-    }
+    f1 = lesion_metrics(found, truth, grid, smallest_mm3)["LF1"]
+    return {"load_ml": scan.lesion_ml, "DSC": overlap_metrics(found, truth)["DSC"], "LF1": f1}
 
 
 def _content(
