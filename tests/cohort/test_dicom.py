@@ -16,9 +16,10 @@ import pandas as pd
 import pydicom
 import pytest
 
+from msnmo.cohort.dicom_flair import not_flair
 from msnmo.cohort.dicom_patients import conflict, read_salt
 from msnmo.cohort.dicom_reading import read_folder
-from msnmo.cohort.dicom_series import not_flair, plain_words
+from msnmo.cohort.dicom_words import plain_words
 from msnmo.cohort.table import read_scan_table
 from msnmo.core.errors import InputError
 from tests.cohort.dicom_study import (

@@ -16,14 +16,13 @@ from msnmo.cohort.archives import archive_kind, in_its_place
 from msnmo.cohort.dicom import doubts, unread
 from msnmo.cohort.dicom_choice import Candidate, choose, examine
 from msnmo.cohort.dicom_conversion import Converted
+from msnmo.cohort.dicom_flair import not_flair, unfit
 from msnmo.cohort.dicom_reading import read_folder
 from msnmo.cohort.dicom_series import (
     Identity,
     Image,
     Series,
-    not_flair,
     stacks_of,
-    unfit,
     without_strays,
 )
 from msnmo.core.errors import InputError

@@ -24,7 +24,8 @@ from msnmo.cohort.archives import command_for_all
 from msnmo.cohort.dicom_choice import Candidate, choose, examine, near_ties
 from msnmo.cohort.dicom_conversion import program_path, write_bare, write_sidecar
 from msnmo.cohort.dicom_patients import Patient, conflict, patients_of
-from msnmo.cohort.dicom_series import Folder, Series, asked_for, by_study, plain_words
+from msnmo.cohort.dicom_series import Folder, Series, asked_for, by_study
+from msnmo.cohort.dicom_words import plain_words
 from msnmo.cohort.importing import Import, ImportedScan, LeftOut
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import write_tsv

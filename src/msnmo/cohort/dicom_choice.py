@@ -12,7 +12,8 @@ import nibabel as nib
 import numpy as np
 
 from msnmo.cohort.dicom_conversion import Converted, convert
-from msnmo.cohort.dicom_series import Series, doubts_of, not_flair, unfit
+from msnmo.cohort.dicom_flair import doubts_of, not_flair, unfit
+from msnmo.cohort.dicom_series import Series
 from msnmo.core.counts import counted
 from msnmo.core.plausibility import (
     FEWEST_VALUES,
