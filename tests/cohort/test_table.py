@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from msnmo.cohort.table import COHORT_COLUMNS, SCHEMA, read_scan_table, survey_scan_table
+from msnmo.cohort.table import COHORT_COLUMNS, read_scan_table, survey_scan_table
+from msnmo.cohort.table_rows import SCHEMA
 from msnmo.core.diagnoses import VARIABLE
 from msnmo.core.errors import InputError
 

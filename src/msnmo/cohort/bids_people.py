@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msnmo.cohort.bids_names import composed
 from msnmo.cohort.delimited import read_rows
-from msnmo.cohort.table import MISSING
+from msnmo.cohort.table_rows import MISSING
 from msnmo.core.counts import counted
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import Finding, InputError, bad_input

@@ -18,7 +18,7 @@ from typing import Any
 
 from msnmo.cohort.delimited import read_rows
 from msnmo.cohort.dicom_series import Folder, Identity, Series
-from msnmo.cohort.table import COLUMNS, MISSING
+from msnmo.cohort.table_rows import COLUMNS, MISSING
 from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding, InputError, bad_input, explain_refusal
 from msnmo.core.processes import ask

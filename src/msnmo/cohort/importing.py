@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.cohort.archives import is_archive, packed_yet
-from msnmo.cohort.table import COLUMNS, read_scan_table
+from msnmo.cohort.table import read_scan_table
+from msnmo.cohort.table_rows import COLUMNS
 from msnmo.cohort.tree import NIFTI, files_below, is_nifti, other_form, unusable
 from msnmo.core.cells import as_cell
 from msnmo.core.errors import Finding, InputError, bad_input
