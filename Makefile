@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --no-deps --require-hashes
 
 UV := uv
 
-.PHONY: demo test test-heavy test-slurm test-conda test-faults test-attacks lint docs linkcheck screenshots lock
+.PHONY: demo test test-heavy test-slurm test-conda test-faults test-attacks lint docs linkcheck screenshots starter lock
 
 demo: $(READY) demo/cohort/scans.tsv
 	$(BIN)/snakemake --configfile workflow/configs/demo.yaml --cores all
@@ -56,6 +56,22 @@ linkcheck: $(READY) # asks every link to another site: needs a network
 
 screenshots: $(READY) # by hand, of a finished demo, with Chromium
 	$(BIN)/python docs/screenshots.py --demo demo --out docs/screenshots
+
+# The starter again, by hand: hours for each part, which goes on from the weights of the one before. Started again, it goes on
+starter: starter_again/bundle/bundle.json
+
+TRAIN_STARTER = $(BIN)/python -m msnmo.starter --store starter_again/drawn --out $(@D) --config workflow/configs
+
+starter_again/1/weights.safetensors: | $(READY)
+	$(TRAIN_STARTER)/starter.yaml
+starter_again/2/weights.safetensors: starter_again/1/weights.safetensors
+	$(TRAIN_STARTER)/starter-2.yaml --start-from $<
+starter_again/3/weights.safetensors: starter_again/2/weights.safetensors
+	$(TRAIN_STARTER)/starter-3.yaml --start-from $<
+starter_again/4/weights.safetensors: starter_again/3/weights.safetensors
+	$(TRAIN_STARTER)/starter-4.yaml --start-from $<
+starter_again/bundle/bundle.json: starter_again/4/weights.safetensors
+	$(BIN)/python -m msnmo.starter.pack --trained $(<D) --config workflow/configs/starter-4.yaml --out $(@D)
 
 # Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given
 # as UPGRADE, moves one. It holds for every Python and platform in docs/how-to/install.md, and not for Windows, hence the two
