@@ -1,5 +1,6 @@
 """A training in two parts, packed: the bundle tells both, and a bundle can be gone on from."""
 
+import shutil
 from typing import get_args
 
 import numpy as np
@@ -40,7 +41,12 @@ def made(tmp_path_factory):
         run = read_json(folder / "part-1/run.json")
         write_json(folder / "part-1/run.json", run | {"simulation_version": 1})
         _pack(folder, 1)
-        _train(folder, 2, "--start-from", str(folder / "bundle-1"))
+        # a bundle of before told its parts without their size
+        before = shutil.copytree(folder / "bundle-1", folder / "before")
+        told = read_json(before / "bundle.json")
+        told["training_cohort"]["parts"][0].pop("size")
+        write_json(before / "bundle.json", told)
+        _train(folder, 2, "--start-from", str(before))
         _pack(folder, 2)
     return folder
 
@@ -60,10 +66,11 @@ def test_each_part_is_told_as_it_was_trained(made):
     cohort = read_bundle(made / "bundle-2").content["training_cohort"]
     assert cohort["simulated"] == {"scans": 2 * SCANS, "of": 2 * SCANS}
     told = [
-        (part["seed"], part["training_scans"], part["simulation_version"])
+        (part["seed"], part["size"], part["training_scans"], part["simulation_version"])
         for part in cohort["parts"]
     ]
-    assert told == [(1, SCANS, 1), (2, SCANS, SIMULATION_VERSION)]
+    size = [SIZE] * 3
+    assert told == [(1, size, SCANS, 1), (2, size, SCANS, SIMULATION_VERSION)]
     card = (made / "bundle-2/MODEL_CARD.md").read_text()
     assert f"learned from\n{2 * SCANS} simulated scans" in card
     assert "trained in\n2 parts" in card

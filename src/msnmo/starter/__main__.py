@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     checkpoint = given.out / "checkpoint.pt"
     given.out.mkdir(parents=True, exist_ok=True)
     running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
-    start = read_start(given.start_from, job.fold, FITTING) if given.start_from else None
+    # nothing is tested here, so no note is needed on what the weights have learned from
+    start = read_start(given.start_from, job.fold, FITTING, "") if given.start_from else None
     trained = train(
         *(job, scans, device, checkpoint, stop),
         running=running,

@@ -66,6 +66,7 @@ CORRECT_CONFIG = "give the config that the starter was trained with"
 TRAIN_AGAIN = "train the starter again with python -m msnmo.starter"
 PART = (
     "seed",
+    "size",
     "epochs",
     "scans_per_epoch",
     "training_scans",
@@ -131,7 +132,7 @@ def _run_of(trained: Path) -> dict[str, Any]:
     """Return what a training tells of itself."""
     path = trained / "run.json"
     run = read_json(path, TRAIN_AGAIN)
-    needed = {*PART, "method", "fold", "settings", "size", "start", "seconds", "versions"}
+    needed = {*PART, "method", "fold", "settings", "start", "seconds", "versions"}
     if missing := sorted(needed - set(run)):
         raise bad_input(path, "the record of a training", f"no {missing[0]}", TRAIN_AGAIN)
     return run
@@ -247,7 +248,9 @@ def _parts(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     if before is None:
         return [own]
     if "training_cohort" in before:  # it went on from a bundle
-        return [*before["training_cohort"]["parts"], own]
+        # one of before does not tell the size of each part, which was the bundle's
+        size = {"size": before["preprocessing"]["resize"]["size"]}
+        return [*(size | part for part in before["training_cohort"]["parts"]), own]
     return [*_parts(before), own]
 
 

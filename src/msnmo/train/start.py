@@ -108,7 +108,7 @@ class Taken:
         }
 
 
-def read_start(path: Path, fold: int, remedy: str = REMEDY) -> Start:
+def read_start(path: Path, fold: int, remedy: str = REMEDY, note_on_file: str = UNKNOWN) -> Start:
     """Return the weights that a fold's training starts from.
 
     Parameters
@@ -119,6 +119,8 @@ def read_start(path: Path, fold: int, remedy: str = REMEDY) -> Start:
     fold : int
     remedy : str
         What to do if the weights cannot be used; by default, what to change in the config.
+    note_on_file : str
+        The note on a file of weights that is in no bundle.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def read_start(path: Path, fold: int, remedy: str = REMEDY) -> Start:
         Names the file that is missing, damaged or has values that are not finite.
     """
     if not path.is_dir():
-        return _read(path, UNKNOWN, remedy)
+        return _read(path, note_on_file, remedy)
     description = path / DESCRIPTION
     if not description.is_file():
         expected = "the folder of a bundle, or a file of weights (safetensors)"
