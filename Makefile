@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
-# two more than the cores: tests wait for processes and for the disk
-WORKERS := 4
+# one more than the cores: tests wait for processes and for the disk
+WORKERS := 3
 READY := $(VENV)/.ready
 INSTALL := $(BIN)/pip install --quiet --no-compile --no-deps --require-hashes
 
