@@ -259,10 +259,8 @@ def test_other_weights_to_start_from_train_again_beside_an_older_list_of_their_c
     listed = results / "folds/start-joint.tsv"
     listed.write_text("left by a run that started from them, of other scans\n", encoding="utf-8")
     os.utime(listed, (1e9, 1e9))
-    joint = SETTINGS["joint"] | {
-        "train": SETTINGS["joint"]["train"] | {"start_from": "starter"},
-        "model": SETTINGS["joint"].get("model", {}) | {"base_channels": 16},
-    }
+    from_starter = SETTINGS["joint"]["train"] | {"start_from": "starter"}
+    joint = {"train": from_starter, "model": {"base_channels": 16}}
     config = changed(config, method_settings=SETTINGS | {"joint": joint})
     try:
         _, output = run(results.parent, config, "--dry-run", "table_3")

@@ -14,13 +14,13 @@ from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.starter import or_the_shipped
+from msnmo.settings.starts import COPY_AGAIN
 
 DESCRIPTION = "bundle.json"
 REMEDY = (
     "correct train.start_from, set the method and model.base_channels as they were for these "
     "weights, or leave train.start_from empty to start like the paper"
 )
-COPY_AGAIN = "copy the bundle again from its source"
 UNKNOWN = (
     "whether they learned from scans that are tested here is unknown for a file of weights; for a "
     "bundle it is checked"
