@@ -15,56 +15,19 @@ from scipy import ndimage
 from msnmo.core.seeds import derive_seed
 from msnmo.demo.anatomy import BRAIN_END_Z, T1_CSF, T1_GREY, T1_WHITE
 from msnmo.demo.lesions import Diagnosis, Lesion
-from msnmo.demo.subject import MEAN_SIZE
 from msnmo.starter import lesions
-from msnmo.starter.template import Template, template
+from msnmo.starter.bright import with_bright_places
+from msnmo.starter.head import Fields, Head, Pose, box_at, places_of
+from msnmo.starter.template import template
 
 SIMULATION_VERSION = 3
 """Raise it by one when equal seeds are meant to give other scans than before."""
 OVERSAMPLED = 1.25
 """Voxels of the simulated head along an edge, for each of the network's."""
-MARGIN_MM = 7.0
-"""Around the template's brain, for loose brain masks."""
 HEALTHY = 0.12
 """Share of the brains without a lesion."""
-LATTICE_MM = 6.0
-"""Step of the lattice that anatomy is deformed on."""
 CHOSEN_SHARE = 0.42
 """Share of lesion, as the scan shows it, from which a reader draws a voxel in."""
-
-
-@dataclass(frozen=True)
-class BrightPlace:
-    """Normal anatomy that is brighter than its surroundings in many people's FLAIR.
-
-    Parameters
-    ----------
-    centre_mm, half_mm : (x, y, z)
-        MNI place and half-axes; mirrored if x is not 0.
-    most : float
-        Highest brightness that is added; white matter's is 1.
-    """
-
-    centre_mm: tuple[float, float, float]
-    half_mm: tuple[float, float, float]
-    most: float
-
-
-BRIGHT = (
-    BrightPlace((27, -43, 7), (6, 8, 6), 1.0),  # choroid plexus in the atrium
-    BrightPlace((30, -26, -12), (4, 10, 4), 0.5),  # choroid plexus in the temporal horn
-    BrightPlace((3, -4, 14), (3, 12, 3), 0.5),  # roof of the third ventricle, fornix
-    BrightPlace((0, -27, 2), (3.5, 4, 3.5), 1.2),  # pineal gland
-    BrightPlace((0, -32, -6), (6, 5, 6), 0.4),  # tectum, around the aqueduct
-    BrightPlace((0, -8, -6), (5, 9, 6), 0.4),  # hypothalamus, walls of the third ventricle
-    BrightPlace((14, -27, 6), (6, 6, 6), 0.3),  # pulvinar
-    BrightPlace((25, -20, 6), (5, 6, 9), 0.25),  # corticospinal tract in the internal capsule
-    BrightPlace((26, -22, -16), (8, 14, 7), 0.35),  # hippocampus
-    BrightPlace((20, -3, -20), (7, 6, 6), 0.3),  # amygdala
-    BrightPlace((0, 4, 18), (4, 14, 3), 0.3),  # septum
-    BrightPlace((0, -48, -32), (5, 5, 5), 0.4),  # floor of the fourth ventricle, vermis
-)
-"""The places are approximate; the brightness is ours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,26 +56,6 @@ class Scan:
         return float(self.lesion.sum()) * float(np.prod(self.voxel_mm)) / 1000
 
 
-class _Fields:
-    """Smooth random fields on the head's grid, each with a generator of its own."""
-
-    def __init__(self, seed: int, shape: tuple[int, int, int], size_mm: np.ndarray):
-        self.seed, self.shape, self.size_mm = seed, shape, size_mm
-
-    def rng(self, part: str) -> np.random.Generator:
-        """Return the generator of one part of the scan."""
-        return np.random.default_rng(derive_seed(self.seed, part))
-
-    def __call__(self, part: str, width_mm: float) -> torch.Tensor:
-        """Return (X, Y, Z) unit-variance noise, correlated over `width_mm`."""
-        step = max(width_mm / 2.5, 3.0)
-        counts = np.maximum(np.ceil(self.size_mm / step).astype(int) + 1, 4)
-        noise = self.rng(part).standard_normal(counts)
-        noise = ndimage.gaussian_filter(noise, width_mm / 2 / step, mode="wrap")
-        coarse = torch.tensor(noise / noise.std(), dtype=torch.float32)
-        return _raised(coarse[None], self.shape)[0]
-
-
 def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     """Draw one scan.
 
@@ -128,15 +71,15 @@ def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     known = template()
     rng = np.random.default_rng(derive_seed(seed, "scan"))
     shape = (round(OVERSAMPLED * size),) * 3
-    pose = _Pose.draw(known, rng)
-    fields = _Fields(seed, shape, pose.size_mm)
-    places = _places(known, pose, fields)
+    pose = Pose.draw(known, rng)
+    fields = Fields(seed, shape, pose.size_mm)
+    places = places_of(known, pose, fields)
     t1, brain, white = known.fine.at(places)
     ventricle_mm, hull_mm = known.smooth.at(places)
     t1 = _folded(t1, hull_mm, ventricle_mm, fields)
-    head = _Head(places, pose, fields)
+    head = Head(places, pose, fields)
     image, tissue, white = _healthy(t1, white, ventricle_mm, fields)
-    image = _with_bright_places(image, head)
+    image = with_bright_places(image, head)
     share = torch.zeros_like(image)
     if rng.random() >= HEALTHY:
         drawn = lesions.draw(known, diagnosis, fields.rng("lesions"))
@@ -152,89 +95,8 @@ def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     return Scan(_zscored(image, mask), (lesion & mask)[None], (x, y, z), image * mask)
 
 
-@dataclass(frozen=True, eq=False)
-class _Pose:
-    """How a person lies in the scanner, and how large the head is.
-
-    Parameters
-    ----------
-    to_template : (3, 3) ndarray
-        From scanner mm around the brain's middle to template mm around `middle_mm`.
-    middle_mm : (3,) ndarray
-        MNI place of the brain's middle.
-    low_mm, size_mm : (3,) ndarray
-        The box around the brain in scanner mm.
-    """
-
-    to_template: np.ndarray
-    middle_mm: np.ndarray
-    low_mm: np.ndarray
-    size_mm: np.ndarray
-
-    @classmethod
-    def draw(cls, known: Template, rng: np.random.Generator) -> _Pose:
-        index = np.argwhere(known.model.brain[::3, ::3, ::3] > 0.5) * 3
-        points = known.model.to_mm(index.astype(float))
-        points = points[points[:, 2] > BRAIN_END_Z - 8]
-        middle = (points.min(axis=0) + points.max(axis=0)) / 2
-        aligned = rng.random() < 0.3  # registered to a template by whoever made the scan
-        degrees = rng.normal(0, (7.0, 2.5, 2.5)) * (0.2 if aligned else 1.0)
-        scale = MEAN_SIZE * rng.normal(1, 0.04) * rng.normal(1, 0.025, size=3)
-        if aligned:
-            scale = rng.normal(1, 0.02, size=3)
-        to_template = lesions.turned(np.deg2rad(degrees)) / scale
-        seen = (points - middle) @ np.linalg.inv(to_template).T
-        low, high = seen.min(axis=0) - MARGIN_MM, seen.max(axis=0) + MARGIN_MM
-        return cls(to_template, middle, low, high - low)
-
-
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """A person's head on its grid: the template's place of each voxel, pose and random fields."""
-
-    places: torch.Tensor
-    pose: _Pose
-    fields: _Fields
-
-
-def _places(known: Template, pose: _Pose, fields: _Fields) -> torch.Tensor:
-    """Return (X, Y, Z, 3) template mm that each voxel of the head's grid shows."""
-    counts = np.ceil(pose.size_mm / LATTICE_MM).astype(int) + 1
-    lines = [np.linspace(0, size, n) for size, n in zip(pose.size_mm, counts, strict=True)]
-    seen = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1) + pose.low_mm
-    places = seen @ pose.to_template.T + pose.middle_mm
-    rng = fields.rng("displacement")
-    for mm, width in ((rng.uniform(0.8, 3.0), 34.0), (rng.uniform(0.3, 1.2), 13.0)):
-        for axis in range(3):
-            noise = ndimage.gaussian_filter(
-                rng.standard_normal(tuple(counts)), width / 2 / LATTICE_MM, mode="wrap"
-            )
-            places[..., axis] += mm * noise / noise.std()
-    # ventricles wider (age, atrophy) or narrower
-    spacing = known.model.spacing_mm
-    distance = ndimage.gaussian_filter(known.model.ventricle_mm, 1.5)
-    index = known.model.to_index(places).transpose(3, 0, 1, 2)
-    slope = np.stack(
-        [
-            ndimage.map_coordinates(np.gradient(distance, spacing, axis=axis), index, order=1)
-            for axis in range(3)
-        ],
-        axis=-1,
-    )
-    here = ndimage.map_coordinates(distance, index, order=1, mode="nearest")
-    pull = rng.uniform(-1.5, 4.5) * np.exp(-np.square(np.maximum(here, 0) / 14))
-    places -= pull[..., None] * slope
-    coarse = torch.tensor(places.transpose(3, 0, 1, 2), dtype=torch.float32)
-    return _raised(coarse, fields.shape).permute(1, 2, 3, 0).contiguous()
-
-
-def _raised(coarse: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Return (C, ...) values on a lattice over the head's grid, corner upon corner."""
-    return F.interpolate(coarse[None], size=shape, mode="trilinear", align_corners=True)[0]
-
-
 def _folded(
-    t1: torch.Tensor, hull_mm: torch.Tensor, ventricle_mm: torch.Tensor, fields: _Fields
+    t1: torch.Tensor, hull_mm: torch.Tensor, ventricle_mm: torch.Tensor, fields: Fields
 ) -> torch.Tensor:
     """Return T1 intensity with folds of a person's own, which the template's average has not."""
     depth = fields.rng("folds").uniform(0.0, 0.16)
@@ -243,7 +105,7 @@ def _folded(
 
 
 def _healthy(
-    t1: torch.Tensor, white: torch.Tensor, ventricle_mm: torch.Tensor, fields: _Fields
+    t1: torch.Tensor, white: torch.Tensor, ventricle_mm: torch.Tensor, fields: Fields
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the brain's FLAIR intensity without lesions, and how much is tissue and white matter.
 
@@ -273,35 +135,12 @@ def _healthy(
     return image, tissue, ((t1 - 0.70) / 0.10).clamp(0, 1) * tissue
 
 
-def _with_bright_places(image: torch.Tensor, head: _Head) -> torch.Tensor:
-    """Return the image with some of the places of `BRIGHT` brighter. None of them is a lesion."""
-    rng = head.fields.rng("bright places")
-    uneven = (0.8 + 0.5 * head.fields("bright places", 6.0)).clamp(0, 1.6)
-    for place in BRIGHT:
-        sides = (1.0, -1.0) if place.centre_mm[0] else (1.0,)
-        there, most = rng.random() < 0.7, rng.uniform(0, place.most)
-        for side in sides:
-            centre = np.array(place.centre_mm) * (side, 1, 1) + rng.normal(0, 1.5, size=3)
-            half = np.array(place.half_mm) * rng.uniform(0.6, 1.2)
-            added = most * rng.uniform(0.6, 1.0)
-            if not there:
-                continue
-            box = _box_at(centre, 2 * float(half.max()), head)
-            away = (head.places[box] - _tensor(centre)) / _tensor(half)
-            image[box] += added * uneven[box] * torch.exp(-away.square().sum(dim=-1))
-    return image
-
-
-def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float32)
-
-
 def _with_lesions(
     image: torch.Tensor,
     white: torch.Tensor,
     tissue: torch.Tensor,
     drawn: list[lesions.Drawn],
-    head: _Head,
+    head: Head,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the image with lesions, and the share of lesion of each voxel."""
     share, bright = torch.zeros_like(image), torch.zeros_like(image)
@@ -336,24 +175,13 @@ def _small(form: Lesion, rng: np.random.Generator) -> Lesion:
     return replace(form, centre_mm=tuple(centre), radii_mm=(radius,) * 3)
 
 
-def _box_around(form: Lesion | lesions.Placed, head: _Head) -> tuple[slice, ...]:
+def _box_around(form: Lesion | lesions.Placed, head: Head) -> tuple[slice, ...]:
     """Return the part of the head's grid that a lesion may reach."""
-    return _box_at(lesions.centre_mm(form), lesions.reach_mm(form), head)
-
-
-def _box_at(centre_mm: np.ndarray, reach_mm: float, head: _Head) -> tuple[slice, ...]:
-    """Return the part of the grid so near to an MNI place, wherever anatomy moved it."""
-    pose, shape = head.pose, head.fields.shape
-    seen = np.linalg.inv(pose.to_template) @ (centre_mm - pose.middle_mm)
-    step = pose.size_mm / (np.array(shape) - 1)
-    reach = 1.1 * reach_mm + 8
-    low = np.clip(np.floor((seen - pose.low_mm - reach) / step).astype(int), 0, None)
-    high = np.clip(np.ceil((seen - pose.low_mm + reach) / step).astype(int) + 1, 1, shape)
-    return tuple(slice(min(a, b - 1), b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    return box_at(lesions.centre_mm(form), lesions.reach_mm(form), head)
 
 
 def _beyond_brain(
-    image: torch.Tensor, brain: torch.Tensor, hull_mm: torch.Tensor, fields: _Fields
+    image: torch.Tensor, brain: torch.Tensor, hull_mm: torch.Tensor, fields: Fields
 ) -> torch.Tensor:
     """Return the image with what loose brain masks let in: fluid, dura, skull, fat."""
     rng = fields.rng("beyond")
@@ -367,7 +195,7 @@ def _beyond_brain(
 
 
 def _brain_mask(
-    brain: torch.Tensor, hull_mm: torch.Tensor, z_mm: torch.Tensor, fields: _Fields
+    brain: torch.Tensor, hull_mm: torch.Tensor, z_mm: torch.Tensor, fields: Fields
 ) -> torch.Tensor:
     """Return a brain mask as an engine makes it: along the hull, or along the tissue."""
     rng = fields.rng("brain mask")
@@ -381,7 +209,7 @@ def _brain_mask(
 
 
 def _acquired(
-    image: torch.Tensor, share: torch.Tensor, pose: _Pose, fields: _Fields
+    image: torch.Tensor, share: torch.Tensor, pose: Pose, fields: Fields
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what a scanner makes of a head, and of its share of lesion: slices, bias, noise."""
     rng = fields.rng("scanner")
