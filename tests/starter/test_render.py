@@ -6,8 +6,10 @@ import torch
 
 from msnmo.demo.lesions import draw_lesion
 from msnmo.starter import lesions
+from msnmo.starter.bright import BEYOND, BRIGHT, with_bright_places
+from msnmo.starter.head import Fields, Head, Pose, places_of
 from msnmo.starter.library import LEAST_MM3, collect, shapes
-from msnmo.starter.render import HEALTHY, simulate
+from msnmo.starter.render import HEALTHY, SELLA_MM, brain_mask, simulate
 from msnmo.starter.template import template
 
 SIZE = 48
@@ -110,3 +112,35 @@ def test_the_shipped_library_is_of_twenty_patients_and_of_lesions():
         for shape in shapes()
     ]
     assert np.mean(inside) > 0.97
+
+
+def test_bright_places_only_brighten_and_only_there():
+    known = template()
+    for places in (BRIGHT, BEYOND):
+        pose = Pose.draw(known, np.random.default_rng(0))
+        fields = Fields(5, (60, 60, 60), pose.size_mm)
+        head = Head(places_of(known, pose, fields), pose, fields)
+        added = with_bright_places(torch.zeros(60, 60, 60), places, "bright", head)
+        far = torch.full((60, 60, 60), np.inf)
+        for place in places:
+            for side in (1, -1):
+                centre = torch.tensor(place.centre_mm) * torch.tensor((side, 1, 1))
+                far = torch.minimum(far, (head.places - centre).norm(dim=-1))
+        assert float(added.min()) == 0
+        assert 0.1 < float(added.max()) < 2 * max(place.most for place in places)
+        assert float(added[far > 50].abs().max()) < 1e-3
+
+
+def test_brain_masks_may_hold_the_pituitary_gland():
+    known = template()
+    pose = Pose.draw(known, np.random.default_rng(0))
+    held = []
+    for seed in range(20):
+        fields = Fields(seed, (60, 60, 60), pose.size_mm)
+        head = Head(places_of(known, pose, fields), pose, fields)
+        _, brain, _ = known.fine.at(head.places)
+        _, hull_mm = known.smooth.at(head.places)
+        near = (head.places - torch.tensor(SELLA_MM)).norm(dim=-1) < 3
+        held.append(float(brain_mask(brain, hull_mm, head)[near].float().mean()))
+    assert max(held) == 1
+    assert min(held) == 0

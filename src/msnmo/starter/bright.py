@@ -40,15 +40,41 @@ BRIGHT = (
     BrightPlace((20, -3, -20), (7, 6, 6), 0.3),  # amygdala
     BrightPlace((0, 4, 18), (4, 14, 3), 0.3),  # septum
     BrightPlace((0, -48, -32), (5, 5, 5), 0.4),  # floor of the fourth ventricle, vermis
+    BrightPlace((0, -27, -17), (4, 4, 6), 0.4),  # decussation of the superior cerebellar peduncles
+    BrightPlace((0, -27, -30), (14, 12, 20), 0.2),  # brainstem as a whole
+    BrightPlace((12, -2, -22), (4, 4, 4), 0.4),  # uncus
+    BrightPlace((26, -66, 8), (3, 10, 7), 0.4),  # optic radiation beside the occipital horn
 )
-"""The places are approximate; the brightness is ours."""
+"""In the brain. The places are approximate; the brightness is ours."""
+BEYOND = (
+    BrightPlace((0, 4, -30), (7, 5, 4), 4.0),  # pituitary gland
+    BrightPlace((10, 4, -30), (4, 6, 5), 2.0),  # cavernous sinus
+    BrightPlace((0, -1, -22), (3, 3, 5), 3.0),  # infundibulum
+    BrightPlace((0, -9, -24), (5, 4, 5), 3.0),  # basilar artery and its fluid, by their flow
+    BrightPlace((9, -11, -22), (6, 4, 4), 3.0),  # posterior cerebral artery
+    BrightPlace((16, 2, -22), (8, 4, 3), 2.0),  # middle cerebral artery
+)
+"""Beside the base of the brain, where a brain mask may let them in."""
 
 
-def with_bright_places(image: torch.Tensor, head: Head) -> torch.Tensor:
-    """Return the image with some of the places of `BRIGHT` brighter. None of them is a lesion."""
-    rng = head.fields.rng("bright places")
-    uneven = (0.8 + 0.5 * head.fields("bright places", 6.0)).clamp(0, 1.6)
-    for place in BRIGHT:
+def with_bright_places(
+    image: torch.Tensor, places: tuple[BrightPlace, ...], part: str, head: Head
+) -> torch.Tensor:
+    """Return the image with some of the places brighter. None of them is a lesion.
+
+    Parameters
+    ----------
+    image : (X, Y, Z) tensor of float32
+        On the head's grid; white matter is 1. It is changed in place.
+    places : tuple of BrightPlace
+        `BRIGHT` or `BEYOND`.
+    part : str
+        Names the random numbers.
+    head : Head
+    """
+    rng = head.fields.rng(part)
+    uneven = (0.8 + 0.5 * head.fields(part, 6.0)).clamp(0, 1.6)
+    for place in places:
         sides = (1.0, -1.0) if place.centre_mm[0] else (1.0,)
         there, most = rng.random() < 0.7, rng.uniform(0, place.most)
         for side in sides:

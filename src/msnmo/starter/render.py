@@ -16,11 +16,11 @@ from msnmo.core.seeds import derive_seed
 from msnmo.demo.anatomy import BRAIN_END_Z, T1_CSF, T1_GREY, T1_WHITE
 from msnmo.demo.lesions import Diagnosis, Lesion
 from msnmo.starter import lesions
-from msnmo.starter.bright import with_bright_places
+from msnmo.starter.bright import BEYOND, BRIGHT, with_bright_places
 from msnmo.starter.head import Fields, Head, Pose, box_at, places_of
 from msnmo.starter.template import template
 
-SIMULATION_VERSION = 3
+SIMULATION_VERSION = 4
 """Raise it by one when equal seeds are meant to give other scans than before."""
 OVERSAMPLED = 1.25
 """Voxels of the simulated head along an edge, for each of the network's."""
@@ -28,6 +28,9 @@ HEALTHY = 0.12
 """Share of the brains without a lesion."""
 CHOSEN_SHARE = 0.42
 """Share of lesion, as the scan shows it, from which a reader draws a voxel in."""
+SELLA_MM = (0.0, 4.0, -28.0)
+SELLA_HALF_MM = (14.0, 11.0, 10.0)
+"""MNI place and reach of the region around the pituitary gland."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +82,13 @@ def simulate(seed: int, diagnosis: Diagnosis, size: int) -> Scan:
     t1 = _folded(t1, hull_mm, ventricle_mm, fields)
     head = Head(places, pose, fields)
     image, tissue, white = _healthy(t1, white, ventricle_mm, fields)
-    image = with_bright_places(image, head)
+    image = with_bright_places(image, BRIGHT, "bright places", head)
     share = torch.zeros_like(image)
     if rng.random() >= HEALTHY:
         drawn = lesions.draw(known, diagnosis, fields.rng("lesions"))
         image, share = _with_lesions(image, white, tissue * brain, drawn, head)
-    image = _beyond_brain(image, brain, hull_mm, fields)
-    mask = _brain_mask(brain, hull_mm, places[..., 2], fields)
+    image = _beyond_brain(image, brain, hull_mm, head)
+    mask = brain_mask(brain, hull_mm, head)
     image, share = _acquired(image, share, pose, fields)
     lesion = (share >= CHOSEN_SHARE) & mask
     box = _box_of(mask)
@@ -181,31 +184,36 @@ def _box_around(form: Lesion | lesions.Placed, head: Head) -> tuple[slice, ...]:
 
 
 def _beyond_brain(
-    image: torch.Tensor, brain: torch.Tensor, hull_mm: torch.Tensor, fields: Fields
+    image: torch.Tensor, brain: torch.Tensor, hull_mm: torch.Tensor, head: Head
 ) -> torch.Tensor:
-    """Return the image with what loose brain masks let in: fluid, dura, skull, fat."""
+    """Return the image with what loose brain masks let in: fluid, dura, skull, fat, vessels."""
+    fields = head.fields
     rng = fields.rng("beyond")
     fluid, rim = rng.uniform(0.04, 0.3), rng.uniform(0.8, 2.6)
     depth = hull_mm - rim * (1 + 0.3 * fields("rim", 18.0))
     fat = rng.uniform(0.05, 1.3) * (fields("fat", 14.0) > rng.uniform(0.0, 1.5))
-    around = torch.where(depth > 0, torch.where(depth > 3, fat, torch.tensor(0.05)), fluid)
+    # fluid that flows is not dark
+    flow = rng.uniform(0.0, 0.6) * (fields("cisterns", 16.0) - 0.7).clamp(0, 1.2)
+    around = torch.where(depth > 0, torch.where(depth > 3, fat, torch.tensor(0.05)), fluid + flow)
     dura = rng.uniform(0.1, 0.9) * torch.exp(-((depth + 0.2) / 0.8).square()) * (hull_mm > -3)
-    around = torch.maximum(around, dura)
+    around = with_bright_places(torch.maximum(around, dura), BEYOND, "bright beyond", head)
     return around + (image - around) * brain
 
 
-def _brain_mask(
-    brain: torch.Tensor, hull_mm: torch.Tensor, z_mm: torch.Tensor, fields: Fields
-) -> torch.Tensor:
+def brain_mask(brain: torch.Tensor, hull_mm: torch.Tensor, head: Head) -> torch.Tensor:
     """Return a brain mask as an engine makes it: along the hull, or along the tissue."""
+    fields = head.fields
     rng = fields.rng("brain mask")
     if rng.random() < 0.6:
         loose = rng.uniform(-1.5, 2.5) + rng.uniform(0.2, 1.2) * fields("hand", 20.0)
-        mask = hull_mm < loose
+        # many engines let the region around the pituitary gland in
+        away = (head.places - torch.tensor(SELLA_MM)) / torch.tensor(SELLA_HALF_MM)
+        bulge = rng.uniform(-8.0, 24.0) * torch.exp(-away.square().sum(dim=-1))
+        mask = hull_mm < loose + bulge.clamp(min=0)
     else:
         mask = brain > rng.uniform(0.3, 0.6)
         mask &= hull_mm < rng.uniform(0.0, 2.0)
-    return mask & (z_mm > BRAIN_END_Z + rng.uniform(-8, 12))
+    return mask & (head.places[..., 2] > BRAIN_END_Z + rng.uniform(-8, 12))
 
 
 def _acquired(
