@@ -96,6 +96,32 @@ def test_what_is_no_training_is_named(made, tmp_path):
         assert "train the starter again" in str(refused.value)
 
 
+def test_numbers_on_real_scans_are_told_as_given_with_the_users_own_notes(
+    made, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pack, "VALIDATED", 4)
+    table = "scan\ttruth_ml\tfound_ml\tDSC\tLF1\nA\t8.2\t6.4\t0.777\t0.606\nB\t0\t0.9\tn/a\tn/a\n"
+    (tmp_path / "measured.tsv").write_text(table)
+    (tmp_path / "notes.md").write_text("Nobody had looked at é before.\n", encoding="utf-8")
+    arguments = ["--trained", str(made / "part-2"), "--config", str(made / "2.yaml")]
+    arguments += ["--measured", str(tmp_path / "measured.tsv")]
+    pack.main([*arguments, "--out", str(tmp_path / "without")])
+    pack.main(
+        [*arguments, "--notes", str(tmp_path / "notes.md"), "--out", str(tmp_path / "bundle")]
+    )
+    bundle = read_bundle(tmp_path / "bundle")
+    assert "Dice of 1 real scans: 78 % (8.2 ml)" in bundle.content["accuracy"]
+    assert "without lesions: 0.9 ml" in bundle.content["accuracy"]
+    cards = [(tmp_path / name / "MODEL_CARD.md").read_text() for name in ("without", "bundle")]
+    for card in cards:
+        assert "| A | 8.2 | 6.4 | 77.7 | 60.6 |" in card
+        assert "| B | 0.0 | 0.9 | n/a | n/a |" in card
+    assert ["Nobody had looked at é before." in card for card in cards] == [False, True]
+    with pytest.raises(InputError, match="No such file"):
+        pack.main([*arguments, "--notes", str(tmp_path / "none.md"), "--out", str(tmp_path / "no")])
+    assert not (tmp_path / "no").exists()
+
+
 def test_of_the_ways_that_are_as_good_as_the_best_the_highest_threshold_is_taken(
     made, tmp_path, monkeypatch
 ):

@@ -36,7 +36,7 @@ HELD = "held"
 """The file that a process which writes a folder holds locked."""
 SECONDS_TO_BEGIN = 3600.0
 UMASK = Lock()
-LARGEST_JSON = 64 * 2**20
+LARGEST_TEXT = 64 * 2**20
 """Bytes: a bundle of 100 folds and 500,000 scans has fewer."""
 NOT_A_NUMBER = re.compile(rb"(?<![^\t\n])[-+]?(?:nan|inf|infinity)(?![^\t\r\n])", re.IGNORECASE)
 """A cell that pandas would take for a number, and that is none."""
@@ -211,6 +211,20 @@ def write_json(path: Path | str, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_text(path: Path | str, remedy: str = MAKE_AGAIN) -> str:
+    """Read a text in UTF-8. Errors name the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no text, or is too large.
+    """
+    try:
+        return _text_of(Path(path))
+    except (OSError, ValueError) as error:
+        raise bad_input(path, "a readable text in UTF-8", str(error), remedy) from error
+
+
 def read_json(path: Path | str, remedy: str = MAKE_AGAIN) -> dict[str, Any]:
     """Read a JSON object of finite numbers. Errors name the file.
 
@@ -258,8 +272,8 @@ def _finite(text: str) -> float:
 def _text_of(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise ValueError("not a file but a folder, a pipe or a device")
-    if (size := path.stat().st_size) > LARGEST_JSON:
-        raise ValueError(f"{size} bytes, more than the limit of {LARGEST_JSON}")
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise ValueError(f"{size} bytes, more than the limit of {LARGEST_TEXT}")
     return path.read_text(encoding="utf-8")
 
 

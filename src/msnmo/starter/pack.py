@@ -36,7 +36,15 @@ from msnmo.compute.device import prepare
 from msnmo.core.command import program
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import bad_input, run_command
-from msnmo.core.files import atomic_folder, read_json, read_tsv, sha256, write_json, write_text
+from msnmo.core.files import (
+    atomic_folder,
+    read_json,
+    read_text,
+    read_tsv,
+    sha256,
+    write_json,
+    write_text,
+)
 from msnmo.core.grid import Grid
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
@@ -78,7 +86,32 @@ PART = (
 """What a bundle tells of each part of its training, from run.json."""
 MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
 """Columns of the table of real scans; DSC and LF1 in [0, 1], n/a without a true mask."""
+WRITE_NOTES = "write the notes as Markdown in UTF-8"
 WRITE_TABLE = f"write a table (TSV) with the columns {', '.join(MEASURED)}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Real:
+    """Numbers on real scans, as given, and notes on how far these scans are a test."""
+
+    measured: pd.DataFrame | None
+    notes: str
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        def share(value: float) -> str:
+            return "n/a" if np.isnan(value) else f"{100 * value:.1f}"
+
+        return [
+            {
+                "scan": row.scan,
+                "truth_ml": f"{row.truth_ml:.1f}",
+                "found_ml": f"{row.found_ml:.1f}",
+                "dsc": share(row.DSC),
+                "f1": share(row.LF1),
+            }
+            for row in ([] if self.measured is None else self.measured.itertuples())
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # before the minutes of work
     require_empty(given.out)
     measured = None if given.measured is None else read_tsv(given.measured, MEASURED, WRITE_TABLE)
+    notes = "" if given.notes is None else read_text(given.notes, WRITE_NOTES)
     run = _run_of(given.trained)
     config = complete_config(read_config(given.config, CORRECT_CONFIG))
     weights = _halved(given.trained / "weights.safetensors", run["weights_sha256"])
@@ -120,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = yaml.safe_dump(shareable(config), sort_keys=False, allow_unicode=True)
         write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
         parameters = sum(weight.numel() for weight in model.parameters())
-        card = _card(content, run, scores, measured, parameters)
+        card = _card(content, run, scores, _Real(measured, notes), parameters)
         write_text(folder / "MODEL_CARD.md", card)
         files = sorted(folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
@@ -265,7 +299,7 @@ def _card(
     content: Mapping[str, Any],
     run: Mapping[str, Any],
     scores: pd.DataFrame,
-    measured: pd.DataFrame | None,
+    real: _Real,
     parameters: int,
 ) -> str:
     return (
@@ -279,7 +313,8 @@ def _card(
                 "seed": run["seed"],
                 "validated": VALIDATED,
                 "simulated_accuracy": _by_load(scores),
-                "measured": [] if measured is None else _real(measured),
+                "measured": real.rows,
+                "notes": real.notes.strip(),
             }
         )
     )
@@ -313,22 +348,6 @@ def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
     ]
 
 
-def _real(table: pd.DataFrame) -> list[dict[str, str]]:
-    def share(value: float) -> str:
-        return "n/a" if np.isnan(value) else f"{100 * value:.1f}"
-
-    return [
-        {
-            "scan": row.scan,
-            "truth_ml": f"{row.truth_ml:.1f}",
-            "found_ml": f"{row.found_ml:.1f}",
-            "dsc": share(row.DSC),
-            "f1": share(row.LF1),
-        }
-        for row in table.itertuples()
-    ]
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program("msnmo.starter.pack"), description=__doc__)
     parser.add_argument(
@@ -341,6 +360,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--measured",
         type=path_argument,
         help=f"table of real scans for the card (TSV): {', '.join(MEASURED)}",
+    )
+    parser.add_argument(
+        "--notes",
+        type=path_argument,
+        help="Markdown for the card, below that table: how far these scans are a test",
     )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the bundle")
