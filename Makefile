@@ -74,8 +74,10 @@ starter_again/5/weights.safetensors: starter_again/4/weights.safetensors
 	$(TRAIN_STARTER)/starter-5.yaml --start-from $<
 starter_again/6/weights.safetensors: starter_again/5/weights.safetensors
 	$(TRAIN_STARTER)/starter-6.yaml --start-from $<
-starter_again/bundle/bundle.json: starter_again/6/weights.safetensors
-	$(BIN)/python -m msnmo.starter.pack --trained $(<D) --config workflow/configs/starter-6.yaml --out $(@D)
+starter_again/7/weights.safetensors: starter_again/6/weights.safetensors
+	$(TRAIN_STARTER)/starter-7.yaml --start-from $<
+starter_again/bundle/bundle.json: starter_again/7/weights.safetensors
+	$(BIN)/python -m msnmo.starter.pack --trained $(<D) --config workflow/configs/starter-7.yaml --out $(@D)
 
 # Makes the lock again from pyproject.toml, and keeps each version that still fits; --upgrade-package NAME, given
 # as UPGRADE, moves one. It holds for every Python and platform in docs/how-to/install.md, and not for Windows, hence the two
