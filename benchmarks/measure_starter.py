@@ -16,6 +16,10 @@ from pathlib import Path
 import pandas as pd
 
 from msnmo.apply.__main__ import main as apply
+from msnmo.core.errors import Finding, InputError, run_command
+from msnmo.core.files import write_tsv
+from msnmo.core.paths import path_argument
+from msnmo.core.writable import require_empty, require_folder
 
 PATIENTS = ("26", "07")
 REGISTERED = "_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI"
@@ -26,19 +30,22 @@ TRUTH = "GOLD_STANDARD_N4_noneck_reduced_winsor_regtoFLAIR_regtoMNI.nii.gz"
 def main() -> None:
     """Apply the bundle and write what the masks are worth."""
     given = _parse()
-    given.work.mkdir(parents=True)
+    require_empty(given.work, "give another --work")
+    require_folder(given.out.parent)
+    patients = _cohort(given.open_ms)
+    _require_files([*patients["flair"], *patients["lesion_mask"], given.healthy])
     cohort = given.work / "scans.tsv"
-    _cohort(given.open_ms).to_csv(cohort, sep="\t", index=False)
+    write_tsv(cohort, patients)
     bundle = ["--bundle", str(given.bundle)] if given.bundle else []
     how = [*bundle, "--device", "cpu"]
-    patients, healthy = given.work / "patients", given.work / "healthy"
-    apply([*how, "--truth", str(cohort), "--out", str(patients)])
+    treated, healthy = given.work / "patients", given.work / "healthy"
+    apply([*how, "--truth", str(cohort), "--out", str(treated)])
     apply([*how, "--out", str(healthy), str(given.healthy)])
-    rows = [_measured(patients, patient) for patient in PATIENTS]
+    rows = [_measured(treated, patient) for patient in PATIENTS]
     found = pd.read_csv(healthy / "predictions.tsv", sep="\t").loc[0, "load_ml"]
     rows.append({"scan": "a healthy head (py_synthsr)", "truth_ml": 0.0, "found_ml": found})
     table = pd.DataFrame(rows).round(4)
-    table.to_csv(given.out, sep="\t", index=False, na_rep="n/a")
+    write_tsv(given.out, table)
     print(table.to_string(index=False))
 
 
@@ -57,6 +64,14 @@ def _cohort(folder: Path) -> pd.DataFrame:
     )
 
 
+def _require_files(files: list[Path]) -> None:
+    remedy = "correct --open-ms or --healthy; the links to both are in --help"
+    if gone := [file for file in files if not file.is_file()]:
+        raise InputError(
+            Finding(str(file), "a scan or a mask", "no such file", remedy) for file in gone
+        )
+
+
 def _measured(results: Path, patient: str) -> dict[str, object]:
     table = pd.read_csv(results / "evaluation/metrics.tsv", sep="\t")
     table = table[(table["scan"] == f"sub-{patient}") & (table["space"] == "native")]
@@ -68,13 +83,21 @@ def _measured(results: Path, patient: str) -> dict[str, object]:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--open-ms", type=Path, required=True, help="folder of open_ms_data")
-    parser.add_argument("--healthy", type=Path, required=True, help="py_synthsr's FLAIR.nii.gz")
-    parser.add_argument("--bundle", type=Path, help="folder of a bundle (default: the starter)")
-    parser.add_argument("--work", type=Path, required=True, help="folder to make for the results")
-    parser.add_argument("--out", type=Path, required=True, help="the table to write (TSV)")
+    parser.add_argument(
+        "--open-ms", type=path_argument, required=True, help="folder of open_ms_data"
+    )
+    parser.add_argument(
+        "--healthy", type=path_argument, required=True, help="py_synthsr's FLAIR.nii.gz"
+    )
+    parser.add_argument(
+        "--bundle", type=path_argument, help="folder of a bundle (default: the starter)"
+    )
+    parser.add_argument(
+        "--work", type=path_argument, required=True, help="folder to make for the results"
+    )
+    parser.add_argument("--out", type=path_argument, required=True, help="the table to write (TSV)")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -1,6 +1,7 @@
 """What cannot be written or read is told first, in the words of a command without a config."""
 
 import errno
+import json
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from msnmo.apply import remedies, writable
 from msnmo.apply.__main__ import OTHER_OUT, main
 from msnmo.apply.arrivals import receive
 from msnmo.apply.naming import is_folder
+from msnmo.apply.records import NAME
 from msnmo.apply.remedies import as_options
 from msnmo.apply.writable import require_writable
 from msnmo.core.errors import DiskError, InputError, explain_refusal, other_disk
@@ -71,6 +73,26 @@ def test_a_folder_in_the_place_of_a_file_is_told(tmp_path):
     (tmp_path / "out/predictions.tsv").mkdir(parents=True)
     with pytest.raises(InputError, match="a file of results"):
         require_writable(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["dataset_description.json", "predictions.tsv", ".bidsignore"])
+def test_a_file_of_something_else_is_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text('{"Name": "my study"}')
+    with pytest.raises(InputError, match="which would be replaced") as refused:
+        require_writable(tmp_path)
+    (finding,) = refused.value.findings
+    assert (finding.file, finding.remedy) == (str(tmp_path / name), "give another --out")
+
+
+def test_results_of_msnmo_apply_are_added_to(tmp_path):
+    """Those of a listing, and those of a run that was stopped before its first."""
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed/predictions.tsv").touch()
+    (tmp_path / "listed/dataset_description.json").write_text(json.dumps({"Name": NAME}))
+    require_writable(tmp_path / "listed")
+    (tmp_path / "stopped/.msnmo").mkdir(parents=True)
+    (tmp_path / "stopped/predictions.tsv").touch()
+    require_writable(tmp_path / "stopped")
 
 
 def test_where_the_system_takes_no_files_at_all_is_told():

@@ -308,6 +308,10 @@ def _preprocessed(step: str, key: str, value: object) -> Callable[[dict[str, Any
     return change
 
 
+def _more_simulated(content: dict[str, Any]) -> None:
+    content["training_cohort"]["simulated"] = {"scans": 5, "of": 3}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -323,6 +327,7 @@ def _preprocessed(step: str, key: str, value: object) -> Callable[[dict[str, Any
         (_preprocessed("resize", "size", [48] * 3), "found:    32 x 32 x 32"),
         (lambda content: content.update(temperature=1e300), "0.01 to 100"),
         (lambda content: content.update(versions={"msnmo": {"a": "b" * 10**6}}), r"versions"),
+        (_more_simulated, "5 of 3"),
     ],
 )
 def test_an_absurd_value_is_refused_in_few_words(

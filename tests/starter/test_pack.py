@@ -1,11 +1,14 @@
 """A training in two parts, packed: the bundle tells both, and a bundle can be gone on from."""
 
+import hashlib
+import json
 import shutil
 from typing import get_args
 
 import numpy as np
 import pytest
 import yaml
+from safetensors.torch import save
 
 from msnmo.apply.ensemble import Said
 from msnmo.bundle.contents import read_bundle
@@ -15,6 +18,7 @@ from msnmo.core.seeds import derive_seed
 from msnmo.demo.lesions import Diagnosis
 from msnmo.starter import pack
 from msnmo.starter.__main__ import main as train
+from msnmo.starter.measured import MEASURED, Measured, read_measured
 from msnmo.starter.render import SIMULATION_VERSION
 
 SIZE, SCANS = 32, 2
@@ -82,18 +86,87 @@ def test_the_second_part_started_from_the_packed_weights(made):
     assert not start["fresh"]
 
 
+def test_a_finished_training_is_not_replaced(made):
+    before = (made / "part-1/weights.safetensors").stat().st_mtime_ns
+    with pytest.raises(InputError, match="a finished one"):
+        _train(made, 1)
+    assert (made / "part-1/weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_start_in_the_config_is_refused_as_it_would_not_be_used(made, tmp_path):
+    config = yaml.safe_load((made / "1.yaml").read_text())
+    config["train"]["start_from"] = "starter"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match="give --start-from"):
+        train(["--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_holds_something_is_not_replaced(made):
     with pytest.raises(InputError, match=r"MODEL_CARD\.md is in it"):
         _pack(made, 1)
 
 
 def test_what_is_no_training_is_named(made, tmp_path):
-    for content, found in (("{}", "no device_name"), ("[]", "list")):
+    run = read_json(made / "part-1/run.json")
+    odd = ({"seed": "../x"}, {"start": [1]}, {"seconds": "long"}, {"size": [0, 0, 0]})
+    odd += ({"start": {"run": {"training_cohort": 5}}}, {"weights_sha256": "0" * 64})
+    cases = [(json.dumps(run | each), "") for each in odd]
+    for content, found in (("{}", "'method' is a required property"), ("[]", "list"), *cases):
         (tmp_path / "run.json").write_text(content)
         arguments = ["--trained", str(tmp_path), "--config", str(made / "1.yaml")]
         with pytest.raises(InputError, match=found) as refused:
             pack.main([*arguments, "--out", str(tmp_path / "out")])
         assert "train the starter again" in str(refused.value)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), [(b"no safetensors", "weights"), (save({}), "tells of")]
+)
+def test_weights_that_are_none_of_the_network_are_named(made, tmp_path, content, found):
+    run = read_json(made / "part-1/run.json")
+    (tmp_path / "weights.safetensors").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    write_json(tmp_path / "run.json", run | {"weights_sha256": digest})
+    arguments = ["--trained", str(tmp_path), "--config", str(made / "1.yaml")]
+    with pytest.raises(InputError, match=found) as refused:
+        pack.main([*arguments, "--out", str(tmp_path / "out")])
+    (finding,) = refused.value.findings
+    assert finding.file == str(tmp_path / "weights.safetensors")
+    assert "train the starter again" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ("A\t8\t6\t50\t0.5", "line 2, DSC"),
+        ("A\t-8\t6\t0.5\t0.5", "line 2, truth_ml"),
+        ("A\t8\tn/a\t0.5\t0.5", "line 2, found_ml"),
+        ("n/a\t8\t6\t0.5\t-1", "line 2, scan"),
+        ("", "a row for each real scan"),
+    ],
+)
+def test_impossible_numbers_on_real_scans_are_named(tmp_path, row, place):
+    table = tmp_path / "measured.tsv"
+    table.write_text("\t".join(MEASURED) + "\n" + (f"{row}\n" if row else ""))
+    with pytest.raises(InputError, match=place):
+        read_measured(table)
+
+
+def test_names_of_scans_stay_in_their_cell(tmp_path):
+    table = tmp_path / "measured.tsv"
+    table.write_text("\t".join(MEASURED) + '\n"a|b\n<b>"\t0\t1\tn/a\tn/a\n')
+    (row,) = Measured(read_measured(table), "").rows
+    assert row["scan"] == r"a\|b \<b\>"
+
+
+@pytest.mark.parametrize("wrong", [["--threads", "0"], ["--notes", "notes.md"]])
+def test_a_wrong_command_is_told(capsys, wrong):
+    with pytest.raises(SystemExit) as left:
+        pack.main(["--trained", "a", "--config", "b", "--out", "c", *wrong])
+    assert left.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
 
 
 def test_numbers_on_real_scans_are_told_as_given_with_the_users_own_notes(
@@ -110,7 +183,7 @@ def test_numbers_on_real_scans_are_told_as_given_with_the_users_own_notes(
         [*arguments, "--notes", str(tmp_path / "notes.md"), "--out", str(tmp_path / "bundle")]
     )
     bundle = read_bundle(tmp_path / "bundle")
-    assert "Dice of 1 real scans: 78 % (8.2 ml)" in bundle.content["accuracy"]
+    assert "Dice of 1 real scan: 78 % (8.2 ml)" in bundle.content["accuracy"]
     assert "without lesions: 0.9 ml" in bundle.content["accuracy"]
     cards = [(tmp_path / name / "MODEL_CARD.md").read_text() for name in ("without", "bundle")]
     for card in cards:

@@ -80,7 +80,9 @@ def _stored(path, image=None, lesion=None):
     save_file({"image": image, "lesion": lesion or torch.zeros(shape, dtype=torch.bool)}, path)
 
 
-@pytest.mark.parametrize("kind", ["cut", "text", "other shape", "other type", "not finite"])
+@pytest.mark.parametrize(
+    "kind", ["cut", "text", "other shape", "other type", "not finite", "folder"]
+)
 def test_a_damaged_file_of_a_store_is_named(tmp_path, kind):
     drawing = drawings(job(), scans_to_draw(SCANS, SIZE))[0]
     path = tmp_path / drawing.file_name
@@ -90,6 +92,9 @@ def test_a_damaged_file_of_a_store_is_named(tmp_path, kind):
         path.write_bytes(path.read_bytes()[:1000])
     elif kind == "text":
         path.write_text("no scan")
+    elif kind == "folder":
+        path.unlink()
+        path.mkdir()
     else:
         shape = (1, 16, 16, 16) if kind == "other shape" else (1, SIZE, SIZE, SIZE)
         filled = float("nan") if kind == "not finite" else 0.0
@@ -97,7 +102,7 @@ def test_a_damaged_file_of_a_store_is_named(tmp_path, kind):
         _stored(path, torch.full(shape, filled, dtype=number))
     with pytest.raises(InputError, match=path.name) as refused:
         drawn(drawing, tmp_path)
-    assert "delete it: it is drawn again" in str(refused.value)
+    assert "move it elsewhere" in str(refused.value)
 
 
 def test_scans_are_not_mixed_with_others(tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msnmo.core.cells import escape_markdown
 from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.numbers import fixed
 from msnmo.evaluate.aggregate import across_folds
@@ -26,7 +27,7 @@ from msnmo.tables.compare import compare
 from msnmo.tables.content import page
 from msnmo.tables.layout import lay_out
 from msnmo.tables.model import Block, Line, Page, Panel, Text, read_page
-from msnmo.tables.render import FORMATS, SECOND, escape_markdown, escape_tex, to_tsv
+from msnmo.tables.render import FORMATS, SECOND, escape_tex, to_tsv
 from tests.measured import of_folds
 
 GOLDEN = Path(__file__).parent / "golden"

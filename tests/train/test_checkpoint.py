@@ -63,6 +63,16 @@ def test_a_truncated_state_is_named_and_the_one_before_is_used(
     assert "damaged" in complaint
 
 
+def test_a_state_that_holds_code_is_not_loaded_and_nobody_is_told_how_to(
+    saved: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"identity": "this", "state": Checkpoint}, saved.path)
+    assert _epoch(saved.load()) == 1
+    complaint = capsys.readouterr().err
+    assert "it holds more than tensors and plain data" in complaint
+    assert "weights_only" not in complaint
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_changed_byte_never_brings_back_other_weights(

@@ -202,6 +202,11 @@ def test_a_damaged_bundle_gives_no_start(train: Train, tmp_path: Path) -> None:
     shutil.copyfile(other / WEIGHTS, bundle / "fold-0.safetensors")
     with pytest.raises(InputError, match="SHA-256"):
         read_start(bundle, 0)
+    content = json.loads((bundle / "bundle.json").read_text())
+    labels = content["labels"] | {"1": [2]}
+    (bundle / "bundle.json").write_text(json.dumps(content | {"labels": labels}))
+    with pytest.raises(InputError, match="labels that are text"):
+        read_start(bundle, 0)
     (bundle / "bundle.json").write_text("{}")
     with pytest.raises(InputError, match="the folds of a bundle"):
         read_start(bundle, 0)

@@ -14,7 +14,7 @@ from msnmo.apply.classes import columns_of, labels_of, names_of
 from msnmo.apply.loads import of_all_folds, of_single_folds
 from msnmo.apply.methods_of_scans import methods_of_scans, told_of
 from msnmo.apply.pages import RUN_ENDING, write_index
-from msnmo.apply.records import lock_listing, read_failures
+from msnmo.apply.records import NAME, lock_listing, read_failures
 from msnmo.bundle.contents import NOT_FOR_DIAGNOSIS
 from msnmo.core.derivative import ORIG, describe_derivative
 from msnmo.core.errors import Finding, InputError, run_command
@@ -25,7 +25,6 @@ IN_MODEL_SPACE = ("model_load_ml", "model_load_ml_least", "model_load_ml_most")
 """Of all folds together and of single folds, which are counted in model space alone."""
 LESIONS = ("lesions", "load_ml", *IN_MODEL_SPACE)
 
-NAME = "Lesions and class of T2-FLAIR scans, by msnmo"
 OF_BRAIN: Mapping[str, Mapping[str, str]] = {
     "desc-brain_mask": {"Type": "Brain", "SpatialReference": ORIG, "Description": "Brain mask"}
 }

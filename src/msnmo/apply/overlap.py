@@ -17,10 +17,10 @@ from msnmo.core.names import path_of_scan
 COLUMNS = {"scan": str, "reason": str}
 COHORT_COLUMNS = {"scan": str, "subject": str, "flair": str}
 NO_SEALS = (
-    "made before bundles held seals of the scans that their folds learned from. Whether scans of "
-    "this cohort are among them is not known. To be sure, make the bundle again"
+    "made without seals of the scans that its folds learned from. Whether scans of this cohort are "
+    "among them is not known. To be sure, make the bundle again"
 )
-"""What is said of a bundle of before: no overlap with it can be found."""
+"""What is said of a bundle of before there were seals: no overlap with it can be found."""
 LEAVE_OUT = (
     "remove the subject from the table, or leave it out of the evaluation: --leave-out-overlap "
     "(in the workflow apply.leave_out_overlap)"

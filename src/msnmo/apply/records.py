@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     # it names every step, and the list of scans would depend on all that they import
     from msnmo.apply.preprocess import Arrived
 
+NAME = "Lesions and class of T2-FLAIR scans, by msnmo"
+"""Of the results, in their dataset_description.json."""
 KEPT = ".msnmo"
 """The folder of records and locks, within that of the results."""
 SITE = "report"

@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-
 from msnmo.bundle.signature import SIGNATURE, verify_signature
 from msnmo.cohort.simulated import Simulated
 from msnmo.core.errors import Finding, InputError, bad_input
 from msnmo.core.files import read_json, sha256
 from msnmo.core.fingerprint import seal
 from msnmo.core.provenance import NOT_KNOWN
+from msnmo.core.schemas import MOST_LETTERS, read_schema, refuse_misfit, shorten
 from msnmo.core.starter import or_the_shipped
 from msnmo.evaluate.verdict import Verdict
 from msnmo.networks import NETWORK_VERSION
@@ -30,11 +28,9 @@ DESCRIPTION, CHECKSUMS = "bundle.json", "SHA256SUMS"
 MARK = ".snakemake_timestamp"
 """An empty file that Snakemake leaves in folders that it made."""
 MOST_BYTES_OF_SUMS = 2**20
-MOST_LETTERS = 200
-"""Longest quote of a description in a message: it may hold anything."""
 NOT_FOR_DIAGNOSIS = "Research output, not for diagnosis."
 COPY_AGAIN = "copy the bundle again from its source, or make it again"
-SCHEMA = yaml.safe_load(Path(__file__).with_name("bundle.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = read_schema(Path(__file__).with_name("bundle.schema.yaml"))
 SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
 
 
@@ -281,21 +277,21 @@ def check_content(description: Path, content: dict[str, Any]) -> None:
     InputError
         Names every place.
     """
-    errors = sorted(Draft202012Validator(SCHEMA).iter_errors(content), key=lambda e: list(e.path))
-    if errors:
-        raise InputError(
-            Finding(
-                f"{description}, {'.'.join(map(str, each.absolute_path)) or 'top level'}",
-                each.schema.get("description", f"{each.validator}: {each.validator_value}"),
-                shorten(each.message, MOST_LETTERS),
-                COPY_AGAIN,
-            )
-            for each in errors
-        )
+    refuse_misfit(description, content, SCHEMA, COPY_AGAIN)
+    _check_simulated(description, content.get("training_cohort", {}))
     with _named_with_remedy(description):
         method = get_method(content["method"])
     _check_preprocessing(description, content["preprocessing"])
     _check_folds(description, content, method)
+
+
+def _check_simulated(description: Path, cohort: dict[str, Any]) -> None:
+    """Refuse more simulated scans than scans."""
+    told = cohort.get("simulated", {"scans": 0, "of": 0})
+    if told["scans"] > told["of"]:
+        found = f"{told['scans']} of {told['of']}"
+        where = f"{description}, training_cohort.simulated"
+        raise bad_input(where, "no more simulated scans than scans", found, COPY_AGAIN)
 
 
 def _check_folds(description: Path, content: dict[str, Any], method: Method) -> None:
@@ -326,11 +322,6 @@ def _check_folds(description: Path, content: dict[str, Any], method: Method) -> 
 
 def _by(size: object) -> str:
     return " x ".join(map(str, size)) if isinstance(size, list) else str(size)
-
-
-def shorten(text: str, letters: int) -> str:
-    """Return a text shortened to at most this many letters."""
-    return text if len(text) <= letters else f"{text[: letters - 3]}..."
 
 
 def _refuse_other_version(bundle: Bundle) -> None:

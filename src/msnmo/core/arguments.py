@@ -31,13 +31,15 @@ def from_half_to_1(text: str) -> float:
     return value
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number of at least so much."""
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number of at least so much, and at most so much if given."""
 
     def read(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
-            told = f"expected a whole number of at least {least}, found {text}"
-            raise argparse.ArgumentTypeError(told)
-        return int(text)
+        # int() also reads the digits of other scripts, which nobody means here
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < least or (most is not None and number > most):
+            range_ = f"at least {least}" if most is None else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"expected a whole number of {range_}, found {text}")
+        return number
 
     return read

@@ -23,6 +23,7 @@ CONTROLS = {
     for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
     if code not in (0x09, 0x0A, 0x0D)
 }
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 # a line's beginning can be written over by what follows it alone
 HIDDEN = re.compile(r"[^ -~\t\n]")
 
@@ -60,3 +61,8 @@ def as_cell(text: str) -> str:
     text = text.translate(CONTROLS)
     text = text if "/" in text else show_directions(text)
     return f"'{text}" if FORMULA.match(text) and not SIGNED.fullmatch(text) else text
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows unchanged."""
+    return MARKDOWN_SPECIAL.sub(r"\\\1", text)

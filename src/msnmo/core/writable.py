@@ -29,7 +29,7 @@ def require_folder(folder: Path, remedy: str = "rename it, or give another --out
         raise bad_input(folder, expected, found, remedy) from error
 
 
-def require_empty(folder: Path) -> None:
+def require_empty(folder: Path, remedy: str = "give another --out") -> None:
     """Refuse a folder that holds anything, besides what `require_folder` refuses.
 
     Raises
@@ -39,9 +39,8 @@ def require_empty(folder: Path) -> None:
     InputError
         As `require_folder`, and if something is in it.
     """
-    require_folder(folder)
+    require_folder(folder, remedy)
     if folder.is_dir() and (held := sorted(path.name for path in folder.iterdir())):
-        remedy = "remove it if you do not need it, or give another --out"
         raise bad_input(folder, "no folder, or an empty one", f"{held[0]} is in it", remedy)
 
 

@@ -66,7 +66,8 @@ def read_config(path: Path, if_gone: str) -> dict[str, Any]:
 def _refuse_other_than_file(path: Path) -> None:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise _Wrong("a folder", "write behind --configfile the path of a file, no target")
+        remedy = "give the path of a file; with snakemake, write no target behind --configfile"
+        raise _Wrong("a folder", remedy)
     if not stat.S_ISREG(mode):
         # Snakemake reads twice, which a pipe does not allow, and some devices never end
         remedy = "write its content to a file and give that file"

@@ -26,7 +26,9 @@ from msnmo.core.writable import require_folder
 from msnmo.settings.config import complete_config, method_settings
 from msnmo.settings.methods import METHODS, get_method
 from msnmo.settings.reading import read_config
+from msnmo.settings.starts import start_of
 from msnmo.settings.training import Settings
+from msnmo.starter import FINISHED
 from msnmo.starter.render import SIMULATION_VERSION
 from msnmo.starter.scans import PASSES, HoldNone, drawings, scans_to_draw
 from msnmo.starter.store import draw_all
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         raise bad_input(given.config, "equal edges of resize.size", str(size), "give a cube")
     method = get_method(given.method or config["methods"][0])
     settings = Settings.from_mapping(method_settings(config, method.name), method)
+    _refuse_start_of_config(given.config, config, method.name)
     job = Job(method.name, 0, config["seed"], settings)
     scans = scans_to_draw(given.scans, size[0])
     for folder in filter(None, (given.store, given.out)):
@@ -64,14 +67,18 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         if not draw_all(drawings(job, scans), given.store, given.draw, stop):
             raise Stopped("while scans were drawn")
         return
+    finished = given.out / FINISHED
+    if finished.exists():
+        remedy = "give another --out to train again"
+        raise bad_input(finished, "no training, or one to go on", "a finished one", remedy)
     compute = config["compute"]
     device = pick_device(compute["device"], compute["folds_per_gpu"], "train the starter")
     prepare(device, compute["threads"])
     checkpoint = given.out / "checkpoint.pt"
-    given.out.mkdir(parents=True, exist_ok=True)
     running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
     # nothing is tested here, so no note is needed on what the weights have learned from
     start = read_start(given.start_from, job.fold, FITTING, "") if given.start_from else None
+    given.out.mkdir(parents=True, exist_ok=True)
     trained = train(
         *(job, scans, device, checkpoint, stop),
         running=running,
@@ -102,9 +109,16 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
         "git": git_state(),
     }
     write_json(given.out / "run.json", run)
-    with atomic_path(given.out / "weights.safetensors") as temporary:
+    with atomic_path(finished) as temporary:
         temporary.write_bytes(weights)
     trained.checkpoint.remove()
+
+
+def _refuse_start_of_config(path: Path, config: dict[str, Any], method: str) -> None:
+    """Refuse train.start_from: the workflow's trainings read it, this one takes an option."""
+    if start := start_of(config, method):
+        where, remedy = f"{path}, train.start_from", "leave it empty, and give --start-from"
+        raise bad_input(where, "nothing", start, remedy)
 
 
 def _told(taken: Taken, path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from msnmo.apply.ensemble import ask, ask_for_mirror
@@ -33,14 +34,14 @@ from msnmo.bundle.contents import (
 )
 from msnmo.bundle.reference import reference_pass
 from msnmo.compute.device import prepare
+from msnmo.core.arguments import at_least
 from msnmo.core.command import program
 from msnmo.core.diagnoses import diagnoses
-from msnmo.core.errors import bad_input, run_command
+from msnmo.core.errors import InputError, bad_input, run_command
 from msnmo.core.files import (
     atomic_folder,
     read_json,
     read_text,
-    read_tsv,
     sha256,
     write_json,
     write_text,
@@ -48,6 +49,7 @@ from msnmo.core.files import (
 from msnmo.core.grid import Grid
 from msnmo.core.paths import path_argument
 from msnmo.core.provenance import git_state, versions
+from msnmo.core.schemas import read_schema, refuse_misfit
 from msnmo.core.seeds import derive_seed
 from msnmo.core.templates import templates
 from msnmo.core.writable import require_empty
@@ -59,10 +61,14 @@ from msnmo.predict.fold import load_model
 from msnmo.settings.config import complete_config, shareable
 from msnmo.settings.methods import get_method
 from msnmo.settings.reading import read_config
+from msnmo.starter import FINISHED
+from msnmo.starter.measured import MEASURED, Measured, accuracy_in_words, read_measured
 from msnmo.starter.render import Scan, simulate
 
 CPU = torch.device("cpu")
 WEIGHTS = "fold-0.safetensors"
+RUN = read_schema(Path(__file__).with_name("run.schema.yaml"))
+MOST_THREADS = 1024
 VALIDATED = 60
 """Simulated scans that the threshold is chosen on."""
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
@@ -84,34 +90,7 @@ PART = (
     "git",
 )
 """What a bundle tells of each part of its training, from run.json."""
-MEASURED = {"scan": str, "truth_ml": float, "found_ml": float, "DSC": float, "LF1": float}
-"""Columns of the table of real scans; DSC and LF1 in [0, 1], n/a without a true mask."""
 WRITE_NOTES = "write the notes as Markdown in UTF-8"
-WRITE_TABLE = f"write a table (TSV) with the columns {', '.join(MEASURED)}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Real:
-    """Numbers on real scans, as given, and notes on how far these scans are a test."""
-
-    measured: pd.DataFrame | None
-    notes: str
-
-    @property
-    def rows(self) -> list[dict[str, str]]:
-        def share(value: float) -> str:
-            return "n/a" if np.isnan(value) else f"{100 * value:.1f}"
-
-        return [
-            {
-                "scan": row.scan,
-                "truth_ml": f"{row.truth_ml:.1f}",
-                "found_ml": f"{row.found_ml:.1f}",
-                "dsc": share(row.DSC),
-                "f1": share(row.LF1),
-            }
-            for row in ([] if self.measured is None else self.measured.itertuples())
-        ]
 
 
 @dataclass(frozen=True)
@@ -135,26 +114,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare(CPU, given.threads)
     # before the minutes of work
     require_empty(given.out)
-    measured = None if given.measured is None else read_tsv(given.measured, MEASURED, WRITE_TABLE)
+    measured = None if given.measured is None else read_measured(given.measured)
     notes = "" if given.notes is None else read_text(given.notes, WRITE_NOTES)
     run = _run_of(given.trained)
     config = complete_config(read_config(given.config, CORRECT_CONFIG))
-    weights = _halved(given.trained / "weights.safetensors", run["weights_sha256"])
+    weights = _halved(given.trained / FINISHED, run["weights_sha256"])
     digest = hashlib.sha256(weights).hexdigest()
     with atomic_folder(given.out) as folder:
         (folder / WEIGHTS).write_bytes(weights)
         told = run | {"weights_sha256": digest}
-        model = load_model(folder / WEIGHTS, told, CPU)
+        model = _model(given.trained / FINISHED, folder / WEIGHTS, told)
         smallest = config["metrics"]["smallest_lesion_mm3"]
         way, scores = _validate(model, run["seed"], run["size"][0], smallest)
         content = _content(run, config, digest, way, reference_pass(model))
-        content["accuracy"] = _accuracy(scores, measured)
+        content["accuracy"] = accuracy_in_words(scores, measured)
         check_content(given.out / DESCRIPTION, content)
         write_json(folder / DESCRIPTION, content)
         text = yaml.safe_dump(shareable(config), sort_keys=False, allow_unicode=True)
         write_text(folder / "config.yaml", f"# {NOT_FOR_DIAGNOSIS}\n{text}")
         parameters = sum(weight.numel() for weight in model.parameters())
-        card = _card(content, run, scores, _Real(measured, notes), parameters)
+        card = _card(content, run, scores, Measured(measured, notes), parameters)
         write_text(folder / "MODEL_CARD.md", card)
         files = sorted(folder.iterdir())
         sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
@@ -166,10 +145,18 @@ def _run_of(trained: Path) -> dict[str, Any]:
     """Return what a training tells of itself."""
     path = trained / "run.json"
     run = read_json(path, TRAIN_AGAIN)
-    needed = {*PART, "method", "fold", "settings", "start", "seconds", "versions"}
-    if missing := sorted(needed - set(run)):
-        raise bad_input(path, "the record of a training", f"no {missing[0]}", TRAIN_AGAIN)
+    refuse_misfit(path, run, RUN, TRAIN_AGAIN)
     return run
+
+
+def _model(trained: Path, weights: Path, run: dict[str, Any]) -> torch.nn.Module:
+    """Return the network of the halved weights; errors name the weights as they were trained."""
+    try:
+        return load_model(weights, run, CPU)
+    except InputError as error:
+        found = "; ".join(f"{each.found} instead of {each.expected}" for each in error.findings)
+        expected = "the weights of the network that run.json tells of"
+        raise bad_input(trained, expected, found, TRAIN_AGAIN) from error
 
 
 def _halved(path: Path, digest: str) -> bytes:
@@ -177,9 +164,13 @@ def _halved(path: Path, digest: str) -> bytes:
     if not path.is_file() or sha256(path) != digest:
         found = "another checksum" if path.is_file() else "no such file"
         raise bad_input(path, "the weights that run.json tells of", found, TRAIN_AGAIN)
+    try:
+        read = load_file(path)
+    except SafetensorError as error:
+        raise bad_input(path, "weights (safetensors)", str(error), TRAIN_AGAIN) from error
     tensors = {
         name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in load_file(path).items()
+        for name, tensor in read.items()
     }
     if beyond := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         found = f"values beyond it in {', '.join(beyond)}"
@@ -299,7 +290,7 @@ def _card(
     content: Mapping[str, Any],
     run: Mapping[str, Any],
     scores: pd.DataFrame,
-    real: _Real,
+    real: Measured,
     parameters: int,
 ) -> str:
     return (
@@ -318,19 +309,6 @@ def _card(
             }
         )
     )
-
-
-def _accuracy(scores: pd.DataFrame, measured: pd.DataFrame | None) -> str:
-    """Return in a sentence or two how accurate the network was found to be."""
-    having = scores[scores["load_ml"] > 0]
-    told = f"Mean Dice of {len(having)} simulated scans: {100 * having['DSC'].mean():.0f} %."
-    if measured is None:
-        return f"{told} It was not measured on real scans."
-    real = measured[measured["DSC"].notna()]
-    each = ", ".join(f"{100 * row.DSC:.0f} % ({row.truth_ml:.1f} ml)" for row in real.itertuples())
-    empty = [f"{row.found_ml:.1f} ml" for row in measured.itertuples() if row.truth_ml == 0]
-    without = f" Found in real heads without lesions: {', '.join(empty)}." if empty else ""
-    return f"{told} Dice of {len(real)} real scans: {each}.{without}"
 
 
 def _by_load(chosen: pd.DataFrame) -> list[dict[str, str]]:
@@ -366,9 +344,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=path_argument,
         help="Markdown for the card, below that table: how far these scans are a test",
     )
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=at_least(1, MOST_THREADS), default=2, help="CPU threads (%(default)s)"
+    )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the bundle")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.notes and not given.measured:
+        parser.error("--notes needs --measured, which it is about")
+    return given
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from msnmo.cohort.bids_sidecars import SIMULATE
 from msnmo.core.arguments import at_least
 from msnmo.core.command import program
 from msnmo.core.counts import counted
-from msnmo.core.errors import run_command
+from msnmo.core.errors import other_disk, run_command
 from msnmo.core.extras import require_extra
 from msnmo.core.files import write_json, write_tsv
 from msnmo.core.grid import Grid
@@ -104,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"argument --size: {LARGEST} at most")
     require_empty(given.out)
     require_extra("locations", "msnmo simulate")  # its brains are made from the MNI template
-    table = write_scans(given.out, given.scans, given.size, given.seed)
+    with other_disk("give an --out on another disk"):
+        table = write_scans(given.out, given.scans, given.size, given.seed)
     print(f"{counted(len(table), 'scan')}: {given.out / 'scans.tsv'}")
 
 

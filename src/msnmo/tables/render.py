@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment
 from tabulate import tabulate
 
+from msnmo.core.cells import escape_markdown
 from msnmo.core.numbers import plain
 from msnmo.core.templates import templates
 from msnmo.evaluate.metrics import METRICS
@@ -34,7 +34,6 @@ TEX = {
     "°": r"\textdegree{}",
     **{character: f"\\{character}" for character in "&%$#_"},
 }
-MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 MARKDOWN_MARKS = {None: "", 1: "**", 2: "_"}
 # TeX uses many braces, so its template has other marks
 TEX_MARKS = {
@@ -168,11 +167,6 @@ def _fill(environment: Environment, template: str, page: Page) -> str:
 def escape_tex(text: str) -> str:
     """Return text that LaTeX (with UTF-8 input) prints unchanged."""
     return "".join(TEX.get(character, character) for character in text)
-
-
-def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows unchanged."""
-    return MARKDOWN_SPECIAL.sub(r"\\\1", text)
 
 
 def _pipe_table(panel: Panel, page: Page) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 import time
 import zipfile
@@ -119,8 +120,11 @@ class Checkpoint:
             owner, state = content["identity"], content["state"]
             _refuse_not_finite(state)
         except Exception as error:  # zipfile, pickle and torch each raise their own kinds
+            # torch's own words tell how to load it all the same, which nobody should
+            unsafe = isinstance(error, pickle.UnpicklingError)
+            found = "it holds more than tensors and plain data" if unsafe else error
             print(
-                f"msnmo: checkpoint {path} is damaged, so it is not used: {error}", file=sys.stderr
+                f"msnmo: checkpoint {path} is damaged, so it is not used: {found}", file=sys.stderr
             )
             return None
         if owner != self.identity:

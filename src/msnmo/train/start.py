@@ -142,6 +142,8 @@ def read_start(path: Path, fold: int, remedy: str = REMEDY, note_on_file: str = 
         labels = tuple(content["labels"][each] for each in ("0", "1"))
     except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
         raise bad_input(description, "the folds of a bundle", repr(error), COPY_AGAIN) from error
+    if not all(isinstance(label, str) for label in labels):
+        raise bad_input(description, "labels that are text", repr(labels), COPY_AGAIN)
     start = _read(path / name, _told_of(labels), remedy)
     if start.sha256 != digest:
         raise bad_input(start.file, f"SHA-256 {digest}", start.sha256, COPY_AGAIN)
