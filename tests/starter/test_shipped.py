@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,16 +12,20 @@ from safetensors.torch import load_file
 
 from msnmo.apply.__main__ import main as apply
 from msnmo.bundle.contents import read_bundle
+from msnmo.core.cells import escape_markdown
 from msnmo.core.errors import InputError
+from msnmo.core.files import read_tsv
 from msnmo.core.starter import SHIPPED
 from msnmo.demo.cohort import Plan, make_cohort
 from msnmo.settings.config import complete_config
 from msnmo.settings.starts import refuse_starts, start_of
 from msnmo.starter.__main__ import main as train
+from msnmo.starter.measured import MEASURED
 from msnmo.train.start import read_start
 from tests.starter.made import network_of
 
 MOST_BYTES = 12e6
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,14 @@ def test_it_is_whole_small_and_says_how_accurate_it_is():
     assert bundle.content["training_cohort"]["simulated"]["scans"] > 1000
     weights = load_file(SHIPPED / "fold-0.safetensors").values()
     assert {weight.dtype for weight in weights if weight.is_floating_point()} == {torch.float16}
+
+
+def test_its_card_tells_what_was_measured_and_how_far_that_is_a_test():
+    card = (SHIPPED / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert (BENCHMARKS / "starter_measured.md").read_text(encoding="utf-8").strip() in card
+    measured = read_tsv(BENCHMARKS / "starter_measured.tsv", MEASURED)
+    for row in measured.itertuples():
+        assert f"| {escape_markdown(row.scan)} | {row.truth_ml:.1f} | {row.found_ml:.1f} | " in card
 
 
 def test_its_class_is_named_on_request_alone(applied):
