@@ -78,7 +78,6 @@ def main(arguments: Sequence[str] | None = None, stop: Callable[[], bool] = lamb
     running = Running(checkpoint_minutes=compute["checkpoint_minutes"])
     # nothing is tested here, so no note is needed on what the weights have learned from
     start = read_start(given.start_from, job.fold, FITTING, "") if given.start_from else None
-    given.out.mkdir(parents=True, exist_ok=True)
     trained = train(
         *(job, scans, device, checkpoint, stop),
         running=running,
