@@ -111,7 +111,7 @@ def test_what_is_no_training_is_named(made, tmp_path):
     run = read_json(made / "part-1/run.json")
     odd = ({"seed": "../x"}, {"start": [1]}, {"seconds": "long"}, {"size": [0, 0, 0]})
     odd += ({"start": {"run": {"training_cohort": 5}}}, {"weights_sha256": "0" * 64})
-    cases = [(json.dumps(run | each), "") for each in odd]
+    cases = [(json.dumps(run | each), "json|safetensors") for each in odd]
     for content, found in (("{}", "'method' is a required property"), ("[]", "list"), *cases):
         (tmp_path / "run.json").write_text(content)
         arguments = ["--trained", str(tmp_path), "--config", str(made / "1.yaml")]
