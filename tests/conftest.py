@@ -17,6 +17,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 # networks that are given two threads: one that waits for the other lets another worker compute
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+# where this is set, each of the hundreds of processes that tests start would compile our modules
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,7 @@ from msnmo.core.geometry import Crop, ModelSpace, Resize
 from msnmo.core.grid import Grid
 from msnmo.core.saving import save_volume
 
+sys.dont_write_bytecode = False
 # a loaded machine is slow, not wrong
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
