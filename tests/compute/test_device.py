@@ -87,6 +87,17 @@ def test_a_network_keeps_the_layout_that_it_was_built_with_on_the_cpu() -> None:
         assert device.move(network, CPU).weight.is_contiguous(memory_format=layout)
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "1001", "1000000", "²"])
+def test_threads_that_no_machine_has_are_a_wrong_command(
+    threads: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--threads", threads])
+    assert "whole number of 1 to 1000" in capsys.readouterr().err
+
+
 def test_threads_are_set_for_the_whole_process() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -10,6 +10,8 @@ from msnmo.compute.gpu_lock import PER_GPU
 from msnmo.core.arguments import at_least
 
 Choice = Literal["auto", "cpu", "cuda", "mps"]
+threads_argument = at_least(1, 1000)
+"""Reads what compute.threads takes in a config. With a million threads, torch ends the process."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--threads",
-        type=at_least(1),
+        type=threads_argument,
         default=1,
         help="CPU threads; equal numbers give equal bytes on the CPU (default: %(default)s)",
     )

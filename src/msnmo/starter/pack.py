@@ -34,7 +34,7 @@ from msnmo.bundle.contents import (
 )
 from msnmo.bundle.reference import reference_pass
 from msnmo.compute.device import prepare
-from msnmo.core.arguments import at_least
+from msnmo.compute.options import threads_argument
 from msnmo.core.command import program
 from msnmo.core.diagnoses import diagnoses
 from msnmo.core.errors import InputError, bad_input, run_command
@@ -68,7 +68,6 @@ from msnmo.starter.render import Scan, simulate
 CPU = torch.device("cpu")
 WEIGHTS = "fold-0.safetensors"
 RUN = read_schema(Path(__file__).with_name("run.schema.yaml"))
-MOST_THREADS = 1024
 VALIDATED = 60
 """Simulated scans that the threshold is chosen on."""
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
@@ -345,7 +344,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="Markdown for the card, below that table: how far these scans are a test",
     )
     parser.add_argument(
-        "--threads", type=at_least(1, MOST_THREADS), default=2, help="CPU threads (%(default)s)"
+        "--threads", type=threads_argument, default=2, help="CPU threads (%(default)s)"
     )
     parser.add_argument("--out", type=path_argument, required=True, help="folder of the bundle")
     given = parser.parse_args(arguments)
