@@ -17,10 +17,11 @@ import pandas as pd
 
 from msnmo.apply.__main__ import main as apply
 from msnmo.core.errors import Finding, InputError, run_command
-from msnmo.core.files import write_tsv
+from msnmo.core.files import read_tsv, write_tsv
 from msnmo.core.paths import path_argument
 from msnmo.core.writable import require_empty, require_folder
 
+METRICS = {"scan": str, "metric": str, "value": float, "space": str}
 PATIENTS = ("26", "07")
 REGISTERED = "_N4_noneck_reduced_winsor_regtoFLAIR_brain_N4_regtoMNI"
 FLAIR = f"FLAIR{REGISTERED}.nii.gz"
@@ -42,7 +43,7 @@ def main() -> None:
     apply([*how, "--truth", str(cohort), "--out", str(treated)])
     apply([*how, "--out", str(healthy), str(given.healthy)])
     rows = [_measured(treated, patient) for patient in PATIENTS]
-    found = pd.read_csv(healthy / "predictions.tsv", sep="\t").loc[0, "load_ml"]
+    found = read_tsv(healthy / "predictions.tsv", {"load_ml": float}).loc[0, "load_ml"]
     rows.append({"scan": "a healthy head (py_synthsr)", "truth_ml": 0.0, "found_ml": found})
     table = pd.DataFrame(rows).round(4)
     write_tsv(given.out, table)
@@ -73,7 +74,7 @@ def _require_files(files: list[Path]) -> None:
 
 
 def _measured(results: Path, patient: str) -> dict[str, object]:
-    table = pd.read_csv(results / "evaluation/metrics.tsv", sep="\t")
+    table = read_tsv(results / "evaluation/metrics.tsv", METRICS)
     table = table[(table["scan"] == f"sub-{patient}") & (table["space"] == "native")]
     value = table.set_index("metric")["value"]
     volumes = {"truth_ml": value["V_TRUE"], "found_ml": value["V_PRED"]}

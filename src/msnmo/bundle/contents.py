@@ -287,8 +287,8 @@ def check_content(description: Path, content: dict[str, Any]) -> None:
 
 def _check_simulated(description: Path, cohort: dict[str, Any]) -> None:
     """Refuse more simulated scans than scans."""
-    told = cohort.get("simulated", {"scans": 0, "of": 0})
-    if told["scans"] > told["of"]:
+    told = cohort.get("simulated")
+    if told and told["scans"] > told["of"]:
         found = f"{told['scans']} of {told['of']}"
         where = f"{description}, training_cohort.simulated"
         raise bad_input(where, "no more simulated scans than scans", found, COPY_AGAIN)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
 from msnmo.cohort.delimited import DelimitedRow
@@ -19,9 +18,10 @@ from msnmo.core.diagnoses import diagnoses, in_words
 from msnmo.core.errors import Finding
 from msnmo.core.names import name_of_scan
 from msnmo.core.paths import CONTROL
+from msnmo.core.schemas import read_schema
 
 # A link to workflow/schemas, so that the installed package and the workflow share one copy
-SCHEMA = yaml.safe_load(Path(__file__).with_name("scans.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = read_schema(Path(__file__).with_name("scans.schema.yaml"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 COLUMNS: dict[str, dict[str, Any]] = SCHEMA["properties"]
 NIFTI = re.compile(COLUMNS["flair"]["pattern"])

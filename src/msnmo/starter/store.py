@@ -20,7 +20,6 @@ from msnmo.demo.lesions import Diagnosis
 from msnmo.starter.render import SIMULATION_VERSION, simulate
 
 DRAW_AGAIN = "move it elsewhere, and it is drawn again; or give another --store"
-MOVE = "move it elsewhere, or give another --store"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def drawn(drawing: Drawing, store: Path | None = None) -> tuple[torch.Tensor, to
     if path and path.is_file():
         return _kept(path, drawing.size)
     if path and path.exists():
-        raise bad_input(path, "a drawn scan", "a folder, a pipe or a device", MOVE)
+        raise bad_input(path, "a drawn scan", "a folder, a pipe or a device", DRAW_AGAIN)
     scan = simulate(drawing.seed, drawing.diagnosis, drawing.size)
     if path:
         with atomic_path(path) as temporary:
