@@ -303,7 +303,7 @@ def test_threads_that_make_no_sense_are_a_wrong_command_line(
     with pytest.raises(SystemExit) as stop:
         main([*_command(blob_cohort, tmp_path), "--threads", "0"])
     assert stop.value.code == 2
-    assert "at least 1" in capsys.readouterr().err
+    assert "a whole number of 1 to 1000, found 0" in capsys.readouterr().err
 
 
 @pytest.mark.gpu
