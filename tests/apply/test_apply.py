@@ -73,6 +73,7 @@ def test_bad_scans_are_named_and_stop_no_other(applied, heads):
     assert "Traceback" not in done.stderr
     assert str(cut) in done.stderr
     assert "none.nii.gz" in done.stderr
+    assert "msnmo: 2 input problems:" in done.stderr, "all under one heading"
     assert sorted(path.name for path in out.glob("sub-*")) == sorted(
         name_of(head) for head in heads
     )

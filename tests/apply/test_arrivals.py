@@ -1,5 +1,7 @@
 """What users hand over: what cannot be used is said of all of it at once, and stops no other."""
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -20,6 +22,19 @@ def test_each_file_that_cannot_be_used_is_named_and_the_others_go_on(tmp_path):
     assert list(failed) == names[1:]
     for path, error in zip(given[1:], failed.values(), strict=True):
         assert str(path) in str(error)
+
+
+def test_links_that_lead_nowhere_and_pipes_are_told_from_a_file_that_is_not_there(tmp_path):
+    annexed, circle, pipe, none = (tmp_path / f"{name}.nii.gz" for name in "acpn")
+    annexed.symlink_to(".git/annex/objects/Xk/3v/SHA256E-s9.nii.gz")
+    circle.symlink_to(circle.name)
+    os.mkfifo(pipe)
+    _, failed = receive([annexed, circle, pipe, none], ["a", "c", "p", "n"], tmp_path / "converted")
+    found = {name: error.findings[0].found for name, error in failed.items()}
+    assert "git-annex link" in found["a"]
+    assert "a link without its file" in found["c"]
+    assert "pipe" in found["p"]
+    assert found["n"] == "no such file"
 
 
 def test_of_a_study_the_flair_is_converted_and_its_files_are_known(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msnmo.apply.preprocess import Arrived
+from msnmo.cohort.tree import unusable
 from msnmo.core.errors import Finding, InputError, MsnmoError, bad_input
 from msnmo.core.volumes import ENDINGS
 
@@ -90,8 +91,9 @@ def _without(path: Path, name: str, finding: Finding) -> Finding:
 
 def _nifti(path: Path) -> Path:
     if not path.is_file():
-        remedy = "correct the path"
-        raise bad_input(path, "a NIfTI file or a folder of DICOM", "no such file", remedy)
+        found = unusable(path) or "no such file"
+        remedy = "correct the path, or fetch the file"
+        raise bad_input(path, "a NIfTI file or a folder of DICOM", found, remedy)
     if not path.name.endswith(ENDINGS):
         remedy = "convert the scan (e.g. dcm2niix), or give the folder of its DICOM files"
         raise bad_input(path, "a file ending in .nii or .nii.gz", path.name, remedy)

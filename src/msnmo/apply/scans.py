@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -41,7 +41,7 @@ from msnmo.bundle.contents import Bundle, read_bundle
 from msnmo.check.check_scan import Files, check_scan
 from msnmo.compute.device import pick_device, prepare
 from msnmo.core.counts import counted
-from msnmo.core.errors import InputError, MsnmoError
+from msnmo.core.errors import Finding, InputError, MsnmoError
 from msnmo.core.files import sha256
 from msnmo.core.starter import SHIPPED
 from msnmo.core.volumes import load_mask
@@ -85,8 +85,7 @@ def apply_to_scans(given: argparse.Namespace) -> None:
                 failed[scan.name] = error
             except OSError as error:
                 failed[scan.name] = MsnmoError(f"{scan.name}: {error}")
-        for each in failed.values():
-            tell(str(each))
+        _tell_all(failed.values())
         # reading the networks takes seconds, so not for nothing
         if sound:
             failed |= apply_all(load_ensemble(bundle, device), sound, given)
@@ -123,6 +122,18 @@ def part_of(sources: Mapping[str, T], part: Part | None) -> dict[str, T]:
     if part is None:
         return dict(sources)
     return dict(islice(sources.items(), part.place - 1, None, part.parts))
+
+
+def _tell_all(errors: Iterable[MsnmoError]) -> None:
+    """Say what is wrong of scans, of their files under one heading."""
+    findings: list[Finding] = []
+    for error in errors:
+        if isinstance(error, InputError):
+            findings += error.findings
+        else:
+            tell(str(error))
+    if findings:
+        tell(str(InputError(findings)))
 
 
 def refuse_failed(failed: Mapping[str, MsnmoError], scans: int) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from msnmo.core.errors import Finding, bad_input
 from msnmo.core.files import MAKE_AGAIN, read_json, write_json
+
+if TYPE_CHECKING:  # a third of a second, in a job of each scan
+    import pandas as pd
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from nibabel.filebasedimages import ImageFileError
 
 from msnmo.core.diagnoses import DEFAULT, NO_DIAGNOSIS, diagnoses
 from msnmo.core.errors import Finding, InputError
 from msnmo.core.files import read_tsv
+from msnmo.core.nifti import nib
 from msnmo.tables.content import WIDEST, batched
 from msnmo.tables.model import NOTHING, Block, Line, Page, Panel, Text
 from msnmo.tables.reported import CITATION
@@ -212,7 +211,7 @@ def _read_scans(paths: Iterable[str]) -> tuple[dict[str, Acquisition], list[str]
     for path in paths:
         try:
             header: Any = nib.load(path).header
-        except (OSError, ImageFileError, EOFError, ValueError) as error:
+        except (OSError, nib.filebasedimages.ImageFileError, EOFError, ValueError) as error:
             found = f"{type(error).__name__}: {error}"
             remedy = "replace or re-export the file"
             findings.append(Finding(path, "a readable NIfTI header", found, remedy))
