@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from msnmo.core import lock
+from msnmo.core.errors import DiskError
 from msnmo.core.lock import Holder, InUseError, hold, release, take
 
 COUNT = """
@@ -38,6 +39,33 @@ with hold(Path(sys.argv[1]), "holding"):
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+@pytest.fixture
+def sealed(monkeypatch):
+    """A function after which no file can be removed: as on a disk that turned read-only."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    return lambda: monkeypatch.setattr(lock.Path, "unlink", refuse)
+
+
+def fail_on(disk, path):
+    with hold(path, "listing"):
+        disk()
+        raise ValueError("no table")
+
+
+def test_a_disk_that_keeps_the_lock_does_not_hide_what_went_wrong(tmp_path, sealed):
+    with pytest.raises(ValueError, match="no table"):
+        fail_on(sealed, tmp_path / "the.lock")
+
+
+def test_a_disk_that_keeps_the_lock_is_told_of(tmp_path, sealed):
+    refused = pytest.raises(DiskError, match=r"the\.lock: Read-only file system")
+    with refused, hold(tmp_path / "the.lock", "listing"):
+        sealed()
 
 
 def holding(path):

@@ -14,7 +14,7 @@ from tests.workflow.dag import SNAKEMAKE
 
 # what tells of the run itself, not of its results
 OF_THE_RUN = ("logs/", "benchmarks/", "report/provenance.html")
-EVERYTHING = ("all", "bundle", "apply")
+EVERYTHING = ("all", "bundle", "apply", "check")
 
 
 @dataclass

@@ -99,14 +99,24 @@ class Aim:
         A file or folder of the results whose loss makes the rule run.
     output : str
         One that the job makes; `lost` by default.
+    spare : str
+        What the job would take its outputs from, without making them.
     """
 
     module: str
     lost: str
     output: str = ""
+    spare: str = ""
 
     def fault(self, moment: str, command: str) -> Fault:
         return Fault(f"msnmo.{self.module}", self.output or self.lost, moment, command)
+
+    def lose(self, results: Path) -> Path:
+        """Remove what makes the rule run from the results; return it."""
+        if self.spare:
+            remove(results / self.spare)
+        remove(results / self.lost)
+        return results / self.lost
 
 
 ANAT = "derivatives/sub-MS01/anat/sub-MS01"
@@ -117,6 +127,7 @@ AIMS = {
     "check_scan": Aim("check.check_scan", "check/sub-MS01/sub-MS01.json"),
     "list_findings": Aim("check", "check/findings.tsv"),
     "accept_cohort": Aim("check.accept", "cohort.tsv"),
+    "judge_cohort": Aim("check.verdict", "check/verdict.txt"),
     "combine_raters": Aim("preprocess.raters", f"{ANAT}_desc-lesion_mask.nii.gz"),
     "strip_skull": Aim("preprocess.skullstrip", f"{ANAT}_desc-brain_mask.nii.gz"),
     "correct_bias": Aim("preprocess.n4", f"{ANAT}_desc-n4_FLAIR.nii.gz"),
@@ -131,7 +142,10 @@ AIMS = {
     "list_quality": Aim("quality.overview", "quality/index.html"),
     "list_manifest": Aim("cohort.manifest", "manifest.tsv"),
     "split_folds": Aim("cohort.folds", "folds.tsv"),
-    "train_fold": Aim("train", "models/joint/fold-1/weights.safetensors"),
+    "list_part": Aim("cohort.parts", "folds/fold-1/truth.tsv"),
+    "train_fold": Aim(
+        "train", "models/joint/fold-1/weights.safetensors", spare="models/joint/fold-1/.kept"
+    ),
     "predict_fold": Aim("predict.fold", "predictions/joint/fold-1"),
     "evaluate_fold": Aim("evaluate", "metrics/joint/fold-1.tsv"),
     "aggregate_metrics": Aim("evaluate.aggregate", "metrics/table-9.tsv"),

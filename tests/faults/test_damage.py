@@ -18,8 +18,11 @@ DERIVED = [
     (f"{ANAT}_space-model_desc-zscore_FLAIR.json", f"{ANAT}_space-model_desc-lesion_mask.nii.gz"),
     (f"{ANAT}_space-model_desc-zscore_FLAIR.nii.gz", "predictions/joint/fold-{fold}"),
     ("quality/sub-MS01/sub-MS01.json", "quality/index.html"),
-    ("manifest.tsv", "metrics/joint/fold-1.tsv"),
-    ("folds.tsv", "metrics/joint/fold-1.tsv"),
+    ("manifest.tsv", "figures/figure-8.svg"),
+    ("folds.tsv", "statistics/table-9.tsv"),
+    ("folds/fold-1/train.tsv", "models/joint/fold-1/weights.safetensors"),
+    ("folds/fold-1/test.tsv", "predictions/joint/fold-1"),
+    ("folds/fold-1/truth.tsv", "metrics/joint/fold-1.tsv"),
     (WEIGHTS, "predictions/joint/fold-1"),
     (WEIGHTS, "gradcam/fold-1"),
     (f"{ANAT}_space-model_desc-brain_mask.nii.gz", "predictions/joint/fold-{fold}"),
@@ -53,7 +56,7 @@ def damage(path, how):
         "random": os.urandom(5000),
     }
     path.write_bytes(changed[how])
-    os.utime(path, (before.st_atime, before.st_mtime))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def fold_of(site, scan):
@@ -98,8 +101,7 @@ def test_flipped_weights_are_named_and_once_deleted_trained_again(kept):
 @pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "random", "newest flipped"])
 def test_a_damaged_checkpoint_costs_epochs_and_not_the_training(kept, how):
     aim = AIMS["train_fold"]
-    lost = kept.results / aim.lost
-    remove(lost)
+    lost = aim.lose(kept.results)
     # killed when both epochs are done, before the first output
     fault = aim.fault("before", KILL_AFTER)
     code, output = kept.run(lost, faults=(fault,))
@@ -115,35 +117,39 @@ def test_a_damaged_checkpoint_costs_epochs_and_not_the_training(kept, how):
 
 
 CUT = "truncate --size=$(($(stat --format=%s {0}) / 2)) {0}"
-# a rule that reads the cohort's files, the file, and the job that ends when it is cut
+# a rule that reads the cohort's files, the file, the job that ends when it is cut, what is lost
+OF_SCAN = "derivatives/sub-MS01"
+QUALITY = AIMS["draw_quality"].lost
 READERS = [
-    ("strip_skull", "FLAIR", "accept_cohort"),
-    ("combine_raters", "FLAIR", "accept_cohort"),
-    ("combine_raters", "label-lesion_desc-rater1_mask", "accept_cohort"),
-    ("draw_quality", "FLAIR", "zscore_scan"),
+    ("strip_skull", "FLAIR", "accept_cohort", OF_SCAN),
+    ("combine_raters", "FLAIR", "accept_cohort", OF_SCAN),
+    ("combine_raters", "label-lesion_desc-rater1_mask", "accept_cohort", OF_SCAN),
+    ("draw_quality", "FLAIR", "zscore_scan", QUALITY),
 ]
 
 
-@pytest.mark.parametrize(("rule", "name", "earlier"), READERS)
-def test_a_scan_cut_after_its_check_is_named_and_once_mended_used(kept, rule, name, earlier):
+@pytest.mark.parametrize(("rule", "name", "earlier", "lost"), READERS)
+def test_a_scan_cut_after_its_check_is_named_and_once_mended_used(kept, rule, name, earlier, lost):
     path = next(kept.cohort.rglob(f"sub-MS01_{name}.nii.gz"))
     whole, before = path.read_bytes(), path.stat()
-    lost = kept.results / AIMS[rule].lost
-    for each in (lost, kept.results / AIMS[earlier].lost):
-        remove(each)
+    for each in (lost, AIMS[earlier].lost):
+        remove(kept.results / each)
+    # a target waits for the check, a file does not
+    asked = "preprocess" if lost == OF_SCAN else kept.results / lost
+    targets = (kept.results / AIMS[earlier].lost, asked)
     fault = AIMS[earlier].fault("renamed", CUT.format(path))
     try:
-        code, output = kept.run(kept.results / AIMS[earlier].lost, lost, faults=(fault,))
+        code, output = kept.run(*targets, "--keep-going", faults=(fault,))
     finally:
         path.write_bytes(whole)
-        os.utime(path, (before.st_atime, before.st_mtime))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert code == 1
     assert kept.happened(fault)
     assert f"Error in rule {rule}:" in output
     assert str(path) in output
     assert "copy it again from its source" in output
     assert "Traceback" not in output
-    kept.recovers(kept.results / AIMS[earlier].lost, lost)
+    kept.recovers(*targets)
 
 
 # a rule whose outputs live for the next rule alone, and the next

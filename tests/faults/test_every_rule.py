@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from msnmo.figures.catalogue import FIGURES
+from tests.faults.disturbed import EVERYTHING
 from tests.faults.injection import AIMS, KILL, KILL_AFTER, remove
 from tests.workflow.dag import jobs
 from tests.workflow.imported import OF_OTHER_TARGETS
@@ -26,7 +27,7 @@ def test_no_rule_is_left_out(site):
     assert code == 0, output
     code, planned = site.run("--dry-run", "--forceall")
     assert code == 0, planned
-    assert set(jobs(planned)) - {"all", "bundle", "apply", "total"} == set(AIMS)
+    assert set(jobs(planned)) - {*EVERYTHING, "total"} == set(AIMS)
     listed = {line.strip() for line in output.splitlines() if line.strip().isidentifier()}
     targets = {name for name in listed if name.startswith(("table_", "figure_"))}
     targets |= {name.replace("-", "_") for name in FIGURES}
@@ -57,8 +58,7 @@ def assert_told(output, reason, site):
 
 @pytest.mark.parametrize("rule", AIMS)
 def test_a_job_that_meets_a_full_and_a_read_only_disk_and_then_is_killed_ends_well(kept, rule):
-    lost, moment = kept.results / AIMS[rule].lost, MOMENTS.get(rule, "before")
-    remove(lost)
+    lost, moment = AIMS[rule].lose(kept.results), MOMENTS.get(rule, "before")
     if kept.mounted:
         output = disturb(kept, rule, moment, FILL.format(kept.disk))
         remove(kept.disk / "ballast")
@@ -75,8 +75,7 @@ def test_a_job_that_meets_a_full_and_a_read_only_disk_and_then_is_killed_ends_we
 
 @pytest.mark.parametrize("moment", ["before", "renamed"])
 def test_a_training_killed_when_its_epochs_are_done_gives_the_same_weights(kept, moment):
-    lost = kept.results / AIMS["train_fold"].lost
-    remove(lost)
+    lost = AIMS["train_fold"].lose(kept.results)
     assert "Killed" in disturb(kept, "train_fold", moment, KILL_AFTER)
     kept.recovers(lost)
     assert not list(lost.parent.glob("checkpoint*"))

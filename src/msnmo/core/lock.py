@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msnmo.core.errors import MsnmoError, explain_refusal
+from msnmo.core.errors import DiskError, MsnmoError, explain_refusal
 
 SECONDS_BETWEEN_TRIES = (0.02, 1.0)
 """Of the first two tries, and the most that it grows to."""
@@ -118,8 +118,13 @@ def hold(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     holder = take(path, what, patience)
     try:
         yield
-    finally:
-        release(path, holder)
+    except BaseException:
+        # a disk that refused the block's file may keep the lock: what the block says is told, and
+        # the next one clears the lock of a process that has ended
+        with contextlib.suppress(DiskError):
+            release(path, holder)
+        raise
+    release(path, holder)
 
 
 def take(path: Path, what: str, patience: float = 0.0) -> Holder:
@@ -140,12 +145,19 @@ def take(path: Path, what: str, patience: float = 0.0) -> Holder:
 
 
 def release(path: Path, holder: Holder) -> None:
-    """Release a lock if this holder still has it. A fork of its process has none."""
+    """Release a lock if this holder still has it. A fork of its process has none.
+
+    Raises
+    ------
+    DiskError
+        If the disk keeps the lock's file, as one that has become read-only does.
+    """
     if holder.pid != os.getpid():
         return
     found = _read(path)
     if found is not None and found.token == holder.token:
-        path.unlink(missing_ok=True)
+        with explain_refusal(path):
+            path.unlink(missing_ok=True)
 
 
 def _create(path: Path, holder: Holder) -> bool:
