@@ -11,9 +11,9 @@ from tests.workflow.dag import jobs
 from tests.workflow.imported import OF_OTHER_TARGETS
 
 pytestmark = pytest.mark.faults
-# name_accepted has a command, though none of ours, and a test of its own; the others have none
+# targets, which have no command
 WITHOUT_MODULE = {"all", "tables", "figures", "preprocess", "check", "report", "bundle", "apply"}
-WITHOUT_MODULE |= {"shortcuts", "robustness", "name_accepted"}
+WITHOUT_MODULE |= {"shortcuts", "robustness"}
 # of a bundle from elsewhere, which this run, whose folds are its own, has none of
 WITHOUT_MODULE |= {"evaluate_bundle", "evaluate_applied", "refuse_overlap"}
 FILL = "cat /dev/zero > {}/ballast 2> /dev/null || true"

@@ -5,7 +5,6 @@ import signal
 import time
 
 import pytest
-import yaml
 
 from tests.faults.disturbed import EVERYTHING, kill_all
 from tests.faults.injection import AIMS
@@ -60,33 +59,6 @@ def test_a_job_that_outlives_its_run_does_not_spoil_the_next(kept):
     kept.recovers()
     process.communicate(timeout=60)
     kept.recovers()
-
-
-def test_a_list_of_accepted_scans_that_was_killed_half_written_is_written_again(kept, tmp_path):
-    # this rule runs no module of ours: here its command kills its shell
-    cut = tmp_path / "cut"
-    cut.write_text(
-        '#!/bin/sh\necho sub-MS01\n[ -e "$0.ran" ] || { touch "$0.ran"; kill -9 $PPID; }\n'
-    )
-    cut.chmod(0o755)
-    whole = kept.config.read_text(encoding="utf-8")
-    changed = yaml.safe_load(whole) | {"on_bad_scan": "exclude"}
-    accepted = kept.results / "check/accepted.txt"
-    path = os.environ["PATH"]
-    try:
-        kept.config.write_text(yaml.safe_dump(changed, allow_unicode=True), encoding="utf-8")
-        os.environ["PATH"] = f"{tmp_path}:{path}"
-        code, output = kept.run(accepted)
-        assert code == 1, output[-4000:]
-        assert cut.with_name("cut.ran").exists()
-        assert not accepted.exists()
-        os.environ["PATH"] = path
-        code, output = kept.run(accepted)
-        assert code == 0, output[-4000:]
-        assert len(accepted.read_text().split()) == 5
-    finally:
-        os.environ["PATH"] = path
-        kept.config.write_text(whole, encoding="utf-8")
 
 
 @pytest.mark.parametrize("years", [-1, 1])
