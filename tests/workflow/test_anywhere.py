@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -143,13 +144,22 @@ def test_as_a_module_of_another_workflow(study, prefix, name):
     assert name.replace("check", "accept_cohort") not in planned or not prefix
 
 
-def test_slurm_without_sbatch_is_said_at_once(study):
+def path_without(tool, folder):
+    """Return the PATH with links to all programs beside a tool in place of their own folders."""
+    places = os.environ["PATH"].split(os.pathsep)
+    for place in [place for place in places if shutil.which(tool, path=place)]:
+        for program in Path(place).iterdir():
+            link = folder / program.name
+            if program.name != tool and not link.is_symlink():
+                link.symlink_to(program)
+        places[places.index(place)] = str(folder)
+    return os.pathsep.join(places)
+
+
+def test_slurm_without_sbatch_is_said_at_once(study, tmp_path):
     arguments = ["--configfile", "my.yaml", "--workflow-profile", "slurm", "check"]
-    path = os.pathsep.join(
-        folder
-        for folder in os.environ["PATH"].split(os.pathsep)
-        if not shutil.which("sbatch", path=folder)
-    )
+    path = path_without("sbatch", tmp_path)
+    assert not shutil.which("sbatch", path=path)
     snakefile = ["--snakefile", str(ROOT / "Snakefile")]
     code, output = plan(study, *snakefile, *arguments, PATH=path)
     assert code == 1
