@@ -132,11 +132,10 @@ READERS = [
 def test_a_scan_cut_after_its_check_is_named_and_once_mended_used(kept, rule, name, earlier, lost):
     path = next(kept.cohort.rglob(f"sub-MS01_{name}.nii.gz"))
     whole, before = path.read_bytes(), path.stat()
-    for each in (lost, AIMS[earlier].lost):
-        remove(kept.results / each)
+    remove(kept.results / lost)
     # a target waits for the check, a file does not
     asked = "preprocess" if lost == OF_SCAN else kept.results / lost
-    targets = (kept.results / AIMS[earlier].lost, asked)
+    targets = (AIMS[earlier].lose(kept.results), asked)
     fault = AIMS[earlier].fault("renamed", CUT.format(path))
     try:
         code, output = kept.run(*targets, "--keep-going", faults=(fault,))

@@ -85,7 +85,7 @@ def test_a_clock_that_jumped_between_two_runs_changes_no_number(kept, years, whi
 
 
 @pytest.mark.parametrize("when", ["last year", "next year"])
-@pytest.mark.parametrize("rule", ["list_part", "evaluate_fold"])
+@pytest.mark.parametrize("rule", ["list_manifest", "list_part", "evaluate_fold"])
 def test_a_clock_that_jumps_during_a_run_changes_no_number(kept, rule, when):
     lost = AIMS[rule].lose(kept.results)
     fault = AIMS[rule].fault("renamed", f'touch --date="{when}" "$FILE"')

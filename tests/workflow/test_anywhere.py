@@ -147,13 +147,12 @@ def test_as_a_module_of_another_workflow(study, prefix, name):
 def path_without(tool, folder):
     """Return the PATH with links to all programs beside a tool in place of their own folders."""
     places = os.environ["PATH"].split(os.pathsep)
-    for place in [place for place in places if shutil.which(tool, path=place)]:
-        for program in Path(place).iterdir():
-            link = folder / program.name
-            if program.name != tool and not link.is_symlink():
-                link.symlink_to(program)
-        places[places.index(place)] = str(folder)
-    return os.pathsep.join(places)
+    beside = [place for place in places if shutil.which(tool, path=place)]
+    for program in (each for place in beside for each in Path(place).iterdir()):
+        link = folder / program.name
+        if program.name != tool and not link.is_symlink():
+            link.symlink_to(program)
+    return os.pathsep.join(str(folder) if place in beside else place for place in places)
 
 
 def test_slurm_without_sbatch_is_said_at_once(study, tmp_path):
